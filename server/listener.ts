@@ -1,0 +1,276 @@
+/**
+ * Listening: TCP connections are accepted here and handed out as Sockets.
+ *
+ * Reading is where the cost lies. A stream's 'data' event allocates a fresh buffer for each read;
+ * node:net's `onread` option reads into one static buffer instead and saves a quarter of the CPU at
+ * a pipeline of 16. But `onread` is an option of `new net.Socket`, and `net.createServer` makes its
+ * sockets itself. So the server accepts with `pauseOnConnect` (nothing is read yet), and a second
+ * socket is put on the first one's handle:
+ *
+ *     kernel --accept--> net.Server --> accepted socket --_handle--> new net.Socket({ handle, onread })
+ *                                       (left empty)                            |
+ *                                                     all sockets read into the one read buffer
+ *
+ * `handle` and `_handle` are not documented, so before the first listener listens `canAdopt` sends
+ * bytes through such a socket over loopback. Where that does not work, sockets are read by 'data'
+ * events and their bytes copied into the same buffer: slower, and the same for all who use them.
+ */
+import { createServer, Socket as NetSocket, connect } from 'node:net'
+import type { AddressInfo, OnReadOpts, Server as NetServer, SocketConstructorOpts } from 'node:net'
+
+/** Who is told what a socket does. */
+export interface SocketHandler {
+  /** `length` bytes have come and lie at the begin of the read buffer until this returns. */
+  onBytes(length: number): void
+  /** The other side sends no more, but may still read. */
+  onEnd(): void
+  /** The socket is gone, for whatever reason; the last call. */
+  onClose(): void
+}
+
+/** An accepted connection. It reads nothing until a handler is attached. */
+export interface ListenerSocket {
+  /** Starts reading. Called once, in `onConnection` or later. */
+  attach(handler: SocketHandler): void
+  /**
+   * Takes the bytes over until they have left: while `writableLength` is above 0 they are read from
+   * where they lie. `done` is called once, when they have left or never will.
+   */
+  write(bytes: Uint8Array, done?: () => void): void
+  /** Bytes not yet handed to the kernel. */
+  readonly writableLength: number
+  /** No more reads until `resume`. What was read already has been handed out. */
+  pause(): void
+  resume(): void
+  /** Closes after what was written has left. */
+  end(): void
+  /** Closes now, dropping what was not sent. */
+  destroy(): void
+  /** 'host:port', of IPv6 '[host]:port' as Redis writes it in CLIENT LIST. */
+  readonly remoteAddress: string
+  readonly localAddress: string
+  /** -1 when the system does not tell. */
+  readonly fd: number
+}
+
+export interface ListenOptions {
+  /** '*' is all IPv4, '::*' all IPv6 addresses. */
+  readonly host: string
+  /** 0 lets the system choose. */
+  readonly port: number
+  readonly backlog: number
+  /** Seconds of silence before the system probes a connection; 0: never. Read at each connection. */
+  readonly keepAliveSeconds: () => number
+  /** Where all sockets read into. */
+  readonly readBuffer: Uint8Array
+  /** False: sockets are read by 'data' events even where adopting works. */
+  readonly adopt?: boolean
+  onConnection(socket: ListenerSocket): void
+  /**
+   * A connection could not be accepted; listening goes on. Not for EMFILE: when no file descriptor
+   * is left, libuv accepts with one it has in reserve and closes without a word.
+   */
+  onAcceptError(error: NodeJS.ErrnoException): void
+}
+
+export interface Listener {
+  readonly host: string
+  readonly port: number
+  /** Are sockets read into the read buffer by the kernel itself? */
+  readonly adopts: boolean
+  /** Stops listening; accepted sockets live on. */
+  close(): Promise<void>
+}
+
+/** Listens; rejects with the system's error (code EADDRINUSE, EACCES, EADDRNOTAVAIL ...). */
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const adopts = options.adopt !== false && (await (adoptable ??= canAdopt(options.readBuffer)))
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true })
+  server.on('connection', (accepted) => {
+    const socket = new TcpSocket(accepted, options.readBuffer, adopts)
+    socket.keepAlive(options.keepAliveSeconds())
+    options.onConnection(socket)
+  })
+  await listening(server, options)
+  server.on('error', (error) => options.onAcceptError(error))
+  const address = server.address() as AddressInfo
+  return {
+    host: address.address,
+    port: address.port,
+    adopts,
+    close: () => new Promise((resolve) => server.close(() => resolve())),
+  }
+}
+
+function listening(server: NetServer, { host, port, backlog }: ListenOptions): Promise<void> {
+  const address = anyAddress.get(host) ?? host
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host: address, port, backlog, ipv6Only: address.includes(':') }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+const anyAddress: ReadonlyMap<string, string> = new Map([
+  ['*', '0.0.0.0'],
+  ['::*', '::'],
+])
+
+class TcpSocket implements ListenerSocket {
+  readonly remoteAddress: string
+  readonly localAddress: string
+  readonly fd: number
+  readonly #socket: NetSocket
+  readonly #readBuffer: Uint8Array
+  readonly #adopted: boolean
+  #handler: SocketHandler | null = null
+
+  constructor(accepted: NetSocket, readBuffer: Uint8Array, adopt: boolean) {
+    this.#readBuffer = readBuffer
+    this.#adopted = adopt
+    this.fd = handleOf(accepted)?.fd ?? -1
+    this.remoteAddress = joinAddress(accepted.remoteAddress, accepted.remotePort)
+    this.localAddress = joinAddress(accepted.localAddress, accepted.localPort)
+    this.#socket = adopt
+      ? adoptSocket(accepted, readBuffer, (length) => this.#handler!.onBytes(length))
+      : accepted
+    // A lost connection is its client's end and no more: 'close' follows.
+    this.#socket.on('error', () => {})
+  }
+
+  attach(handler: SocketHandler): void {
+    const socket = this.#socket
+    this.#handler = handler
+    socket.on('end', () => handler.onEnd())
+    socket.on('close', () => handler.onClose())
+    if (!this.#adopted) socket.on('data', (chunk: Uint8Array) => this.#copy(chunk))
+    socket.resume()
+  }
+
+  get writableLength(): number {
+    return this.#socket.writableLength
+  }
+
+  write(bytes: Uint8Array, done?: () => void): void {
+    if (!this.#socket.writableEnded) this.#socket.write(bytes, done)
+    else if (done !== undefined) process.nextTick(done)
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  end(): void {
+    this.#socket.end()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  keepAlive(seconds: number): void {
+    if (seconds > 0) this.#socket.setKeepAlive(true, seconds * 1000)
+  }
+
+  #copy(chunk: Uint8Array): void {
+    const size = this.#readBuffer.length
+    for (let from = 0; from < chunk.length; from += size) {
+      const piece = chunk.subarray(from, from + size)
+      this.#readBuffer.set(piece)
+      this.#handler!.onBytes(piece.length)
+    }
+  }
+}
+
+/** The undocumented part of a socket: the system's handle that it reads and writes. */
+interface Handle {
+  readonly fd?: number
+}
+
+function handleOf(socket: NetSocket): Handle | null {
+  return (socket as unknown as { _handle: Handle | null })._handle
+}
+
+/** Puts a socket that reads into `readBuffer` on the handle of one that has read nothing yet. */
+function adoptSocket(
+  accepted: NetSocket,
+  readBuffer: Uint8Array,
+  onBytes: (length: number) => void,
+): NetSocket {
+  const handle = handleOf(accepted)
+  const onread: OnReadOpts = {
+    buffer: readBuffer,
+    callback: (length) => {
+      onBytes(length)
+      return true
+    },
+  }
+  // What it would begin to read when created is for a handler that is not attached yet.
+  const options = { handle, onread, allowHalfOpen: true, pauseOnCreate: true }
+  const socket = new NetSocket(options as SocketConstructorOpts)
+  const emptied = accepted as unknown as { _handle: Handle | null }
+  emptied._handle = null
+  // Without its handle this closes nothing; it only ends the server's count of this connection.
+  accepted.destroy()
+  return socket
+}
+
+/** Does adopting work on this Node? Asked once a process. */
+let adoptable: Promise<boolean> | null = null
+
+/** Milliseconds that a byte may take over loopback before adopting counts as broken. */
+const canAdoptMsMax = 2000
+
+/**
+ * Sends bytes through an adopted socket over loopback, both ways: they must come to lie in
+ * `readBuffer`, and the answer must arrive. False also where loopback itself does not work.
+ */
+export function canAdopt(readBuffer: Uint8Array): Promise<boolean> {
+  const question = Buffer.from('PING\r\n')
+  return new Promise((resolve) => {
+    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true })
+    let client: NetSocket | null = null
+    let adopted: NetSocket | null = null
+    const timer = setTimeout(() => finish(false), canAdoptMsMax)
+    const finish = (works: boolean): void => {
+      clearTimeout(timer)
+      client?.destroy()
+      adopted?.destroy()
+      server.close()
+      resolve(works)
+    }
+    server.on('error', () => finish(false))
+    server.on('connection', (accepted) => {
+      try {
+        adopted = adoptSocket(accepted, readBuffer, (length) => {
+          const arrived = Buffer.from(readBuffer.subarray(0, length))
+          if (arrived.equals(question)) adopted!.end(readBuffer.subarray(0, length))
+          else finish(false)
+        })
+        adopted.on('error', () => finish(false))
+        adopted.resume()
+      } catch {
+        finish(false)
+      }
+    })
+    server.listen(0, '127.0.0.1', () => {
+      const answer: Buffer[] = []
+      client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+      client.on('error', () => finish(false))
+      client.on('data', (chunk) => answer.push(chunk))
+      client.on('end', () => finish(Buffer.concat(answer).equals(question)))
+      client.write(question)
+    })
+  })
+}
+
+function joinAddress(host: string | undefined, port: number | undefined): string {
+  if (host === undefined) return ''
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

@@ -1,0 +1,130 @@
+/**
+ * The real world. This file and `listener.ts` are the only ones that may name Date, Math.random,
+ * timers, `performance` or node:net: all others are handed a World, and run on virtual time in the
+ * simulator.
+ */
+import { randomBytes } from 'node:crypto'
+import { connect } from 'node:net'
+import { availableParallelism, totalmem } from 'node:os'
+import { performance } from 'node:perf_hooks'
+import type { Duplex } from 'node:stream'
+import type { Clock, Network, Random, Timer, World } from '../cluster/world.ts'
+
+/** Longest delay a Node timer takes; a longer one would fire at once. */
+export const delayMsMax = 2 ** 31 - 1
+
+class SystemClock implements Clock {
+  /** The wall clock when the process's monotonic clock stood at 0. */
+  readonly #originMs = Date.now() - performance.now()
+
+  now(): number {
+    return this.#originMs + performance.now()
+  }
+
+  wall(): number {
+    return Date.now()
+  }
+
+  micros(): number {
+    return performance.now() * 1000
+  }
+
+  after(delayMs: number, run: () => void): Timer {
+    const timeout = setTimeout(run, Math.min(delayMs, delayMsMax)).unref()
+    return { cancel: () => clearTimeout(timeout) }
+  }
+
+  every(periodMs: number, run: () => void): Timer {
+    const interval = setInterval(run, Math.min(periodMs, delayMsMax)).unref()
+    return { cancel: () => clearInterval(interval) }
+  }
+
+  soon(run: () => void): void {
+    setImmediate(run)
+  }
+}
+
+/** 32-bit numbers are drawn from a block, one call to the system for many. */
+const randomBlockBytes = 4096
+
+class SystemRandom implements Random {
+  #block = Buffer.alloc(0)
+  #used = 0
+
+  uint32(): number {
+    if (this.#used === this.#block.length) {
+      this.#block = randomBytes(randomBlockBytes)
+      this.#used = 0
+    }
+    const n = this.#block.readUInt32LE(this.#used)
+    this.#used += 4
+    return n
+  }
+
+  bytes(length: number): Buffer {
+    return randomBytes(length)
+  }
+}
+
+const systemNetwork: Network = {
+  connect(address): Duplex {
+    return connect({ host: address.host, port: address.port, noDelay: true })
+  },
+}
+
+/** The World of this machine: monotonic clock, unguessable numbers, TCP. */
+export function createSystemWorld(): World {
+  return { clock: new SystemClock(), random: new SystemRandom(), network: systemNetwork }
+}
+
+/** What the machine gives this process. */
+export interface Machine {
+  /** Bytes of memory: the machine's, or the control group's limit when that is lower. */
+  readonly memoryBytes: number
+  /** Cores this process may use. */
+  readonly cores: number
+}
+
+export function readMachine(): Machine {
+  // 0 or something beyond the machine's memory: no control group limits this process.
+  const constrained = process.constrainedMemory()
+  const total = totalmem()
+  const memoryBytes = constrained > 0 && constrained < total ? constrained : total
+  return { memoryBytes, cores: availableParallelism() }
+}
+
+/** What this process uses now. */
+export interface Usage {
+  readonly residentBytes: number
+  /** JavaScript's own heap: used, and taken from the system. */
+  readonly heapUsedBytes: number
+  readonly heapTotalBytes: number
+  /** CPU time since the start, in microseconds. */
+  readonly userMicros: number
+  readonly systemMicros: number
+}
+
+export function readUsage(): Usage {
+  const memory = process.memoryUsage()
+  const cpu = process.cpuUsage()
+  return {
+    residentBytes: memory.rss,
+    heapUsedBytes: memory.heapUsed,
+    heapTotalBytes: memory.heapTotal,
+    userMicros: cpu.user,
+    systemMicros: cpu.system,
+  }
+}
+
+const monthNames = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ')
+
+/** '22 Nov 2026 17:49:31.329', local time, as in Redis's log. */
+export function formatTime(wallMs: number): string {
+  const date = new Date(wallMs)
+  const digits = (n: number, width = 2): string => String(n).padStart(width, '0')
+  const day = `${digits(date.getDate())} ${monthNames[date.getMonth()]} ${date.getFullYear()}`
+  const time = [date.getHours(), date.getMinutes(), date.getSeconds()]
+    .map((n) => digits(n))
+    .join(':')
+  return `${day} ${time}.${digits(date.getMilliseconds(), 3)}`
+}
