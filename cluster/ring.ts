@@ -1,0 +1,172 @@
+/**
+ * Who owns which slot: consistent hashing on a circle of the 16384 slots.
+ *
+ *        slot 0
+ *      b1 .--. a1        Each node stands on the circle many times, at the slots its virtual
+ *     a3 /    \  b2      nodes fall on. A slot belongs to the first virtual node at or after it,
+ *        \    /          clockwise; past slot 16383 the circle begins again at 0.
+ *      b3 `--' a2
+ *
+ * A node that joins takes, in many small pieces, its share from everybody and moves nothing
+ * between others; one that leaves gives its pieces to those who stand behind them.
+ *
+ * The virtual nodes stand on the *slots*, not on the classic circle of 2^32 points with every slot
+ * hashed onto it: that scatters neighbouring slots over all nodes (10,838 ranges and a CLUSTER
+ * SLOTS reply of 981 KB for three nodes); here three nodes make about 320 ranges.
+ *
+ * Several virtual nodes can fall on one slot. The one with the smallest rest of the hash wins: a
+ * rule that does not depend on the order of joining and favours nobody (the smallest name would
+ * win always, and with a hundred nodes most slots are contested).
+ */
+import { strict as assert } from 'node:assert'
+import { SLOT_COUNT } from './slots.ts'
+
+/** Enough that shares differ by about 8 % (1/sqrt(160)), few enough for short topology replies. */
+export const VIRTUAL_NODES = 160
+
+/** The slot table holds 16-bit indexes. */
+export const RING_NODES_MAX = 4096
+
+/** A uint32 for a text, the same on every node; the server passes xxhash. */
+export type RingHash = (text: string) => number
+
+/** Slots `start` to `end`, both included, of one owner. */
+export interface SlotRange {
+  readonly start: number
+  readonly end: number
+  readonly owner: string
+}
+
+interface VirtualNode {
+  readonly slot: number
+  /** Orders those that fall on one slot. */
+  readonly rest: number
+  readonly name: string
+}
+
+/** The circle. Equal sets of names give equal circles, in whatever order they were added. */
+export class Ring {
+  readonly #hash: RingHash
+  readonly #virtualNodes: number
+  /** Hashed once for each name. */
+  readonly #standing = new Map<string, readonly VirtualNode[]>()
+  #names: readonly string[] = []
+  /** All virtual nodes, clockwise from slot 0. */
+  #circle: readonly VirtualNode[] = []
+  /** For each slot the index in `#circle` where the walk clockwise begins: at its owner. */
+  readonly #place = new Uint32Array(SLOT_COUNT)
+  /** For each slot the index of its owner in `names`; all -1 when the ring is empty. */
+  readonly #table = new Int16Array(SLOT_COUNT).fill(-1)
+
+  constructor(hash: RingHash, virtualNodes = VIRTUAL_NODES) {
+    assert(virtualNodes > 0, 'a node needs a virtual node')
+    this.#hash = hash
+    this.#virtualNodes = virtualNodes
+  }
+
+  /** The nodes of the ring, sorted. A new array with each change. */
+  get names(): readonly string[] {
+    return this.#names
+  }
+
+  /**
+   * Owner of each slot as an index into `names`, -1 in an empty ring: the ring as other threads
+   * want it. The ring's own memory, rewritten by every change.
+   */
+  get table(): Readonly<Int16Array> {
+    return this.#table
+  }
+
+  /** Lets nodes stand on the circle. A name that is there already changes nothing. */
+  add(...names: string[]): void {
+    for (const name of names) {
+      if (!this.#standing.has(name)) this.#standing.set(name, this.#virtualNodesOf(name))
+    }
+    assert(this.#standing.size <= RING_NODES_MAX, 'too many nodes for the slot table')
+    this.#rebuild()
+  }
+
+  /** Takes a node off the circle. A name that is not there changes nothing. */
+  remove(name: string): void {
+    if (this.#standing.delete(name)) this.#rebuild()
+  }
+
+  has(name: string): boolean {
+    return this.#standing.has(name)
+  }
+
+  /** The node that owns the slot; null in an empty ring. */
+  owner(slot: number): string | null {
+    return this.#names[this.#table[slot]!] ?? null
+  }
+
+  /**
+   * The first node clockwise from the slot that is not among `skipped`: its owner, or who stands in
+   * for the owner when that one is skipped. Null when none is left. All nodes with the same ring
+   * name the same one.
+   */
+  after(slot: number, skipped: readonly string[]): string | null {
+    const circle = this.#circle
+    const from = this.#place[slot]!
+    for (let step = 0; step < circle.length; step++) {
+      const name = circle[(from + step) % circle.length]!.name
+      if (!skipped.includes(name)) return name
+    }
+    return null
+  }
+
+  /** All slots as the fewest ranges, ascending, as CLUSTER SLOTS shows them. Empty ring: none. */
+  ranges(): SlotRange[] {
+    const ranges: SlotRange[] = []
+    const table = this.#table
+    let start = 0
+    for (let slot = 1; slot <= SLOT_COUNT; slot++) {
+      const ends = slot === SLOT_COUNT || table[slot] !== table[start]
+      if (!ends) continue
+      const owner = this.owner(start)
+      if (owner !== null) ranges.push({ start, end: slot - 1, owner })
+      start = slot
+    }
+    return ranges
+  }
+
+  /** How many slots the node owns. */
+  slotsOf(name: string): number {
+    const index = this.#names.indexOf(name)
+    let count = 0
+    if (index >= 0) for (const owner of this.#table) if (owner === index) count++
+    return count
+  }
+
+  #virtualNodesOf(name: string): VirtualNode[] {
+    const nodes: VirtualNode[] = []
+    for (let i = 0; i < this.#virtualNodes; i++) {
+      const hash = this.#hash(`${i} ${name}`)
+      nodes.push({ slot: hash % SLOT_COUNT, rest: Math.floor(hash / SLOT_COUNT), name })
+    }
+    return nodes
+  }
+
+  #rebuild(): void {
+    this.#names = [...this.#standing.keys()].sort()
+    this.#circle = [...this.#standing.values()].flat().sort(clockwise)
+    if (this.#circle.length === 0) {
+      this.#table.fill(-1)
+      return
+    }
+    const indexes = new Map(this.#names.map((name, index) => [name, index]))
+    // Backwards, so that each slot sees the virtual node that comes next; the slots past the last
+    // one belong to the first.
+    let at = 0
+    let next = this.#circle.length - 1
+    for (let slot = SLOT_COUNT - 1; slot >= 0; slot--) {
+      while (next >= 0 && this.#circle[next]!.slot === slot) at = next--
+      this.#place[slot] = at
+      this.#table[slot] = indexes.get(this.#circle[at]!.name)!
+    }
+  }
+}
+
+function clockwise(a: VirtualNode, b: VirtualNode): number {
+  return a.slot - b.slot || a.rest - b.rest || (a.name < b.name ? -1 : 1)
+}

@@ -1,0 +1,167 @@
+import test from 'ava'
+import xxhash from 'xxhash-wasm'
+import { Ring, VIRTUAL_NODES } from '../../cluster/ring.ts'
+import { SLOT_COUNT } from '../../cluster/slots.ts'
+import { SeededRandom } from '../sim/random.ts'
+
+const { h32 } = await xxhash()
+const xxh = (text: string) => h32(text)
+
+/** Virtual node i of node '6' stands at the slot that reads i6: 06, 16, 26. */
+const asNumber = (text: string) => Number(text.replace(' ', ''))
+
+function names(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `10.0.0.${i + 1}:7000`)
+}
+
+function ringOf(members: readonly string[]): Ring {
+  const ring = new Ring(xxh)
+  ring.add(...members)
+  return ring
+}
+
+function owners(ring: Ring): (string | null)[] {
+  return Array.from({ length: SLOT_COUNT }, (_, slot) => ring.owner(slot))
+}
+
+test('a slot belongs to the next virtual node clockwise, past the last to the first', (t) => {
+  const ring = new Ring(asNumber, 3)
+  ring.add('6', '4', '2') // 2 4 6 12 14 16 22 24 26
+  t.deepEqual(
+    [2, 11, 23, 27].map((slot) => ring.owner(slot)),
+    ['2', '2', '4', '2'],
+  )
+  ring.add('8') // and 8 18 28
+  t.is(ring.owner(27), '8')
+  t.is(ring.owner(28), '8')
+  t.is(ring.owner(29), '2')
+  t.is(ring.owner(SLOT_COUNT - 1), '2')
+  t.is(ring.owner(0), '2')
+})
+
+test('an empty ring owns nothing', (t) => {
+  const ring = new Ring(xxh)
+  t.is(ring.owner(0), null)
+  t.is(ring.after(7, []), null)
+  t.deepEqual(ring.ranges(), [])
+  t.true(ring.table.every((index) => index === -1))
+  ring.add('a:1')
+  t.is(ring.owner(16383), 'a:1')
+  ring.remove('a:1')
+  t.is(ring.owner(16383), null)
+  t.true(ring.table.every((index) => index === -1))
+})
+
+test('a ring of one owns every slot, in one range', (t) => {
+  t.deepEqual(ringOf(['a:1']).ranges(), [{ start: 0, end: SLOT_COUNT - 1, owner: 'a:1' }])
+})
+
+test('the order of joining and leaving makes no difference', (t) => {
+  const expected = owners(ringOf(names(20)))
+  const random = new SeededRandom(7)
+  for (let round = 0; round < 5; round++) {
+    const ring = new Ring(xxh)
+    const rest = names(21)
+    while (rest.length > 0) ring.add(...rest.splice(random.below(rest.length), 1))
+    ring.remove(names(21)[20]!)
+    t.deepEqual(owners(ring), expected)
+  }
+})
+
+test('a slot on which two virtual nodes fall goes to the smaller rest of the hash', (t) => {
+  const hashes = new Map([
+    ['0 a', 100 + 2 * SLOT_COUNT],
+    ['0 b', 100 + 1 * SLOT_COUNT],
+    ['0 c', 200],
+  ])
+  for (const order of [
+    ['a', 'b', 'c'],
+    ['b', 'c', 'a'],
+    ['c', 'b', 'a'],
+  ]) {
+    const ring = new Ring((text) => hashes.get(text)!, 1)
+    ring.add(...order)
+    t.is(ring.owner(100), 'b')
+    t.is(ring.owner(101), 'c')
+    t.is(ring.owner(201), 'b')
+  }
+})
+
+test('adding twice or removing a stranger changes nothing', (t) => {
+  const ring = ringOf(names(3))
+  const before = owners(ring)
+  ring.add(names(3)[1]!)
+  ring.remove('nobody:1')
+  t.deepEqual(owners(ring), before)
+  t.deepEqual(ring.names, names(3))
+})
+
+for (const count of [2, 3, 5, 10, 30]) {
+  test(`the node that makes ${count} takes at most 1.3/${count} and moves nothing between others`, (t) => {
+    const members = names(count)
+    const joining = members[count - 1]!
+    const before = owners(ringOf(members.slice(0, -1)))
+    const ring = ringOf(members)
+    const after = owners(ring)
+    let moved = 0
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      if (before[slot] === after[slot]) continue
+      moved++
+      t.is(after[slot], joining)
+    }
+    t.true(moved > 0 && moved <= (1.3 / count) * SLOT_COUNT, `${moved}`)
+    ring.remove(joining)
+    t.deepEqual(owners(ring), before)
+  })
+}
+
+test('no node of ten owns 1.3 times its share, and none less than 0.7', (t) => {
+  const ring = ringOf(names(10))
+  for (const name of ring.names) {
+    const share = (ring.slotsOf(name) * 10) / SLOT_COUNT
+    t.true(share < 1.3 && share > 0.7, `${name} ${share}`)
+  }
+})
+
+test('three nodes make at most 400 ranges, which name every slot once and its owner', (t) => {
+  const ring = ringOf(names(3))
+  const ranges = ring.ranges()
+  t.true(ranges.length > 100 && ranges.length <= 400, `${ranges.length}`)
+  let next = 0
+  for (const { start, end, owner } of ranges) {
+    t.is(start, next)
+    next = end + 1
+    for (let slot = start; slot <= end; slot++) if (ring.owner(slot) !== owner) t.fail()
+  }
+  t.is(next, SLOT_COUNT)
+  t.true(ranges.every(({ owner }, i) => i === 0 || owner !== ranges[i - 1]!.owner))
+})
+
+test('who stands in for an owner is who would own the slot without it', (t) => {
+  const members = names(5)
+  const ring = ringOf(members)
+  for (let slot = 0; slot < SLOT_COUNT; slot += 61) {
+    const skipped: string[] = []
+    const smaller = ringOf(members)
+    while (skipped.length < members.length) {
+      const next = ring.after(slot, skipped)!
+      t.is(next, smaller.owner(slot)!)
+      smaller.remove(next)
+      skipped.push(next)
+    }
+    t.is(ring.after(slot, skipped), null)
+  }
+})
+
+test('the table holds the index of each owner in the sorted names', (t) => {
+  const ring = ringOf(names(12).reverse())
+  t.deepEqual(ring.names, names(12).sort())
+  t.is(VIRTUAL_NODES, 160)
+  for (let slot = 0; slot < SLOT_COUNT; slot++) {
+    if (ring.names[ring.table[slot]!] !== ring.owner(slot)) t.fail()
+  }
+  t.is(
+    ring.names.reduce((sum, name) => sum + ring.slotsOf(name), 0),
+    SLOT_COUNT,
+  )
+})
