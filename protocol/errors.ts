@@ -1,4 +1,18 @@
-/** CONTRACT: to be extended by the implementation; every line a client can get, word for word, without '-' and CRLF. */
+/* Protocol errors: the line is sent, then the connection is closed. */
+export const INLINE_TOO_LONG = 'ERR Protocol error: too big inline request'
+export const UNBALANCED_QUOTES = 'ERR Protocol error: unbalanced quotes in request'
+export const MULTIBULK_LINE_TOO_LONG = 'ERR Protocol error: too big mbulk count string'
+export const MULTIBULK_LENGTH_INVALID = 'ERR Protocol error: invalid multibulk length'
+export const MULTIBULK_LENGTH_UNAUTHENTICATED =
+  'ERR Protocol error: unauthenticated multibulk length'
+export const BULK_LINE_TOO_LONG = 'ERR Protocol error: too big bulk count string'
+export const BULK_LENGTH_INVALID = 'ERR Protocol error: invalid bulk length'
+export const BULK_LENGTH_UNAUTHENTICATED = 'ERR Protocol error: unauthenticated bulk length'
+/** An array's element that is no bulk string. The byte is echoed, as Redis does. */
+export function expectedDollar(byte: number): string {
+  return `ERR Protocol error: expected '$', got '${String.fromCharCode(byte)}'`
+}
+
 export const ERR_SYNTAX = 'ERR syntax error'
 
 /*
