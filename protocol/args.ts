@@ -62,6 +62,12 @@ export class Args {
     this.#bigs = bigs
   }
 
+  /** Drops the first argument: the header of a peer's request. */
+  shift(): void {
+    this.#table = this.#table.subarray(2)
+    this.count--
+  }
+
   /** Points at nothing, so that neither a large table nor a big bulk is kept alive. */
   clear(): void {
     this.point(NO_BYTES, 0, NO_TABLE, 0, NO_BIGS)

@@ -80,13 +80,18 @@ export class Reply {
   readonly #overflow: ReplyOverflow
   /** A Buffer over `bytes`, for long texts; made when one is written. */
   #view: Buffer | null = null
+  #direct = true
 
   constructor(overflow: ReplyOverflow) {
     this.#overflow = overflow
   }
 
-  /** Writes to bytes[start, end) from now on. */
-  use(bytes: Uint8Array, start: number, end: number): void {
+  /**
+   * Writes to bytes[start, end) from now on. `direct`: these are the bytes that positions given by
+   * `reserve` mean; in any other area `reserve` has no room.
+   */
+  use(bytes: Uint8Array, start: number, end: number, direct = true): void {
+    this.#direct = direct
     if (bytes !== this.bytes) this.#view = null
     this.bytes = bytes
     this.start = start
@@ -160,10 +165,10 @@ export class Reply {
   /**
    * Writes `$length\r\n`, and returns the position where the caller puts `length` bytes;
    * `endBulk()` then writes the CRLF. The sink of Store.get. Returns -1 when the area has no room
-   * for all of it (nothing is written then).
+   * for all of it, or is not the one such positions mean (nothing is written then).
    */
   reserve(length: number): number {
-    if (this.end - this.pos < length + BULK_BYTES_EXTRA) return -1
+    if (!this.#direct || this.end - this.pos < length + BULK_BYTES_EXTRA) return -1
     this.#head(DOLLAR, length)
     const pos = this.pos
     this.pos += length
