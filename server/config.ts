@@ -1,14 +1,360 @@
-/** CONTRACT (to be replaced by the implementation; keep these signatures). */
+/**
+ * The configuration: the directive table's values as typed properties (`config.port`,
+ * `config['proto-max-bulk-len']`), read from defaults, config file, environment and command line,
+ * each overruling those before; changed by CONFIG SET, written by CONFIG REWRITE.
+ */
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { type MemberList, isLoopback, parseMembers } from '../cluster/membership.ts'
+import {
+  directives,
+  ignored,
+  type MachineLimits,
+  refusedLines,
+  type Row,
+} from './config/directives.ts'
+import { BadValue, wordsOf } from './config/kinds.ts'
+import { type Entry, rewriteConfigText } from './config/rewrite.ts'
+import {
+  ConfigError,
+  type Names,
+  readCommandLine,
+  readConfigFile,
+  readEnvironment,
+  reasonOf,
+  standardInput,
+  type Statement,
+  unknown,
+} from './config/sources.ts'
+import { quoteWord } from './config/words.ts'
+import { globMatches } from './glob.ts'
 
-/** Typed values of the directive table, read as properties; CONFIG SET changes them. */
-export interface Config {
-  readonly port: number
-  readonly bind: readonly string[]
-  readonly maxmemory: number
-  readonly maxclients: number
-  readonly requirepass: string
-  readonly databases: number
-  readonly 'proto-max-bulk-len': number
-  /** and so on: each directive by its name */
-  /** Subscribes to a change by CONFIG SET. */
+type Table = typeof directives
+export type DirectiveName = keyof Table
+/** The values in force, by name. */
+export type Values = {
+  readonly [Name in DirectiveName]: Table[Name] extends Row<infer T> ? T : never
+}
+export type Config = Values & Settings
+
+interface Directive {
+  readonly name: string
+  readonly row: Row<unknown>
+}
+
+const all: readonly Directive[] = [
+  ...Object.entries(directives).map(([name, row]) => ({ name, row: row as Row<unknown> })),
+  ...ignored,
+]
+const byName: ReadonlyMap<string, Directive> = new Map(
+  all.flatMap((directive) =>
+    [directive.name, ...(directive.row.aliases ?? [])].map((name) => [name, directive]),
+  ),
+)
+
+const names: Names = {
+  has: (name) => byName.has(name) || Object.hasOwn(refusedLines, name),
+  adds: (name) => byName.get(name)?.row.kind.adds === true,
+  all: () => byName.keys(),
+}
+
+export interface ConfigSources {
+  /** The command line after the program's name. */
+  readonly args?: readonly string[]
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  /** Default: a machine with 1 GB whose store manages 2 MB to 1 GB. */
+  readonly machine?: MachineLimits
+}
+
+const smallMachine: MachineLimits = {
+  memoryBytes: 2 ** 30,
+  storeBytesMin: 2 * 2 ** 20,
+  storeBytesMax: 2 ** 30,
+}
+
+/** Reads all sources. Throws ConfigError, whose message is one line for the one who starts us. */
+export function loadConfig(sources: ConfigSources = {}): Config {
+  const { args = [], environment = {}, machine = smallMachine } = sources
+  const { file, statements } = readCommandLine(args, names)
+  const given = [
+    ...(file === null ? [] : readConfigFile(file)),
+    ...readEnvironment(environment, names),
+    ...statements,
+  ]
+  return new Settings(given, file, machine) as Config
+}
+
+/** A name and a value as CONFIG GET and SET have them. */
+export type Pair = readonly [name: string, value: string]
+
+export class Settings {
+  /** The config file's absolute path, '' when there is none. */
+  readonly file: string
+  /** Who is in the cluster; null: this node stands alone. */
+  readonly members: MemberList | null
+  /** What the log should say at the start about values that are accepted and have no effect. */
+  readonly notices: readonly string[]
+  readonly #machine: MachineLimits
+  /** As given; the values in force stand in the properties. */
+  readonly #given = new Map<Directive, unknown>()
+  readonly #where = new Map<Directive, string>()
+  readonly #listeners = new Map<string, ((value: never) => void)[]>()
+
+  constructor(statements: readonly Statement[], file: string | null, machine: MachineLimits) {
+    this.file = file === null || file === standardInput ? '' : resolve(file)
+    this.#machine = machine
+    for (const directive of all) this.#given.set(directive, directive.row.default)
+    for (const statement of statements) this.#read(statement)
+    for (const directive of all) this.#resolveAtStart(directive)
+    this.members = this.#readMembers()
+    this.notices = this.#collectNotices()
+  }
+
+  /**
+   * CONFIG GET: names and values that match any of the patterns, each once. A name without
+   * wildcards comes back as it was asked for.
+   */
+  get(...patterns: readonly string[]): Pair[] {
+    const found = new Map<string, Pair>()
+    for (const pattern of patterns) {
+      if (!/[*?[]/.test(pattern)) {
+        const name = pattern.toLowerCase()
+        const directive = byName.get(name)
+        if (directive !== undefined && directive.row.hidden !== true && !found.has(name)) {
+          found.set(name, [pattern, this.#shown(directive)])
+        }
+        continue
+      }
+      const bytes = Buffer.from(pattern)
+      for (const [name, directive] of byName) {
+        if (found.has(name) || directive.row.hidden === true) continue
+        const candidate = Buffer.from(name)
+        if (globMatches(bytes, candidate, 0, candidate.length, true)) {
+          found.set(name, [name, this.#shown(directive)])
+        }
+      }
+    }
+    return [...found.values()]
+  }
+
+  /**
+   * CONFIG SET: all pairs or none. Returns null, or the error's line. `local`: does the client sit
+   * on this machine (for `enable-protected-configs local`)?
+   */
+  set(pairs: readonly Pair[], local = false): string | null {
+    const unknownPair = pairs.find(([name]) => !byName.has(name.toLowerCase()))
+    if (unknownPair !== undefined) {
+      return `ERR Unknown option or number of arguments for CONFIG SET - '${unknownPair[0]}'`
+    }
+    const changes = new Map<Directive, { readonly name: string; readonly value: unknown }>()
+    const failed = (name: string, reason: string): string =>
+      `ERR CONFIG SET failed (possibly related to argument '${name}') - ${reason}`
+    for (const [name] of pairs) {
+      const directive = byName.get(name.toLowerCase())!
+      const refusal = this.#refuseSet(directive, local)
+      if (refusal !== null) return failed(name, refusal)
+      if (changes.has(directive)) return failed(name, 'duplicate parameter')
+      changes.set(directive, { name, value: null })
+    }
+    for (const [name, value] of pairs) {
+      const directive = byName.get(name.toLowerCase())!
+      try {
+        changes.set(directive, { name, value: this.#parseSet(directive, value) })
+      } catch (error) {
+        if (!(error instanceof BadValue)) throw error
+        return failed(name, error.message)
+      }
+    }
+    const refused = this.#apply(changes)
+    return refused === null ? null : failed(refused.name, refused.reason)
+  }
+
+  /**
+   * Calls `listener` with each new value that CONFIG SET gives the directive. A listener that
+   * throws BadValue refuses it: CONFIG SET then fails with its message and changes nothing.
+   */
+  onChange<Name extends DirectiveName>(name: Name, listener: (value: Values[Name]) => void): void {
+    this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), listener])
+  }
+
+  /** CONFIG REWRITE. Returns null, or the error's line. */
+  rewrite(): string | null {
+    if (this.file === '') return 'ERR The server is running without a config file'
+    try {
+      const text = rewriteConfigText(readFileSync(this.file, 'utf8'), this.#entries())
+      const temporary = `${this.file}.${process.pid}.tmp`
+      writeFileSync(temporary, text, { mode: 0o600, flush: true })
+      renameSync(temporary, this.file)
+      return null
+    } catch (error) {
+      return `ERR Rewriting config file: ${reasonOf(error as NodeJS.ErrnoException)}`
+    }
+  }
+
+  /** Where the directive was given last: 'redis.conf:12', 'RINGTIER_PORT', 'command line'; or ''. */
+  whereOf(name: DirectiveName): string {
+    return this.#where.get(byName.get(name)!) ?? ''
+  }
+
+  #read(statement: Statement): void {
+    const { name, where } = statement
+    const directive = byName.get(name)
+    if (directive === undefined) {
+      throw new ConfigError(where, refusedLines[name] ?? unknown(name, byName.keys()))
+    }
+    const { row } = directive
+    try {
+      const words =
+        'text' in statement.words ? wordsOf(row.kind, statement.words.text) : statement.words
+      if (words.length === 0) throw new BadValue('wants a value')
+      if (row.kind.takes === 'one' && words.length > 1) {
+        throw new BadValue(`wants one value, but there are ${words.length}`)
+      }
+      const value = row.kind.parse(words, this.#given.get(directive), where)
+      const refusal = row.refuse?.(value) ?? null
+      if (refusal !== null) throw new BadValue(refusal)
+      this.#given.set(directive, value)
+      this.#where.set(directive, where)
+    } catch (error) {
+      if (!(error instanceof BadValue)) throw error
+      throw new ConfigError(where, `${name}${shownWords(directive, statement)}: ${error.message}`)
+    }
+  }
+
+  #resolveAtStart(directive: Directive): void {
+    const value = this.#given.get(directive)
+    try {
+      this.#put(directive, directive.row.resolve?.(value, this.#machine) ?? value)
+    } catch (error) {
+      if (!(error instanceof BadValue)) throw error
+      const where = this.#where.get(directive) ?? 'default'
+      const shown = directive.row.kind.format(value)
+      throw new ConfigError(where, `${directive.name} '${shown}': ${error.message}`)
+    }
+  }
+
+  #put(directive: Directive, value: unknown): void {
+    ;(this as Record<string, unknown>)[directive.name] = value
+  }
+
+  #inForce(directive: Directive): unknown {
+    return (this as Record<string, unknown>)[directive.name]
+  }
+
+  #shown(directive: Directive): string {
+    return directive.row.kind.format(this.#inForce(directive))
+  }
+
+  #refuseSet({ row }: Directive, local: boolean): string | null {
+    if (!row.mutable) return "can't set immutable config"
+    if (row.protected !== true) return null
+    const allowed = (this as unknown as Values)['enable-protected-configs']
+    return allowed === 'yes' || (allowed === 'local' && local) ? null : "can't set protected config"
+  }
+
+  #parseSet(directive: Directive, text: string): unknown {
+    const { row } = directive
+    const before = row.kind.adds === true ? [] : this.#given.get(directive)
+    const value = row.kind.parse(wordsOf(row.kind, text), before, 'CONFIG SET')
+    const refusal = row.refuse?.(value) ?? null
+    if (refusal !== null) throw new BadValue(refusal)
+    // What the machine cannot do is refused before anything is changed.
+    row.resolve?.(value, this.#machine)
+    return value
+  }
+
+  #apply(
+    changes: ReadonlyMap<Directive, { readonly name: string; readonly value: unknown }>,
+  ): { name: string; reason: string } | null {
+    const before: [Directive, unknown][] = []
+    for (const [directive, { name, value }] of changes) {
+      const { kind } = directive.row
+      if (kind.format(value) === kind.format(this.#given.get(directive))) continue
+      before.push([directive, this.#given.get(directive)])
+      try {
+        this.#change(directive, value)
+      } catch (error) {
+        for (const [changed, old] of before.reverse()) this.#change(changed, old)
+        if (!(error instanceof BadValue)) throw error
+        return { name, reason: error.message }
+      }
+    }
+    return null
+  }
+
+  #change(directive: Directive, value: unknown): void {
+    const inForce = directive.row.resolve?.(value, this.#machine) ?? value
+    this.#given.set(directive, value)
+    this.#put(directive, inForce)
+    for (const listener of this.#listeners.get(directive.name) ?? []) listener(inForce as never)
+  }
+
+  #readMembers(): MemberList | null {
+    const config = this as unknown as Values
+    const self = config['cluster-self']
+    const peers = config['cluster-peers']
+    if (self === '') {
+      if (peers === '') return null
+      throw new ConfigError(this.whereOf('cluster-peers'), 'cluster-peers also wants cluster-self')
+    }
+    let members: MemberList
+    try {
+      members = parseMembers(self, peers)
+    } catch (error) {
+      const { message } = error as Error
+      const name = message.startsWith('cluster-peers') ? 'cluster-peers' : 'cluster-self'
+      throw new ConfigError(this.whereOf(name), message)
+    }
+    if (config['cluster-secret'] === '' && !members.all.every(({ host }) => isLoopback(host))) {
+      throw new ConfigError(
+        this.whereOf('cluster-self'),
+        'a cluster of several machines wants cluster-secret, the same on all nodes',
+      )
+    }
+    return members
+  }
+
+  /** One line for each reason, with all directives it holds for. */
+  #collectNotices(): string[] {
+    const byText = new Map<string, string[]>()
+    for (const directive of this.#where.keys()) {
+      const text = directive.row.notice?.(this.#inForce(directive)) ?? null
+      if (text === null) continue
+      byText.set(text, [...(byText.get(text) ?? []), directive.name])
+    }
+    return [...byText].map(([text, directiveNames]) => `${directiveNames.join(', ')}: ${text}`)
+  }
+
+  #entries(): Entry[] {
+    return all.map((directive) => {
+      const { kind, default: initial, aliases = [] } = directive.row
+      const value = this.#given.get(directive)
+      const shown = kind.format(value)
+      return {
+        names: [directive.name, ...aliases],
+        lines: kind.lines?.(value) ?? [quoteWord(shown)],
+        isDefault: shown === kind.format(initial),
+        matches: (lines) => meaningOf(directive, lines) === shown,
+      }
+    })
+  }
+}
+
+/** ` 'value'` for an error's line; nothing for secrets, whose value no log may show. */
+function shownWords({ row }: Directive, { words }: Statement): string {
+  const text = 'text' in words ? words.text : words.join(' ')
+  return row.secret === true || text === '' ? '' : ` '${text}'`
+}
+
+/** What a directive's lines in a file mean, as CONFIG GET writes it; null: they are refused. */
+function meaningOf({ row }: Directive, lines: readonly (readonly string[])[]): string | null {
+  try {
+    const value = lines.reduce<unknown>(
+      (before, words) => row.kind.parse(words, before, ''),
+      row.default,
+    )
+    return row.kind.format(value)
+  } catch {
+    return null
+  }
 }

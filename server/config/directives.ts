@@ -1,0 +1,687 @@
+/**
+ * The table of directives: all that the Config type, the config file, the command line, the
+ * environment, CONFIG GET/SET/REWRITE, --help and docs/config.md know. A directive that Redis has
+ * bears Redis's name. The second table, `ignored`, holds the directives of Redis 7.0 that have no
+ * effect here: they are accepted, remembered and reported, so that a redis.conf and the tools that
+ * set and restore them work, and using one is told with the reason.
+ */
+import { resolve as resolvePath } from 'node:path'
+import { VIRTUAL_NODES } from '../../cluster/ring.ts'
+import {
+  BadValue,
+  choice,
+  eventFlags,
+  flags,
+  integer,
+  type Kind,
+  lines,
+  list,
+  longMax,
+  outputLimits,
+  savePoints,
+  size,
+  sizeOrPercent,
+  sizeText,
+  text,
+  yesNo,
+} from './kinds.ts'
+
+export const sections = [
+  'Network',
+  'Clients',
+  'Memory',
+  'Security',
+  'Groups and cluster',
+  'Process and logs',
+] as const
+
+/** What the machine and the store leave to choose from. */
+export interface MachineLimits {
+  /** Of the machine or the control group. */
+  readonly memoryBytes: number
+  /** The least and the most that the store can manage on this Node. */
+  readonly storeBytesMin: number
+  readonly storeBytesMax: number
+}
+
+export interface Row<T> {
+  readonly kind: Kind<T>
+  readonly default: T
+  readonly section: (typeof sections)[number]
+  /** One sentence for the docs and --help. */
+  readonly summary: string
+  /** May CONFIG SET change it? */
+  readonly mutable: boolean
+  /** Redis's older names of the same directive. */
+  readonly aliases?: readonly string[]
+  /** CONFIG SET changes it only where `enable-protected-configs` allows. */
+  readonly protected?: boolean
+  /** The value is a secret: it stands in no log and no error. */
+  readonly secret?: boolean
+  /** Never answered by CONFIG GET. */
+  readonly hidden?: boolean
+  /** The value in force for the one that was given, on this machine. Throws BadValue. */
+  readonly resolve?: (value: T, machine: MachineLimits) => T
+  /** Why this value is refused, or null. */
+  readonly refuse?: (value: T) => string | null
+  /** What is to be said at the start about this value, or null. */
+  readonly notice?: (value: T) => string | null
+}
+
+function row<T>(kind: Kind<T>, facts: Omit<Row<NoInfer<T>>, 'kind'>): Row<T> {
+  return { kind, ...facts }
+}
+
+const intMax = 2 ** 31 - 1
+const uintMax = 2 ** 32 - 1
+const KB = 1024
+const MB = 1024 * KB
+const GB = 1024 * MB
+
+/** A key is stored with its database's number, and each bucket counts its keys by database. */
+const databasesMax = 256
+/** The longest value the store takes. */
+const valueBytesMax = 512 * MB
+/** As in Redis. */
+const bindMax = 16
+
+const policyNotice =
+  'evicts as fifo does: the entry that was written first goes first; no other policy is built yet'
+const oomNotBuilt =
+  "is not built yet: a full memory always evicts the oldest entry (use 'fifo', or one of allkeys-lru, allkeys-lfu, allkeys-random, which mean the same here)"
+const policiesNotBuilt = [
+  'noeviction',
+  'volatile-lru',
+  'volatile-lfu',
+  'volatile-random',
+  'volatile-ttl',
+]
+
+export const directives = {
+  bind: row(list(checkBind), {
+    default: ['127.0.0.1', '-::1'],
+    section: 'Network',
+    mutable: false,
+    summary:
+      'Addresses to listen on: `*` is all of IPv4, `::*` all of IPv6, and one with a `-` before it may be missing.',
+  }),
+  port: row(integer(0, 65535), {
+    default: 6379,
+    section: 'Network',
+    mutable: false,
+    summary: 'The TCP port that clients and peers connect to; with 0 the server does not listen.',
+  }),
+  'protected-mode': row(yesNo(), {
+    default: true,
+    section: 'Network',
+    mutable: true,
+    summary: 'Refuses clients from other machines while there is no `requirepass`.',
+  }),
+  'tcp-backlog': row(integer(0, intMax), {
+    default: 511,
+    section: 'Network',
+    mutable: false,
+    summary: 'Connections that may wait to be accepted; the kernel has a limit of its own.',
+  }),
+  'tcp-keepalive': row(integer(0, intMax), {
+    default: 300,
+    section: 'Network',
+    mutable: true,
+    summary: 'Seconds of silence before a connection is probed; 0 never probes.',
+  }),
+  timeout: row(integer(0, intMax), {
+    default: 0,
+    section: 'Clients',
+    mutable: true,
+    summary: 'Seconds after which an idle client is disconnected; 0 never.',
+  }),
+  maxclients: row(integer(1, uintMax), {
+    default: 10000,
+    section: 'Clients',
+    mutable: true,
+    summary: 'Connections that may be open at a time.',
+  }),
+  databases: row(integer(1, databasesMax), {
+    default: 16,
+    section: 'Clients',
+    mutable: false,
+    summary: 'Databases that SELECT knows, from 0 on; in a cluster there is only database 0.',
+  }),
+  'proto-max-bulk-len': row(size(MB, valueBytesMax), {
+    default: valueBytesMax,
+    section: 'Clients',
+    mutable: true,
+    summary: 'The longest argument of a command, and so the longest value.',
+  }),
+  'client-query-buffer-limit': row(size(MB, longMax), {
+    default: GB,
+    section: 'Clients',
+    mutable: true,
+    summary: 'Bytes of unfinished commands that a client may pile up before it is disconnected.',
+  }),
+  threads: row(integer(1, 64), {
+    default: 1,
+    section: 'Network',
+    mutable: false,
+    summary: 'I/O threads; only one is built yet.',
+    notice: (threads) =>
+      threads > 1 ? 'more than one I/O thread is not built yet: this server runs on one' : null,
+  }),
+  maxmemory: row(size(0, longMax), {
+    default: 0,
+    section: 'Memory',
+    mutable: false,
+    resolve: resolveMemory,
+    summary:
+      "Bytes for keys, values and their index, all of it; 0 means a quarter of the machine's (or the control group's) memory.",
+  }),
+  'maxmemory-policy': row(
+    choice(
+      ['fifo', 'allkeys-lru', 'allkeys-lfu', 'allkeys-random'],
+      Object.fromEntries(policiesNotBuilt.map((name) => [name, `'${name}' ${oomNotBuilt}`])),
+    ),
+    {
+      default: 'fifo',
+      section: 'Memory',
+      mutable: true,
+      summary:
+        'What goes when memory is full: `fifo`, the oldest entry. The names of Redis are accepted and mean the same.',
+      notice: (policy) => (policy === 'fifo' ? null : policyNotice),
+    },
+  ),
+  requirepass: row(text(), {
+    default: '',
+    section: 'Security',
+    mutable: true,
+    secret: true,
+    summary: 'The password that AUTH and HELLO want from clients; empty wants none.',
+  }),
+  'enable-protected-configs': row(choice(['no', 'yes', 'local']), {
+    default: 'no',
+    section: 'Security',
+    mutable: false,
+    summary: 'Who may change `dir` and `dbfilename` by CONFIG SET: nobody, all, or local clients.',
+  }),
+  group: row(lines(), {
+    default: [],
+    section: 'Groups and cluster',
+    mutable: false,
+    summary:
+      'A rule for keys, one a line: `group user match user:{id} origin http://127.0.0.1:3000/users/{id} ttl 5m`; a GET that misses loads the value there, once for the whole cluster.',
+  }),
+  'cluster-self': row(text(), {
+    default: '',
+    section: 'Groups and cluster',
+    mutable: false,
+    summary: 'This node as `host:port`, as the other nodes and cluster-aware clients reach it.',
+  }),
+  'cluster-peers': row(text(), {
+    default: '',
+    section: 'Groups and cluster',
+    mutable: false,
+    summary: 'The nodes of the cluster: `host:port,host:port,...`, with or without this one.',
+  }),
+  'cluster-secret': row(text(), {
+    default: '',
+    section: 'Groups and cluster',
+    mutable: false,
+    secret: true,
+    hidden: true,
+    summary:
+      'What the nodes prove to each other to know; all have the same. A cluster on one machine may do without.',
+  }),
+  'cluster-virtual-nodes': row(integer(1, 1024), {
+    default: VIRTUAL_NODES,
+    section: 'Groups and cluster',
+    mutable: false,
+    summary: 'Points of each node on the ring of slots; the same on all nodes.',
+  }),
+  loglevel: row(choice(['debug', 'verbose', 'notice', 'warning', 'nothing']), {
+    default: 'notice',
+    section: 'Process and logs',
+    mutable: true,
+    summary: 'The least important messages that are logged.',
+  }),
+  logfile: row(text(), {
+    default: '',
+    section: 'Process and logs',
+    mutable: false,
+    summary:
+      'The file that logs go to, as JSON; empty is standard output: lines to read on a terminal, else JSON.',
+  }),
+  dir: row(text(), {
+    default: './',
+    section: 'Process and logs',
+    mutable: true,
+    protected: true,
+    resolve: (path) => resolvePath(path),
+    summary: 'The working directory: relative paths of other directives start there.',
+  }),
+  pidfile: row(text(), {
+    default: '',
+    section: 'Process and logs',
+    mutable: false,
+    summary: 'A file that holds the process id while the server runs; empty writes none.',
+  }),
+  daemonize: row(yesNo(), {
+    default: false,
+    section: 'Process and logs',
+    mutable: false,
+    summary: 'Must be `no`: the server stays in the foreground.',
+    refuse: (value) =>
+      value
+        ? 'the server stays in the foreground: leave going to the background to what starts it'
+        : null,
+  }),
+  supervised: row(choice(['no', 'upstart', 'systemd', 'auto']), {
+    default: 'no',
+    section: 'Process and logs',
+    mutable: false,
+    summary: 'Must be `no` or `auto`: no supervisor is notified (for systemd use Type=simple).',
+    refuse: (value) =>
+      value === 'systemd' || value === 'upstart'
+        ? `'${value}' waits for a message that is not sent: use Type=simple and supervised no`
+        : null,
+  }),
+  'shutdown-timeout': row(integer(0, intMax), {
+    default: 5,
+    section: 'Process and logs',
+    mutable: true,
+    summary: 'Seconds that a shutdown waits for clients to take the replies they have been given.',
+  }),
+}
+
+/** The share of the machine's memory that the default is. */
+const memoryShare = 4
+
+function resolveMemory(bytes: number, machine: MachineLimits): number {
+  const { memoryBytes, storeBytesMin, storeBytesMax } = machine
+  if (bytes === 0) {
+    return Math.max(storeBytesMin, Math.min(Math.floor(memoryBytes / memoryShare), storeBytesMax))
+  }
+  if (bytes < storeBytesMin) {
+    throw new BadValue(`argument must be at least ${sizeText(storeBytesMin)} (${storeBytesMin})`)
+  }
+  if (bytes > storeBytesMax) {
+    const hint =
+      multiMemoryFrom > nodeMajor() ? `; Node.js ${multiMemoryFrom} and later can hold more` : ''
+    throw new BadValue(`argument must be at most ${storeBytesMax} on this Node.js${hint}`)
+  }
+  return bytes
+}
+
+/** Before it, Node has one WebAssembly memory a module, and so one arena a store. */
+const multiMemoryFrom = 22
+
+function nodeMajor(): number {
+  return Number.parseInt(process.versions.node)
+}
+
+function checkBind(addresses: readonly string[]): string | null {
+  return addresses.length > bindMax ? 'Too many bind addresses specified.' : null
+}
+
+type IgnoredRow = readonly [kind: Kind<unknown>, default_: string]
+
+const count = (): Kind<number> => integer(0, intMax)
+const anySize = (): Kind<number> => size(0, longMax)
+const portNumber = (): Kind<number> => integer(0, 65535)
+
+const noDisk = 'nothing is written to disk yet'
+const noReplicas = 'there is no replication: each key lives on one node of the cluster'
+const noTypes = 'there are only strings yet'
+const noScripts = 'there are no scripts yet'
+const noTuning = 'it tunes a part of Redis that is not here'
+const noTls = 'TLS is not built yet'
+const noAcl = 'ACL users are not built yet; requirepass is'
+const noLogs = 'this log is not built yet'
+const ownCluster = 'the cluster is set up by cluster-self, cluster-peers and cluster-secret'
+const ownOutput = 'a client that does not read its replies is made to wait, and is not disconnected'
+const noSyslog = 'logs go to standard output or to logfile'
+const noProcess = 'the process is left as the system starts it'
+const noEvents = 'there is no publish and subscribe yet'
+const freedAtOnce = 'memory is given back at once and in small steps'
+
+/** Each reason with the directives it stands for: kind, and Redis's default as CONFIG GET writes it. */
+const ignoredByReason: readonly (readonly [string, Readonly<Record<string, IgnoredRow>>])[] = [
+  [
+    noDisk,
+    {
+      save: [savePoints(), ''],
+      dbfilename: [text(checkFileName), 'dump.rdb'],
+      appendonly: [yesNo(), 'no'],
+      appendfilename: [text(checkFileName), 'appendonly.aof'],
+      appenddirname: [text(checkFileName), 'appendonlydir'],
+      appendfsync: [choice(['everysec', 'always', 'no']), 'everysec'],
+      'no-appendfsync-on-rewrite': [yesNo(), 'no'],
+      'auto-aof-rewrite-percentage': [count(), '100'],
+      'auto-aof-rewrite-min-size': [anySize(), '67108864'],
+      'aof-load-truncated': [yesNo(), 'yes'],
+      'aof-use-rdb-preamble': [yesNo(), 'yes'],
+      'aof-rewrite-incremental-fsync': [yesNo(), 'yes'],
+      'aof-timestamp-enabled': [yesNo(), 'no'],
+      'aof-disable-auto-gc': [yesNo(), 'no'],
+      aof_rewrite_cpulist: [text(), ''],
+      bgsave_cpulist: [text(), ''],
+      rdbcompression: [yesNo(), 'yes'],
+      rdbchecksum: [yesNo(), 'yes'],
+      'rdb-save-incremental-fsync': [yesNo(), 'yes'],
+      'rdb-del-sync-files': [yesNo(), 'no'],
+      'stop-writes-on-bgsave-error': [yesNo(), 'yes'],
+      'shutdown-on-sigint': [flags(shutdownFlags()), 'default'],
+      'shutdown-on-sigterm': [flags(shutdownFlags()), 'default'],
+      'sanitize-dump-payload': [choice(['no', 'yes', 'clients']), 'no'],
+    },
+  ],
+  [
+    noReplicas,
+    {
+      replicaof: [list(), ''],
+      masteruser: [text(), ''],
+      masterauth: [text(), ''],
+      'replica-announced': [yesNo(), 'yes'],
+      'replica-announce-ip': [text(), ''],
+      'replica-announce-port': [portNumber(), '0'],
+      'replica-ignore-disk-write-errors': [yesNo(), 'no'],
+      'replica-ignore-maxmemory': [yesNo(), 'yes'],
+      'replica-lazy-flush': [yesNo(), 'no'],
+      'replica-priority': [count(), '100'],
+      'replica-read-only': [yesNo(), 'yes'],
+      'replica-serve-stale-data': [yesNo(), 'yes'],
+      'repl-backlog-size': [size(1, longMax), '1048576'],
+      'repl-backlog-ttl': [integer(0, longMax), '3600'],
+      'repl-disable-tcp-nodelay': [yesNo(), 'no'],
+      'repl-diskless-load': [choice(['disabled', 'on-empty-db', 'swapdb']), 'disabled'],
+      'repl-diskless-sync': [yesNo(), 'yes'],
+      'repl-diskless-sync-delay': [count(), '5'],
+      'repl-diskless-sync-max-replicas': [count(), '0'],
+      'repl-ping-replica-period': [integer(1, intMax), '10'],
+      'repl-timeout': [integer(1, intMax), '60'],
+      'min-replicas-to-write': [count(), '0'],
+      'min-replicas-max-lag': [count(), '10'],
+      'propagation-error-behavior': [choice(['ignore', 'panic', 'panic-on-replicas']), 'ignore'],
+    },
+  ],
+  [
+    noTypes,
+    {
+      'hash-max-listpack-entries': [integer(0, longMax), '512'],
+      'hash-max-listpack-value': [anySize(), '64'],
+      'hll-sparse-max-bytes': [anySize(), '3000'],
+      'list-compress-depth': [count(), '0'],
+      'list-max-listpack-size': [integer(-intMax - 1, intMax), '-2'],
+      'set-max-intset-entries': [integer(0, longMax), '512'],
+      'stream-node-max-bytes': [anySize(), '4096'],
+      'stream-node-max-entries': [integer(0, longMax), '100'],
+      'zset-max-listpack-entries': [integer(0, longMax), '128'],
+      'zset-max-listpack-value': [anySize(), '64'],
+    },
+  ],
+  [
+    noScripts,
+    {
+      'busy-reply-threshold': [integer(0, longMax), '5000'],
+      'enable-module-command': [choice(['no', 'yes', 'local']), 'no'],
+      'enable-debug-command': [choice(['no', 'yes', 'local']), 'no'],
+    },
+  ],
+  [
+    noTuning,
+    {
+      hz: [count(), '10'],
+      'dynamic-hz': [yesNo(), 'yes'],
+      'active-expire-effort': [integer(1, 10), '1'],
+      activedefrag: [yesNo(), 'no'],
+      'active-defrag-cycle-max': [integer(1, 99), '25'],
+      'active-defrag-cycle-min': [integer(1, 99), '1'],
+      'active-defrag-ignore-bytes': [size(1, longMax), '104857600'],
+      'active-defrag-max-scan-fields': [integer(1, longMax), '1000'],
+      'active-defrag-threshold-lower': [integer(0, 1000), '10'],
+      'active-defrag-threshold-upper': [integer(0, 1000), '100'],
+      activerehashing: [yesNo(), 'yes'],
+      'io-threads': [integer(1, 128), '1'],
+      'io-threads-do-reads': [yesNo(), 'no'],
+      'jemalloc-bg-thread': [yesNo(), 'yes'],
+      'lfu-decay-time': [count(), '1'],
+      'lfu-log-factor': [count(), '10'],
+      'maxmemory-clients': [sizeOrPercent(), '0'],
+      'maxmemory-eviction-tenacity': [integer(0, 100), '10'],
+      'maxmemory-samples': [integer(1, intMax), '5'],
+    },
+  ],
+  [
+    freedAtOnce,
+    {
+      'lazyfree-lazy-eviction': [yesNo(), 'no'],
+      'lazyfree-lazy-expire': [yesNo(), 'no'],
+      'lazyfree-lazy-server-del': [yesNo(), 'no'],
+      'lazyfree-lazy-user-del': [yesNo(), 'no'],
+      'lazyfree-lazy-user-flush': [yesNo(), 'no'],
+    },
+  ],
+  [
+    ownOutput,
+    {
+      'client-output-buffer-limit': [
+        outputLimits(),
+        'normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60',
+      ],
+    },
+  ],
+  [
+    noEvents,
+    {
+      'notify-keyspace-events': [eventFlags(), ''],
+      'tracking-table-max-keys': [integer(0, longMax), '1000000'],
+    },
+  ],
+  [
+    noLogs,
+    {
+      'latency-monitor-threshold': [integer(0, longMax), '0'],
+      'latency-tracking': [yesNo(), 'yes'],
+      'latency-tracking-info-percentiles': [list(checkPercentiles), '50 99 99.9'],
+      'slowlog-log-slower-than': [integer(-1, longMax), '10000'],
+      'slowlog-max-len': [integer(0, longMax), '128'],
+    },
+  ],
+  [
+    noAcl,
+    {
+      'acl-pubsub-default': [choice(['allchannels', 'resetchannels']), 'resetchannels'],
+      aclfile: [text(), ''],
+      'acllog-max-len': [integer(0, longMax), '128'],
+    },
+  ],
+  [
+    ownCluster,
+    {
+      'cluster-enabled': [yesNo(), 'no'],
+      'cluster-allow-pubsubshard-when-down': [yesNo(), 'yes'],
+      'cluster-allow-reads-when-down': [yesNo(), 'no'],
+      'cluster-allow-replica-migration': [yesNo(), 'yes'],
+      'cluster-announce-bus-port': [portNumber(), '0'],
+      'cluster-announce-hostname': [text(), ''],
+      'cluster-announce-ip': [text(), ''],
+      'cluster-announce-port': [portNumber(), '0'],
+      'cluster-announce-tls-port': [portNumber(), '0'],
+      'cluster-config-file': [text(), 'nodes.conf'],
+      'cluster-link-sendbuf-limit': [anySize(), '0'],
+      'cluster-migration-barrier': [count(), '1'],
+      'cluster-node-timeout': [integer(0, longMax), '15000'],
+      'cluster-port': [portNumber(), '0'],
+      'cluster-preferred-endpoint-type': [choice(['ip', 'hostname', 'unknown-endpoint']), 'ip'],
+      'cluster-replica-no-failover': [yesNo(), 'no'],
+      'cluster-replica-validity-factor': [count(), '10'],
+      'cluster-require-full-coverage': [yesNo(), 'yes'],
+    },
+  ],
+  [
+    noTls,
+    {
+      'tls-port': [portNumber(), '0'],
+      'tls-cluster': [yesNo(), 'no'],
+      'tls-replication': [yesNo(), 'no'],
+      'tls-auth-clients': [choice(['no', 'yes', 'optional']), 'yes'],
+      'tls-ca-cert-dir': [text(), ''],
+      'tls-ca-cert-file': [text(), ''],
+      'tls-cert-file': [text(), ''],
+      'tls-ciphers': [text(), ''],
+      'tls-ciphersuites': [text(), ''],
+      'tls-client-cert-file': [text(), ''],
+      'tls-client-key-file': [text(), ''],
+      'tls-client-key-file-pass': [text(), ''],
+      'tls-dh-params-file': [text(), ''],
+      'tls-key-file': [text(), ''],
+      'tls-key-file-pass': [text(), ''],
+      'tls-prefer-server-ciphers': [yesNo(), 'no'],
+      'tls-protocols': [text(), ''],
+      'tls-session-cache-size': [count(), '20480'],
+      'tls-session-cache-timeout': [count(), '300'],
+      'tls-session-caching': [yesNo(), 'yes'],
+    },
+  ],
+  [
+    noSyslog,
+    {
+      'crash-log-enabled': [yesNo(), 'yes'],
+      'crash-memcheck-enabled': [yesNo(), 'yes'],
+      'syslog-enabled': [yesNo(), 'no'],
+      'syslog-facility': [choice(syslogFacilities()), 'local0'],
+      'syslog-ident': [text(), 'redis'],
+    },
+  ],
+  [
+    noProcess,
+    {
+      'always-show-logo': [yesNo(), 'no'],
+      'bind-source-addr': [text(), ''],
+      bio_cpulist: [text(), ''],
+      'disable-thp': [yesNo(), 'yes'],
+      'ignore-warnings': [text(), ''],
+      'oom-score-adj': [choice(['no', 'yes', 'relative', 'absolute']), 'no'],
+      'oom-score-adj-values': [list(checkOomScores), '0 200 800'],
+      'proc-title-template': [text(), '{title} {listen-addr} {server-mode}'],
+      server_cpulist: [text(), ''],
+      'set-proc-title': [yesNo(), 'yes'],
+      'socket-mark-id': [integer(0, uintMax), '0'],
+      unixsocket: [text(), ''],
+      unixsocketperm: [text(checkOctal), '0'],
+    },
+  ],
+]
+
+/** Those that CONFIG SET of Redis refuses to change. */
+const ignoredImmutable: ReadonlySet<string> = new Set(
+  (
+    'aclfile always-show-logo aof_rewrite_cpulist appenddirname appendfilename bgsave_cpulist ' +
+    'bio_cpulist cluster-config-file cluster-enabled cluster-port disable-thp ' +
+    'enable-debug-command enable-module-command io-threads io-threads-do-reads rdbchecksum ' +
+    'replicaof server_cpulist set-proc-title socket-mark-id syslog-enabled syslog-facility ' +
+    'syslog-ident unixsocket unixsocketperm'
+  ).split(' '),
+)
+
+/** Redis's older name -> its name now. */
+const ignoredAliases: Readonly<Record<string, string>> = {
+  'cluster-slave-no-failover': 'cluster-replica-no-failover',
+  'cluster-slave-validity-factor': 'cluster-replica-validity-factor',
+  'hash-max-ziplist-entries': 'hash-max-listpack-entries',
+  'hash-max-ziplist-value': 'hash-max-listpack-value',
+  'list-max-ziplist-size': 'list-max-listpack-size',
+  'lua-time-limit': 'busy-reply-threshold',
+  'min-slaves-max-lag': 'min-replicas-max-lag',
+  'min-slaves-to-write': 'min-replicas-to-write',
+  'repl-ping-slave-period': 'repl-ping-replica-period',
+  'slave-announce-ip': 'replica-announce-ip',
+  'slave-announce-port': 'replica-announce-port',
+  'slave-ignore-maxmemory': 'replica-ignore-maxmemory',
+  'slave-lazy-flush': 'replica-lazy-flush',
+  'slave-priority': 'replica-priority',
+  'slave-read-only': 'replica-read-only',
+  'slave-serve-stale-data': 'replica-serve-stale-data',
+  slaveof: 'replicaof',
+  'zset-max-ziplist-entries': 'zset-max-listpack-entries',
+  'zset-max-ziplist-value': 'zset-max-listpack-value',
+}
+
+/**
+ * Values that must not be ignored: who sets them counts on what they do, for safety or to be
+ * reachable at all.
+ */
+const refusals: Readonly<Record<string, (value: string) => string | null>> = {
+  aclfile: (value) => (value === '' ? null : `${noAcl}: its rules would not be in force`),
+  'tls-port': (value) => (value === '0' ? null : noTls),
+  'tls-cluster': (value) => (value === 'no' ? null : noTls),
+  'tls-replication': (value) => (value === 'no' ? null : noTls),
+  unixsocket: (value) => (value === '' ? null : 'Unix sockets are not built yet'),
+}
+
+/** Lines of a redis.conf that are no directives with a value, and why each is refused. */
+export const refusedLines: Readonly<Record<string, string>> = {
+  user: `${noAcl}: its rules would not be in force`,
+  'rename-command': 'renaming commands is not built yet: the command would stay open by its name',
+  loadmodule: 'there are no modules',
+  sentinel: 'there is no Sentinel mode',
+}
+
+export interface IgnoredDirective {
+  readonly name: string
+  readonly reason: string
+  readonly row: Row<unknown>
+}
+
+/** The directives of Redis that have no effect here. */
+export const ignored: readonly IgnoredDirective[] = ignoredByReason.flatMap(([reason, rows]) =>
+  Object.entries(rows).map(([name, [kind, given]]) => {
+    const initial = kind.parse(kind.takes === 'list' ? given.split(' ') : [given], [], '')
+    const refuse = refusals[name]
+    return {
+      name,
+      reason,
+      row: {
+        kind,
+        default: initial,
+        section: 'Process and logs',
+        summary: '',
+        mutable: !ignoredImmutable.has(name),
+        protected: name === 'dbfilename',
+        aliases: Object.keys(ignoredAliases).filter((alias) => ignoredAliases[alias] === name),
+        ...(refuse === undefined ? {} : { refuse: (value: unknown) => refuse(kind.format(value)) }),
+        notice: (value: unknown) =>
+          kind.format(value) === given ? null : `has no effect: ${reason}`,
+      },
+    }
+  }),
+)
+
+function shutdownFlags(): string[] {
+  return ['default', 'save', 'nosave', 'now', 'force']
+}
+
+function syslogFacilities(): string[] {
+  return ['user', ...Array.from({ length: 8 }, (_, i) => `local${i}`)]
+}
+
+function checkFileName(name: string): string | null {
+  return name.includes('/') ? "it can't be a path, just a filename" : null
+}
+
+function checkOctal(value: string): string | null {
+  return /^[0-7]{1,3}$/.test(value) ? null : "argument couldn't be parsed into an integer"
+}
+
+function checkOomScores(values: readonly string[]): string | null {
+  if (values.length !== 3) return 'wrong number of arguments'
+  const good = values.every((value) => /^-?\d{1,4}$/.test(value) && Math.abs(Number(value)) <= 2000)
+  return good ? null : 'Invalid oom-score-adj-values, elements must be between -2000 and 2000.'
+}
+
+function checkPercentiles(values: readonly string[]): string | null {
+  if (values.some((value) => !/^\d+(\.\d+)?$/.test(value))) {
+    return 'Invalid latency-tracking-info-percentiles parameters'
+  }
+  return values.some((value) => Number(value) > 100)
+    ? 'latency-tracking-info-percentiles parameters should sit between [0.0,100.0]'
+    : null
+}
