@@ -26,14 +26,14 @@
 import assert from 'node:assert'
 import { readInteger } from './number.ts'
 import {
-  BULK_LENGTH_INVALID,
-  BULK_LENGTH_UNAUTHENTICATED,
-  BULK_LINE_TOO_LONG,
-  INLINE_TOO_LONG,
-  MULTIBULK_LENGTH_INVALID,
-  MULTIBULK_LENGTH_UNAUTHENTICATED,
-  MULTIBULK_LINE_TOO_LONG,
-  UNBALANCED_QUOTES,
+  ERR_BULK_LENGTH,
+  ERR_BULK_UNAUTHENTICATED,
+  ERR_BULK_LINE,
+  ERR_INLINE_TOO_LONG,
+  ERR_MULTIBULK_LENGTH,
+  ERR_MULTIBULK_UNAUTHENTICATED,
+  ERR_MULTIBULK_LINE,
+  ERR_UNBALANCED_QUOTES,
   expectedDollar,
 } from './errors.ts'
 import type { Args, BigBulk } from './args.ts'
@@ -154,10 +154,10 @@ export class Decoder {
       if (bytes[at] !== STAR) {
         const newline = this.#findEnd(bytes, at, to, LF)
         if (newline === NOT_YET) return this.#wait(base, at, 0, 0, NO_LENGTH)
-        if (newline === TOO_LONG) return this.#fail(INLINE_TOO_LONG)
+        if (newline === TOO_LONG) return this.#fail(ERR_INLINE_TOO_LONG)
         const lineEnd = newline > at && bytes[newline - 1] === CR ? newline - 1 : newline
         count = this.#splitLine(bytes, base, lineEnd)
-        if (count === UNBALANCED) return this.#fail(UNBALANCED_QUOTES)
+        if (count === UNBALANCED) return this.#fail(ERR_UNBALANCED_QUOTES)
         at = newline + 1
         if (count === 0) base = at
         continue
@@ -172,11 +172,11 @@ export class Decoder {
       }
       const lineEnd = this.#findEnd(bytes, at, to, CR)
       if (lineEnd === NOT_YET) return this.#wait(base, at, 0, 0, NO_LENGTH)
-      if (lineEnd === TOO_LONG) return this.#fail(MULTIBULK_LINE_TOO_LONG)
+      if (lineEnd === TOO_LONG) return this.#fail(ERR_MULTIBULK_LINE)
       const announced = readInteger(bytes, at + 1, lineEnd - at - 1)
-      if (!(announced <= ARGUMENTS_MAX)) return this.#fail(MULTIBULK_LENGTH_INVALID)
+      if (!(announced <= ARGUMENTS_MAX)) return this.#fail(ERR_MULTIBULK_LENGTH)
       if (this.restricted && announced > UNAUTHENTICATED_ARGUMENTS_MAX) {
-        return this.#fail(MULTIBULK_LENGTH_UNAUTHENTICATED)
+        return this.#fail(ERR_MULTIBULK_UNAUTHENTICATED)
       }
       at = lineEnd + 2
       if (announced > 0) remaining = announced
@@ -202,15 +202,14 @@ export class Decoder {
         } else {
           const lineEnd = this.#findEnd(bytes, at, to, CR)
           if (lineEnd === NOT_YET) return this.#wait(base, at, remaining, count, NO_LENGTH)
-          if (lineEnd === TOO_LONG) return this.#fail(BULK_LINE_TOO_LONG)
+          if (lineEnd === TOO_LONG) return this.#fail(ERR_BULK_LINE)
           if (bytes[at] !== DOLLAR) return this.#fail(expectedDollar(bytes[at]!))
           read = readInteger(bytes, at + 1, lineEnd - at - 1)
           at = lineEnd + 2
         }
-        if (!(read >= 0 && read <= this.#limits.bulkBytesMax))
-          return this.#fail(BULK_LENGTH_INVALID)
+        if (!(read >= 0 && read <= this.#limits.bulkBytesMax)) return this.#fail(ERR_BULK_LENGTH)
         if (this.restricted && read > UNAUTHENTICATED_BULK_BYTES_MAX) {
-          return this.#fail(BULK_LENGTH_UNAUTHENTICATED)
+          return this.#fail(ERR_BULK_UNAUTHENTICATED)
         }
         length = read
         if (length > this.#limits.bigBytesMin) {

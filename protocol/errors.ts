@@ -1,19 +1,281 @@
-/* Protocol errors: the line is sent, then the connection is closed. */
-export const INLINE_TOO_LONG = 'ERR Protocol error: too big inline request'
-export const UNBALANCED_QUOTES = 'ERR Protocol error: unbalanced quotes in request'
-export const MULTIBULK_LINE_TOO_LONG = 'ERR Protocol error: too big mbulk count string'
-export const MULTIBULK_LENGTH_INVALID = 'ERR Protocol error: invalid multibulk length'
-export const MULTIBULK_LENGTH_UNAUTHENTICATED =
-  'ERR Protocol error: unauthenticated multibulk length'
-export const BULK_LINE_TOO_LONG = 'ERR Protocol error: too big bulk count string'
-export const BULK_LENGTH_INVALID = 'ERR Protocol error: invalid bulk length'
-export const BULK_LENGTH_UNAUTHENTICATED = 'ERR Protocol error: unauthenticated bulk length'
-/** An array's element that is no bulk string. The byte is echoed, as Redis does. */
+/*
+ * Every error line a client can receive, without the '-' in front and the CRLF behind. The first
+ * word is the error's code, by which clients tell errors apart; many compare whole lines. So those
+ * of Redis's commands are redis-server 7.0.15's word for word, odd grammar included, and the tests
+ * put each of them to a real one. Lines that name something the client sent are functions. They take
+ * its bytes as a latin1 string and treat them as Redis's C strings: what follows a NUL is not shown.
+ * CR and LF are left to `Reply.error`, which replaces them wherever a line comes from.
+ */
+
+/* ---- the protocol itself: the line is sent, then the connection is closed ---- */
+
+/** An inline command that has not ended after 64 KB. */
+export const ERR_INLINE_TOO_LONG = 'ERR Protocol error: too big inline request'
+/** An inline command with an open quote, or with one closed in front of something else than a blank. */
+export const ERR_UNBALANCED_QUOTES = 'ERR Protocol error: unbalanced quotes in request'
+/** `*` and then no end of the line within 64 KB. */
+export const ERR_MULTIBULK_LINE = 'ERR Protocol error: too big mbulk count string'
+/** An argument count that is no integer, or above 2^31 - 1. */
+export const ERR_MULTIBULK_LENGTH = 'ERR Protocol error: invalid multibulk length'
+/** More than 10 arguments before AUTH. */
+export const ERR_MULTIBULK_UNAUTHENTICATED = 'ERR Protocol error: unauthenticated multibulk length'
+/** `$` and then no end of the line within 64 KB. */
+export const ERR_BULK_LINE = 'ERR Protocol error: too big bulk count string'
+/** A length that is no integer, negative, or above proto-max-bulk-len. */
+export const ERR_BULK_LENGTH = 'ERR Protocol error: invalid bulk length'
+/** More than 16384 bytes in one argument before AUTH. */
+export const ERR_BULK_UNAUTHENTICATED = 'ERR Protocol error: unauthenticated bulk length'
+
+/** An element of a request that is no bulk string. The byte is echoed as it is. */
 export function expectedDollar(byte: number): string {
   return `ERR Protocol error: expected '$', got '${String.fromCharCode(byte)}'`
 }
 
+/* ---- finding the command, and whether it may run ---- */
+
+/** Redis shows so many bytes of a name, and stops adding arguments after as many. */
+const SHOWN_BYTES_MAX = 128
+
+/** No such command. `args` are the arguments behind its name; those past the limit are not read. */
+export function unknownCommand(name: string, args: Iterable<string>): string {
+  let shown = ''
+  for (const arg of args) {
+    if (shown.length >= SHOWN_BYTES_MAX) break
+    shown += `'${cString(arg).slice(0, SHOWN_BYTES_MAX - shown.length)}' `
+  }
+  const command = cString(name).slice(0, SHOWN_BYTES_MAX)
+  return `ERR unknown command '${command}', with args beginning with: ${shown}`
+}
+
+/** No such subcommand of a container, whose name is given in any case. */
+export function unknownSubcommand(name: string, container: string): string {
+  const subcommand = cString(name).slice(0, SHOWN_BYTES_MAX)
+  return `ERR unknown subcommand '${subcommand}'. Try ${container.toUpperCase()} HELP.`
+}
+
+/** The name in lower case, a subcommand's with its container: 'get', 'client|setname'. */
+export function wrongArity(fullName: string): string {
+  return `ERR wrong number of arguments for '${fullName}' command`
+}
+
+/** Anything but AUTH, HELLO, QUIT and RESET from who has not given the password. */
+export const ERR_NOAUTH = 'NOAUTH Authentication required.'
+/** A write, when nothing can be evicted for it. */
+export const ERR_OOM = "OOM command not allowed when used memory > 'maxmemory'."
+/** The snapshot is being read at the start. */
+export const ERR_LOADING = 'LOADING Redis is loading the dataset in memory'
+
+/* ---- connecting: the line is sent unasked, then the connection is closed ---- */
+
+/** One client above maxclients. */
+export const ERR_MAX_CLIENTS = 'ERR max number of clients reached'
+/** protected-mode: no password, no bind address, and the client is not on this machine. */
+export const DENIED_PROTECTED_MODE =
+  'DENIED Redis is running in protected mode because protected mode is enabled and no password is' +
+  ' set for the default user. In this mode connections are only accepted from the loopback' +
+  ' interface. If you want to connect from external computers to Redis you may adopt one of the' +
+  " following solutions: 1) Just disable protected mode sending the command 'CONFIG SET" +
+  " protected-mode no' from the loopback interface by connecting to Redis from the same host the" +
+  ' server is running, however MAKE SURE Redis is not publicly accessible from internet if you do' +
+  ' so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable' +
+  ' the protected mode by editing the Redis configuration file, and setting the protected mode' +
+  " option to 'no', and then restarting the server. 3) If you started the server manually just for" +
+  " testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication" +
+  ' password for the default user. NOTE: You only need to do one of the above things in order for' +
+  ' the server to start accepting connections from the outside.'
+
+/* ---- arguments of any command ---- */
+
+/** Options that do not exist, contradict each other or lack their value. */
 export const ERR_SYNTAX = 'ERR syntax error'
+/** No 64-bit integer by the rules of `readInteger`: an argument, or the value INCR is asked to add to. */
+export const ERR_NOT_INTEGER = 'ERR value is not an integer or out of range'
+/** No float by the rules of `readFloat`. */
+export const ERR_NOT_FLOAT = 'ERR value is not a valid float'
+
+/** An integer, but not one for a place that has limits of its own (a database's number). */
+export function valueBetween(min: number, max: number): string {
+  return `ERR value is out of range, value must between ${min} and ${max}`
+}
+
+/* ---- values and keys ---- */
+
+/** A command for strings, and the key holds something else. */
+export const ERR_WRONGTYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value'
+/** INCR, DECR, INCRBY, DECRBY: the result is no 64-bit integer. */
+export const ERR_OVERFLOW = 'ERR increment or decrement would overflow'
+/** DECRBY of -2^63, which has no positive counterpart. */
+export const ERR_DECREMENT_OVERFLOW = 'ERR decrement would overflow'
+/** INCRBYFLOAT: the result is no number. */
+export const ERR_NAN_OR_INFINITY = 'ERR increment would produce NaN or Infinity'
+/** SETRANGE at a negative offset. */
+export const ERR_OFFSET = 'ERR offset is out of range'
+/** APPEND or SETRANGE: the value would be longer than proto-max-bulk-len. */
+export const ERR_STRING_TOO_LONG = 'ERR string exceeds maximum allowed size (proto-max-bulk-len)'
+/** SCAN of what is no unsigned 64-bit integer. */
+export const ERR_CURSOR = 'ERR invalid cursor'
+
+/** A time that is not positive where it must be, or that 64 bits of milliseconds cannot hold. */
+export function invalidExpire(command: string): string {
+  return `ERR invalid expire time in '${command}' command`
+}
+
+/** EXPIRE and its kin: a word that is not NX, XX, GT or LT. */
+export function unsupportedOption(option: string): string {
+  return `ERR Unsupported option ${cString(option).replace(/[\r\n]+$/, '')}`
+}
+
+/** EXPIRE ... NX together with any of the others. */
+export const ERR_EXPIRE_NX = 'ERR NX and XX, GT or LT options at the same time are not compatible'
+/** EXPIRE ... GT LT. */
+export const ERR_EXPIRE_GT_LT = 'ERR GT and LT options at the same time are not compatible'
+
+/* ---- HELLO and AUTH ---- */
+
+/** HELLO with a version that is no integer. */
+export const ERR_PROTOCOL_VERSION = 'ERR Protocol version is not an integer or out of range'
+/** HELLO 1, HELLO 4. On this code ioredis falls back to RESP2. */
+export const ERR_NOPROTO = 'NOPROTO unsupported protocol version'
+/** HELLO without AUTH from who has to authenticate. */
+export const ERR_NOAUTH_HELLO =
+  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH' +
+  ' <user> <pass> option can be used to authenticate the client and select the RESP protocol' +
+  ' version at the same time'
+/** A wrong password, or a user who does not exist or is off: nobody is told which. */
+export const ERR_WRONGPASS = 'WRONGPASS invalid username-password pair or user is disabled.'
+/** AUTH with one argument where no password is set. */
+export const ERR_AUTH_WITHOUT_PASSWORD =
+  'ERR AUTH <password> called without any password configured for the default user. Are you sure' +
+  ' your configuration is correct?'
+
+/** An option of HELLO that does not exist or lacks its values. */
+export function helloSyntax(option: string): string {
+  return `ERR Syntax error in HELLO option '${cString(option)}'`
+}
+
+/* ---- CLIENT ---- */
+
+/** CLIENT SETNAME, HELLO SETNAME: a name that would break a line of CLIENT LIST. */
+export const ERR_CLIENT_NAME =
+  'ERR Client names cannot contain spaces, newlines or special characters.'
+/** CLIENT KILL address: nobody is connected from there. */
+export const ERR_NO_SUCH_CLIENT = 'ERR No such client'
+/** CLIENT LIST ID of what is no positive integer. */
+export const ERR_CLIENT_ID = 'ERR Invalid client ID'
+/** CLIENT KILL ID of what is no positive integer. */
+export const ERR_CLIENT_ID_POSITIVE = 'ERR client-id should be greater than 0'
+
+/** CLIENT LIST TYPE, CLIENT KILL TYPE. */
+export function unknownClientType(type: string): string {
+  return `ERR Unknown client type '${cString(type)}'`
+}
+
+/** CLIENT KILL USER. */
+export function noSuchUser(user: string): string {
+  return `ERR No such user '${cString(user)}'`
+}
+
+/** CLIENT SETINFO of another attribute than LIB-NAME and LIB-VER (Redis 7.2). */
+export function unrecognizedOption(attribute: string): string {
+  return `ERR Unrecognized option '${cString(attribute)}'`
+}
+
+/** CLIENT SETINFO: a value that would break a line of CLIENT LIST (Redis 7.2). */
+export function attributeNotPlain(attribute: string): string {
+  return `ERR ${cString(attribute)} cannot contain spaces, newlines or special characters.`
+}
+
+/* ---- databases ---- */
+
+/** SELECT of a database that does not exist. */
+export const ERR_DB_INDEX = 'ERR DB index is out of range'
+/** In a cluster there is database 0 only. */
+export const ERR_SELECT_IN_CLUSTER = 'ERR SELECT is not allowed in cluster mode'
+
+/* ---- CONFIG, COMMAND, SHUTDOWN ---- */
+
+/** CONFIG SET of a directive that does not exist. */
+export function unknownDirective(name: string): string {
+  return `ERR Unknown option or number of arguments for CONFIG SET - '${cString(name)}'`
+}
+
+/** CONFIG SET that changed nothing, and why: one of the reasons below. */
+export function directiveFailed(name: string, reason: string): string {
+  return `ERR CONFIG SET failed (possibly related to argument '${cString(name)}') - ${reason}`
+}
+
+/** Reasons why CONFIG SET fails. */
+export const CONFIG_IMMUTABLE = "can't set immutable config"
+export const CONFIG_DUPLICATE = 'duplicate parameter'
+export const CONFIG_NOT_MEMORY = 'argument must be a memory value'
+export const CONFIG_NOT_INTEGER = "argument couldn't be parsed into an integer"
+export const CONFIG_NOT_YES_NO = "argument must be 'yes' or 'no'"
+export const CONFIG_SAVE = 'Invalid save parameters'
+
+/** The limits of a number. */
+export function configBetween(min: number | bigint, max: number | bigint): string {
+  return `argument must be between ${min} and ${max} inclusive`
+}
+
+/** The words that a directive takes. */
+export function configOneOf(words: readonly string[]): string {
+  return `argument(s) must be one of the following: ${words.join(', ')}`
+}
+
+/** CONFIG REWRITE of a server that was started without a file. */
+export const ERR_NO_CONFIG_FILE = 'ERR The server is running without a config file'
+
+/** CONFIG REWRITE: the operating system's reason. */
+export function configRewriteFailed(reason: string): string {
+  return `ERR Rewriting config file: ${reason}`
+}
+
+/** COMMAND GETKEYS of no command. */
+export const ERR_INVALID_COMMAND = 'ERR Invalid command specified'
+/** COMMAND GETKEYS of a command that takes no keys. */
+export const ERR_COMMAND_WITHOUT_KEYS = 'ERR The command has no key arguments'
+/** COMMAND GETKEYS of a command with too many arguments or too few. */
+export const ERR_COMMAND_ARITY = 'ERR Invalid number of arguments specified for command'
+/** COMMAND GETKEYS of arguments that the command would refuse. */
+export const ERR_COMMAND_ARGUMENTS = 'ERR Invalid arguments specified for command'
+/** SHUTDOWN ABORT of no shutdown. */
+export const ERR_NO_SHUTDOWN = 'ERR No shutdown in progress.'
+/** SHUTDOWN SAVE. Ours: there is nothing that could save yet. */
+export const ERR_SHUTDOWN_SAVE =
+  'ERR SHUTDOWN SAVE is not possible: this version keeps no data on disk. Use SHUTDOWN NOSAVE'
+
+/* ---- the cluster ---- */
+
+/** Keys of one command that have different owners, where they must have one. */
+export const ERR_CROSSSLOT = "CROSSSLOT Keys in request don't hash to the same slot"
+/** No node can be asked for the key. */
+export const ERR_CLUSTERDOWN = 'CLUSTERDOWN The cluster is down'
+/** No node is responsible for the slot. */
+export const ERR_CLUSTERDOWN_SLOT = 'CLUSTERDOWN Hash slot not served'
+/** CLUSTER and READONLY, when cluster mode is off. */
+export const ERR_CLUSTER_DISABLED = 'ERR This instance has cluster support disabled'
+/** CLUSTER COUNTKEYSINSLOT above 16383. */
+export const ERR_SLOT = 'ERR Invalid slot'
+/** CLUSTER GETKEYSINSLOT outside of its limits. */
+export const ERR_SLOT_OR_COUNT = 'ERR Invalid slot or number of keys'
+
+/** The slot's owner: the client asks there, and every cluster client refreshes its topology. */
+export function moved(slot: number, address: string): string {
+  return `MOVED ${slot} ${address}`
+}
+
+/** CLUSTER commands that name a node. */
+export function unknownNode(name: string): string {
+  return `ERR Unknown node ${cString(name).replace(/[\r\n]+$/, '')}`
+}
+
+/** PEER AUTH out of order. Ours: another node's handshake. */
+export const ERR_PEER_AUTH_FIRST = 'ERR PEER AUTH must follow a PEER HELLO'
+/** PEER AUTH from who does not know the cluster secret. */
+export const ERR_PEER_PROOF = 'NOAUTH the proof of the cluster secret is wrong'
+/** PEER HELLO, when the nodes have nothing to know each other by. */
+export const ERR_PEER_SECRET_MISSING =
+  'NOAUTH this node has no cluster-secret: its peers must be on this machine, and requirepass unset'
 
 /*
  * Lines of a key whose group could not be loaded (cluster/loads.ts). They name the group and never
@@ -49,3 +311,9 @@ export const originTooLarge = (group: string, bytesMax: number): string =>
   `ORIGIN ${group}: the origin's answer is larger than ${bytesMax} bytes`
 export const originUnreachable = (group: string, reason: string): string =>
   `ORIGIN ${group}: the origin cannot be reached (${reason})`
+
+/** As C sees a string: up to its first NUL. */
+function cString(text: string): string {
+  const end = text.indexOf('\0')
+  return end < 0 ? text : text.slice(0, end)
+}

@@ -1,0 +1,433 @@
+import assert from 'node:assert'
+import { originBusy, originClosing, originFailed, originTimeout } from '../protocol/errors.ts'
+import type { Group } from './group.ts'
+import { type Loader, ORIGIN_ERROR_KINDS, OriginError } from './origin/loader.ts'
+import type { OriginErrorKind } from './origin/loader.ts'
+import type { Clock, Timer } from './world.ts'
+
+/**
+ * What happens when the owner of a key misses it: the value is fetched once, however many ask.
+ *
+ *     GET misses ──> lease planted in the store, under the bucket's lock
+ *                        │ token
+ *                        v
+ *     wait() ──────> flight of that token <── wait() of everyone who finds the lease
+ *                        │ a place among the group's `concurrency`, else in its queue
+ *                        v
+ *                    loader.load()   ends with value, not found, error, deadline or throw
+ *                        │
+ *                        v
+ *     fill(token) or dropLease(token), then every waiter hears the outcome, once
+ *
+ * **The lease is the fence.** A load is never sure that the value it brings is still true: a SET or
+ * DEL may have come in between. So it may only fill the very lease it was started for. SET, DEL and
+ * FLUSH replace or remove that record like any other; the fill then finds another token, or none,
+ * and stores nothing. The next miss plants a new lease, with a token never used before, and has a
+ * flight of its own: one that starts after the write. That is why flights are kept by token and not
+ * by key, and why the end of an old flight cannot touch the lease of a new one.
+ *
+ * Those who waited for the fenced flight still get its value: they asked before the write was
+ * acknowledged, so the answer from before it is a right one.
+ *
+ * **The end always comes.** One timer a flight, started at the miss, covers its time in the queue as
+ * well: when an origin hangs, those who queue behind it are told at the deadline too, instead of
+ * each hanging in their turn. A waiter's leaving, even the first one's, ends nothing.
+ */
+export class Loads {
+  readonly #clock: Clock
+  readonly #store: LeaseStore
+  readonly #loader: Loader
+  readonly #limits: LoadLimits
+  readonly #report: (error: OriginError, group: Group) => void
+  /** By token. */
+  readonly #flights = new Map<number, Flight>()
+  readonly #groups = new Map<Group, GroupLoads>()
+  #waiting = 0
+  #closed = false
+
+  constructor(options: LoadsOptions) {
+    this.#clock = options.clock
+    this.#store = options.store
+    this.#loader = options.loader
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
+    this.#report = options.report ?? (() => {})
+  }
+
+  /** Loads under way or queued. */
+  get inFlight(): number {
+    return this.#flights.size
+  }
+
+  /** Waiters that have not heard yet. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  /** Since the start; of one group, or of all. */
+  counters(group?: Group): Readonly<LoadCounters> {
+    if (group !== undefined) return this.#of(group).counters
+    const sum = newCounters()
+    for (const { counters } of this.#groups.values()) {
+      for (const name of COUNTER_NAMES) sum[name] += counters[name]
+      for (const kind of ORIGIN_ERROR_KINDS) sum.errors[kind] += counters.errors[kind]
+    }
+    return sum
+  }
+
+  /** The loads of a group at its origin now, and those queued for a place there. */
+  underWay(group: Group): { readonly active: number; readonly queued: number } {
+    const { active, queue } = this.#of(group)
+    return { active, queued: queue.size }
+  }
+
+  /**
+   * Waits for the load of a missed key, starting it if its lease was just planted. `done` is called
+   * exactly once and never within this call, unless the waiter leaves before.
+   */
+  wait(miss: Miss, done: (outcome: Outcome) => void): Waiter {
+    const flight = this.#flights.get(miss.token)
+    assert(!(miss.planted && flight !== undefined), 'a lease token was used twice')
+    if (this.#closed) return this.#refuse(miss, done, 'closing', originClosing(miss.group.name))
+    if (flight !== undefined) return this.#join(flight, miss, done)
+    if (!miss.planted) return this.#lookAgain(miss, done)
+    if (this.#isFull(this.#of(miss.group), miss.group)) {
+      return this.#refuse(miss, done, 'busy', originBusy(miss.group.name))
+    }
+    return this.#enter(this.#start(miss), miss, done)
+  }
+
+  /** Ends all loads with an error to their waiters, and closes the loader's connections. */
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const flight of [...this.#flights.values()]) {
+      this.#fail(flight, new OriginError('closing', originClosing(flight.miss.group.name)))
+    }
+    await this.#loader.close()
+  }
+
+  #of(group: Group): GroupLoads {
+    let loads = this.#groups.get(group)
+    if (loads === undefined) {
+      loads = { active: 0, queue: new Set(), counters: newCounters() }
+      this.#groups.set(group, loads)
+    }
+    return loads
+  }
+
+  #isFull({ active, queue }: GroupLoads, group: Group): boolean {
+    if (this.#flights.size >= this.#limits.flightsMax) return true
+    return active >= group.concurrency && queue.size >= group.queueMax
+  }
+
+  /* ---- waiters ---- */
+
+  #join(flight: Flight, miss: Miss, done: (outcome: Outcome) => void): Waiter {
+    if (flight.waiters.size >= this.#limits.waitersMax) {
+      return this.#refuse(miss, done, 'busy', originBusy(miss.group.name))
+    }
+    this.#of(miss.group).counters.joined++
+    return this.#enter(flight, miss, done)
+  }
+
+  #enter(flight: Flight, miss: Miss, done: (outcome: Outcome) => void): Waiter {
+    const waitMs = miss.waitMs ?? miss.group.waitMs
+    const waiter: Waiting = { done, timer: NO_TIMER }
+    flight.waiters.add(waiter)
+    this.#waiting++
+    const late = () => {
+      if (!this.#dismiss(flight, waiter)) return
+      this.#of(miss.group).counters.late++
+      done({ kind: 'late' })
+    }
+    if (waitMs > 0) waiter.timer = this.#clock.after(waitMs, late)
+    else this.#clock.soon(late)
+    return { leave: () => void this.#dismiss(flight, waiter) }
+  }
+
+  /** False: the waiter is gone already. */
+  #dismiss(flight: Flight, waiter: Waiting): boolean {
+    if (!flight.waiters.delete(waiter)) return false
+    this.#waiting--
+    waiter.timer.cancel()
+    return true
+  }
+
+  #refuse(
+    miss: Miss,
+    done: (outcome: Outcome) => void,
+    kind: OriginErrorKind,
+    line: string,
+  ): Waiter {
+    if (miss.planted) this.#dropLease(miss)
+    this.#of(miss.group).counters.errors[kind]++
+    return this.#answerSoon(done, { kind: 'error', line })
+  }
+
+  /**
+   * A lease without a flight: it was found before its flight ended, and asked for after. If it is
+   * still there nobody will ever fill it, so it is dropped: the second look finds the value, or
+   * plants a lease of its own.
+   */
+  #lookAgain(miss: Miss, done: (outcome: Outcome) => void): Waiter {
+    this.#dropLease(miss)
+    this.#of(miss.group).counters.again++
+    return this.#answerSoon(done, { kind: 'again' })
+  }
+
+  #answerSoon(done: (outcome: Outcome) => void, outcome: Outcome): Waiter {
+    let left = false
+    this.#waiting++
+    const leave = () => {
+      if (!left) this.#waiting--
+      left = true
+    }
+    this.#clock.soon(() => {
+      if (left) return
+      leave()
+      done(outcome)
+    })
+    return { leave }
+  }
+
+  /* ---- flights ---- */
+
+  #start(miss: Miss): Flight {
+    const { group } = miss
+    const flight: Flight = {
+      miss,
+      waiters: new Set(),
+      controller: new AbortController(),
+      deadline: this.#clock.after(group.timeoutMs, () => {
+        this.#fail(flight, new OriginError('timeout', originTimeout(group.name, group.timeoutMs)))
+      }),
+    }
+    this.#flights.set(miss.token, flight)
+    const loads = this.#of(group)
+    loads.counters.loads++
+    if (loads.active < group.concurrency) this.#takePlace(flight, loads)
+    else loads.queue.add(flight)
+    return flight
+  }
+
+  #takePlace(flight: Flight, loads: GroupLoads): void {
+    loads.queue.delete(flight)
+    loads.active++
+    void this.#load(flight)
+  }
+
+  async #load(flight: Flight): Promise<void> {
+    let outcome: Loaded
+    try {
+      outcome = await this.#ask(flight)
+    } catch (error) {
+      const { name } = flight.miss.group
+      const ours = error instanceof OriginError
+      this.#fail(flight, ours ? error : new OriginError('failed', originFailed(name), error))
+      return
+    }
+    this.#succeed(flight, outcome)
+  }
+
+  /** In a microtask of its own, so that a loader that throws at once has its flight standing. */
+  async #ask({ miss, controller }: Flight): Promise<Loaded> {
+    await null
+    const { group, key } = miss
+    const url = group.url(key)
+    const { value } = await this.#loader.load({ group, key, url, signal: controller.signal })
+    return value === null ? MISSING : { kind: 'value', value }
+  }
+
+  #succeed(flight: Flight, outcome: Loaded): void {
+    if (!this.#leave(flight)) return
+    const { counters } = this.#of(flight.miss.group)
+    if (outcome.kind === 'value') {
+      counters.values++
+      if (!this.#fill(flight.miss, outcome.value)) counters.fenced++
+    } else {
+      counters.missing++
+      this.#dropLease(flight.miss)
+    }
+    this.#settle(flight, outcome)
+  }
+
+  #fail(flight: Flight, error: OriginError): void {
+    if (!this.#leave(flight)) return
+    this.#of(flight.miss.group).counters.errors[error.kind]++
+    this.#dropLease(flight.miss)
+    this.#report(error, flight.miss.group)
+    this.#settle(flight, { kind: 'error', line: error.message })
+  }
+
+  /** Takes the flight out of all tables. False: it has ended before, this end comes too late. */
+  #leave(flight: Flight): boolean {
+    const { group, token } = flight.miss
+    if (this.#flights.get(token) !== flight) return false
+    this.#flights.delete(token)
+    flight.deadline.cancel()
+    flight.controller.abort(ENDED)
+    const loads = this.#of(group)
+    if (loads.queue.delete(flight)) return true
+    loads.active--
+    const [next] = loads.queue
+    if (next !== undefined && !this.#closed) this.#takePlace(next, loads)
+    return true
+  }
+
+  #settle(flight: Flight, outcome: Outcome): void {
+    for (const waiter of [...flight.waiters]) {
+      if (this.#dismiss(flight, waiter)) waiter.done(outcome)
+    }
+  }
+
+  /* ---- the store ---- */
+
+  #fill({ db, key, token, group }: Miss, value: Buffer): boolean {
+    const now = this.#clock.now()
+    this.#store.now = now
+    const expireAt = group.ttlMs === 0 ? 0 : Math.floor(now) + group.ttlMs
+    return this.#store.fill(db, key, token, value, expireAt)
+  }
+
+  #dropLease({ db, key, token }: Miss): void {
+    this.#store.now = this.#clock.now()
+    this.#store.dropLease(db, key, token)
+  }
+}
+
+/** What loads need of the store. */
+export interface LeaseStore {
+  /** Milliseconds on the Clock's scale, set before each of the calls below. */
+  now: number
+  /**
+   * Stores the value if this very lease is still there, which is gone afterwards. expireAt on the
+   * scale of `now`, 0: none. False: nothing was stored (another lease, none, or no memory).
+   */
+  fill(db: number, key: Uint8Array, token: number, value: Uint8Array, expireAt: number): boolean
+  /** Removes this very lease; false if it is gone already. */
+  dropLease(db: number, key: Uint8Array, token: number): boolean
+}
+
+export interface LoadsOptions {
+  readonly clock: Clock
+  readonly store: LeaseStore
+  readonly loader: Loader
+  readonly limits?: Partial<LoadLimits>
+  /** Hears of each load that failed, once, with its cause: for the log. */
+  readonly report?: (error: OriginError, group: Group) => void
+}
+
+/** Limits over all groups; more is refused with an error at once. */
+export interface LoadLimits {
+  readonly flightsMax: number
+  readonly waitersMax: number
+}
+
+const DEFAULT_LIMITS: LoadLimits = {
+  // A key of up to 64 KB, a timer and a controller each: some 100 MB with keys of 1 KB.
+  flightsMax: 65_536,
+  // Of one flight. A closure and a timer each; more clients than a node has file descriptors for.
+  waitersMax: 65_536,
+}
+
+/** A key that a node owns and has not, as the command that missed it saw it. */
+export interface Miss {
+  readonly db: number
+  /** A copy: it is kept until the load ends. */
+  readonly key: Uint8Array
+  readonly group: Group
+  /** Of the lease that stands for the key in the store. */
+  readonly token: number
+  /** This command planted it, so this call starts the load. */
+  readonly planted: boolean
+  /** How long this waiter waits, instead of the group's `wait`. 0: not at all. */
+  readonly waitMs?: number
+}
+
+/** What the origin said, as far as waiters need to know. */
+type Loaded =
+  /** One buffer for all waiters: read it only. */
+  { readonly kind: 'value'; readonly value: Buffer } | { readonly kind: 'missing' }
+
+/** What a waiter hears. */
+export type Outcome =
+  | Loaded
+  /** The line for the client, without '-' and CRLF. */
+  | { readonly kind: 'error'; readonly line: string }
+  /** The wait budget is over: answer as if the key were missing. The load goes on, and fills. */
+  | { readonly kind: 'late' }
+  /** The lease is not, or no longer, being loaded: look the key up again. */
+  | { readonly kind: 'again' }
+
+/** A place among those who wait. */
+export interface Waiter {
+  /** Gives the place up: `done` will not be called. The load goes on. */
+  leave(): void
+}
+
+/** Counted since the start. */
+export interface LoadCounters {
+  /** Loads started, the queued ones included. */
+  loads: number
+  /** Waiters that found a load under way: each is a load saved. */
+  joined: number
+  /** Loads that brought a value ... */
+  values: number
+  /** ... of these, not stored: a SET, DEL or FLUSH came in between, or memory had no room. */
+  fenced: number
+  /** Loads of what the origin does not have. */
+  missing: number
+  /** Waiters whose wait budget ended before the load. */
+  late: number
+  /** Waiters told to look again. */
+  again: number
+  /** Loads that failed, and (busy, closing) waiters refused. */
+  readonly errors: Record<OriginErrorKind, number>
+}
+
+const COUNTER_NAMES = [
+  'loads',
+  'joined',
+  'values',
+  'fenced',
+  'missing',
+  'late',
+  'again',
+] as const satisfies readonly (keyof LoadCounters)[]
+
+function newCounters(): LoadCounters {
+  const errors = Object.fromEntries(ORIGIN_ERROR_KINDS.map((kind) => [kind, 0]))
+  return {
+    loads: 0,
+    joined: 0,
+    values: 0,
+    fenced: 0,
+    missing: 0,
+    late: 0,
+    again: 0,
+    errors: errors as Record<OriginErrorKind, number>,
+  }
+}
+
+interface GroupLoads {
+  active: number
+  /** In the order of their start. */
+  readonly queue: Set<Flight>
+  readonly counters: LoadCounters
+}
+
+interface Flight {
+  /** The miss that started it. */
+  readonly miss: Miss
+  readonly waiters: Set<Waiting>
+  readonly controller: AbortController
+  readonly deadline: Timer
+}
+
+interface Waiting {
+  readonly done: (outcome: Outcome) => void
+  timer: Timer
+}
+
+const NO_TIMER: Timer = { cancel: () => {} }
+const MISSING = { kind: 'missing' } as const
+const ENDED = new Error('the load has ended')
