@@ -5,7 +5,21 @@
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type MemberList, isLoopback, parseMembers } from '../cluster/membership.ts'
+import { type Group, GroupError, Groups, parseGroup } from '../cluster/group.ts'
+import {
+  isLoopback,
+  type MemberList,
+  MemberListError,
+  parseMembers,
+} from '../cluster/membership.ts'
+import {
+  CONFIG_DUPLICATE,
+  CONFIG_IMMUTABLE,
+  configRewriteFailed,
+  directiveFailed,
+  ERR_NO_CONFIG_FILE,
+  unknownDirective,
+} from '../protocol/errors.ts'
 import {
   directives,
   ignored,
@@ -84,12 +98,21 @@ export function loadConfig(sources: ConfigSources = {}): Config {
   return new Settings(given, file, machine) as Config
 }
 
-/** A name and a value as CONFIG GET and SET have them. */
+/** A name and a value as CONFIG SET has them. */
 export type Pair = readonly [name: string, value: string]
+
+interface Change {
+  /** As the client spelt it. */
+  readonly name: string
+  readonly directive: Directive
+  value: unknown
+}
 
 export class Settings {
   /** The config file's absolute path, '' when there is none. */
   readonly file: string
+  /** The rules of the `group` directives. */
+  readonly groups: Groups
   /** Who is in the cluster; null: this node stands alone. */
   readonly members: MemberList | null
   /** What the log should say at the start about values that are accepted and have no effect. */
@@ -106,6 +129,7 @@ export class Settings {
     for (const directive of all) this.#given.set(directive, directive.row.default)
     for (const statement of statements) this.#read(statement)
     for (const directive of all) this.#resolveAtStart(directive)
+    this.groups = this.#readGroups()
     this.members = this.#readMembers()
     this.notices = this.#collectNotices()
   }
@@ -114,27 +138,26 @@ export class Settings {
    * CONFIG GET: names and values that match any of the patterns, each once. A name without
    * wildcards comes back as it was asked for.
    */
-  get(...patterns: readonly string[]): Pair[] {
-    const found = new Map<string, Pair>()
+  get(patterns: readonly string[]): ReadonlyMap<string, string> {
+    const found = new Map<string, string>()
+    const seen = new Set<string>()
+    const add = (name: string, shownAs: string): void => {
+      const directive = byName.get(name)
+      if (directive === undefined || directive.row.hidden === true || seen.has(name)) return
+      seen.add(name)
+      found.set(shownAs, this.#shown(directive))
+    }
     for (const pattern of patterns) {
       if (!/[*?[]/.test(pattern)) {
-        const name = pattern.toLowerCase()
-        const directive = byName.get(name)
-        if (directive !== undefined && directive.row.hidden !== true && !found.has(name)) {
-          found.set(name, [pattern, this.#shown(directive)])
-        }
+        add(pattern.toLowerCase(), pattern)
         continue
       }
       const bytes = Buffer.from(pattern)
-      for (const [name, directive] of byName) {
-        if (found.has(name) || directive.row.hidden === true) continue
-        const candidate = Buffer.from(name)
-        if (globMatches(bytes, candidate, 0, candidate.length, true)) {
-          found.set(name, [name, this.#shown(directive)])
-        }
+      for (const name of byName.keys()) {
+        if (globMatches(bytes, Buffer.from(name), 0, name.length, true)) add(name, name)
       }
     }
-    return [...found.values()]
+    return found
   }
 
   /**
@@ -142,31 +165,25 @@ export class Settings {
    * on this machine (for `enable-protected-configs local`)?
    */
   set(pairs: readonly Pair[], local = false): string | null {
-    const unknownPair = pairs.find(([name]) => !byName.has(name.toLowerCase()))
-    if (unknownPair !== undefined) {
-      return `ERR Unknown option or number of arguments for CONFIG SET - '${unknownPair[0]}'`
-    }
-    const changes = new Map<Directive, { readonly name: string; readonly value: unknown }>()
-    const failed = (name: string, reason: string): string =>
-      `ERR CONFIG SET failed (possibly related to argument '${name}') - ${reason}`
+    const changes: Change[] = []
     for (const [name] of pairs) {
-      const directive = byName.get(name.toLowerCase())!
+      const directive = byName.get(name.toLowerCase())
+      if (directive === undefined) return unknownDirective(name)
       const refusal = this.#refuseSet(directive, local)
-      if (refusal !== null) return failed(name, refusal)
-      if (changes.has(directive)) return failed(name, 'duplicate parameter')
-      changes.set(directive, { name, value: null })
+      if (refusal !== null) return directiveFailed(name, refusal)
+      if (changes.some((change) => change.directive === directive)) {
+        return directiveFailed(name, CONFIG_DUPLICATE)
+      }
+      changes.push({ name, directive, value: null })
     }
-    for (const [name, value] of pairs) {
-      const directive = byName.get(name.toLowerCase())!
+    for (const [i, change] of changes.entries()) {
       try {
-        changes.set(directive, { name, value: this.#parseSet(directive, value) })
+        change.value = this.#parseSet(change.directive, pairs[i]![1])
       } catch (error) {
-        if (!(error instanceof BadValue)) throw error
-        return failed(name, error.message)
+        return directiveFailed(change.name, badValueOf(error).message)
       }
     }
-    const refused = this.#apply(changes)
-    return refused === null ? null : failed(refused.name, refused.reason)
+    return this.#apply(changes)
   }
 
   /**
@@ -179,7 +196,7 @@ export class Settings {
 
   /** CONFIG REWRITE. Returns null, or the error's line. */
   rewrite(): string | null {
-    if (this.file === '') return 'ERR The server is running without a config file'
+    if (this.file === '') return ERR_NO_CONFIG_FILE
     try {
       const text = rewriteConfigText(readFileSync(this.file, 'utf8'), this.#entries())
       const temporary = `${this.file}.${process.pid}.tmp`
@@ -187,8 +204,13 @@ export class Settings {
       renameSync(temporary, this.file)
       return null
     } catch (error) {
-      return `ERR Rewriting config file: ${reasonOf(error as NodeJS.ErrnoException)}`
+      return configRewriteFailed(reasonOf(error as NodeJS.ErrnoException))
     }
+  }
+
+  /** Was the directive given, and is not just its default? */
+  isSet(name: DirectiveName): boolean {
+    return this.whereOf(name) !== ''
   }
 
   /** Where the directive was given last: 'redis.conf:12', 'RINGTIER_PORT', 'command line'; or ''. */
@@ -216,8 +238,8 @@ export class Settings {
       this.#given.set(directive, value)
       this.#where.set(directive, where)
     } catch (error) {
-      if (!(error instanceof BadValue)) throw error
-      throw new ConfigError(where, `${name}${shownWords(directive, statement)}: ${error.message}`)
+      const { message } = badValueOf(error)
+      throw new ConfigError(where, `${name}${shownWords(directive, statement)}: ${message}`)
     }
   }
 
@@ -226,10 +248,9 @@ export class Settings {
     try {
       this.#put(directive, directive.row.resolve?.(value, this.#machine) ?? value)
     } catch (error) {
-      if (!(error instanceof BadValue)) throw error
       const where = this.#where.get(directive) ?? 'default'
       const shown = directive.row.kind.format(value)
-      throw new ConfigError(where, `${directive.name} '${shown}': ${error.message}`)
+      throw new ConfigError(where, `${directive.name} '${shown}': ${badValueOf(error).message}`)
     }
   }
 
@@ -246,7 +267,7 @@ export class Settings {
   }
 
   #refuseSet({ row }: Directive, local: boolean): string | null {
-    if (!row.mutable) return "can't set immutable config"
+    if (!row.mutable) return CONFIG_IMMUTABLE
     if (row.protected !== true) return null
     const allowed = (this as unknown as Values)['enable-protected-configs']
     return allowed === 'yes' || (allowed === 'local' && local) ? null : "can't set protected config"
@@ -259,24 +280,26 @@ export class Settings {
     const refusal = row.refuse?.(value) ?? null
     if (refusal !== null) throw new BadValue(refusal)
     // What the machine cannot do is refused before anything is changed.
-    row.resolve?.(value, this.#machine)
+    const inForce = row.resolve?.(value, this.#machine) ?? value
+    const same = row.kind.format(inForce) === this.#shown(directive)
+    if (row.fixed !== undefined && !same) throw new BadValue(row.fixed)
     return value
   }
 
-  #apply(
-    changes: ReadonlyMap<Directive, { readonly name: string; readonly value: unknown }>,
-  ): { name: string; reason: string } | null {
+  /** Returns null, or the line of the error that made it take everything back. */
+  #apply(changes: readonly Change[]): string | null {
     const before: [Directive, unknown][] = []
-    for (const [directive, { name, value }] of changes) {
+    for (const { name, directive, value } of changes) {
       const { kind } = directive.row
-      if (kind.format(value) === kind.format(this.#given.get(directive))) continue
-      before.push([directive, this.#given.get(directive)])
+      const old = this.#given.get(directive)
+      if (kind.format(value) === kind.format(old)) continue
+      before.unshift([directive, old])
       try {
         this.#change(directive, value)
       } catch (error) {
-        for (const [changed, old] of before.reverse()) this.#change(changed, old)
-        if (!(error instanceof BadValue)) throw error
-        return { name, reason: error.message }
+        const { message } = badValueOf(error)
+        for (const [changed, previous] of before) this.#change(changed, previous)
+        return directiveFailed(name, message)
       }
     }
     return null
@@ -287,6 +310,21 @@ export class Settings {
     this.#given.set(directive, value)
     this.#put(directive, inForce)
     for (const listener of this.#listeners.get(directive.name) ?? []) listener(inForce as never)
+  }
+
+  #readGroups(): Groups {
+    const groups = new Map<string, Group>()
+    for (const { words, where } of (this as unknown as Values).group) {
+      try {
+        const group = parseGroup(words)
+        if (groups.has(group.name)) throw new GroupError(`group ${group.name} is given twice`)
+        groups.set(group.name, group)
+      } catch (error) {
+        if (!(error instanceof GroupError)) throw error
+        throw new ConfigError(where, error.message, { cause: error })
+      }
+    }
+    return new Groups([...groups.values()])
   }
 
   #readMembers(): MemberList | null {
@@ -301,9 +339,9 @@ export class Settings {
     try {
       members = parseMembers(self, peers)
     } catch (error) {
-      const { message } = error as Error
-      const name = message.startsWith('cluster-peers') ? 'cluster-peers' : 'cluster-self'
-      throw new ConfigError(this.whereOf(name), message)
+      if (!(error instanceof MemberListError)) throw error
+      const name = error.message.startsWith('cluster-peers') ? 'cluster-peers' : 'cluster-self'
+      throw new ConfigError(this.whereOf(name), error.message, { cause: error })
     }
     if (config['cluster-secret'] === '' && !members.all.every(({ host }) => isLoopback(host))) {
       throw new ConfigError(
@@ -338,6 +376,12 @@ export class Settings {
       }
     })
   }
+}
+
+/** Anything but a BadValue is a mistake of ours. */
+function badValueOf(error: unknown): BadValue {
+  if (error instanceof BadValue) return error
+  throw error
 }
 
 /** ` 'value'` for an error's line; nothing for secrets, whose value no log may show. */

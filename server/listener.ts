@@ -16,7 +16,7 @@
  * events and their bytes copied into the same buffer: slower, and the same for all who use them.
  */
 import { createServer, Socket as NetSocket, connect } from 'node:net'
-import type { AddressInfo, OnReadOpts, Server as NetServer, SocketConstructorOpts } from 'node:net'
+import type { AddressInfo, OnReadOpts, Server as NetServer } from 'node:net'
 
 /** Who is told what a socket does. */
 export interface SocketHandler {
@@ -213,7 +213,7 @@ function adoptSocket(
   }
   // What it would begin to read when created is for a handler that is not attached yet.
   const options = { handle, onread, allowHalfOpen: true, pauseOnCreate: true }
-  const socket = new NetSocket(options as SocketConstructorOpts)
+  const socket = new NetSocket(options)
   const emptied = accepted as unknown as { _handle: Handle | null }
   emptied._handle = null
   // Without its handle this closes nothing; it only ends the server's count of this connection.

@@ -59,11 +59,16 @@ export class Stats {
   readonly #input = new Rate()
   readonly #output = new Rate()
   #sampledAtMs = NaN
+  #timer: Timer | null = null
 
-  /** Samples until cancelled; `usedMemory` tells the store's bytes in use. */
-  start(clock: Clock, usedMemory: () => number): Timer {
+  /** Samples until `stop`; `usedMemory` tells the store's bytes in use. */
+  start(clock: Clock, usedMemory: () => number): void {
     this.sample(clock.now(), usedMemory())
-    return clock.every(samplePeriodMs, () => this.sample(clock.now(), usedMemory()))
+    this.#timer = clock.every(samplePeriodMs, () => this.sample(clock.now(), usedMemory()))
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
   }
 
   /** To be called about each 100 ms; the first call only sets the begin. */

@@ -52,6 +52,8 @@ export interface Row<T> {
   readonly summary: string
   /** May CONFIG SET change it? */
   readonly mutable: boolean
+  /** Why CONFIG SET can give it no other value yet, though Redis's can. */
+  readonly fixed?: string
   /** Redis's older names of the same directive. */
   readonly aliases?: readonly string[]
   /** CONFIG SET changes it only where `enable-protected-configs` allows. */
@@ -101,14 +103,16 @@ export const directives = {
   bind: row(list(checkBind), {
     default: ['127.0.0.1', '-::1'],
     section: 'Network',
-    mutable: false,
+    mutable: true,
+    fixed: 'moving to another address while the server runs is not built yet',
     summary:
       'Addresses to listen on: `*` is all of IPv4, `::*` all of IPv6, and one with a `-` before it may be missing.',
   }),
   port: row(integer(0, 65535), {
     default: 6379,
     section: 'Network',
-    mutable: false,
+    mutable: true,
+    fixed: 'moving to another address while the server runs is not built yet',
     summary: 'The TCP port that clients and peers connect to; with 0 the server does not listen.',
   }),
   'protected-mode': row(yesNo(), {
@@ -170,7 +174,8 @@ export const directives = {
   maxmemory: row(size(0, longMax), {
     default: 0,
     section: 'Memory',
-    mutable: false,
+    mutable: true,
+    fixed: 'changing maxmemory while the server runs is not built yet',
     resolve: resolveMemory,
     summary:
       "Bytes for keys, values and their index, all of it; 0 means a quarter of the machine's (or the control group's) memory.",
@@ -678,10 +683,10 @@ function checkOomScores(values: readonly string[]): string | null {
 }
 
 function checkPercentiles(values: readonly string[]): string | null {
-  if (values.some((value) => !/^\d+(\.\d+)?$/.test(value))) {
+  if (values.some((value) => !/^-?\d+(\.\d+)?$/.test(value))) {
     return 'Invalid latency-tracking-info-percentiles parameters'
   }
-  return values.some((value) => Number(value) > 100)
+  return values.some((value) => Number(value) < 0 || Number(value) > 100)
     ? 'latency-tracking-info-percentiles parameters should sit between [0.0,100.0]'
     : null
 }

@@ -2,6 +2,14 @@
  * The kinds of values a directive takes: how words become a value and how the value is written.
  * What they refuse they refuse with Redis's words, for CONFIG SET answers with them.
  */
+import {
+  CONFIG_NOT_INTEGER,
+  CONFIG_NOT_MEMORY,
+  CONFIG_NOT_YES_NO,
+  CONFIG_SAVE,
+  configBetween,
+  configOneOf,
+} from '../../protocol/errors.ts'
 import { quoteWord, splitWords } from './words.ts'
 
 /** Why a value is refused; the message says what would be right. */
@@ -39,7 +47,7 @@ function numberText(n: number): string {
 
 function checkRange(n: number, min: number, max: number): number {
   if (n >= min && n <= max) return n
-  throw new BadValue(`argument must be between ${numberText(min)} and ${numberText(max)} inclusive`)
+  throw new BadValue(configBetween(min, max >= longMax ? BigInt(numberText(max)) : max))
 }
 
 /** A whole number, written without sign or leading zeros, as Redis wants it. */
@@ -50,7 +58,7 @@ export function integer(min: number, max: number): Kind<number> {
     takes: 'one',
     parse: ([word = '']) => {
       if (!/^(0|-?[1-9]\d*)$/.test(word)) {
-        throw new BadValue("argument couldn't be parsed into an integer")
+        throw new BadValue(CONFIG_NOT_INTEGER)
       }
       return checkRange(Number(word), min, max)
     },
@@ -89,7 +97,7 @@ export function size(min: number, max: number): Kind<number> {
     takes: 'one',
     parse: ([word = '']) => {
       const bytes = parseSize(word)
-      if (Number.isNaN(bytes)) throw new BadValue('argument must be a memory value')
+      if (Number.isNaN(bytes)) throw new BadValue(CONFIG_NOT_MEMORY)
       return checkRange(Math.min(bytes, longMax), min, max)
     },
     format: numberText,
@@ -134,7 +142,7 @@ export function yesNo(): Kind<boolean> {
     parse: ([word = '']) => {
       if (/^yes$/i.test(word)) return true
       if (/^no$/i.test(word)) return false
-      throw new BadValue("argument must be 'yes' or 'no'")
+      throw new BadValue(CONFIG_NOT_YES_NO)
     },
     format: (value) => (value ? 'yes' : 'no'),
   }
@@ -154,7 +162,7 @@ export function choice<const Word extends string>(
       const chosen = words.find((candidate) => candidate === lower)
       if (chosen !== undefined) return chosen
       const reason = notBuilt[lower]
-      throw new BadValue(reason ?? `argument(s) must be one of the following: ${words.join(', ')}`)
+      throw new BadValue(reason ?? configOneOf(words))
     },
     format: (value) => value,
   }
@@ -169,7 +177,7 @@ export function flags(words: readonly string[]): Kind<readonly string[]> {
     parse: (given) => {
       const chosen = given.map((word) => word.toLowerCase())
       if (chosen.length === 0 || !chosen.every((word) => words.includes(word))) {
-        throw new BadValue(`argument(s) must be one of the following: ${words.join(', ')}`)
+        throw new BadValue(configOneOf(words))
       }
       return words.filter((word) => chosen.includes(word))
     },
@@ -223,7 +231,7 @@ export function savePoints(): Kind<readonly string[]> {
       const numbers = words.every((word) => /^\d+$/.test(word))
       const positive = words.every((word, i) => i % 2 === 1 || Number(word) > 0)
       if (words.length === 0 || words.length % 2 === 1 || !numbers || !positive) {
-        throw new BadValue('Invalid save parameters')
+        throw new BadValue(CONFIG_SAVE)
       }
       return [...previous, ...words.map((word) => String(Number(word)))]
     },

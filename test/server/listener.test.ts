@@ -10,6 +10,13 @@ import {
   type ListenOptions,
 } from '../../server/listener.ts'
 
+/** What is used here of the WebAssembly API, whose types @types/node does not have. */
+declare const WebAssembly: {
+  Memory: new (size: { initial: number; maximum: number; shared: true }) => {
+    buffer: SharedArrayBuffer
+  }
+}
+
 /** An echo server on a free port; `received` collects what came, in order. */
 async function echo(options: Partial<ListenOptions> = {}) {
   const readBuffer = options.readBuffer ?? new Uint8Array(65536)
@@ -100,9 +107,7 @@ both('many sockets share one read buffer and do not mix', async (t, adopt) => {
 })
 
 test('the read buffer may lie in shared WebAssembly memory', async (t) => {
-  // ES2023 alone does not know WebAssembly's types.
-  const { Memory } = (globalThis as any).WebAssembly
-  const memory = new Memory({ initial: 3, maximum: 3, shared: true })
+  const memory = new WebAssembly.Memory({ initial: 3, maximum: 3, shared: true })
   const readBuffer = new Uint8Array(memory.buffer, 65536, 65536)
   t.true(await canAdopt(readBuffer))
   const { listener, received } = await echo({ readBuffer })
