@@ -171,7 +171,8 @@ export class Settings {
       if (directive === undefined) return unknownDirective(name)
       const refusal = this.#refuseSet(directive, local)
       if (refusal !== null) return directiveFailed(name, refusal)
-      if (changes.some((change) => change.directive === directive)) {
+      // As in Redis, two names of one directive are no duplicates: the second counts.
+      if (changes.some((change) => change.name.toLowerCase() === name.toLowerCase())) {
         return directiveFailed(name, CONFIG_DUPLICATE)
       }
       changes.push({ name, directive, value: null })

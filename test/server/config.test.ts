@@ -691,7 +691,6 @@ oracleTest('CONFIG SET answers as Redis does', async (t) => {
   await both(['timeout', '1'], ['maxclients', '0'])
   await both(['maxclients', '4294967296'])
   await both(['maxmemory-clients', '101%'])
-  await both(['proto-max-bulk-len', '1'])
   await both(['client-query-buffer-limit', '1'])
   await both(['save', '10'])
   await both(['save', '0 1'])
