@@ -312,6 +312,21 @@ export const originTooLarge = (group: string, bytesMax: number): string =>
 export const originUnreachable = (group: string, reason: string): string =>
   `ORIGIN ${group}: the origin cannot be reached (${reason})`
 
+/*
+ * Lines of a command that another node was to run (cluster/router.ts). They name nodes, which
+ * CLUSTER NODES tells everybody. CLUSTERDOWN and TRYAGAIN are words that cluster clients know.
+ */
+export const nodesSilent = (names: readonly string[]): string =>
+  `CLUSTERDOWN no answer in time from ${names.join(', ')}`
+export const nodeBusy = (name: string): string => `TRYAGAIN too much waits for ${name} already`
+export const nodeDeadline = (name: string): string =>
+  `TIMEOUT ${name} works on it, but its time is over`
+export const effectUnknown = (name: string): string =>
+  `ERR the link to ${name} failed while it had the command: it may have been run, or not`
+export const nodeNonsense = (name: string): string => `ERR ${name} answered with something else`
+export const nodesNotReached = (names: readonly string[]): string =>
+  `CLUSTERDOWN not done on ${names.join(', ')}; done on all other nodes`
+
 /** As C sees a string: up to its first NUL. */
 function cString(text: string): string {
   const end = text.indexOf('\0')

@@ -1,0 +1,72 @@
+/** How the replies of all nodes to one command become one reply. */
+import { strict as assert } from 'node:assert'
+import { nodesNotReached } from '../protocol/errors.ts'
+import { PeerError, PeerStatus } from './replies.ts'
+import type { PeerValue } from './replies.ts'
+import { RING_NODES_MAX } from './ring.ts'
+
+/** One member's part. `failed`: it is not live, or did not answer in time. */
+export interface FanOutPart {
+  readonly name: string
+  readonly failed: boolean
+  /** Its reply; null if it failed. */
+  readonly value: PeerValue
+}
+
+/**
+ * The lists of all nodes, one behind the other (KEYS). Nodes that failed are left out. A key can
+ * appear twice while it moves from one owner to another.
+ */
+export function concatenated(parts: readonly FanOutPart[]): PeerValue {
+  const all: PeerValue[] = []
+  for (const { failed, value } of parts) {
+    if (failed) continue
+    if (!Array.isArray(value)) return value
+    for (const element of value as readonly PeerValue[]) all.push(element)
+  }
+  return all
+}
+
+/** The sum of all nodes (DBSIZE). Nodes that failed are left out. */
+export function summed(parts: readonly FanOutPart[]): PeerValue {
+  let sum = 0
+  for (const { failed, value } of parts) {
+    if (failed) continue
+    if (typeof value !== 'number') return value
+    sum += value
+  }
+  return sum
+}
+
+/** OK if all nodes said so (FLUSHALL); else the first error, or one that names who failed. */
+export function allOk(parts: readonly FanOutPart[]): PeerValue {
+  const failed = parts.filter((part) => part.failed)
+  if (failed.length > 0) return new PeerError(nodesNotReached(failed.map(({ name }) => name)))
+  return parts.find(({ value }) => value instanceof PeerError)?.value ?? new PeerStatus('OK')
+}
+
+/**
+ * A cursor over all nodes is one node's cursor and which node that is, by its rank among all
+ * configured members, which no change of the view alters: position * 4096 + rank. Node cursors
+ * have 9 bits of bucket and 32 of hash, so the whole stays an exact number.
+ */
+const POSITION_LIMIT = 2 ** 41
+
+/** The position is a node's cursor, 0 at its beginning; the rank at most 4095. */
+export function cursorOf(position: number, rank: number): string {
+  assert(isPosition(position) && rank < RING_NODES_MAX)
+  return String(position * RING_NODES_MAX + rank)
+}
+
+/** Could this number be a node's cursor? */
+export function isPosition(position: number): boolean {
+  return Number.isInteger(position) && position >= 0 && position < POSITION_LIMIT
+}
+
+/** Null for what is no cursor. One beyond all nodes is the end of a scan, as in Redis. */
+export function cursorAt(cursor: string): { position: number; rank: number } | null {
+  if (!/^[0-9]{1,20}$/.test(cursor)) return null
+  const value = Number(cursor)
+  if (value >= POSITION_LIMIT * RING_NODES_MAX) return { position: 0, rank: RING_NODES_MAX }
+  return { position: Math.floor(value / RING_NODES_MAX), rank: value % RING_NODES_MAX }
+}

@@ -1,0 +1,121 @@
+/**
+ * Finding somebody who answers for a key, when the owner may not.
+ *
+ * A hunt asks one node after the other, clockwise on the ring, each skipped for the rest of the
+ * hunt once it could not be reached, fell silent or broke the link. It ends after HUNT_MS, counted
+ * from the request, or from the loss of a node that had said it works on it.
+ */
+import { effectUnknown, nodeBusy, nodeDeadline, nodesSilent } from '../protocol/errors.ts'
+import type { PeerPort } from './peer.ts'
+import type { PeerValue } from './replies.ts'
+import type { Clock } from './world.ts'
+
+/** Who needs a dead node gets an answer from another, or an error, within this time. */
+export const HUNT_MS = 1000
+
+/** What is asked of the membership. */
+export interface RouterView {
+  readonly self: string
+  /** By rank. */
+  readonly members: readonly { readonly name: string }[]
+  isLive(name: string): boolean
+  live(): {
+    owner(slot: number): string | null
+    after(slot: number, skipped: readonly string[]): string | null
+  }
+}
+
+/**
+ * Why nobody answered; `line` is the error for the client. After `deadline` and `effect-unknown`
+ * the command may have been run, or may yet be; after the others it may only if it is repeatable.
+ */
+export interface Failure {
+  readonly kind: 'failed'
+  readonly reason: 'silent' | 'busy' | 'deadline' | 'effect-unknown'
+  readonly line: string
+}
+
+/** How a hunt asks, and how far it has come. */
+export interface Hunt {
+  /** How long a node that says it works on it is waited for. */
+  readonly deadlineAt: number
+  /** No further node is asked after that. */
+  readonly until: number
+  /** Running it twice does no harm: it may be asked again of another. */
+  readonly repeatable: boolean
+  /** As in PeerRequest. */
+  readonly keyAt: number
+  readonly share: boolean
+  readonly skipped: readonly string[]
+}
+
+/** One node's part in the hunt: it answered, another one is to be asked, or that was it. */
+export type Verdict =
+  | { readonly kind: 'reply'; readonly name: string; readonly value: PeerValue }
+  | { readonly kind: 'elsewhere'; readonly hunt: Hunt }
+  | Failure
+
+/** Counted since the start, for INFO. */
+export interface HuntCounters {
+  /** Nodes given up for one request, after which another was looked for. */
+  failovers: number
+  failures: number
+}
+
+/** What all hunts of a node share. */
+export class Hunter {
+  readonly counters: HuntCounters = { failovers: 0, failures: 0 }
+  readonly view: RouterView
+  readonly #peer: (name: string) => PeerPort
+  readonly #clock: Clock
+
+  constructor(view: RouterView, peer: (name: string) => PeerPort, clock: Clock) {
+    this.view = view
+    this.#peer = peer
+    this.#clock = clock
+  }
+
+  /** Who is to be asked for the slot: its owner, or who is next when that one is skipped. */
+  next(slot: number, skipped: readonly string[]): string {
+    return this.view.live().after(slot, skipped) ?? this.view.self
+  }
+
+  /** A hunt that begins now. */
+  begin(
+    how: Pick<Hunt, 'repeatable' | 'keyAt' | 'share'>,
+    deadlineMs = HUNT_MS,
+    skipped: readonly string[] = [],
+  ): Hunt {
+    const now = this.#clock.now()
+    const { repeatable, keyAt, share } = how
+    const deadlineAt = now + deadlineMs
+    return { deadlineAt, until: now + HUNT_MS, repeatable, keyAt, share, skipped }
+  }
+
+  /** Asks one other node, and judges from how that ended whether to ask another. */
+  ask(name: string, args: readonly Buffer[], hunt: Hunt, done: (verdict: Verdict) => void): void {
+    const now = this.#clock.now()
+    if (now >= hunt.until || now >= hunt.deadlineAt) {
+      return done(this.#failed('silent', nodesSilent(hunt.skipped)))
+    }
+    const { keyAt, share } = hunt
+    const request = { deadlineMs: hunt.deadlineAt - now, hearMs: hunt.until - now, keyAt, share }
+    this.#peer(name).request(args, request, (outcome, value, heard) => {
+      if (outcome === 'reply') return done({ kind: 'reply', name, value })
+      if (outcome === 'busy') return done(this.#failed('busy', nodeBusy(name)))
+      if (outcome === 'deadline') return done(this.#failed('deadline', nodeDeadline(name)))
+      const mayHaveRun = outcome !== 'unreachable'
+      if (mayHaveRun && !hunt.repeatable) {
+        return done(this.#failed('effect-unknown', effectUnknown(name)))
+      }
+      this.counters.failovers++
+      const until = heard ? this.#clock.now() + HUNT_MS : hunt.until
+      done({ kind: 'elsewhere', hunt: { ...hunt, until, skipped: [...hunt.skipped, name] } })
+    })
+  }
+
+  #failed(reason: Failure['reason'], line: string): Failure {
+    this.counters.failures++
+    return { kind: 'failed', reason, line }
+  }
+}

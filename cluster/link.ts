@@ -1,0 +1,200 @@
+import type { Duplex } from 'node:stream'
+import { challenge, isNonce, PEER_PROTOCOL_VERSION, prove, verify } from './handshake.ts'
+import type { Meeting } from './handshake.ts'
+import type { NodeAddress } from './membership.ts'
+import { PeerError, PeerStatus, Replies } from './replies.ts'
+import type { PeerValue, ReplyLimits } from './replies.ts'
+import type { Timer, World } from './world.ts'
+
+/** A node that cannot be reached must be given up early enough to ask another within a second. */
+export const CONNECT_MS = 400
+
+/** Nobody who is not authenticated yet may send more than a name, a nonce and a proof. */
+const HANDSHAKE_LIMITS: ReplyLimits = { bytesMax: 4096, depthMax: 1 }
+
+/** Why a link ended. `code` is one of the constants below, or the socket's own (ECONNREFUSED). */
+export class LinkError extends Error {
+  override readonly name = 'LinkError'
+  readonly code: string
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+  }
+}
+
+export const LINK_CLOSED = 'LINK_CLOSED'
+/** Ended by this node, which holds the other for dead. */
+export const LINK_DROPPED = 'LINK_DROPPED'
+export const LINK_TIMEOUT = 'LINK_TIMEOUT'
+export const LINK_PROTOCOL = 'LINK_PROTOCOL'
+/** Somebody else answers there, or one of the two has another secret. */
+export const LINK_AUTH = 'LINK_AUTH'
+
+/** How this node introduces itself. */
+export interface LinkIdentity {
+  readonly self: string
+  readonly secret: string
+}
+
+/** What a link tells its owner; nothing more after `ended`. */
+export interface LinkEvents {
+  ready(): void
+  reply(value: PeerValue): void
+  /** Bytes came; their replies have been told. */
+  heard(): void
+  /** All that was written has been taken: there is room for more. */
+  drained(): void
+  /** Once, however it ended, also by `end`. */
+  ended(reason: LinkError): void
+}
+
+/** One connection to another node: dialled, shaken hands, then a stream of replies. Dies once. */
+export class Link {
+  readonly #stream: Duplex
+  readonly #node: NodeAddress
+  readonly #identity: LinkIdentity
+  readonly #limits: ReplyLimits
+  readonly #events: LinkEvents
+  readonly #nonce: string
+  #replies: Replies
+  #state: 'connecting' | 'hello' | 'auth' | 'ready' | 'ended' = 'connecting'
+  #patience: Timer
+  #blocked = false
+
+  constructor(
+    world: World,
+    node: NodeAddress,
+    identity: LinkIdentity,
+    limits: ReplyLimits,
+    events: LinkEvents,
+  ) {
+    this.#node = node
+    this.#identity = identity
+    this.#limits = limits
+    this.#events = events
+    this.#nonce = challenge(world.random)
+    this.#replies = new Replies(HANDSHAKE_LIMITS, (value) => this.#onReply(value))
+    this.#patience = world.clock.after(CONNECT_MS, () => {
+      // After a stall of this process the answer may be among the input that waits.
+      world.clock.soon(() => this.#lostPatience())
+    })
+    const stream = world.network.connect(node)
+    this.#stream = stream
+    stream.on('connect', () => this.#onConnect())
+    stream.on('data', (chunk: Buffer) => this.#onData(chunk))
+    stream.on('drain', () => this.#onDrain())
+    // The listener stays for good: a socket may still fail after it was destroyed.
+    stream.on('error', (cause: Error & { code?: string }) => {
+      this.end(new LinkError(cause.code ?? LINK_CLOSED, `${node.name}: ${cause.message}`, cause))
+    })
+    const closed = () => this.end(new LinkError(LINK_CLOSED, `${node.name} closed the link`))
+    stream.on('end', closed)
+    stream.on('close', closed)
+  }
+
+  /** False while the stream has not taken what was written; `drained` follows. */
+  get writable(): boolean {
+    return this.#state === 'ready' && !this.#blocked
+  }
+
+  /** Bytes written that the stream still keeps. */
+  get keptBytes(): number {
+    return this.#stream.writableLength
+  }
+
+  /** Part of a reply has come and the rest has not. */
+  get midReply(): boolean {
+    return this.#replies.midReply
+  }
+
+  /** Sends bytes as they are; they must not be changed afterwards. */
+  write(chunks: readonly Buffer[]): void {
+    if (chunks.length === 1) {
+      if (!this.#stream.write(chunks[0]!)) this.#blocked = true
+      return
+    }
+    this.#stream.cork()
+    for (const chunk of chunks) if (!this.#stream.write(chunk)) this.#blocked = true
+    this.#stream.uncork()
+  }
+
+  /** Closes the connection at once. Does nothing the second time. */
+  end(reason: LinkError): void {
+    if (this.#state === 'ended') return
+    this.#state = 'ended'
+    this.#patience.cancel()
+    this.#replies.stop()
+    this.#stream.destroy()
+    this.#events.ended(reason)
+  }
+
+  #lostPatience(): void {
+    if (this.#state === 'ready') return
+    const doing = this.#state === 'connecting' ? 'connect' : 'shake hands'
+    this.end(new LinkError(LINK_TIMEOUT, `${this.#node.name} did not ${doing} in ${CONNECT_MS} ms`))
+  }
+
+  #onConnect(): void {
+    if (this.#state !== 'connecting') return
+    this.#state = 'hello'
+    const version = String(PEER_PROTOCOL_VERSION)
+    this.#say(['PEER', 'HELLO', version, this.#identity.self, this.#nonce])
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#state === 'ended') return
+    const wrong = this.#replies.feed(chunk)
+    if (wrong !== null) this.end(new LinkError(LINK_PROTOCOL, `${this.#node.name} sent ${wrong}`))
+    else if (this.#state === 'ready') this.#events.heard()
+  }
+
+  #onDrain(): void {
+    this.#blocked = false
+    if (this.#state === 'ready') this.#events.drained()
+  }
+
+  #onReply(value: PeerValue): void {
+    if (this.#state === 'ready') this.#events.reply(value)
+    else if (this.#state === 'hello') this.#onHello(value)
+    else if (this.#state === 'auth') this.#onAuth(value)
+    else this.end(new LinkError(LINK_PROTOCOL, `${this.#node.name} spoke unasked`))
+  }
+
+  #onHello(value: PeerValue): void {
+    if (value instanceof PeerError) return this.#refuse(`refused PEER HELLO: ${value.line}`)
+    const words = Array.isArray(value) ? value.map(String) : []
+    const [owner, ownerNonce, proof] = words
+    if (owner === undefined || ownerNonce === undefined || proof === undefined) {
+      return this.#refuse('is no node of this cluster')
+    }
+    if (owner === this.#identity.self) return this.#refuse('is this node under another name')
+    if (owner !== this.#node.name) return this.#refuse(`calls itself ${JSON.stringify(owner)}`)
+    const caller = this.#identity.self
+    const meeting: Meeting = { caller, callerNonce: this.#nonce, owner, ownerNonce }
+    const proven = isNonce(ownerNonce) && verify(this.#identity.secret, 'owner', meeting, proof)
+    if (!proven) return this.#refuse('does not know the cluster secret')
+    this.#state = 'auth'
+    this.#say(['PEER', 'AUTH', prove(this.#identity.secret, 'caller', meeting)])
+  }
+
+  #onAuth(value: PeerValue): void {
+    const accepted = value instanceof PeerStatus && value.text === 'OK'
+    if (!accepted) {
+      const line = value instanceof PeerError ? value.line : 'no status'
+      return this.#refuse(`refused PEER AUTH: ${line}`)
+    }
+    this.#patience.cancel()
+    this.#replies = new Replies(this.#limits, (reply) => this.#onReply(reply))
+    this.#state = 'ready'
+    this.#events.ready()
+  }
+
+  #refuse(why: string): void {
+    this.end(new LinkError(LINK_AUTH, `${this.#node.name} ${why}`))
+  }
+
+  #say(words: readonly string[]): void {
+    const bulks = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`)
+    this.write([Buffer.from(`*${words.length}\r\n${bulks.join('')}`)])
+  }
+}

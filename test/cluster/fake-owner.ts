@@ -1,0 +1,131 @@
+import type { Duplex } from 'node:stream'
+import { readHeader } from '../../cluster/frame.ts'
+import { answerHello, verify } from '../../cluster/handshake.ts'
+import type { Meeting } from '../../cluster/handshake.ts'
+import { SeededRandom } from '../sim/random.ts'
+
+export interface SeenRequest {
+  readonly id: number
+  readonly deadlineMs: number
+  readonly view: number
+  readonly args: readonly string[]
+}
+
+/**
+ * The other side of a peer link, as small as it can be: shakes hands, then notes what is asked.
+ * What it answers, and whether, the test says.
+ */
+export class FakeOwner {
+  readonly name: string
+  secret: string
+  /** Requests of peer mode, in order. */
+  readonly seen: SeenRequest[] = []
+  /** Reads that brought them. */
+  reads = 0
+  accepted = 0
+  onRequest: (request: SeenRequest) => void = () => {}
+  /** Replaces the handshake's answer to the command of this name (HELLO or AUTH) if set. */
+  readonly insteadOf = new Map<string, string>()
+  readonly #random = new SeededRandom(77)
+  #stream: Duplex | null = null
+
+  constructor(name: string, secret = '') {
+    this.name = name
+    this.secret = secret
+  }
+
+  accept(stream: Duplex): void {
+    this.accepted++
+    this.#stream = stream
+    let kept = Buffer.alloc(0)
+    let meeting: Meeting | null = null
+    let peerMode = false
+    stream.on('error', () => {})
+    stream.on('data', (chunk: Buffer) => {
+      if (peerMode) this.reads++
+      kept = Buffer.concat([kept, chunk])
+      for (;;) {
+        const request = takeRequest(kept)
+        if (request === null) return
+        kept = kept.subarray(request.end)
+        if (peerMode) {
+          this.#note(request.args)
+          continue
+        }
+        const [command, sub, ...words] = request.args.map(String)
+        if (command !== 'PEER') throw new Error(`before the handshake: ${command}`)
+        const instead = this.insteadOf.get(sub!)
+        if (instead !== undefined) {
+          stream.write(instead)
+        } else if (sub === 'HELLO') {
+          const owner = { name: this.name, secret: this.secret, random: this.#random }
+          const answer = answerHello(owner, words)
+          if ('refusal' in answer) stream.write(`-${answer.refusal}\r\n`)
+          else {
+            meeting = answer.meeting
+            stream.write(`*3\r\n${answer.reply.map((word) => bulk(word)).join('')}`)
+          }
+        } else if (meeting !== null && verify(this.secret, 'caller', meeting, words[0]!)) {
+          peerMode = true
+          stream.write('+OK\r\n')
+        } else {
+          stream.write('-NOAUTH wrong proof\r\n')
+        }
+      }
+    })
+  }
+
+  /** Answers the request with a reply as it stands on the wire. */
+  answer(id: number, reply: string): void {
+    this.say(`:${id}\r\n${reply}`)
+  }
+
+  /** Says that the request is being worked on. */
+  loading(id: number): void {
+    this.say(`:-${id}\r\n`)
+  }
+
+  say(bytes: string | Buffer): void {
+    this.#stream!.write(bytes)
+  }
+
+  /** Breaks the link. */
+  cut(): void {
+    this.#stream!.destroy()
+  }
+
+  #note(args: readonly Buffer[]): void {
+    const header = { id: 0, deadlineMs: 0, view: 0 }
+    if (!readHeader(args[0]!, 0, args[0]!.length, header)) throw new Error(`header ${args[0]!}`)
+    const request = { ...header, args: args.slice(1).map((arg) => arg.toString('latin1')) }
+    this.seen.push(request)
+    this.onRequest(request)
+  }
+}
+
+export function bulk(text: string): string {
+  return `$${Buffer.byteLength(text)}\r\n${text}\r\n`
+}
+
+/** The RESP array at the beginning of the bytes; null while it is not whole. */
+function takeRequest(bytes: Buffer): { args: Buffer[]; end: number } | null {
+  let at = 0
+  const line = (type: string): number | null => {
+    const end = bytes.indexOf('\r\n', at)
+    if (end < 0) return null
+    if (String.fromCharCode(bytes[at]!) !== type) throw new Error(`no ${type} at ${at}`)
+    const length = Number(bytes.toString('latin1', at + 1, end))
+    at = end + 2
+    return length
+  }
+  const count = line('*')
+  if (count === null) return null
+  const args: Buffer[] = []
+  while (args.length < count) {
+    const length = line('$')
+    if (length === null || at + length + 2 > bytes.length) return null
+    args.push(bytes.subarray(at, at + length))
+    at += length + 2
+  }
+  return { args, end: at }
+}
