@@ -96,7 +96,7 @@ export class FakeOwner {
 
   #note(args: readonly Buffer[]): void {
     const header = { id: 0, deadlineMs: 0, view: 0 }
-    if (!readHeader(args[0]!, 0, args[0]!.length, header)) throw new Error(`header ${args[0]!}`)
+    if (!readHeader(args[0]!, 0, args[0]!.length, header)) throw new Error('no header')
     const request = { ...header, args: args.slice(1).map((arg) => arg.toString('latin1')) }
     this.seen.push(request)
     this.onRequest(request)

@@ -47,7 +47,7 @@ test('the owner answers a hello with its name, a nonce and its proof', (t) => {
   const owner = { name: 'b:1', secret: 's', random: new SeededRandom(4) }
   const version = String(PEER_PROTOCOL_VERSION)
   const answer = answerHello(owner, [version, 'a:1', MEETING.callerNonce])
-  if (!('reply' in answer)) return t.fail(answer.refusal)
+  if (!('reply' in answer)) throw new Error(answer.refusal)
   const [name, nonce, proof] = answer.reply
   t.is(name, 'b:1')
   t.deepEqual(answer.meeting, { ...MEETING, ownerNonce: nonce })
