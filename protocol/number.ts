@@ -155,28 +155,40 @@ function readHexadecimal(mantissa: string, binaryExponent: number): number {
 const DOUBLE_DIGITS = 17
 /** Enough to see whether a tie at the 18th digit is one: no double has 22 zeros and then more. */
 const TIE_DIGITS = 40
+/** C's %g writes numbers below 10^-4 with an exponent. */
+const EXPONENT_MIN = -4
 
 /** A double as C's printf("%.17g") prints it, which is what Redis 7.0 sends. */
 export function formatDouble(x: number): string {
   if (Number.isNaN(x)) return 'nan'
   if (!Number.isFinite(x)) return x > 0 ? 'inf' : '-inf'
-  if (x === 0) return Object.is(x, -0) ? '-0' : '0'
-  const [mantissa, exponent] = roundHalfEven(x).split('e') as [string, string | undefined]
-  const short = mantissa.includes('.') ? mantissa.replace(/\.?0+$/, '') : mantissa
-  if (exponent === undefined) return short
-  return `${short}e${exponent[0]}${exponent.slice(1).padStart(2, '0')}`
+  const sign = x < 0 || Object.is(x, -0) ? '-' : ''
+  const [digits, exponent] = significantDigits(Math.abs(x))
+  return sign + layOut(digits, exponent)
 }
 
-/** JavaScript rounds a tie away from zero, C to the even digit. */
-function roundHalfEven(x: number): string {
-  const rounded = x.toPrecision(DOUBLE_DIGITS)
-  const digits = x.toExponential(TIE_DIGITS - 1).replace(/^-|\.|e.*$/g, '')
-  const isTie = digits[DOUBLE_DIGITS] === '5' && /^0*$/.test(digits.slice(DOUBLE_DIGITS + 1))
-  const isOdd = Number(digits[DOUBLE_DIGITS - 1]) % 2 === 1
-  if (!isTie || isOdd) return rounded
-  const magnitude = rounded.search(/e|$/)
-  const last = Number(rounded[magnitude - 1]) - 1
-  return `${rounded.slice(0, magnitude - 1)}${last}${rounded.slice(magnitude)}`
+/** 17 digits without the zeros at their end, and the power of ten of the first one. */
+function significantDigits(x: number): [digits: string, exponent: number] {
+  const [mantissa, exponent] = x.toExponential(DOUBLE_DIGITS - 1).split('e') as [string, string]
+  let digits = mantissa.replace('.', '')
+  // JavaScript rounds a tie away from zero, C to the even digit.
+  const [exact] = x.toExponential(TIE_DIGITS - 1).split('e') as [string]
+  const isTie = /^50*$/.test(exact.slice(DOUBLE_DIGITS + 1))
+  const isOdd = Number(digits.at(-1)) % 2 === 1
+  if (isTie && isOdd) digits = digits.slice(0, -1) + String(Number(digits.at(-1)) - 1)
+  return [digits.replace(/(?<=.)0+$/, ''), Number(exponent)]
+}
+
+function layOut(digits: string, exponent: number): string {
+  if (exponent < EXPONENT_MIN || exponent >= DOUBLE_DIGITS) {
+    const mantissa = digits.length === 1 ? digits : `${digits[0]}.${digits.slice(1)}`
+    const power = String(Math.abs(exponent)).padStart(2, '0')
+    return `${mantissa}e${exponent < 0 ? '-' : '+'}${power}`
+  }
+  if (exponent < 0) return `0.${'0'.repeat(-exponent - 1)}${digits}`
+  const whole = digits.slice(0, exponent + 1).padEnd(exponent + 1, '0')
+  const rest = digits.slice(exponent + 1)
+  return rest === '' ? whole : `${whole}.${rest}`
 }
 
 /** The bytes as a string, one char a byte. */
