@@ -95,14 +95,15 @@ const inline = (commands: readonly string[]): string => commands.join('\r\n') + 
 
 redisTest('error lines are those of redis-server', async (t) => {
   const redis = await startRedis()
+  t.teardown(() => redis.stop())
   for (const [line, ...commands] of transcripts) {
     t.is(lastLine(await exchange(redis.port, inline(commands))), sent(line), commands.at(-1))
   }
-  await redis.stop()
 })
 
 redisTest('error lines before AUTH are those of redis-server', async (t) => {
   const redis = await startRedis({ args: ['--requirepass', 'secret'] })
+  t.teardown(() => redis.stop())
   const answers: readonly Transcript[] = [
     [errors.ERR_NOAUTH, 'GET k'],
     [errors.ERR_NOAUTH_HELLO, 'HELLO 3'],
@@ -122,11 +123,11 @@ redisTest('error lines before AUTH are those of redis-server', async (t) => {
     lastLine(await exchange(redis.port, '*2\r\n$4\r\nAUTH\r\n$16385\r\n')),
     sent(errors.ERR_BULK_UNAUTHENTICATED),
   )
-  await redis.stop()
 })
 
 redisTest('error lines of the cluster are those of redis-server', async (t) => {
   const redis = await startRedis({ args: ['--cluster-enabled', 'yes'] })
+  t.teardown(() => redis.stop())
   const { port } = redis
   const last = async (...commands: string[]): Promise<string> =>
     lastLine(await exchange(port, inline(commands)))
@@ -136,7 +137,6 @@ redisTest('error lines of the cluster are those of redis-server', async (t) => {
   t.is(await last('CLUSTER GETKEYSINSLOT 1 -1'), sent(errors.ERR_SLOT_OR_COUNT))
   t.is(await last('CLUSTER REPLICAS Foo'), sent(errors.unknownNode('Foo')))
   t.is(await last('CLUSTER ADDSLOTSRANGE 0 16383', 'MGET a b'), sent(errors.ERR_CROSSSLOT))
-  await redis.stop()
 })
 
 redisTest('lines that are hard to provoke stand in the program', (t) => {

@@ -133,10 +133,10 @@ const near = fc.sample(nearly, { seed, numRuns: 400 })
 redisTest('redis-server takes the same integers', async (t) => {
   t.log(`seed ${seed}`)
   const redis = await startRedis()
+  t.teardown(() => redis.stop())
   const texts = [...integers, ...notIntegers, ...near]
   const session = texts.map((text) => request('DEL', 'n') + request('INCRBY', 'n', text))
   const answers = (await exchange(redis.port, session.join(''))).split('\r\n')
-  await redis.stop()
   for (const [i, text] of texts.entries()) {
     const exact = bigintOf(text)
     const expected = exact === null ? '-ERR value is not an integer or out of range' : `:${exact}`
@@ -147,6 +147,7 @@ redisTest('redis-server takes the same integers', async (t) => {
 redisTest('redis-server takes the same floats', async (t) => {
   t.log(`seed ${seed}`)
   const redis = await startRedis()
+  t.teardown(() => redis.stop())
   const texts = [
     ...floats.map(([text]) => text),
     ...notFloats,
@@ -156,7 +157,6 @@ redisTest('redis-server takes the same floats', async (t) => {
   ]
   const session = texts.map((text) => request('DEL', 'n') + request('INCRBYFLOAT', 'n', text))
   const answers = (await exchange(redis.port, session.join(''))).split(/:[01]\r\n/)
-  await redis.stop()
   for (const [i, text] of texts.entries()) {
     const isFloat = answers[i + 1] !== '-ERR value is not a valid float\r\n'
     t.is(!Number.isNaN(floatOf(text)), isFloat, text.slice(0, 60))
@@ -195,6 +195,7 @@ test('doubles have the digits of %.17g', (t) => {
 redisTest('redis-server prints the same doubles', async (t) => {
   t.log(`seed ${seed}`)
   const redis = await startRedis()
+  t.teardown(() => redis.stop())
   const random = fc.sample(fc.double({ noNaN: true }), { seed, numRuns: 400 })
   const quarters = fc.integer({ min: 1, max: 2 ** 40 }).map((n) => 2 ** 50 + n / 4)
   // A sorted set keeps no sign of a zero.
@@ -206,7 +207,6 @@ redisTest('redis-server prints the same doubles', async (t) => {
     return request('ZADD', 'z', text, `m${i}`) + request('ZSCORE', 'z', `m${i}`)
   })
   const answer = await exchange(redis.port, request('HELLO', '3') + session.join(''))
-  await redis.stop()
   const scores = [...answer.matchAll(/,(.*)\r\n/g)].map((match) => match[1])
   t.deepEqual(scores, all.map(formatDouble))
 })
