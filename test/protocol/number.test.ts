@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { formatDouble, readBigint, readFloat, readInteger } from '../../protocol/number.ts'
 import { available, startRedis } from '../process.ts'
 import { exchange } from './exchange.ts'
-import { seed } from './seed.ts'
+import { runs, seed } from './seed.ts'
 import { bytesOf, request } from './stream.ts'
 
 const hasRedis = available('redis-server')
@@ -128,7 +128,7 @@ const nearly = fc.oneof(
   fc.stringMatching(/^[-+]?0[xX][0-9a-fA-F]{0,20}[.]?[0-9a-g]{0,4}(?:[pP][-+]?[0-9]{0,5})?$/),
   fc.stringMatching(/^[-+]?(?:[iI][nN][fF](?:inity|INIT|x)?|nan)$/),
 )
-const near = fc.sample(nearly, { seed, numRuns: 400 })
+const near = fc.sample(nearly, { seed, numRuns: runs(400) })
 
 redisTest('redis-server takes the same integers', async (t) => {
   t.log(`seed ${seed}`)
@@ -196,10 +196,10 @@ redisTest('redis-server prints the same doubles', async (t) => {
   t.log(`seed ${seed}`)
   const redis = await startRedis()
   t.teardown(() => redis.stop())
-  const random = fc.sample(fc.double({ noNaN: true }), { seed, numRuns: 400 })
+  const random = fc.sample(fc.double({ noNaN: true }), { seed, numRuns: runs(400) })
   const quarters = fc.integer({ min: 1, max: 2 ** 40 }).map((n) => 2 ** 50 + n / 4)
   // A sorted set keeps no sign of a zero.
-  const all = [...doubles, ...random, ...fc.sample(quarters, { seed, numRuns: 200 })].filter(
+  const all = [...doubles, ...random, ...fc.sample(quarters, { seed, numRuns: runs(200) })].filter(
     (x) => !Object.is(x, -0),
   )
   const session = all.map((x, i) => {
