@@ -1,0 +1,348 @@
+/** What cluster-aware clients ask about the ring, and how other nodes make themselves known. */
+import { answerHello, type Meeting, verify } from '../../cluster/handshake.ts'
+import type { Member, Membership } from '../../cluster/membership.ts'
+import { SLOT_COUNT, keySlot } from '../../cluster/slots.ts'
+import * as errors from '../../protocol/errors.ts'
+import type { Reply } from '../../protocol/reply.ts'
+import { isLocal } from '../address.ts'
+import type { Client } from '../client.ts'
+import type { Command } from '../command.ts'
+import { helpRow, noSubcommand } from './container.ts'
+
+/**
+ * A command that makes sense in a cluster only. HELP is refused outside of one as well, as in
+ * Redis.
+ */
+function inCluster(run: (client: Client, membership: Membership) => void) {
+  return (client: Client): void => {
+    const { membership } = client.server.routing
+    if (membership === null) client.reply.error(errors.ERR_CLUSTER_DISABLED)
+    else run(client, membership)
+  }
+}
+
+/** Each member's ranges of slots, those without any included, by name. */
+function rangesByName(membership: Membership): Map<string, { start: number; end: number }[]> {
+  const ranges = new Map(membership.members.map(({ name }) => [name, [] as SlotRun[]]))
+  for (const { start, end, owner } of membership.live().ranges()) {
+    ranges.get(owner)!.push({ start, end })
+  }
+  return ranges
+}
+
+interface SlotRun {
+  readonly start: number
+  readonly end: number
+}
+
+function slots({ reply }: Client, membership: Membership): void {
+  const ranges = membership.live().ranges()
+  reply.array(ranges.length)
+  for (const { start, end, owner } of ranges) {
+    const { host, port, id } = membership.member(owner)!
+    reply.array(3)
+    reply.integer(start)
+    reply.integer(end)
+    reply.array(4)
+    reply.text(host)
+    reply.integer(port)
+    reply.text(id)
+    reply.map(0)
+  }
+}
+
+function shards({ reply }: Client, membership: Membership): void {
+  const ranges = rangesByName(membership)
+  reply.array(membership.members.length)
+  for (const member of membership.members) {
+    const own = ranges.get(member.name)!
+    reply.map(2)
+    reply.text('slots')
+    reply.array(2 * own.length)
+    for (const { start, end } of own) {
+      reply.integer(start)
+      reply.integer(end)
+    }
+    reply.text('nodes')
+    reply.array(1)
+    writeShardNode(reply, member)
+  }
+}
+
+function writeShardNode(reply: Reply, { id, host, port, state }: Member): void {
+  reply.map(7)
+  reply.text('id')
+  reply.text(id)
+  reply.text('port')
+  reply.integer(port)
+  reply.text('ip')
+  reply.text(host)
+  reply.text('endpoint')
+  reply.text(host)
+  reply.text('role')
+  reply.text('master')
+  reply.text('replication-offset')
+  reply.integer(0)
+  reply.text('health')
+  reply.text(state === 'down' ? 'failed' : 'online')
+}
+
+/** One line a member, in the format of the Redis cluster specification. */
+function nodes({ reply }: Client, membership: Membership): void {
+  const ranges = rangesByName(membership)
+  const lines = membership.members.map((member) => {
+    const own = ranges.get(member.name)!.map(({ start, end }) => {
+      return start === end ? `${start}` : `${start}-${end}`
+    })
+    const fields = [
+      member.id,
+      // Peers are spoken to on the port that clients use: there is no second one.
+      `${member.host}:${member.port}@${member.port}`,
+      flagsOf(member),
+      '-',
+      member.answeredAt < member.pingedAt ? Math.floor(member.pingedAt) : 0,
+      Math.floor(member.answeredAt),
+      membership.epoch,
+      member.state === 'down' ? 'disconnected' : 'connected',
+      ...own,
+    ]
+    return `${fields.join(' ')}\n`
+  })
+  reply.verbatim(lines.join(''))
+}
+
+/** Redis's words: `fail?` for a node that missed an answer, `fail` for one that is out. */
+function flagsOf({ self, state }: Member): string {
+  if (self) return 'myself,master'
+  if (state === 'suspect') return 'master,fail?'
+  return state === 'down' ? 'master,fail' : 'master'
+}
+
+function clusterInfo({ reply }: Client, membership: Membership): void {
+  const ring = membership.live()
+  const suspected = membership.members
+    .filter(({ state }) => state === 'suspect')
+    .reduce((sum, { name }) => sum + ring.slotsOf(name), 0)
+  const fields = {
+    // A ring without a node is no ring; as long as this one answers, every slot has an owner.
+    cluster_state: 'ok',
+    cluster_slots_assigned: SLOT_COUNT,
+    cluster_slots_ok: SLOT_COUNT - suspected,
+    cluster_slots_pfail: suspected,
+    cluster_slots_fail: 0,
+    cluster_known_nodes: membership.members.length,
+    cluster_size: ring.names.length,
+    cluster_current_epoch: membership.epoch,
+    cluster_my_epoch: membership.epoch,
+  }
+  const lines = Object.entries(fields).map(([name, value]) => `${name}:${value}\r\n`)
+  reply.verbatim(lines.join(''))
+}
+
+function myId({ reply }: Client, membership: Membership): void {
+  reply.text(membership.member(membership.self)!.id)
+}
+
+function keySlotOf({ args, reply }: Client): void {
+  reply.integer(keySlot(args.bytes, args.pos(2), args.length(2)))
+}
+
+/** Every node answers for every key: there is no replica that a client would have to ask for. */
+function ok({ reply }: Client): void {
+  reply.ok()
+}
+
+function peerHello(client: Client, membership: Membership): void {
+  const { args, reply, server } = client
+  const { 'cluster-secret': secret } = server.config
+  const words = [args.text(2), args.text(3), args.text(4)]
+  const owner = { name: membership.self, secret, random: server.world.random }
+  const answer = answerHello(owner, words)
+  if ('refusal' in answer) return reply.error(answer.refusal)
+  client.peerChallenge = answer.meeting
+  reply.array(answer.reply.length)
+  for (const word of answer.reply) reply.text(word)
+}
+
+/**
+ * From here on the connection is a node's: it needs no password, and what it asks is answered here
+ * and never passed on.
+ */
+function peerAuth(client: Client): void {
+  const { args, reply, server } = client
+  const meeting = client.peerChallenge as Meeting | null
+  if (meeting === null) return reply.error(errors.ERR_PEER_AUTH_FIRST)
+  client.peerChallenge = null
+  const { 'cluster-secret': secret } = server.config
+  if (secret === '' && !mayGoWithoutSecret(client)) {
+    return reply.error(errors.ERR_PEER_SECRET_MISSING)
+  }
+  if (!verify(secret, 'caller', meeting, args.text(2))) return reply.error(errors.ERR_PEER_PROOF)
+  client.authenticated = true
+  client.useProtocol(2)
+  reply.ok()
+  client.peer = meeting.caller
+}
+
+/** Without a secret anybody could prove to know it: only on one machine, and past no password. */
+function mayGoWithoutSecret(client: Client): boolean {
+  return client.server.config.requirepass === '' && isLocal(client)
+}
+
+const noKeys = [0, 0, 0] as const
+const stale = ['stale'] as const
+const help = helpRow({ container: 'cluster', group: 'cluster', since: '5.0.0' })
+
+const clusterRows = [
+  {
+    name: 'slots',
+    arity: 2,
+    flags: stale,
+    keys: noKeys,
+    group: 'cluster',
+    tips: ['nondeterministic_output'],
+    since: '3.0.0',
+    complexity: 'O(N) where N is the total number of ranges of slots',
+    deprecated: { since: '7.0.0', replacedBy: '`CLUSTER SHARDS`' },
+    summary: 'Lists the ranges of slots, each with the node that owns it.',
+    run: inCluster(slots),
+  },
+  {
+    name: 'shards',
+    arity: 2,
+    flags: stale,
+    keys: noKeys,
+    group: 'cluster',
+    tips: ['nondeterministic_output'],
+    since: '7.0.0',
+    complexity: 'O(N) where N is the total number of ranges of slots',
+    summary: 'Lists the nodes, each with the ranges of slots that it owns.',
+    run: inCluster(shards),
+  },
+  {
+    name: 'nodes',
+    arity: 2,
+    flags: stale,
+    keys: noKeys,
+    group: 'cluster',
+    tips: ['nondeterministic_output'],
+    since: '3.0.0',
+    complexity: 'O(N) where N is the total number of ranges of slots',
+    summary: 'Lists the nodes as this one sees them, one line each.',
+    run: inCluster(nodes),
+  },
+  {
+    name: 'info',
+    arity: 2,
+    flags: stale,
+    keys: noKeys,
+    group: 'cluster',
+    tips: ['nondeterministic_output'],
+    since: '3.0.0',
+    complexity: 'O(N) where N is the number of slots',
+    summary: 'Tells how many nodes and slots there are and how they do.',
+    run: inCluster(clusterInfo),
+  },
+  {
+    name: 'myid',
+    arity: 2,
+    flags: stale,
+    keys: noKeys,
+    group: 'cluster',
+    since: '3.0.0',
+    complexity: 'O(1)',
+    summary: 'Returns the id of this node, which follows from its name.',
+    run: inCluster(myId),
+  },
+  {
+    name: 'keyslot',
+    arity: 3,
+    flags: stale,
+    keys: noKeys,
+    group: 'cluster',
+    since: '3.0.0',
+    complexity: 'O(N) where N is the number of bytes in the key',
+    summary: 'Returns the slot of a key.',
+    syntax: 'key',
+    run: inCluster(keySlotOf),
+  },
+  { ...help, run: inCluster(help.run) },
+] as const satisfies readonly Command[]
+
+const peerRows = [
+  {
+    name: 'hello',
+    arity: 5,
+    flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'],
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(1)',
+    summary: 'Begins the handshake of two nodes: this one proves that it knows the cluster secret.',
+    syntax: 'version name nonce',
+    run: inCluster(peerHello),
+  },
+  {
+    name: 'auth',
+    arity: 3,
+    flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'],
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(1)',
+    summary: 'Ends the handshake: the other node proves it too, and speaks as a peer from now on.',
+    syntax: 'proof',
+    run: inCluster(peerAuth),
+  },
+] as const satisfies readonly Command[]
+
+export const clusterCommands = [
+  {
+    name: 'cluster',
+    arity: -2,
+    flags: [],
+    keys: noKeys,
+    group: 'cluster',
+    since: '3.0.0',
+    complexity: 'Depends on subcommand.',
+    summary: 'Commands about the cluster that this node is a part of.',
+    subcommands: clusterRows,
+    run: noSubcommand,
+  },
+  {
+    name: 'readonly',
+    arity: 1,
+    flags: ['loading', 'stale', 'fast'],
+    keys: noKeys,
+    group: 'cluster',
+    categories: ['connection'],
+    since: '3.0.0',
+    complexity: 'O(1)',
+    summary: 'Allows reads from replicas; there are none, so it changes nothing.',
+    run: inCluster(ok),
+  },
+  {
+    name: 'readwrite',
+    arity: 1,
+    flags: ['loading', 'stale', 'fast'],
+    keys: noKeys,
+    group: 'cluster',
+    categories: ['connection'],
+    since: '3.0.0',
+    complexity: 'O(1)',
+    summary: 'Takes READONLY back; it changes nothing either.',
+    run: inCluster(ok),
+  },
+  {
+    name: 'peer',
+    arity: -2,
+    flags: [],
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'Depends on subcommand.',
+    summary: 'How nodes of a cluster make sure of each other; of no use to clients.',
+    subcommands: peerRows,
+    run: noSubcommand,
+  },
+] as const satisfies readonly Command[]

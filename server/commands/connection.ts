@@ -1,0 +1,617 @@
+/** Commands about the connection itself: who speaks, how, and to which database. */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import * as errors from '../../protocol/errors.ts'
+import type { Args } from '../../protocol/args.ts'
+import type { Client } from '../client.ts'
+import type { Command } from '../command.ts'
+import { redisVersion } from '../version.ts'
+import { helpRow, noSubcommand } from './container.ts'
+
+/** The only user there is. */
+const defaultUser = 'default'
+
+const int32Min = -0x80000000
+const int32Max = 0x7fffffff
+
+/** What CLIENT LIST TYPE and CLIENT KILL TYPE tell apart; a `peer` is another node of the cluster. */
+const clientTypes = ['normal', 'master', 'replica', 'pubsub', 'peer']
+
+/** Flags of the commands that are answered before AUTH. */
+const beforeAuth = ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'] as const
+const aboutOneself = ['noscript', 'loading', 'stale'] as const
+const aboutOthers = ['admin', 'noscript', 'loading', 'stale'] as const
+
+function ping(client: Client): void {
+  if (client.args.count === 2) echo(client)
+  else if (client.args.count === 1) client.reply.simple('PONG')
+  else client.reply.error(errors.wrongArity('ping'))
+}
+
+function echo({ args, reply }: Client): void {
+  reply.bulk(args.bytes, args.pos(1), args.length(1))
+}
+
+function hello(client: Client): void {
+  const { args, reply } = client
+  let version = 0
+  if (args.count > 1) {
+    version = args.integer(1)
+    if (Number.isNaN(version)) return reply.error(errors.ERR_PROTOCOL_VERSION)
+    if (version < 2 || version > 3) return reply.error(errors.ERR_NOPROTO)
+  }
+  let authAt = 0
+  for (let i = 2; i < args.count; i++) {
+    const more = args.count - 1 - i
+    if (more >= 2 && args.is(i, 'auth')) {
+      authAt = i + 1
+      i += 2
+    } else if (more >= 1 && args.is(i, 'setname')) {
+      if (!setName(client, i + 1)) return
+      i++
+    } else {
+      return reply.error(errors.helloSyntax(args.text(i)))
+    }
+  }
+  if (authAt > 0 && !authenticate(client, authAt, authAt + 1)) return
+  if (!client.authenticated) return reply.error(errors.ERR_NOAUTH_HELLO)
+  if (version !== 0) client.useProtocol(version === 3 ? 3 : 2)
+  greet(client)
+}
+
+function greet(client: Client): void {
+  const { reply, server } = client
+  reply.map(7)
+  reply.text('server')
+  reply.text('redis')
+  reply.text('version')
+  reply.text(redisVersion)
+  reply.text('proto')
+  reply.integer(client.protocol)
+  reply.text('id')
+  reply.integer(client.id)
+  reply.text('mode')
+  reply.text(server.routing.enabled ? 'cluster' : 'standalone')
+  reply.text('role')
+  reply.text('master')
+  reply.text('modules')
+  reply.array(0)
+}
+
+function auth(client: Client): void {
+  const { args, reply, server } = client
+  if (args.count > 3) return reply.error(errors.ERR_SYNTAX)
+  if (args.count === 2) {
+    if (server.config.requirepass === '') return reply.error(errors.ERR_AUTH_WITHOUT_PASSWORD)
+    if (!authenticate(client, 0, 1)) return
+  } else if (!authenticate(client, 1, 2)) {
+    return
+  }
+  reply.ok()
+}
+
+/**
+ * Checks the user named by argument `userAt` (0: the default one) and the password in argument
+ * `passwordAt`. Answers the error and returns false when they do not fit.
+ */
+function authenticate(client: Client, userAt: number, passwordAt: number): boolean {
+  const { args, reply, server } = client
+  const knowsUser = userAt === 0 || args.text(userAt) === defaultUser
+  // Compared for an unknown user as well, so that time does not tell which users there are.
+  const fits = isPassword(args.buffer(passwordAt), server.config.requirepass)
+  if (!knowsUser || !fits) {
+    reply.error(errors.ERR_WRONGPASS)
+    return false
+  }
+  client.user = defaultUser
+  client.authenticated = true
+  return true
+}
+
+/** Takes as long for a nearly right password as for a wrong one. No password set: all are right. */
+function isPassword(given: Buffer, wanted: string): boolean {
+  const digest = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest()
+  const fits = timingSafeEqual(digest(given), digest(Buffer.from(wanted)))
+  return fits || wanted === ''
+}
+
+function select(client: Client): void {
+  const { args, reply, server } = client
+  const db = args.integer(1)
+  if (Number.isNaN(db)) return reply.error(errors.ERR_NOT_INTEGER)
+  if (db < int32Min || db > int32Max) return reply.error(errors.valueBetween(int32Min, int32Max))
+  if (server.routing.enabled && db !== 0) return reply.error(errors.ERR_SELECT_IN_CLUSTER)
+  if (db < 0 || db >= server.config.databases) return reply.error(errors.ERR_DB_INDEX)
+  client.db = db
+  reply.ok()
+}
+
+function quit(client: Client): void {
+  client.reply.ok()
+  client.closeAfterReply()
+}
+
+function reset(client: Client): void {
+  client.db = 0
+  client.name = ''
+  client.noEvict = false
+  client.noTouch = false
+  client.replyMode = 'on'
+  client.user = defaultUser
+  client.authenticated = client.server.config.requirepass === ''
+  client.useProtocol(2)
+  client.reply.simple('RESET')
+}
+
+function clientId(client: Client): void {
+  client.reply.integer(client.id)
+}
+
+function clientInfo(client: Client): void {
+  client.reply.verbatim(describe(client))
+}
+
+/** One line of CLIENT LIST, in Redis 7.2's fields; a peer's ends with the name of its node. */
+function describe(client: Client): string {
+  const { clock } = client.server.world
+  const now = clock.now()
+  const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000))
+  const flags = (client.noEvict ? 'e' : '') + (client.noTouch ? 'T' : '')
+  const fields = [
+    `id=${client.id}`,
+    `addr=${client.address}`,
+    `laddr=${client.localAddress}`,
+    `fd=${client.fd}`,
+    `name=${client.name}`,
+    `age=${seconds(client.createdAt)}`,
+    `idle=${seconds(client.lastCommandAt)}`,
+    `flags=${flags === '' ? 'N' : flags}`,
+    `db=${client.db}`,
+    'sub=0 psub=0 ssub=0 multi=-1',
+    `qbuf=${client.queryBytes}`,
+    // Reads and replies go through areas that all clients of a thread share.
+    'qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0',
+    `oll=${client.outputParts}`,
+    `omem=${client.outputBytes}`,
+    `tot-mem=${client.queryBytes + client.outputBytes}`,
+    'events=r',
+    `cmd=${client.lastCommand}`,
+    `user=${client.user}`,
+    'redir=-1',
+    `resp=${client.protocol}`,
+    `lib-name=${client.libName}`,
+    `lib-ver=${client.libVersion}`,
+  ]
+  if (client.peer !== null) fields.push(`peer=${client.peer}`)
+  return `${fields.join(' ')}\n`
+}
+
+function typeOf(client: Client): string {
+  return client.peer === null ? 'normal' : 'peer'
+}
+
+/** The client type that argument i names, null when there is none of that name. */
+function typeNamed(args: Args, i: number): string | null {
+  if (args.is(i, 'slave')) return 'replica'
+  return clientTypes.find((name) => args.is(i, name)) ?? null
+}
+
+function clientList(client: Client): void {
+  const { args, reply, server } = client
+  if (args.count === 2) {
+    reply.verbatim([...server.clients.values()].map(describe).join(''))
+  } else if (args.count === 4 && args.is(2, 'type')) {
+    const type = typeNamed(args, 3)
+    if (type === null) return reply.error(errors.unknownClientType(args.text(3)))
+    const clients = [...server.clients.values()].filter((each) => typeOf(each) === type)
+    reply.verbatim(clients.map(describe).join(''))
+  } else if (args.count > 3 && args.is(2, 'id')) {
+    let lines = ''
+    for (let i = 3; i < args.count; i++) {
+      const id = args.integer(i)
+      if (Number.isNaN(id)) return reply.error(errors.ERR_CLIENT_ID)
+      const found = server.clients.get(id)
+      if (found !== undefined) lines += describe(found)
+    }
+    reply.verbatim(lines)
+  } else {
+    reply.error(errors.ERR_SYNTAX)
+  }
+}
+
+/** Which clients CLIENT KILL means; a filter that is null leaves all of them. */
+interface KillFilter {
+  id: number | null
+  type: string | null
+  address: string | null
+  localAddress: string | null
+  user: string | null
+  skipMe: boolean
+}
+
+const everyone: KillFilter = {
+  id: null,
+  type: null,
+  address: null,
+  localAddress: null,
+  user: null,
+  skipMe: true,
+}
+
+function clientKill(client: Client): void {
+  const { args, reply } = client
+  if (args.count === 3) {
+    const killed = kill(client, { ...everyone, address: args.text(2), skipMe: false })
+    if (killed === 0) reply.error(errors.ERR_NO_SUCH_CLIENT)
+    else reply.ok()
+    return
+  }
+  const filter = killFilter(client)
+  if (filter !== null) reply.integer(kill(client, filter))
+}
+
+/** The filters from argument 2 on; answers the error and returns null when one is wrong. */
+function killFilter(client: Client): KillFilter | null {
+  const { args, reply } = client
+  const filter = { ...everyone }
+  for (let i = 2; i < args.count; i += 2) {
+    const value = i + 1
+    if (value === args.count) {
+      reply.error(errors.ERR_SYNTAX)
+      return null
+    }
+    const error = readKillFilter(filter, client, value)
+    if (error !== null) {
+      reply.error(error)
+      return null
+    }
+  }
+  return filter
+}
+
+/** Takes the filter named by the argument before `value`. Returns the error line, or null. */
+function readKillFilter(filter: KillFilter, { args }: Client, value: number): string | null {
+  const option = value - 1
+  if (args.is(option, 'id')) {
+    filter.id = args.integer(value)
+    return filter.id > 0 ? null : errors.ERR_CLIENT_ID_POSITIVE
+  }
+  if (args.is(option, 'type')) {
+    filter.type = typeNamed(args, value)
+    return filter.type === null ? errors.unknownClientType(args.text(value)) : null
+  }
+  if (args.is(option, 'user')) {
+    filter.user = args.text(value)
+    return filter.user === defaultUser ? null : errors.noSuchUser(filter.user)
+  }
+  if (args.is(option, 'skipme')) {
+    filter.skipMe = args.is(value, 'yes')
+    return filter.skipMe || args.is(value, 'no') ? null : errors.ERR_SYNTAX
+  }
+  if (args.is(option, 'addr')) filter.address = args.text(value)
+  else if (args.is(option, 'laddr')) filter.localAddress = args.text(value)
+  else return errors.ERR_SYNTAX
+  return null
+}
+
+/** Closes the clients that pass the filter, the caller after its reply, and counts them. */
+function kill(caller: Client, filter: KillFilter): number {
+  let killed = 0
+  for (const client of [...caller.server.clients.values()]) {
+    if (!passes(client, filter) || (client === caller && filter.skipMe)) continue
+    killed++
+    if (client === caller) client.closeAfterReply()
+    else client.destroy()
+  }
+  return killed
+}
+
+function passes(client: Client, filter: KillFilter): boolean {
+  return (
+    (filter.id === null || client.id === filter.id) &&
+    (filter.type === null || typeOf(client) === filter.type) &&
+    (filter.address === null || client.address === filter.address) &&
+    (filter.localAddress === null || client.localAddress === filter.localAddress) &&
+    (filter.user === null || client.user === filter.user)
+  )
+}
+
+function clientSetName(client: Client): void {
+  if (setName(client, 2)) client.reply.ok()
+}
+
+/** Names the client as argument i says; answers the error and returns false when it may not. */
+function setName(client: Client, i: number): boolean {
+  const name = client.args.text(i)
+  if (!isPlain(name)) {
+    client.reply.error(errors.ERR_CLIENT_NAME)
+    return false
+  }
+  client.name = name
+  return true
+}
+
+/** Nothing that could break a line of CLIENT LIST: printable ASCII without blanks. */
+function isPlain(text: string): boolean {
+  return /^[!-~]*$/.test(text)
+}
+
+function clientGetName({ name, reply }: Client): void {
+  if (name === '') reply.null()
+  else reply.text(name)
+}
+
+function clientSetInfo(client: Client): void {
+  const { args, reply } = client
+  const attribute = args.text(2)
+  const value = args.text(3)
+  const isName = args.is(2, 'lib-name')
+  if (!isName && !args.is(2, 'lib-ver')) return reply.error(errors.unrecognizedOption(attribute))
+  if (!isPlain(value)) return reply.error(errors.attributeNotPlain(attribute))
+  if (isName) client.libName = value
+  else client.libVersion = value
+  reply.ok()
+}
+
+/** The switch in argument 2; answers the error and returns null when it is neither on nor off. */
+function onOrOff({ args, reply }: Client): boolean | null {
+  const on = args.is(2, 'on')
+  if (on || args.is(2, 'off')) return on
+  reply.error(errors.ERR_SYNTAX)
+  return null
+}
+
+function clientNoEvict(client: Client): void {
+  const on = onOrOff(client)
+  if (on === null) return
+  client.noEvict = on
+  client.reply.ok()
+}
+
+function clientNoTouch(client: Client): void {
+  const on = onOrOff(client)
+  if (on === null) return
+  client.noTouch = on
+  client.reply.ok()
+}
+
+/** ON alone is answered; SKIP in a connection that is silent anyway changes nothing. */
+function clientReply(client: Client): void {
+  const { args, reply } = client
+  if (args.is(2, 'on')) {
+    client.replyMode = 'on'
+    reply.ok()
+  } else if (args.is(2, 'off')) {
+    client.replyMode = 'off'
+  } else if (args.is(2, 'skip')) {
+    if (client.replyMode !== 'off') client.replyMode = 'skip-next'
+  } else {
+    reply.error(errors.ERR_SYNTAX)
+  }
+}
+
+const noKeys = [0, 0, 0] as const
+
+const clientRows = [
+  {
+    name: 'id',
+    arity: 2,
+    flags: aboutOneself,
+    keys: noKeys,
+    group: 'connection',
+    since: '5.0.0',
+    complexity: 'O(1)',
+    summary:
+      'Returns the number of this connection, which no other one gets while the server runs.',
+    run: clientId,
+  },
+  {
+    name: 'info',
+    arity: 2,
+    flags: aboutOneself,
+    keys: noKeys,
+    group: 'connection',
+    tips: ['nondeterministic_output'],
+    since: '6.2.0',
+    complexity: 'O(1)',
+    summary: 'Describes this connection, as one line of CLIENT LIST.',
+    run: clientInfo,
+  },
+  {
+    name: 'list',
+    arity: -2,
+    flags: aboutOthers,
+    keys: noKeys,
+    group: 'connection',
+    tips: ['nondeterministic_output'],
+    since: '2.4.0',
+    complexity: 'O(N) where N is the number of client connections',
+    summary: 'Describes the connected clients, one line each.',
+    syntax: '[TYPE <NORMAL | MASTER | REPLICA | PUBSUB | PEER>] [ID client-id [client-id ...]]',
+    run: clientList,
+  },
+  {
+    name: 'kill',
+    arity: -3,
+    flags: aboutOthers,
+    keys: noKeys,
+    group: 'connection',
+    since: '2.4.0',
+    complexity: 'O(N) where N is the number of client connections',
+    summary: 'Closes the connections that pass all filters, or the one from an address.',
+    syntax:
+      '[ip:port] [ID client-id] [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB | PEER>] ' +
+      '[USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes/no]',
+    run: clientKill,
+  },
+  {
+    name: 'setname',
+    arity: 3,
+    flags: aboutOneself,
+    keys: noKeys,
+    group: 'connection',
+    since: '2.6.9',
+    complexity: 'O(1)',
+    summary: 'Names this connection; an empty name takes it away.',
+    syntax: 'connection-name',
+    run: clientSetName,
+  },
+  {
+    name: 'getname',
+    arity: 2,
+    flags: aboutOneself,
+    keys: noKeys,
+    group: 'connection',
+    since: '2.6.9',
+    complexity: 'O(1)',
+    summary: 'Returns the name of this connection, nil when it has none.',
+    run: clientGetName,
+  },
+  {
+    name: 'setinfo',
+    arity: 4,
+    flags: aboutOneself,
+    keys: noKeys,
+    group: 'connection',
+    since: '7.2.0',
+    complexity: 'O(1)',
+    summary: 'Tells which client library speaks here, for CLIENT LIST.',
+    syntax: '<LIB-NAME libname | LIB-VER libver>',
+    run: clientSetInfo,
+  },
+  {
+    name: 'no-evict',
+    arity: 3,
+    flags: aboutOthers,
+    keys: noKeys,
+    group: 'connection',
+    since: '7.0.0',
+    complexity: 'O(1)',
+    summary: 'Exempts this connection from being closed for the memory it takes.',
+    syntax: '<ON | OFF>',
+    run: clientNoEvict,
+  },
+  {
+    name: 'no-touch',
+    arity: 3,
+    flags: aboutOneself,
+    keys: noKeys,
+    group: 'connection',
+    since: '7.2.0',
+    complexity: 'O(1)',
+    summary: 'Lets this connection read keys without counting as an access.',
+    syntax: '<ON | OFF>',
+    run: clientNoTouch,
+  },
+  {
+    name: 'reply',
+    arity: 3,
+    flags: aboutOneself,
+    keys: noKeys,
+    group: 'connection',
+    since: '3.2.0',
+    complexity: 'O(1)',
+    summary: 'Sends replies, keeps silent, or is silent about the next command only.',
+    syntax: '<ON | OFF | SKIP>',
+    run: clientReply,
+  },
+  helpRow({ container: 'client', group: 'connection', since: '5.0.0' }),
+] as const satisfies readonly Command[]
+
+export const connectionCommands = [
+  {
+    name: 'ping',
+    arity: -1,
+    flags: ['fast'],
+    keys: noKeys,
+    group: 'connection',
+    tips: ['request_policy:all_shards', 'response_policy:all_succeeded'],
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Answers PONG, or the message.',
+    syntax: '[message]',
+    run: ping,
+  },
+  {
+    name: 'echo',
+    arity: 2,
+    flags: ['loading', 'stale', 'fast'],
+    keys: noKeys,
+    group: 'connection',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Answers the message.',
+    syntax: 'message',
+    run: echo,
+  },
+  {
+    name: 'hello',
+    arity: -1,
+    flags: beforeAuth,
+    keys: noKeys,
+    group: 'connection',
+    since: '6.0.0',
+    complexity: 'O(1)',
+    summary:
+      'Chooses the version of the protocol, may authenticate and name the connection on the way, and describes the server.',
+    syntax: '[protover [AUTH username password] [SETNAME clientname]]',
+    run: hello,
+  },
+  {
+    name: 'auth',
+    arity: -2,
+    flags: beforeAuth,
+    keys: noKeys,
+    group: 'connection',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Authenticates the connection with the password.',
+    syntax: '[username] password',
+    run: auth,
+  },
+  {
+    name: 'select',
+    arity: 2,
+    flags: ['loading', 'stale', 'fast'],
+    keys: noKeys,
+    group: 'connection',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Chooses the database that this connection reads and writes.',
+    syntax: 'index',
+    run: select,
+  },
+  {
+    name: 'quit',
+    arity: -1,
+    flags: beforeAuth,
+    keys: noKeys,
+    group: 'connection',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Closes the connection after the replies that are under way.',
+    run: quit,
+  },
+  {
+    name: 'reset',
+    arity: 1,
+    flags: beforeAuth,
+    keys: noKeys,
+    group: 'connection',
+    since: '6.2.0',
+    complexity: 'O(1)',
+    summary: 'Puts the connection back into the state of a fresh one.',
+    run: reset,
+  },
+  {
+    name: 'client',
+    arity: -2,
+    flags: [],
+    keys: noKeys,
+    group: 'connection',
+    since: '2.4.0',
+    complexity: 'Depends on subcommand.',
+    summary: 'Commands about client connections.',
+    subcommands: clientRows,
+    run: noSubcommand,
+  },
+] as const satisfies readonly Command[]

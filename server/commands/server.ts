@@ -1,0 +1,167 @@
+/** Commands about the server as a whole. */
+import type { Args } from '../../protocol/args.ts'
+import * as errors from '../../protocol/errors.ts'
+import { isLocal } from '../address.ts'
+import type { Client } from '../client.ts'
+import type { Command } from '../command.ts'
+import { helpRow, noSubcommand } from './container.ts'
+
+/** Seconds and microseconds by the wall clock. */
+function time({ reply, server }: Client): void {
+  const wallMs = server.world.clock.wall()
+  const seconds = Math.floor(wallMs / 1000)
+  reply.array(2)
+  reply.text(String(seconds))
+  reply.text(String(Math.floor((wallMs - seconds * 1000) * 1000)))
+}
+
+function configGet({ args, reply, server }: Client): void {
+  const found = server.config.get(words(args, 2))
+  reply.map(found.size)
+  for (const [name, value] of found) {
+    reply.text(name)
+    reply.text(value)
+  }
+}
+
+function configSet(client: Client): void {
+  const { args, reply, server } = client
+  if (args.count % 2 === 1) return reply.error(errors.ERR_SYNTAX)
+  const given = words(args, 2)
+  const pairs: [name: string, value: string][] = []
+  for (let i = 0; i < given.length; i += 2) pairs.push([given[i]!, given[i + 1]!])
+  const error = server.config.set(pairs, isLocal(client))
+  if (error === null) reply.ok()
+  else reply.error(error)
+}
+
+/** The arguments from `from` on, as text in UTF-8. */
+function words(args: Args, from: number): string[] {
+  const found: string[] = []
+  for (let i = from; i < args.count; i++) found.push(args.buffer(i).toString())
+  return found
+}
+
+function configRewrite({ reply, server }: Client): void {
+  const error = server.config.rewrite()
+  if (error === null) reply.ok()
+  else reply.error(error)
+}
+
+function configResetStat({ reply, server }: Client): void {
+  server.stats.reset()
+  reply.ok()
+}
+
+/**
+ * NOW and FORCE are about waiting for replicas and about failed saves: there are neither. A
+ * shutdown cannot be called off, for nothing is waited for but replies under way.
+ */
+function shutdown({ args, reply, server }: Client): void {
+  const given = { nosave: false, save: false, now: false, force: false, abort: false }
+  const options = Object.keys(given) as (keyof typeof given)[]
+  for (let i = 1; i < args.count; i++) {
+    const option = options.find((word) => args.is(i, word))
+    if (option === undefined) return reply.error(errors.ERR_SYNTAX)
+    given[option] = true
+  }
+  const { abort, ...how } = given
+  if (abort && Object.values(how).includes(true)) return reply.error(errors.ERR_SYNTAX)
+  if (abort) return reply.error(errors.ERR_NO_SHUTDOWN)
+  if (how.nosave && how.save) return reply.error(errors.ERR_SYNTAX)
+  if (how.save) return reply.error(errors.ERR_SHUTDOWN_SAVE)
+  server.shutdown()
+}
+
+const noKeys = [0, 0, 0] as const
+const byAdmin = ['admin', 'noscript', 'loading', 'stale'] as const
+
+const configRows = [
+  {
+    name: 'get',
+    arity: -3,
+    flags: byAdmin,
+    keys: noKeys,
+    group: 'server',
+    since: '2.0.0',
+    complexity: 'O(N) when N is the number of configuration parameters provided',
+    summary: 'Returns the directives whose names match a pattern, with their values.',
+    syntax: 'parameter [parameter ...]',
+    run: configGet,
+  },
+  {
+    name: 'set',
+    arity: -4,
+    flags: byAdmin,
+    keys: noKeys,
+    group: 'server',
+    tips: ['request_policy:all_nodes', 'response_policy:all_succeeded'],
+    since: '2.0.0',
+    complexity: 'O(N) when N is the number of configuration parameters provided',
+    summary: 'Changes directives while the server runs: all of those named, or none.',
+    syntax: 'parameter value [parameter value ...]',
+    run: configSet,
+  },
+  {
+    name: 'rewrite',
+    arity: 2,
+    flags: byAdmin,
+    keys: noKeys,
+    group: 'server',
+    since: '2.8.0',
+    complexity: 'O(1)',
+    summary: 'Writes the directives as they are now into the config file.',
+    run: configRewrite,
+  },
+  {
+    name: 'resetstat',
+    arity: 2,
+    flags: byAdmin,
+    keys: noKeys,
+    group: 'server',
+    since: '2.0.0',
+    complexity: 'O(1)',
+    summary: 'Sets the counters that INFO shows to zero.',
+    run: configResetStat,
+  },
+  helpRow({ container: 'config', group: 'server', since: '5.0.0' }),
+] as const satisfies readonly Command[]
+
+export const serverCommands = [
+  {
+    name: 'config',
+    arity: -2,
+    flags: [],
+    keys: noKeys,
+    group: 'server',
+    since: '2.0.0',
+    complexity: 'Depends on subcommand.',
+    summary: 'Commands about the directives that the server runs with.',
+    subcommands: configRows,
+    run: noSubcommand,
+  },
+  {
+    name: 'time',
+    arity: 1,
+    flags: ['loading', 'stale', 'fast'],
+    keys: noKeys,
+    group: 'server',
+    tips: ['nondeterministic_output'],
+    since: '2.6.0',
+    complexity: 'O(1)',
+    summary: 'Returns the wall clock as seconds since 1970 and microseconds of the second.',
+    run: time,
+  },
+  {
+    name: 'shutdown',
+    arity: -1,
+    flags: ['admin', 'noscript', 'loading', 'stale', 'no_multi', 'allow_busy'],
+    keys: noKeys,
+    group: 'server',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Ends the server after the replies that are under way.',
+    syntax: '[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]',
+    run: shutdown,
+  },
+] as const satisfies readonly Command[]

@@ -1,0 +1,2 @@
+/** The Redis whose commands, replies and error lines are spoken here; clients look at it. */
+export const redisVersion = '7.0.15'

@@ -1,0 +1,103 @@
+import test from 'ava'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { serverCommands } from '../../../server/commands/server.ts'
+import { Bench, type BenchOptions } from './session.ts'
+
+const bench = (options?: BenchOptions) => new Bench(serverCommands, options)
+const connect = (options?: BenchOptions) => bench(options).connect()
+const ok = '+OK\r\n'
+const syntaxError = '-ERR syntax error\r\n'
+
+test('TIME is the wall clock in seconds and microseconds', (t) => {
+  const server = bench()
+  const client = server.connect()
+  server.clock.jumpWall(1_600_000_000_123.5 - server.clock.wall())
+  t.is(client.say('time'), '*2\r\n$10\r\n1600000000\r\n$6\r\n123500\r\n')
+  server.clock.jumpWall(-123.5)
+  t.is(client.say('time'), '*2\r\n$10\r\n1600000000\r\n$1\r\n0\r\n')
+})
+
+test('CONFIG GET answers a map of what matches any of its patterns', (t) => {
+  const client = connect()
+  t.is(client.say('config', 'get', 'maxclients'), '*2\r\n$10\r\nmaxclients\r\n$5\r\n10000\r\n')
+  t.is(client.say('config', 'get', 'nosuch'), '*0\r\n')
+  client.client.useProtocol(3)
+  t.is(
+    client.say('config', 'get', 'TIMEOUT', 'maxcl*', 'maxclients'),
+    '%2\r\n$7\r\nTIMEOUT\r\n$1\r\n0\r\n$10\r\nmaxclients\r\n$5\r\n10000\r\n',
+  )
+})
+
+test('CONFIG SET changes all or nothing', (t) => {
+  const server = bench()
+  const client = server.connect()
+  const { config } = server.server
+  t.is(client.say('config', 'set', 'timeout', '5', 'MAXCLIENTS', '7'), ok)
+  t.like(config, { timeout: 5, maxclients: 7 })
+  t.is(client.say('config', 'set', 'timeout', '6', 'maxclients'), syntaxError)
+  t.is(
+    client.say('config', 'set', 'timeout', '6', 'maxclients', 'x'),
+    "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - argument couldn't be parsed into an integer\r\n",
+  )
+  t.is(
+    client.say('config', 'set', 'timeout', '6', 'nosuch', '1'),
+    "-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'\r\n",
+  )
+  t.like(config, { timeout: 5, maxclients: 7 })
+})
+
+test('a password may hold any text in UTF-8', (t) => {
+  const server = bench()
+  t.is(server.connect().say('config', 'set', 'requirepass', 'ü €'), ok)
+  t.is(server.server.config.requirepass, 'ü €')
+})
+
+test('CONFIG REWRITE needs a file, and writes it', (t) => {
+  t.is(connect().say('config', 'rewrite'), '-ERR The server is running without a config file\r\n')
+  const folder = mkdtempSync(join(tmpdir(), 'ringtier-'))
+  try {
+    const file = join(folder, 'redis.conf')
+    writeFileSync(file, 'timeout 3\n')
+    const client = connect({ directives: [file] })
+    client.say('config', 'set', 'timeout', '4')
+    t.is(client.say('config', 'rewrite'), ok)
+    t.regex(readFileSync(file, 'utf8'), /^timeout 4$/m)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('CONFIG RESETSTAT clears the counters', (t) => {
+  const server = bench()
+  server.stats.keyspaceHits = 5
+  t.is(server.connect().say('config', 'resetstat'), ok)
+  t.is(server.stats.keyspaceHits, 0)
+})
+
+test('SHUTDOWN ends the server and answers nothing', (t) => {
+  for (const words of [[], ['NOSAVE'], ['now', 'force'], ['nosave', 'nosave', 'now']]) {
+    const server = bench()
+    t.is(server.connect().say('shutdown', ...words), '')
+    t.is(server.shutdowns, 1)
+  }
+})
+
+test('SHUTDOWN refuses what contradicts itself, and what cannot be done', (t) => {
+  const server = bench()
+  const client = server.connect()
+  for (const words of [
+    ['x'],
+    ['nosave', 'save'],
+    ['abort', 'now'],
+    ['nosave', 'abort'],
+    ['save', 'abort'],
+  ]) {
+    t.is(client.say('shutdown', ...words), syntaxError)
+  }
+  t.is(client.say('shutdown', 'abort'), '-ERR No shutdown in progress.\r\n')
+  t.is(client.say('shutdown', 'abort', 'abort'), '-ERR No shutdown in progress.\r\n')
+  t.regex(client.say('shutdown', 'save'), /^-ERR SHUTDOWN SAVE is not possible/)
+  t.is(server.shutdowns, 0)
+})
