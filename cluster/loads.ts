@@ -228,9 +228,7 @@ export class Loads {
     this.#succeed(flight, outcome)
   }
 
-  /** In a microtask of its own, so that a loader that throws at once has its flight standing. */
   async #ask({ miss, controller }: Flight): Promise<Loaded> {
-    await null
     const { group, key } = miss
     const url = group.url(key)
     const { value } = await this.#loader.load({ group, key, url, signal: controller.signal })
