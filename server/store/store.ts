@@ -1,160 +1,66 @@
-/** CONTRACT (to be replaced by the implementation; keep these signatures). */
+/*
+ * The store: 512 buckets in shared memory, and what is done with them.
+ *
+ *   key -> xxh32(key, seed and database) -> bucket = low 9 bits -> arena = bucket mod arenas
+ *
+ * Every verb takes the lock of one bucket, does its work in bucket.ts and gives the lock back; no
+ * lock is held between calls, but for an open record (`open` ... `close`), which is meant for what
+ * one command does with one key. Nothing is thrown while a lock is held: what must not happen is an
+ * assert, and ends the process.
+ *
+ * The files, in reading order: memory (arenas, copies, what stands where), pool (chunks), entry
+ * (one record), ring, index, big (pages), bucket (all of these together), and this one.
+ */
+import type { Chain, Winner } from './big.ts'
+import { Chains, Pages } from './big.ts'
+import type { Sink } from './bucket.ts'
+import * as bucket from './bucket.ts'
+import { Buckets, IN_PAGES, Key, MISS, NO_ROOM, OUT_OF_MEMORY, STORED } from './bucket.ts'
+import { DATABASES_MAX, HEADER_BYTES_MAX, TYPE_STRING } from './entry.ts'
+import type { Hash } from './hash.ts'
+import { xxh32 } from './hash.ts'
+import type { Arena, IoMemory, Layout, Memory } from './memory.ts'
+import {
+  acquire,
+  assert,
+  BUCKETS,
+  layoutOf,
+  openMemories,
+  OWN_AT,
+  OWN_BYTES,
+  release,
+  tryAcquire,
+} from './memory.ts'
+import { Pool, TOKEN_BLOCKS } from './pool.ts'
+
+export type { IoMemory, Sink }
+export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_STRING }
+
+/** Longest value, Redis's default `proto-max-bulk-len`. */
+export const VALUE_BYTES_MAX = 512 * 1024 * 1024
+
+const HASHES = 2 ** 32
+
+/** Tokens of leases a thread draws at a time from the shared counter. */
+const TOKENS_PER_BLOCK = 2 ** 20
 
 export interface StoreOptions {
-  /** Bytes, all of it: rings, index, big values. Never exceeded. */
+  /**
+   * Bytes, all of it: rings, index, big values. Never exceeded. At least `MEMORY_BYTES_MIN`, at
+   * most `memoryBytesMax()`.
+   */
   readonly maxMemory: number
   /** uint32 */
   readonly seed: number
+  /** 16 unless said; at most 4,096. */
   readonly databases?: number
   /** Tests force collisions with a constant one. Default: xxh32. */
-  readonly hash?: (bytes: Uint8Array, pos: number, length: number, seed: number) => number
-}
-
-/** The thread's private memory; positions everywhere are indexes in `bytes`. */
-export interface IoMemory {
-  /** A plain Uint8Array over it (on Node 20 it lies inside arena 0 and is shared). */
-  readonly bytes: Uint8Array
-  /** [carry, read) is where a partial command is put so that it ENDS where the read area begins. */
-  readonly carry: number
-  readonly read: number
-  readonly readEnd: number
-  readonly scratch: number
-  readonly scratchEnd: number
-  /** First position of each reply area, all of `replyBytes` bytes. */
-  readonly replies: readonly number[]
-  readonly replyBytes: number
-}
-
-/** Where `get` puts a value: `reserve(length)` gives a position in the I/O memory, or -1: no room. */
-export interface Sink {
-  reserve(length: number): number
-}
-
-/** Bytes in chunks of the pool: a big value being received, or a pinned one being sent. */
-export declare class Pages {
-  /** Bytes written so far (receiving) or in all (pinned). */
-  readonly length: number
+  readonly hash?: Hash
   /**
-   * Appends bytes, taking chunks from the pool and evicting for them. False: memory cannot be had
-   * (over half of maxmemory is held by pages in flight, or all of it); the pages are released then.
+   * The arenas of a store that another thread opened with the same options (`Store.shared`). Not
+   * on Node 20, where the arena holds the other thread's I/O memory.
    */
-  write(bytes: Uint8Array, pos: number, length: number): boolean
-  /** The views of the pages' memory from byte `from` on, contiguous pieces in order. For socket.write. */
-  piece(from: number): Uint8Array
-  toBuffer(): Buffer
-  /** Gives the chunks back (receiving), or unpins (the last unpin of a replaced value frees it). */
-  release(): void
-}
-
-/** Results of the writing verbs. */
-export const STORED = 0
-/** maxmemory cannot hold it: answer Redis's OOM error. */
-export const OUT_OF_MEMORY = 1
-
-/** Results of `get`: a length >= 0, or */
-export const MISS = -1
-/** The value lies in pages: take `open` and `pin`. */
-export const IN_PAGES = -2
-/** The sink had no room for `store.valueLength` bytes. */
-export const NO_ROOM = -3
-
-export const TYPE_STRING = 0
-
-export declare class Store {
-  constructor(options: StoreOptions)
-  readonly io: IoMemory
-  /** Milliseconds on the Clock.now() scale; set by the caller once per turn. */
-  now: number
-
-  /* ---- one verb, one lock: the hot path ---- */
-  get(db: number, bytes: Uint8Array, pos: number, length: number, sink: Sink): number
-  /** expireAt: ms on the `now` scale, 0: none. Replaces whatever the key held, a lease too. */
-  set(
-    db: number,
-    bytes: Uint8Array,
-    pos: number,
-    length: number,
-    valuePos: number,
-    valueLength: number,
-    expireAt: number,
-  ): number
-  /** True if a visible value was removed. A lease or negative entry is removed and counts false. */
-  delete(db: number, bytes: Uint8Array, pos: number, length: number): boolean
-  has(db: number, bytes: Uint8Array, pos: number, length: number): boolean
-
-  /* ---- an open record: open ... close, for everything else; atomic, never across I/O ---- */
-  /** Locks the key's bucket and looks the key up (an expired one is removed first). Always `close()` after. */
-  open(db: number, bytes: Uint8Array, pos: number, length: number): boolean
-  close(): void
-  /** Valid while open and found, kept up to date by the verbs below. */
-  valueLength: number
-  /** 0: none */
-  expireAt: number
-  valueType: number
-  /** Copies part of the value to a position in the I/O memory. */
-  read(from: number, length: number, to: number): void
-  put(bytes: Uint8Array, pos: number, length: number, expireAt: number): number
-  /** Takes the pages over, whatever the result. */
-  putPages(pages: Pages, expireAt: number): number
-  /** Appends to the value (creates it). Keeps the expiry. */
-  append(bytes: Uint8Array, pos: number, length: number): number
-  appendPages(pages: Pages): number
-  /** Writes inside the value, zero-padding up to `offset` (creates it). Keeps the expiry. */
-  setRange(offset: number, bytes: Uint8Array, pos: number, length: number): number
-  setRangePages(offset: number, pages: Pages): number
-  /** 0 removes it. */
-  setExpiry(expireAt: number): number
-  remove(): boolean
-  /** The value as pages, for sending; it must be IN_PAGES. Immutable until released. */
-  pin(): Pages
-  /** Is the open value in pages? */
-  readonly inPages: boolean
-
-  /* ---- leases: the fence of a load ---- */
-  /**
-   * While open and not found: the token of the key's lease, planting one if there is none
-   * (`leasePlanted` tells which). 0: no memory. Tokens are never used twice.
-   */
-  lease(): number
-  leasePlanted: boolean
-  /** Stores the value if this very lease is still there; the lease is gone afterwards. */
-  fill(
-    db: number,
-    key: Uint8Array,
-    token: number,
-    value: Uint8Array,
-    expireAt: number,
-  ): boolean
-  /** Removes this very lease (a load that failed). */
-  dropLease(db: number, key: Uint8Array, token: number): boolean
-
-  /* ---- receiving big values ---- */
-  pages(): Pages
-
-  /* ---- the whole ---- */
-  /**
-   * Visits visible keys of db from `cursor` (0 starts) until about `slots` index slots were looked
-   * at; returns the next cursor, 0 at the end; < 2^41. What stays in the cache during a full
-   * scan is visited. `visit` runs under the bucket's lock: it must not call the store; the key
-   * lies at bytes[pos, pos+length) during the call only.
-   */
-  scan(
-    db: number,
-    cursor: number,
-    slots: number,
-    visit: (bytes: Uint8Array, pos: number, length: number, type: number) => void,
-  ): number
-  /** A random visible key of db copied to the sink; its length, or -1. `random`: uint32. */
-  randomKey(db: number, random: number, sink: Sink): number
-  /** Visible keys of db (expired ones not yet removed included, as in Redis). */
-  size(db: number): number
-  /** Keys of db with an expiry. */
-  expiring(db: number): number
-  /** Removes everything of one database, or of all (-1). */
-  flush(db: number): void
-  /** Removes expired entries, looking at about `slots` slots from where it stopped. Removed count. */
-  sweep(slots: number): number
-  readonly stats: StoreStats
+  readonly attach?: readonly Memory[]
 }
 
 /** Counted exactly, since the start. Bytes are of maxMemory. */
@@ -166,17 +72,769 @@ export interface StoreStats {
   readonly chunksFree: number
   readonly arenas: number
   readonly buckets: number
+  /** Keys of all databases, expired ones not yet removed included. */
   readonly entries: number
   readonly gets: number
   readonly hits: number
   readonly sets: number
+  /** Sets whose value took the place of the one before. */
   readonly inPlace: number
   readonly evicted: number
   readonly expiredLazily: number
   readonly expiredActively: number
+  /** Entries lost because more than 64 keys had one hash. */
   readonly collisions: number
+  /** How often a chunk's entries went for others. */
   readonly generations: number
+  /** Entries with pages now, and the bytes of these pages. */
   readonly bigValues: number
   readonly bigBytes: number
+  /** Pages of replaced and removed values that live on because they are being sent. */
   readonly pinnedBytes: number
+}
+
+/** Visits a key; it lies at bytes[pos, pos + length) during the call only. */
+export type KeyVisitor = (bytes: Uint8Array, pos: number, length: number, type: number) => void
+
+const NO_TAIL = new Uint8Array(0)
+
+export class Store implements Winner {
+  readonly io: IoMemory
+  /** The arenas, for `attach` in another thread. */
+  readonly shared: readonly Memory[]
+  /** Milliseconds on the Clock.now() scale; set by the caller once per turn. */
+  now = 0
+  /** Did the last `lease` plant the lease whose token it returned? */
+  leasePlanted = false
+
+  readonly #layout: Layout
+  readonly #arenas: readonly Arena[]
+  readonly #pools: readonly Pool[]
+  readonly #chains: Chains
+  readonly #key: Key
+  readonly #buckets: readonly Buckets[]
+  readonly #databases: number
+  readonly #lengthMax: number
+  /** Key and value up to this many bytes together lie in the ring, whatever the header. */
+  readonly #inRingMax: number
+
+  /** Number of the bucket the current key belongs to, its arena's buckets, and its header. */
+  #number = 0
+  #home: Buckets
+  #header = 0
+  /** Number of the bucket this thread has locked, -1: none. */
+  #locked = -1
+  #found = false
+  /** May the locked bucket be evicted from when a page is needed? Not while an address is held. */
+  #mayYieldOwn = true
+  /** The last bucket a page was won from. */
+  #hand = 0
+  #sweepBucket = 0
+  #sweepHash = 0
+  #tokenNext = 0
+  #tokenEnd = 0
+
+  /**
+   * Allocates the arenas; memory that is not used yet costs nothing.
+   * @throws {RangeError} one sentence about what is wrong with an option
+   */
+  constructor(options: StoreOptions) {
+    const databases = options.databases ?? 16
+    if (!(databases >= 1 && databases <= DATABASES_MAX)) {
+      throw new RangeError(`databases must be 1 to ${DATABASES_MAX}, but is ${databases}`)
+    }
+    const layout = layoutOf(options.maxMemory, databases)
+    const memories = openMemories(layout, options.attach)
+    this.io = memories.io
+    this.shared = memories.shared
+    this.#layout = layout
+    this.#databases = databases
+    this.#arenas = memories.arenas
+    this.#pools = memories.arenas.map((arena) => new Pool(arena.words, layout))
+    this.#chains = new Chains(memories.arenas, this.#pools, layout, memories.io, this)
+    this.#key = new Key(memories.io.bytes)
+    this.#lengthMax = Math.min(Math.floor(options.maxMemory / 2), VALUE_BYTES_MAX)
+    this.#inRingMax = (1 << layout.chunkShift) / 2 - HEADER_BYTES_MAX
+    const shape = {
+      layout,
+      hash: options.hash ?? xxh32,
+      seed: options.seed,
+      io: memories.io.bytes,
+    }
+    this.#buckets = memories.arenas.map(
+      (arena, index) => new Buckets(arena, this.#pools[index]!, this.#chains, this.#key, shape),
+    )
+    this.#home = this.#buckets[0]!
+    if (options.attach !== undefined) return
+    this.#buckets.forEach((buckets, arena) =>
+      buckets.open(Math.ceil((BUCKETS - arena) / layout.arenas)),
+    )
+  }
+
+  /* ---- one verb, one lock: the hot path ---- */
+
+  /**
+   * Copies the key's value to where `sink.reserve(length)` says, and returns its length; or MISS,
+   * IN_PAGES (longer than 64 KB), NO_ROOM (`valueLength` says for how much). Type and lease are the
+   * caller's business: a lease is a MISS.
+   */
+  get(db: number, bytes: Uint8Array, pos: number, length: number, sink: Sink): number {
+    const buckets = this.#aim(db, bytes, pos, length)
+    this.#lock()
+    const result = buckets.get(this.#header, sink, this.now)
+    this.#unlock()
+    return result
+  }
+
+  /**
+   * Replaces whatever the key held, a lease too. Key and value lie in the same `bytes`. expireAt: ms
+   * on the `now` scale, 0: none. STORED, or OUT_OF_MEMORY for a value over half of maxMemory (then
+   * the key holds what it held).
+   */
+  set(
+    db: number,
+    bytes: Uint8Array,
+    pos: number,
+    length: number,
+    valuePos: number,
+    valueLength: number,
+    expireAt: number,
+  ): number {
+    const buckets = this.#aim(db, bytes, pos, length)
+    if (length + valueLength > this.#inRingMax) {
+      return this.#setLong(bytes, valuePos, valueLength, expireAt)
+    }
+    this.#lock()
+    buckets.put(this.#header, TYPE_STRING, bytes, valuePos, valueLength, expireAt)
+    this.#countSet()
+    this.#unlockAfterWrite()
+    return STORED
+  }
+
+  /** True if a visible value was removed. A lease is removed too, and counts false. */
+  delete(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
+    const buckets = this.#aim(db, bytes, pos, length)
+    this.#lock()
+    const removed = buckets.remove(this.#header, this.now)
+    this.#unlockAfterWrite()
+    return removed
+  }
+
+  has(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
+    const buckets = this.#aim(db, bytes, pos, length)
+    this.#lock()
+    const found = buckets.findFresh(this.#header, this.now) !== 0
+    this.#unlock()
+    return found
+  }
+
+  /* ---- an open record: open ... close, for everything else; atomic, never across I/O ---- */
+
+  /**
+   * Locks the key's bucket and looks the key up (an expired one is removed first). Always `close()`
+   * after; the key's bytes stay where they are until then. No verb with a key of its own may be
+   * called in between.
+   */
+  open(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
+    const buckets = this.#aim(db, bytes, pos, length)
+    this.#lock()
+    buckets.findFresh(this.#header, this.now)
+    this.#refresh()
+    return this.#found
+  }
+
+  close(): void {
+    this.#unlockAfterWrite()
+  }
+
+  /** Valid while open and found, kept up to date by the verbs below; and after NO_ROOM. */
+  get valueLength(): number {
+    return this.#key.valueLength
+  }
+
+  /** Milliseconds on the `now` scale, 0: none. While open and found. */
+  get expireAt(): number {
+    return this.#key.expireAt
+  }
+
+  /** While open and found. */
+  get valueType(): number {
+    return this.#key.valueType
+  }
+
+  /** Is the open value longer than 64 KB, so that it is sent from pages? */
+  get inPages(): boolean {
+    return this.#found && this.#key.valueLength > bucket.COPIED_BYTES_MAX
+  }
+
+  /** Copies part of the value to a position in the I/O memory. */
+  read(from: number, length: number, to: number): void {
+    assert(this.#found && from + length <= this.#key.valueLength, 'a read outside of the value')
+    this.#home.read(this.#home.address, from, length, to)
+  }
+
+  /** Replaces whatever the key held. `bytes`: the I/O memory or any other. */
+  put(bytes: Uint8Array, pos: number, length: number, expireAt: number): number {
+    this.#assertOpen()
+    const result = this.#put(bytes, pos, length, expireAt)
+    if (result === STORED) this.#countSet()
+    this.#refresh()
+    return result
+  }
+
+  /** Takes the pages over, whatever the result. */
+  putPages(pages: Pages, expireAt: number): number {
+    this.#assertOpen()
+    const chain = pages.surrender()
+    const result = chain === null ? OUT_OF_MEMORY : this.#putChain(chain, expireAt)
+    if (result === STORED) this.#countSet()
+    this.#refresh()
+    return result
+  }
+
+  /** Appends to the value (creates it). Keeps the expiry. */
+  append(bytes: Uint8Array, pos: number, length: number): number {
+    return this.setRange(this.#found ? this.#key.valueLength : 0, bytes, pos, length)
+  }
+
+  /** The same with pages, which are taken over whatever the result. */
+  appendPages(pages: Pages): number {
+    return this.setRangePages(this.#found ? this.#key.valueLength : 0, pages)
+  }
+
+  /** Writes inside the value, zero-padding up to `offset` (creates it). Keeps the expiry. */
+  setRange(offset: number, bytes: Uint8Array, pos: number, length: number): number {
+    this.#assertOpen()
+    const result = this.#setRange(offset, bytes, pos, length)
+    this.#refresh()
+    return result
+  }
+
+  /** The same with pages, which are taken over whatever the result. */
+  setRangePages(offset: number, pages: Pages): number {
+    this.#assertOpen()
+    const source = pages.surrender()
+    const result = source === null ? OUT_OF_MEMORY : this.#setRangeChain(offset, source)
+    this.#refresh()
+    return result
+  }
+
+  /** Sets the expiry of the open value, 0 removes it. OUT_OF_MEMORY only for one with pages. */
+  setExpiry(expireAt: number): number {
+    assert(this.#found, 'an expiry is set where no value is open')
+    const result = this.#setExpiry(expireAt)
+    this.#refresh()
+    return result
+  }
+
+  /** Removes the value, or the key's lease. True if there was a value. */
+  remove(): boolean {
+    this.#assertOpen()
+    const removed = this.#home.remove(this.#header, this.now)
+    this.#refresh()
+    return removed
+  }
+
+  /** The value as pages, for sending; it must be `inPages`. Immutable until released. */
+  pin(): Pages {
+    assert(this.inPages, 'a value without pages is pinned')
+    const buckets = this.#home
+    const chain = buckets.pin(buckets.address)
+    const tailLength = this.#key.valueLength - chain.length
+    let tail = NO_TAIL
+    if (tailLength > 0) {
+      buckets.read(buckets.address, chain.length, tailLength, OWN_AT)
+      tail = this.io.bytes.slice(OWN_AT, OWN_AT + tailLength)
+    }
+    return new Pages(this.#chains, this.#lengthMax, chain, tail)
+  }
+
+  /* ---- leases: the fence of a load ---- */
+
+  /**
+   * While open and not found: the token of the key's lease, planting one if there is none
+   * (`leasePlanted` tells which). 0: no memory. Tokens are never used twice.
+   */
+  lease(): number {
+    this.#assertOpen()
+    assert(!this.#found, 'a lease is taken where there is a value')
+    const buckets = this.#home
+    const address = buckets.find(this.#header, true)
+    this.leasePlanted = address === 0
+    let token = 0
+    if (address !== 0) {
+      token = buckets.tokenOf(address)
+    } else {
+      token = this.#nextToken()
+      if (!buckets.plant(this.#header, token)) token = 0
+    }
+    buckets.address = 0
+    return token
+  }
+
+  /**
+   * Stores the value if this very lease is still there; the lease is gone afterwards. False also
+   * when there is no memory for the value.
+   */
+  fill(db: number, key: Uint8Array, token: number, value: Uint8Array, expireAt: number): boolean {
+    const buckets = this.#aim(db, key, 0, key.length)
+    let chain: Chain | null = null
+    if (key.length + value.length > this.#inRingMax) {
+      chain = this.#chainOf(value, 0, value.length)
+      if (chain === null) {
+        this.dropLease(db, key, token)
+        return false
+      }
+    }
+    this.#lock()
+    const stands = this.#hasLease(token)
+    let stored = false
+    if (!stands) {
+      if (chain !== null) this.#chains.undo(chain)
+    } else if (chain !== null) {
+      stored = this.#putChain(chain, expireAt) === STORED
+      if (!stored) buckets.removeLease(this.#header)
+    } else {
+      buckets.put(this.#header, TYPE_STRING, value, 0, value.length, expireAt)
+      stored = true
+    }
+    if (stored) this.#countSet()
+    this.#unlockAfterWrite()
+    return stored
+  }
+
+  /** Removes this very lease (a load that failed). */
+  dropLease(db: number, key: Uint8Array, token: number): boolean {
+    const buckets = this.#aim(db, key, 0, key.length)
+    this.#lock()
+    const stands = this.#hasLease(token)
+    if (stands) buckets.removeLease(this.#header)
+    this.#unlockAfterWrite()
+    return stands
+  }
+
+  /* ---- receiving big values ---- */
+
+  /** Empty pages to receive a value into. The caller releases them or gives them to a verb. */
+  pages(): Pages {
+    return new Pages(this.#chains, this.#lengthMax, null, NO_TAIL)
+  }
+
+  /* ---- the whole ---- */
+
+  /**
+   * Visits visible keys of db from `cursor` (0 starts) until about `slots` index slots were looked
+   * at; returns the next cursor, 0 at the end; < 2^41. What stays in the cache during a full
+   * scan is visited. `visit` runs under the bucket's lock: it must not call the store; the key
+   * lies at bytes[pos, pos+length) during the call only.
+   */
+  scan(db: number, cursor: number, slots: number, visit: KeyVisitor): number {
+    let number = Math.floor(cursor / HASHES)
+    let hash = cursor % HASHES
+    let budget = Math.max(1, slots)
+    for (; number < BUCKETS; number++) {
+      if (budget <= 0) return number * HASHES
+      const buckets = this.#turnTo(number)
+      const header = this.#header
+      const index = buckets.index
+      const end = index.slots(header)
+      let last = -1
+      this.#lock()
+      if (buckets.size(header, db) === 0) {
+        budget--
+      } else {
+        for (let at = index.seek(header, hash); at < end; at++, budget--) {
+          const address = index.address(header, at)
+          if (address === 0) continue
+          const here = index.hash(header, at)
+          // Equal hashes are visited together: the cursor cannot point between them.
+          if (budget <= 0 && here !== last) {
+            this.#unlock()
+            return number * HASHES + here
+          }
+          last = here
+          if (buckets.isVisible(address, db) && !buckets.isExpired(address, this.now)) {
+            this.#visit(buckets, address, visit)
+          }
+        }
+      }
+      this.#unlock()
+      hash = 0
+    }
+    return 0
+  }
+
+  /**
+   * A random visible key of db copied to the sink; its length, or -1 (no key), or NO_ROOM (the sink
+   * had none for `valueLength` bytes). `random`: uint32.
+   */
+  randomKey(db: number, random: number, sink: Sink): number {
+    const first = random % BUCKETS
+    const fraction = random / HASHES
+    for (let i = 0; i < BUCKETS; i++) {
+      const buckets = this.#turnTo((first + i) % BUCKETS)
+      this.#lock()
+      const address = this.#randomIn(buckets, db, fraction)
+      let result = MISS
+      if (address !== 0) {
+        result = buckets.keyLength(address)
+        const to = sink.reserve(result)
+        if (to >= 0) {
+          buckets.copyKey(address, to)
+        } else {
+          this.#key.valueLength = result
+          result = NO_ROOM
+        }
+      }
+      this.#unlock()
+      if (result !== MISS) return result
+    }
+    return MISS
+  }
+
+  /** Visible keys of db (expired ones not yet removed included, as in Redis). */
+  size(db: number): number {
+    return this.#sum((buckets, header) => buckets.size(header, db))
+  }
+
+  /** Keys of db with an expiry. */
+  expiring(db: number): number {
+    return this.#sum((buckets, header) => buckets.expiring(header, db))
+  }
+
+  /**
+   * Removes everything of one database, or of all (-1). One database takes time by the number of
+   * all keys, all of them by the number of chunks.
+   */
+  flush(db: number): void {
+    for (let number = 0; number < BUCKETS; number++) {
+      const buckets = this.#turnTo(number)
+      this.#lock()
+      if (db < 0) buckets.reset(this.#header)
+      else buckets.flush(this.#header, db)
+      this.#unlock()
+    }
+  }
+
+  /** Removes expired entries, looking at about `slots` slots from where it stopped. Removed count. */
+  sweep(slots: number): number {
+    let removed = 0
+    let budget = Math.max(1, slots)
+    // One more than there are: it begins in the middle of a bucket, whose first part comes last.
+    for (let i = 0; i <= BUCKETS && budget > 0; i++) {
+      const buckets = this.#turnTo(this.#sweepBucket)
+      const header = this.#header
+      const index = buckets.index
+      this.#lock()
+      let at = index.slots(header)
+      if (buckets.expiringInAll(header) !== 0) at = index.seek(header, this.#sweepHash)
+      for (; at < index.slots(header) && budget > 0; budget--) {
+        const here = index.address(header, at)
+        if (here !== 0 && buckets.expireAtPosition(header, at, this.now)) removed++
+        else at++
+      }
+      budget--
+      // The slot at `at` is looked at next time, in this bucket if there is one left.
+      while (at < index.slots(header) && index.address(header, at) === 0) at++
+      const finished = at >= index.slots(header)
+      this.#sweepHash = finished ? 0 : index.hash(header, at)
+      if (finished) this.#sweepBucket = (this.#sweepBucket + 1) % BUCKETS
+      this.#unlockAfterWrite()
+    }
+    return removed
+  }
+
+  /** Counted now, over all buckets. */
+  get stats(): StoreStats {
+    const layout = this.#layout
+    const chunkBytes = 1 << layout.chunkShift
+    const chunks = layout.chunks * layout.arenas
+    const used = this.#pools.reduce((sum, pool) => sum + pool.used, 0)
+    const sum = (word: number): number =>
+      this.#sum((buckets, header) => buckets.counter(header, word))
+    return {
+      maxMemory: layout.maxMemory,
+      usedBytes: layout.fixedBytes * layout.arenas + used * chunkBytes,
+      chunkBytes,
+      chunks,
+      chunksFree: chunks - used,
+      arenas: layout.arenas,
+      buckets: BUCKETS,
+      entries: this.#sum((buckets, header) => buckets.entries(header)),
+      gets: sum(bucket.GETS),
+      hits: sum(bucket.HITS),
+      sets: sum(bucket.SETS),
+      inPlace: sum(bucket.IN_PLACE),
+      evicted: sum(bucket.EVICTED),
+      expiredLazily: sum(bucket.EXPIRED_LAZILY),
+      expiredActively: sum(bucket.EXPIRED_ACTIVELY),
+      collisions: sum(bucket.COLLISIONS),
+      generations: sum(bucket.GENERATIONS),
+      bigValues: sum(bucket.BIG_VALUES),
+      bigBytes: sum(bucket.BIG_PAGES) * chunkBytes,
+      pinnedBytes: this.#chains.orphaned * chunkBytes,
+    }
+  }
+
+  /** For `Chains`: makes some arena's pool have a chunk, evicting over the buckets in turn. */
+  win(): boolean {
+    for (let i = 0; i < BUCKETS; i++) {
+      this.#hand = (this.#hand + 1) % BUCKETS
+      const buckets = this.#bucketsOf(this.#hand)
+      const header = this.#headerOf(this.#hand)
+      if (this.#hand === this.#locked) {
+        if (this.#mayYieldOwn && buckets.yieldChunk(header)) return true
+        continue
+      }
+      // Never wait for a second lock: two threads could wait for each other.
+      const words = this.#wordsOf(this.#hand)
+      if (!tryAcquire(words, header + bucket.LOCK)) continue
+      const gave = buckets.yieldChunk(header)
+      release(words, header + bucket.LOCK)
+      if (gave) return true
+    }
+    return false
+  }
+
+  /** For tests: throws when parts of the store contradict each other. Takes time by the entries. */
+  check(): void {
+    assert(this.#locked === -1, 'a lock is held')
+    let chunks = 0
+    let pages = 0
+    for (let number = 0; number < BUCKETS; number++) {
+      const buckets = this.#turnTo(number)
+      chunks += buckets.check(this.#header)
+      pages += buckets.pages(this.#header)
+    }
+    pages += this.#chains.inFlight + this.#chains.orphaned
+    const pieces = this.#pools.reduce((sum, pool) => sum + pool.pieceChunks, 0)
+    const used = this.#pools.reduce((sum, pool) => sum + pool.check(), 0)
+    assert(used === chunks + pages + pieces, 'chunks in use are not those of rings and pages')
+    assert(this.stats.usedBytes <= this.#layout.maxMemory, 'maxmemory is exceeded')
+  }
+
+  /* ---- private ---- */
+
+  #bucketsOf(number: number): Buckets {
+    return this.#buckets[number % this.#buckets.length]!
+  }
+
+  #headerOf(number: number): number {
+    return this.#bucketsOf(number).header(Math.floor(number / this.#buckets.length))
+  }
+
+  #wordsOf(number: number): Int32Array {
+    return this.#arenas[number % this.#arenas.length]!.words
+  }
+
+  #turnTo(number: number): Buckets {
+    this.#number = number
+    this.#home = this.#bucketsOf(number)
+    this.#header = this.#headerOf(number)
+    return this.#home
+  }
+
+  /** Makes a key the current one. */
+  #aim(db: number, bytes: Uint8Array, pos: number, length: number): Buckets {
+    assert(this.#locked === -1, 'a record is still open')
+    assert(db >= 0 && db < this.#databases, 'there is no such database')
+    const key = this.#key
+    key.db = db
+    key.bytes = bytes
+    key.pos = pos
+    key.length = length
+    key.hash = this.#home.hashKey(db, bytes, pos, length)
+    return this.#turnTo(key.hash & (BUCKETS - 1))
+  }
+
+  #lock(): void {
+    assert(this.#locked === -1, 'a second lock is taken')
+    this.#locked = this.#number
+    acquire(this.#wordsOf(this.#number), this.#header + bucket.LOCK)
+  }
+
+  #unlock(): void {
+    assert(this.#locked === this.#number, 'a lock is given back that is not held')
+    this.#locked = -1
+    release(this.#wordsOf(this.#number), this.#header + bucket.LOCK)
+  }
+
+  #unlockAfterWrite(): void {
+    this.#home.settle(this.#header)
+    this.#found = false
+    this.#unlock()
+  }
+
+  #assertOpen(): void {
+    assert(this.#locked !== -1, 'no record is open')
+  }
+
+  /** After a verb on the open record: what is there now? */
+  #refresh(): void {
+    this.#found = this.#home.address !== 0
+    if (this.#found) this.#home.describe()
+    else this.#key.forget()
+  }
+
+  #countSet(): void {
+    this.#home.countUp(this.#header, bucket.SETS)
+  }
+
+  /** A chain with a copy of bytes; null: no memory. */
+  #chainOf(bytes: Uint8Array, pos: number, length: number): Chain | null {
+    if (length > this.#lengthMax) return null
+    const chain = this.#chains.adopt(0, 0, length)
+    if (!this.#chains.extend(chain, length)) return null
+    this.#chains.write(chain, 0, bytes, pos, length)
+    return chain
+  }
+
+  #setLong(bytes: Uint8Array, pos: number, length: number, expireAt: number): number {
+    const chain = this.#chainOf(bytes, pos, length)
+    if (chain === null) return OUT_OF_MEMORY
+    this.#lock()
+    const result = this.#putChain(chain, expireAt)
+    if (result === STORED) this.#countSet()
+    this.#unlockAfterWrite()
+    return result
+  }
+
+  #put(bytes: Uint8Array, pos: number, length: number, expireAt: number): number {
+    if (this.#key.length + length <= this.#inRingMax) {
+      this.#home.put(this.#header, TYPE_STRING, bytes, pos, length, expireAt)
+      return STORED
+    }
+    const chain = this.#chainOf(bytes, pos, length)
+    return chain === null ? OUT_OF_MEMORY : this.#putChain(chain, expireAt)
+  }
+
+  /** Stores a chain as the current key's value; on failure its pages in flight are given back. */
+  #putChain(chain: Chain, expireAt: number): number {
+    const result = this.#home.putChain(this.#header, chain, expireAt, TYPE_STRING)
+    if (result !== STORED) {
+      this.#chains.undo(chain)
+      this.#home.findFresh(this.#header, this.now)
+    }
+    return result
+  }
+
+  /** The open value, or an empty one, as a chain with room for `length` bytes. Null: no memory. */
+  #thaw(length: number, shared: boolean): Chain | null {
+    if (length > this.#lengthMax) return null
+    if (!this.#found) {
+      const chain = this.#chains.adopt(0, 0, 0)
+      return this.#chains.extend(chain, length) ? chain : null
+    }
+    this.#mayYieldOwn = false
+    const chain = this.#home.thaw(this.#home.address, length, shared)
+    this.#mayYieldOwn = true
+    return chain
+  }
+
+  #setRange(offset: number, bytes: Uint8Array, pos: number, length: number): number {
+    const buckets = this.#home
+    const before = this.#found ? this.#key.valueLength : 0
+    const expireAt = this.#found ? this.#key.expireAt : 0
+    const after = Math.max(before, offset + length)
+    if (this.#found && after === before && !buckets.isPinned(buckets.address)) {
+      buckets.writeInside(buckets.address, offset, bytes, pos, length)
+      return STORED
+    }
+    if (this.#key.length + after <= this.#inRingMax) {
+      if (this.#found) buckets.read(buckets.address, 0, before, OWN_AT)
+      const io = this.io.bytes
+      if (offset > before) io.fill(0, OWN_AT + before, OWN_AT + offset)
+      io.set(bytes.subarray(pos, pos + length), OWN_AT + offset)
+      return this.#put(io, OWN_AT, after, expireAt)
+    }
+    const chain = this.#thaw(after, offset >= before)
+    if (chain === null) return OUT_OF_MEMORY
+    if (offset > before) this.#chains.zero(chain, before, offset - before)
+    this.#chains.write(chain, offset, bytes, pos, length)
+    chain.length = after
+    return this.#putChain(chain, expireAt)
+  }
+
+  #setRangeChain(offset: number, source: Chain): number {
+    const before = this.#found ? this.#key.valueLength : 0
+    const expireAt = this.#found ? this.#key.expireAt : 0
+    if (offset === 0 && before === 0) return this.#putChain(source, expireAt)
+    const after = Math.max(before, offset + source.length)
+    const chain = this.#thaw(after, offset >= before)
+    if (chain === null) {
+      this.#chains.undo(source)
+      return OUT_OF_MEMORY
+    }
+    if (offset > before) this.#chains.zero(chain, before, offset - before)
+    this.#chains.writeChain(chain, offset, source)
+    this.#chains.undo(source)
+    chain.length = after
+    return this.#putChain(chain, expireAt)
+  }
+
+  #setExpiry(expireAt: number): number {
+    const buckets = this.#home
+    const length = this.#key.valueLength
+    if (buckets.setExpiryInPlace(this.#header, buckets.address, expireAt)) return STORED
+    if (this.#key.length + length <= this.#inRingMax) {
+      buckets.read(buckets.address, 0, length, OWN_AT)
+      return this.#put(this.io.bytes, OWN_AT, length, expireAt)
+    }
+    const chain = this.#thaw(length, true)
+    return chain === null ? OUT_OF_MEMORY : this.#putChain(chain, expireAt)
+  }
+
+  #hasLease(token: number): boolean {
+    const address = this.#home.find(this.#header, true)
+    return address !== 0 && this.#home.tokenOf(address) === token
+  }
+
+  #nextToken(): number {
+    if (this.#tokenNext === this.#tokenEnd) {
+      const words = this.#arenas[0]!.words
+      const block = (Atomics.add(words, this.#layout.header + TOKEN_BLOCKS, 1) >>> 0) + 1
+      assert(block < HASHES, 'all tokens were used')
+      this.#tokenNext = block * TOKENS_PER_BLOCK
+      this.#tokenEnd = this.#tokenNext + TOKENS_PER_BLOCK
+    }
+    return this.#tokenNext++
+  }
+
+  #visit(buckets: Buckets, address: number, visit: KeyVisitor): void {
+    const length = buckets.keyLength(address)
+    const type = buckets.type(address)
+    if (length > OWN_BYTES) {
+      visit(buckets.keyOf(address), 0, length, type)
+    } else {
+      buckets.copyKey(address, OWN_AT)
+      visit(this.io.bytes, OWN_AT, length, type)
+    }
+  }
+
+  /** Address of a visible key of db, searched from a slot in the middle on; 0: none. */
+  #randomIn(buckets: Buckets, db: number, fraction: number): number {
+    const header = this.#header
+    if (buckets.size(header, db) === 0) return 0
+    const slots = buckets.index.slots(header)
+    const first = Math.floor(fraction * slots)
+    for (let i = 0; i < slots; i++) {
+      const address = buckets.index.address(header, (first + i) % slots)
+      if (address === 0 || !buckets.isVisible(address, db)) continue
+      if (!buckets.isExpired(address, this.now)) return address
+    }
+    return 0
+  }
+
+  #sum(count: (buckets: Buckets, header: number) => number): number {
+    let sum = 0
+    for (let number = 0; number < BUCKETS; number++) {
+      sum += count(this.#bucketsOf(number), this.#headerOf(number))
+    }
+    return sum
+  }
+}
+
+/** For tests: throws when parts of the store contradict each other. */
+export function checkInvariants(store: Store): void {
+  store.check()
 }

@@ -1,0 +1,289 @@
+/*
+ * One record in a ring. Entries begin at multiples of 4 and are a multiple of 4 bytes long, and
+ * none crosses the edge of a chunk, so a ring can be walked from entry to entry.
+ *
+ *   narrow   +------+----------+-----+-------+
+ *            | head | [expiry] | key | value |          4 bytes of header, 12 with an expiry
+ *            +------+----------+-----+-------+
+ *   wide     +------+------+-----+-------+------+----------+---------+-----+-------------+
+ *            | head | meta | key | value | hash | [expiry] | [pages] | key | [tail of]   |
+ *            |      |      | len | len   |      |          |         |     |  value      |
+ *            +------+------+-----+-------+------+----------+---------+-----+-------------+
+ *   filler   +------+----------------- - -
+ *            | head | whatever was here                  1, and its length in bytes
+ *            +------+----------------- - -
+ *
+ *   head     bit 31 filler | 30 extras | 29 wide | 28 expiry | 27..24 type | 23..20 database
+ *            | 19..12 key length | 11..0 value length        (the last three: narrow only)
+ *   filler   bit 31 set | 30 edge | 27..0 length in bytes. An edge fills what was left of a chunk;
+ *            other fillers are what deleted and shortened entries leave behind ("dead" bytes).
+ *   meta     bits 31..20 database | 19 tail in pages | 18 key in pages | 17 pages | 16..0 length
+ *            of the entry in the ring, in words
+ *   expiry   milliseconds: low word, high word. 0: none after all (PERSIST keeps the field)
+ *   pages    first page of the value (0: none), first page of the key (0: none), address of the
+ *            next newer and of the next older entry of this bucket that has pages
+ *
+ * Wide is an entry with a key over 255 bytes, a value over 4,095, a database over 15, or pages.
+ * It keeps the hash of its key, which narrow ones compute again when they are evicted (16 ns, where
+ * storing it would cost every entry 4 bytes).
+ *
+ * An entry longer than half a chunk has pages: whole chunks, linked by the chunk table. Of the
+ * value the full pages' worth lies there, and the rest in the ring as the entry's tail, unless the
+ * tail alone is too long: then it takes a page too. A key over a quarter of a chunk has pages of
+ * its own. So every key and value fits, whatever the chunk size, and the pages of a value received
+ * into pages need no copying.
+ *
+ * The bit for extras (soft expiry, load cost, ETag, tags) is not used yet.
+ */
+
+/** The value types a client can see. Room is left for hash, list, set, sorted set. */
+export const TYPE_STRING = 0
+
+/** The record of a load in flight: its value is the token, two words. Clients never see it. */
+export const TYPE_LEASE = 15
+
+export const EXPIRY = 1 << 28
+export const WIDE = 1 << 29
+const FILLER = 1 << 31
+const EDGE = 1 << 30
+const FILLER_BYTES = 0xfffffff
+
+export const VALUE_NARROW_MAX = 0xfff
+const KEY_SHIFT = 12
+export const KEY_NARROW_MAX = 0xff
+const DATABASE_SHIFT = 20
+export const DATABASE_NARROW_MAX = 15
+const TYPE_SHIFT = 24
+
+const PAGED = 1 << 17
+const KEY_IN_PAGES = 1 << 18
+const TAIL_IN_PAGES = 1 << 19
+const ENTRY_WORDS = 0x1ffff
+
+/** The field of 12 bits for databases in `meta`. */
+export const DATABASES_MAX = 4_096
+
+const META = 1
+const KEY_LENGTH = 2
+const VALUE_LENGTH = 3
+const HASH = 4
+const WIDE_WORDS = 5
+
+/** Words of the pages field. */
+const VALUE_PAGE = 0
+const KEY_PAGE = 1
+const NEWER = 2
+const OLDER = 3
+
+export const NARROW_BYTES = 4
+export const WIDE_BYTES = 4 * WIDE_WORDS
+export const EXPIRY_BYTES = 8
+export const PAGES_BYTES = 16
+
+/** The longest header of an entry without pages, and what rounding up adds. */
+export const HEADER_BYTES_MAX = WIDE_BYTES + EXPIRY_BYTES + 3
+
+const HIGH_WORD = 2 ** 32
+
+/* In all functions `words` is the arena and `at` the entry's position in bytes. */
+
+export function isFiller(words: Int32Array, at: number): boolean {
+  return words[at >> 2]! < 0
+}
+
+/** Is it a filler at a chunk's end, whose bytes nobody deleted? */
+export function isEdge(words: Int32Array, at: number): boolean {
+  return (words[at >> 2]! & EDGE) !== 0
+}
+
+export function writeFiller(words: Int32Array, at: number, bytes: number): void {
+  words[at >> 2] = FILLER | bytes
+}
+
+export function writeEdge(words: Int32Array, at: number, bytes: number): void {
+  words[at >> 2] = FILLER | EDGE | bytes
+}
+
+export function isWide(words: Int32Array, at: number): boolean {
+  return (words[at >> 2]! & WIDE) !== 0
+}
+
+/** Bytes that a narrow entry takes. */
+export function narrowBytes(keyLength: number, valueLength: number, expires: boolean): number {
+  return (NARROW_BYTES + (expires ? EXPIRY_BYTES : 0) + keyLength + valueLength + 3) & ~3
+}
+
+/** Bytes that the entry or filler takes in its ring. */
+export function entryBytes(words: Int32Array, at: number): number {
+  const head = words[at >> 2]!
+  if (head < 0) return head & FILLER_BYTES
+  if ((head & WIDE) !== 0) return (words[(at >> 2) + META]! & ENTRY_WORDS) << 2
+  return narrowBytes(
+    (head >>> KEY_SHIFT) & KEY_NARROW_MAX,
+    head & VALUE_NARROW_MAX,
+    (head & EXPIRY) !== 0,
+  )
+}
+
+/** The first word of a narrow entry. */
+export function narrowHead(
+  type: number,
+  db: number,
+  keyLength: number,
+  valueLength: number,
+  expires: boolean,
+): number {
+  return (
+    (expires ? EXPIRY : 0) |
+    (type << TYPE_SHIFT) |
+    (db << DATABASE_SHIFT) |
+    (keyLength << KEY_SHIFT) |
+    valueLength
+  )
+}
+
+/** What a wide entry's header says, beside expiry and links. */
+export interface WideHeader {
+  readonly type: number
+  readonly db: number
+  readonly hash: number
+  readonly keyLength: number
+  readonly valueLength: number
+  readonly expires: boolean
+  /** Bytes in the ring, a multiple of 4. */
+  readonly bytes: number
+  readonly paged: boolean
+  readonly keyInPages: boolean
+  readonly tailInPages: boolean
+}
+
+export function writeWide(words: Int32Array, at: number, header: WideHeader): void {
+  const word = at >> 2
+  words[word] = WIDE | (header.expires ? EXPIRY : 0) | (header.type << TYPE_SHIFT)
+  words[word + META] =
+    (header.db << 20) |
+    (header.tailInPages ? TAIL_IN_PAGES : 0) |
+    (header.keyInPages ? KEY_IN_PAGES : 0) |
+    (header.paged ? PAGED : 0) |
+    (header.bytes >>> 2)
+  words[word + KEY_LENGTH] = header.keyLength
+  words[word + VALUE_LENGTH] = header.valueLength
+  words[word + HASH] = header.hash
+}
+
+export function typeOf(words: Int32Array, at: number): number {
+  return (words[at >> 2]! >>> TYPE_SHIFT) & 15
+}
+
+export function databaseOf(words: Int32Array, at: number): number {
+  const head = words[at >> 2]!
+  if ((head & WIDE) !== 0) return words[(at >> 2) + META]! >>> 20
+  return (head >>> DATABASE_SHIFT) & DATABASE_NARROW_MAX
+}
+
+export function keyLengthOf(words: Int32Array, at: number): number {
+  const head = words[at >> 2]!
+  if ((head & WIDE) !== 0) return words[(at >> 2) + KEY_LENGTH]!
+  return (head >>> KEY_SHIFT) & KEY_NARROW_MAX
+}
+
+export function valueLengthOf(words: Int32Array, at: number): number {
+  const head = words[at >> 2]!
+  if ((head & WIDE) !== 0) return words[(at >> 2) + VALUE_LENGTH]!
+  return head & VALUE_NARROW_MAX
+}
+
+/** Of a wide entry whose value grew within its last page. */
+export function setValueLength(words: Int32Array, at: number, length: number): void {
+  words[(at >> 2) + VALUE_LENGTH] = length
+}
+
+/** The hash a wide entry keeps. */
+export function hashOf(words: Int32Array, at: number): number {
+  return words[(at >> 2) + HASH]!
+}
+
+/** Has it room for an expiry? */
+export function hasExpiry(words: Int32Array, at: number): boolean {
+  return (words[at >> 2]! & EXPIRY) !== 0
+}
+
+/** Milliseconds, 0: it does not expire. */
+export function expireAtOf(words: Int32Array, at: number): number {
+  const head = words[at >> 2]!
+  if ((head & EXPIRY) === 0) return 0
+  const word = (at >> 2) + ((head & WIDE) === 0 ? 1 : WIDE_WORDS)
+  return (words[word]! >>> 0) + words[word + 1]! * HIGH_WORD
+}
+
+/** Writes the expiry of an entry that has room for one. A fraction of a millisecond is rounded up. */
+export function setExpireAt(words: Int32Array, at: number, expireAt: number): void {
+  const word = (at >> 2) + ((words[at >> 2]! & WIDE) === 0 ? 1 : WIDE_WORDS)
+  const ms = Math.ceil(expireAt)
+  words[word] = ms
+  words[word + 1] = ms / HIGH_WORD
+}
+
+export function isPaged(words: Int32Array, at: number): boolean {
+  return (words[at >> 2]! & WIDE) !== 0 && (words[(at >> 2) + META]! & PAGED) !== 0
+}
+
+export function isKeyInPages(words: Int32Array, at: number): boolean {
+  return (words[at >> 2]! & WIDE) !== 0 && (words[(at >> 2) + META]! & KEY_IN_PAGES) !== 0
+}
+
+export function isTailInPages(words: Int32Array, at: number): boolean {
+  return (words[(at >> 2) + META]! & TAIL_IN_PAGES) !== 0
+}
+
+function pagesWord(words: Int32Array, at: number): number {
+  return (at >> 2) + WIDE_WORDS + ((words[at >> 2]! & EXPIRY) === 0 ? 0 : 2)
+}
+
+/* Of entries with pages: */
+
+export function valuePageOf(words: Int32Array, at: number): number {
+  return words[pagesWord(words, at) + VALUE_PAGE]!
+}
+
+export function setValuePage(words: Int32Array, at: number, page: number): void {
+  words[pagesWord(words, at) + VALUE_PAGE] = page
+}
+
+export function keyPageOf(words: Int32Array, at: number): number {
+  return words[pagesWord(words, at) + KEY_PAGE]!
+}
+
+export function setKeyPage(words: Int32Array, at: number, page: number): void {
+  words[pagesWord(words, at) + KEY_PAGE] = page
+}
+
+export function newerOf(words: Int32Array, at: number): number {
+  return words[pagesWord(words, at) + NEWER]!
+}
+
+export function setNewer(words: Int32Array, at: number, entry: number): void {
+  words[pagesWord(words, at) + NEWER] = entry
+}
+
+export function olderOf(words: Int32Array, at: number): number {
+  return words[pagesWord(words, at) + OLDER]!
+}
+
+export function setOlder(words: Int32Array, at: number, entry: number): void {
+  words[pagesWord(words, at) + OLDER] = entry
+}
+
+/** Position of the key's first byte, or where it would be, were it not in pages. */
+export function keyAt(words: Int32Array, at: number): number {
+  const head = words[at >> 2]!
+  const expiry = (head & EXPIRY) === 0 ? 0 : EXPIRY_BYTES
+  if ((head & WIDE) === 0) return at + NARROW_BYTES + expiry
+  const paged = (words[(at >> 2) + META]! & PAGED) === 0 ? 0 : PAGES_BYTES
+  return at + WIDE_BYTES + expiry + paged
+}
+
+/** Position of the first byte of the value, or of its tail, in the ring. */
+export function valueAt(words: Int32Array, at: number): number {
+  return keyAt(words, at) + (isKeyInPages(words, at) ? 0 : keyLengthOf(words, at))
+}

@@ -1,0 +1,377 @@
+/*
+ * The index of a bucket: from the hash of a key to the address of its entry.
+ *
+ *   slot     [ hash, its top bit flipped | frequency 2 | ring 1 | address / 4, 29 bits ]   8 bytes
+ *
+ * Open addressing by *sorted* linear probing. The home of a hash is floor(hash * homes / 2^32), so
+ * the order of homes is the order of hashes, and the slots are kept sorted by hash throughout:
+ *
+ *   position   0   1   2   3   4   5   6 ...            no wrap-around: behind the last home lie
+ *   hash      05  12  13  --  41  47  --                some more slots ("slack")
+ *
+ * What that buys: a miss stops at the first larger hash, so a load of 0.85 stays cheap; equal hashes
+ * are neighbours, so one probe sees all entries of a key (its value, its lease); growing and
+ * shrinking are one pass without probing; and SCAN's cursor is simply a hash, which stays right
+ * whatever the index does meanwhile. Deleting shifts back, so there are no tombstones.
+ *
+ * The slots lie in pieces (an eighth of a chunk) that a directory in the bucket's header lists. The
+ * first piece belongs to the bucket for ever. An index grows alone, by a quarter, in place:
+ *
+ *   |05 12 13 -- 41 47 --|              |-- -- -- -- -- -- --|
+ *   |05 12 13 41 47 -- --|  compacted to the left over all pieces, then moved to the right end:
+ *   |-- -- -- -- -- -- --|              |-- -- 05 12 13 41 47|
+ *   |-- 05 12 -- 13 -- --|  and dealt  |41 -- -- 47 -- -- --|
+ *
+ * The i-th of n entries is dealt to max(its home, the one before + 1). That never overtakes the
+ * read position if all fit, since the entries behind i need a slot each. In a larger index all fit
+ * that fitted before: from every hash on there are more slots to the end than there were.
+ *
+ * The hash's top bit is flipped so that signed words compare as the unsigned hashes do. A slot
+ * whose second word is 0 is empty (no entry lies at address 0). A run of equal hashes is capped at
+ * RUN_MAX by the bucket. For hashes that cluster at the very end (only a bad hash function makes
+ * those) the bucket gives up an entry rather than letting the index grow without end.
+ */
+import type { Arena, Layout } from './memory.ts'
+import { assert } from './memory.ts'
+import type { Pool } from './pool.ts'
+
+/** Fields of the index in a bucket's header. */
+const COUNT = 1
+const PIECES = 2
+
+/** Bits 28..0 of a slot's second word; frequency and ring bit lie above. */
+const ADDRESS = 0x1fffffff
+const ABOVE_ADDRESS = ~ADDRESS
+
+const SLACK_MAX = 64
+const SLACK_SHIFT = 3
+
+/** Loads at which the index grows, refuses to take more, and shrinks. */
+const LOAD_GROW = 0.85
+const LOAD_FULL = 0.94
+const LOAD_SHRINK = 0.25
+const LOAD_SHRUNK = 0.5
+
+/** Below it, a full end is the fault of the hash function, and growing would not help. */
+const LOAD_CLUSTERED = 0.25
+
+/** The most equal hashes a bucket keeps; beyond, the oldest of them goes. */
+export const RUN_MAX = 64
+
+/** The hash as it stands in a slot. */
+export function tagOf(hash: number): number {
+  return hash ^ 0x80000000
+}
+
+/** The indexes of one arena; `bucket` is the first word of the bucket's header. */
+export class Index {
+  readonly #words: Int32Array
+  readonly #arena: Arena
+  readonly #pool: Pool
+  readonly #directory: number
+  readonly #piecesMax: number
+  readonly #pieceShift: number
+  readonly #slotShift: number
+  readonly #slotMask: number
+  /** Raised when entries were added or removed: positions known before are wrong then. */
+  changes = 0
+
+  /** `directoryWord` is where in a bucket's header the addresses of the pieces stand. */
+  constructor(arena: Arena, pool: Pool, layout: Layout, directoryWord: number) {
+    this.#words = arena.words
+    this.#arena = arena
+    this.#pool = pool
+    this.#directory = directoryWord
+    this.#piecesMax = layout.piecesMax
+    this.#pieceShift = layout.pieceShift
+    this.#slotShift = layout.pieceShift - 3
+    this.#slotMask = (1 << this.#slotShift) - 1
+  }
+
+  /** Once for a bucket's life: `piece` is the position of its first piece, all zero. */
+  open(bucket: number, piece: number): void {
+    this.#words[bucket + this.#directory] = piece
+    this.#words[bucket + PIECES] = 1
+  }
+
+  /** Entries in the index. */
+  count(bucket: number): number {
+    return this.#words[bucket + COUNT]!
+  }
+
+  pieces(bucket: number): number {
+    return this.#words[bucket + PIECES]!
+  }
+
+  /** Positions there are: 0 <= position < slots. */
+  slots(bucket: number): number {
+    return this.#words[bucket + PIECES]! << this.#slotShift
+  }
+
+  /** Index in `words` of the slot at a position. */
+  slot(bucket: number, position: number): number {
+    const piece = this.#words[bucket + this.#directory + (position >>> this.#slotShift)]!
+    return (piece >> 2) + ((position & this.#slotMask) << 1)
+  }
+
+  /** The position at which a search for this hash begins. */
+  home(bucket: number, hash: number): number {
+    return Math.floor((hash >>> 0) * (this.#homes(bucket) / 2 ** 32))
+  }
+
+  /** Address of the entry at a position, 0: empty. */
+  address(bucket: number, position: number): number {
+    return (this.#words[this.slot(bucket, position) + 1]! & ADDRESS) << 2
+  }
+
+  /** The uint32 hash at a position that is not empty. */
+  hash(bucket: number, position: number): number {
+    return tagOf(this.#words[this.slot(bucket, position)]!) >>> 0
+  }
+
+  /** First position at or behind the hash's home that is empty or has this hash or a larger one. */
+  seek(bucket: number, hash: number): number {
+    const words = this.#words
+    const tag = tagOf(hash)
+    const slots = this.slots(bucket)
+    let position = this.home(bucket, hash)
+    for (; position < slots; position++) {
+      const slot = this.slot(bucket, position)
+      if (words[slot + 1] === 0 || words[slot]! >= tag) break
+    }
+    return position
+  }
+
+  /** Position of the slot that holds this address; it must be there. */
+  locate(bucket: number, hash: number, address: number): number {
+    const words = this.#words
+    const slots = this.slots(bucket)
+    const wanted = address >>> 2
+    for (let position = this.home(bucket, hash); position < slots; position++) {
+      const held = words[this.slot(bucket, position) + 1]!
+      if ((held & ADDRESS) === wanted) return position
+      if (held === 0) break
+    }
+    assert(false, 'an entry is not in its index')
+  }
+
+  /** Points the slot at a position to another address; its other bits stay. */
+  point(bucket: number, position: number, address: number): void {
+    const slot = this.slot(bucket, position)
+    this.#words[slot + 1] = (this.#words[slot + 1]! & ABOVE_ADDRESS) | (address >>> 2)
+  }
+
+  /** Can one more entry be inserted for certain, and at a load that keeps searches short? */
+  hasRoom(bucket: number): boolean {
+    return !this.isEndTaken(bucket) && this.count(bucket) + 1 <= this.slots(bucket) * LOAD_GROW
+  }
+
+  /** Is the last slot taken? While it is free, an insertion finds an empty slot in any case. */
+  isEndTaken(bucket: number): boolean {
+    return this.#words[this.slot(bucket, this.slots(bucket) - 1) + 1] !== 0
+  }
+
+  /** Must something be removed before more is inserted, if the index cannot grow? */
+  isFull(bucket: number): boolean {
+    return this.count(bucket) + 1 > this.slots(bucket) * LOAD_FULL
+  }
+
+  /**
+   * May the index grow, memory provided? Not when it has all the pieces its directory can list,
+   * and not when its end is taken although it is rather empty: that is the hash function's fault.
+   */
+  mayGrow(bucket: number): boolean {
+    const clustered = this.count(bucket) <= this.slots(bucket) * LOAD_CLUSTERED
+    return !clustered && this.pieces(bucket) < this.#piecesMax
+  }
+
+  /** Grows by a quarter or what the pool gives. False: not at all. */
+  grow(bucket: number): boolean {
+    if (!this.mayGrow(bucket)) return false
+    const pieces = this.pieces(bucket)
+    const wanted = Math.min(pieces + Math.max(1, pieces >>> 2), this.#piecesMax)
+    let got = pieces
+    for (; got < wanted; got++) {
+      const piece = this.#pool.takePiece()
+      if (piece === 0) break
+      this.#words[bucket + this.#directory + got] = piece
+      this.#arena.clear(piece, 1 << this.#pieceShift)
+    }
+    if (got === pieces) return false
+    this.#resize(bucket, got)
+    return true
+  }
+
+  /**
+   * Inserts behind all slots whose hash is not larger; `position` is any position between the
+   * hash's home and there. False when the slots from there to the end are all taken, which cannot
+   * be when `hasRoom` was true and entries were only removed since.
+   */
+  insert(bucket: number, position: number, hash: number, address: number): boolean {
+    const words = this.#words
+    const tag = tagOf(hash)
+    const slots = this.slots(bucket)
+    let at = position
+    while (at < slots) {
+      const slot = this.slot(bucket, at)
+      if (words[slot + 1] === 0 || words[slot]! > tag) break
+      at++
+    }
+    let empty = at
+    while (empty < slots && words[this.slot(bucket, empty) + 1] !== 0) empty++
+    if (empty >= slots) return false
+    for (let to = empty; to > at; to--) {
+      this.#copySlot(this.slot(bucket, to), this.slot(bucket, to - 1))
+    }
+    const slot = this.slot(bucket, at)
+    words[slot] = tag
+    words[slot + 1] = address >>> 2
+    words[bucket + COUNT]!++
+    this.changes++
+    return true
+  }
+
+  remove(bucket: number, position: number): void {
+    const words = this.#words
+    const slots = this.slots(bucket)
+    let hole = position
+    for (let next = position + 1; next < slots; next++) {
+      const slot = this.slot(bucket, next)
+      if (words[slot + 1] === 0 || this.home(bucket, tagOf(words[slot]!)) === next) break
+      this.#copySlot(this.slot(bucket, hole), slot)
+      hole = next
+    }
+    words[this.slot(bucket, hole) + 1] = 0
+    words[bucket + COUNT]!--
+    this.changes++
+  }
+
+  /** Gives pieces back when few slots are used. */
+  shrink(bucket: number): void {
+    const pieces = this.pieces(bucket)
+    if (pieces === 1) return
+    const count = this.count(bucket)
+    if (count >= this.slots(bucket) * LOAD_SHRINK) return
+    const wanted = Math.max(1, Math.ceil(count / LOAD_SHRUNK / (this.#slotMask + 1)))
+    if (wanted < pieces && this.#fits(bucket, wanted)) this.#resize(bucket, wanted)
+  }
+
+  /** Forgets all entries and gives all pieces but the first back. */
+  reset(bucket: number): void {
+    const words = this.#words
+    for (let piece = this.pieces(bucket) - 1; piece > 0; piece--) {
+      this.#pool.givePiece(words[bucket + this.#directory + piece]!)
+    }
+    words[bucket + PIECES] = 1
+    words[bucket + COUNT] = 0
+    this.#arena.clear(words[bucket + this.#directory]!, 1 << this.#pieceShift)
+    this.changes++
+  }
+
+  /** How many neighbours have the hash of the slot at `position`, itself included. */
+  run(bucket: number, position: number): number {
+    const words = this.#words
+    const slots = this.slots(bucket)
+    const tag = words[this.slot(bucket, position)]!
+    let length = 0
+    for (let at = position; at < slots; at++) {
+      const slot = this.slot(bucket, at)
+      if (words[slot + 1] === 0 || words[slot] !== tag) break
+      length++
+    }
+    return length
+  }
+
+  /** Throws when the slots are not sorted, not at their places, or not as many as counted. */
+  check(bucket: number): void {
+    const slots = this.slots(bucket)
+    let count = 0
+    let before = -1
+    let firstOfCluster = 0
+    for (let position = 0; position < slots; position++) {
+      if (this.address(bucket, position) === 0) {
+        firstOfCluster = position + 1
+        continue
+      }
+      const hash = this.hash(bucket, position)
+      const home = this.home(bucket, hash)
+      assert(hash >= before, 'an index is not sorted')
+      assert(home <= position && home >= firstOfCluster, 'a slot cannot be found from its home')
+      before = hash
+      count++
+    }
+    assert(count === this.count(bucket), 'an index has not as many slots as it counts')
+  }
+
+  #homes(bucket: number): number {
+    return this.#homesOf(this.#words[bucket + PIECES]! << this.#slotShift)
+  }
+
+  /** Positions at which searches begin; the slots behind them are slack. */
+  #homesOf(slots: number): number {
+    const slack = slots >>> SLACK_SHIFT
+    return slots - (slack < SLACK_MAX ? slack : SLACK_MAX)
+  }
+
+  #copySlot(to: number, from: number): void {
+    const words = this.#words
+    words[to] = words[from]!
+    words[to + 1] = words[from + 1]!
+  }
+
+  /** Would the entries find places in `pieces` pieces? Growing always does, shrinking may not. */
+  #fits(bucket: number, pieces: number): boolean {
+    const words = this.#words
+    const slots = this.slots(bucket)
+    const homes = this.#homesOf(pieces << this.#slotShift)
+    let to = -1
+    for (let position = 0; position < slots; position++) {
+      const slot = this.slot(bucket, position)
+      if (words[slot + 1] === 0) continue
+      const hash = tagOf(words[slot]!) >>> 0
+      to = Math.max(Math.floor(hash * (homes / 2 ** 32)), to + 1)
+    }
+    return to < pieces << this.#slotShift
+  }
+
+  /** Spreads the entries over `pieces` pieces; new ones stand in the directory, cleared. */
+  #resize(bucket: number, pieces: number): void {
+    const words = this.#words
+    const count = this.#compact(bucket)
+    for (let piece = this.pieces(bucket) - 1; piece >= pieces; piece--) {
+      this.#pool.givePiece(words[bucket + this.#directory + piece]!)
+    }
+    words[bucket + PIECES] = pieces
+    const slots = this.slots(bucket)
+    const shift = slots - count
+    for (let from = count - 1; from >= 0; from--) this.#moveSlot(bucket, from + shift, from)
+    let to = -1
+    for (let from = shift; from < slots; from++) {
+      const tag = words[this.slot(bucket, from)]!
+      to = Math.max(this.home(bucket, tagOf(tag)), to + 1)
+      assert(to <= from, 'an index was resized to too few slots')
+      this.#moveSlot(bucket, to, from)
+    }
+    this.changes++
+  }
+
+  /** Moves all entries to the left end. @returns how many there are */
+  #compact(bucket: number): number {
+    const words = this.#words
+    const slots = this.slots(bucket)
+    let to = 0
+    for (let from = 0; from < slots; from++) {
+      if (words[this.slot(bucket, from) + 1] === 0) continue
+      this.#moveSlot(bucket, to, from)
+      to++
+    }
+    return to
+  }
+
+  #moveSlot(bucket: number, to: number, from: number): void {
+    if (to === from) return
+    const source = this.slot(bucket, from)
+    this.#copySlot(this.slot(bucket, to), source)
+    this.#words[source + 1] = 0
+  }
+}

@@ -1,0 +1,223 @@
+/*
+ * The chunks of one arena, and who has them.
+ *
+ * A chunk is a piece of a ring, a page of a big value, or holds up to eight pieces of indexes. Free
+ * chunks are a list through the chunk table's `next`; those never used lie behind `bump`, so that
+ * memory nobody needed is never touched. A bucket's first ring chunk is promised to it from the
+ * start (`reserved`), without being taken: whoever else asks leaves as many as are promised, and
+ * therefore every bucket can always store an entry, if need be by evicting its own.
+ *
+ *   header    LOCK FREE BUMP USED LIMIT RESERVED PIECES ...      words, from layout.header
+ *   table     next | generation | marks                          a row for each chunk, id 1..chunks
+ *
+ * `marks` is the bit set of free pieces where the chunk holds index pieces, and the count of pins
+ * where it is the first page of a value (big.ts). The generation belongs to rings (ring.ts) and
+ * outlives every other use of the chunk.
+ *
+ * The lock is a leaf: it is taken while bucket locks are held, and nothing is called under it.
+ */
+import type { Layout } from './memory.ts'
+import { acquire, assert, CHUNK_WORDS, release } from './memory.ts'
+
+const LOCK = 0
+const FREE = 1
+const BUMP = 2
+const USED = 3
+const LIMIT = 4
+const RESERVED = 5
+/** First of the chunks of which some pieces are free and some taken. */
+const PARTLY = 6
+/** Chunks that hold index pieces. */
+const PIECE_CHUNKS = 7
+/** Fields that concern the whole store; those of arena 0 count. */
+export const PAGES_IN_FLIGHT = 8
+export const PAGES_ORPHANED = 9
+export const TOKEN_BLOCKS = 10
+
+/** Columns of the chunk table. */
+export const NEXT = 0
+export const GENERATION = 1
+export const MARKS = 2
+
+export class Pool {
+  readonly #words: Int32Array
+  readonly #layout: Layout
+  readonly #header: number
+  readonly #table: number
+  readonly #piecesPerChunk: number
+
+  constructor(words: Int32Array, layout: Layout) {
+    this.#words = words
+    this.#layout = layout
+    this.#header = layout.header
+    this.#table = layout.chunkTable
+    this.#piecesPerChunk = 1 << (layout.chunkShift - layout.pieceShift)
+  }
+
+  /** Once for an arena's life: `buckets` is how many buckets live in it. */
+  open(buckets: number): void {
+    const words = this.#words
+    words[this.#header + BUMP] = 1
+    words[this.#header + LIMIT] = this.#layout.chunks
+    words[this.#header + RESERVED] = buckets
+  }
+
+  get used(): number {
+    return Atomics.load(this.#words, this.#header + USED)
+  }
+
+  get pieceChunks(): number {
+    return Atomics.load(this.#words, this.#header + PIECE_CHUNKS)
+  }
+
+  /** Would `take` give a chunk? Without the lock: with several threads only likely. */
+  get available(): boolean {
+    const words = this.#words
+    const at = this.#header
+    return words[at + LIMIT]! - words[at + USED]! > words[at + RESERVED]!
+  }
+
+  /** Index in `words` of the chunk's row in the table. */
+  row(chunk: number): number {
+    return this.#table + chunk * CHUNK_WORDS
+  }
+
+  /** Position of the chunk's first byte. */
+  start(chunk: number): number {
+    return this.#layout.origin + (chunk << this.#layout.chunkShift)
+  }
+
+  /** The chunk in which a position lies. */
+  chunkOf(address: number): number {
+    return (address - this.#layout.origin) >>> this.#layout.chunkShift
+  }
+
+  /** A chunk, its content undefined; 0 when there is none but the promised ones. */
+  take(): number {
+    const words = this.#words
+    acquire(words, this.#header + LOCK)
+    const chunk = this.available ? this.#pop() : 0
+    release(words, this.#header + LOCK)
+    return chunk
+  }
+
+  /** The chunk that was promised to a bucket. */
+  takePromised(): number {
+    const words = this.#words
+    acquire(words, this.#header + LOCK)
+    words[this.#header + RESERVED]!--
+    const chunk = this.#pop()
+    release(words, this.#header + LOCK)
+    return chunk
+  }
+
+  give(chunk: number): void {
+    this.giveList(chunk, chunk, 1)
+  }
+
+  /** Takes a list of `count` chunks back that is linked by NEXT from `first` to `last`. */
+  giveList(first: number, last: number, count: number): void {
+    acquire(this.#words, this.#header + LOCK)
+    this.#push(first, last, count)
+    release(this.#words, this.#header + LOCK)
+  }
+
+  /** The same for all chunks of a bucket's ring: from now on its first one is promised again. */
+  giveRing(first: number, last: number, count: number): void {
+    const words = this.#words
+    acquire(words, this.#header + LOCK)
+    this.#push(first, last, count)
+    words[this.#header + RESERVED]!++
+    release(words, this.#header + LOCK)
+  }
+
+  /** Position of an index piece, its content undefined; 0 when there is none. */
+  takePiece(): number {
+    const words = this.#words
+    const header = this.#header
+    acquire(words, header + LOCK)
+    let chunk = words[header + PARTLY]!
+    if (chunk === 0 && this.available) {
+      chunk = this.#pop()
+      words[this.row(chunk) + NEXT] = 0
+      words[this.row(chunk) + MARKS] = (1 << this.#piecesPerChunk) - 1
+      words[header + PARTLY] = chunk
+      words[header + PIECE_CHUNKS]!++
+    }
+    let address = 0
+    if (chunk !== 0) {
+      const row = this.row(chunk)
+      const free = words[row + MARKS]!
+      const piece = 31 - Math.clz32(free)
+      words[row + MARKS] = free & ~(1 << piece)
+      if (words[row + MARKS] === 0) words[header + PARTLY] = words[row + NEXT]!
+      address = this.start(chunk) + (piece << this.#layout.pieceShift)
+    }
+    release(words, header + LOCK)
+    return address
+  }
+
+  givePiece(address: number): void {
+    const words = this.#words
+    const header = this.#header
+    acquire(words, header + LOCK)
+    const chunk = this.chunkOf(address)
+    const row = this.row(chunk)
+    const piece = (address - this.start(chunk)) >>> this.#layout.pieceShift
+    const free = words[row + MARKS]! | (1 << piece)
+    if (words[row + MARKS] === 0) {
+      words[row + NEXT] = words[header + PARTLY]!
+      words[header + PARTLY] = chunk
+    }
+    words[row + MARKS] = free
+    if (free === (1 << this.#piecesPerChunk) - 1) this.#dissolve(chunk)
+    release(words, header + LOCK)
+  }
+
+  /** Throws when the lists and the counts disagree. @returns chunks in use */
+  check(): number {
+    const words = this.#words
+    const header = this.#header
+    let free = 0
+    for (let id = words[header + FREE]!; id !== 0; id = words[this.row(id) + NEXT]!) {
+      free++
+      assert(free <= this.#layout.chunks, 'the free list has no end')
+    }
+    const untouched = this.#layout.chunks + 1 - words[header + BUMP]!
+    assert(free + untouched + this.used === this.#layout.chunks, 'a chunk is lost or counted twice')
+    assert(this.used + words[header + RESERVED]! <= words[header + LIMIT]!, 'a promise was broken')
+    for (let id = words[header + PARTLY]!; id !== 0; id = words[this.row(id) + NEXT]!) {
+      const marks = words[this.row(id) + MARKS]!
+      assert(marks > 0 && marks < (1 << this.#piecesPerChunk) - 1, 'a piece chunk is full or empty')
+    }
+    return this.used
+  }
+
+  /** Gives the pool a chunk back of which every piece is free. Few chunks are on that list. */
+  #dissolve(chunk: number): void {
+    const words = this.#words
+    let at = this.#header + PARTLY
+    while (words[at] !== chunk) at = this.row(words[at]!) + NEXT
+    words[at] = words[this.row(chunk) + NEXT]!
+    words[this.#header + PIECE_CHUNKS]!--
+    this.#push(chunk, chunk, 1)
+  }
+
+  #pop(): number {
+    const words = this.#words
+    const header = this.#header
+    words[header + USED]!++
+    const chunk = words[header + FREE]!
+    if (chunk === 0) return words[header + BUMP]!++
+    words[header + FREE] = words[this.row(chunk) + NEXT]!
+    return chunk
+  }
+
+  #push(first: number, last: number, count: number): void {
+    const words = this.#words
+    const header = this.#header
+    words[this.row(last) + NEXT] = words[header + FREE]!
+    words[header + FREE] = first
+    words[header + USED]! -= count
+  }
+}
