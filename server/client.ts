@@ -1,52 +1,154 @@
-/** CONTRACT (to be replaced by the implementation; keep these signatures). */
-import type { Args } from '../protocol/args.ts'
+import { LOADING_AFTER_MS } from '../cluster/frame.ts'
+import { Args } from '../protocol/args.ts'
 import type { Reply } from '../protocol/reply.ts'
-import type { Pages, Store } from './store/store.ts'
+import type { CommandEntry } from './command.ts'
+import type { Output, Slot } from './output.ts'
 import type { Server } from './server.ts'
+import type { Pages, Store } from './store/store.ts'
 
-/** A place in the order of replies, taken by a command that must wait. */
-export interface Slot {
-  /** Writes the reply; called once. Nothing happens if the connection is gone. */
-  settle(write: (reply: Reply) => void): void
-}
+export type { Slot } from './output.ts'
 
-/** One client's session: what commands read and change. */
-export declare class Client {
-  readonly server: Server
-  readonly store: Store
-  readonly args: Args
-  readonly reply: Reply
-  readonly id: number
-  /** 'host:port' */
-  readonly address: string
-  readonly localAddress: string
-  readonly createdAt: number
-  lastCommandAt: number
-  lastCommand: string
-  db: number
-  name: string
-  libName: string
-  libVersion: string
-  user: string
-  authenticated: boolean
-  noEvict: boolean
-  noTouch: boolean
-  /** CLIENT REPLY: 'on', 'off'; 'skip' suppresses the next command's reply. */
-  replyMode: 'on' | 'off' | 'skip' | 'skip-next'
-  /** A node of the cluster speaks here: commands run here, never forwarded. */
-  peer: string | null
-  /** For CLIENT LIST. */
+/** What a client's session needs of its connection. */
+export interface ClientConnection {
+  readonly output: Output
   readonly queryBytes: number
   readonly outputBytes: number
   readonly bytesRead: number
   readonly bytesWritten: number
   readonly fd: number
-  /** A bulk reply from pages, streamed; releases the pages when sent or the client is gone. */
-  replyPages(pages: Pages): void
-  /** Takes a reply slot: later commands go on executing, their replies wait their turn. */
-  defer(): Slot
-  /** Sends what is written so far, then closes. */
   closeAfterReply(): void
-  /** Closes now, dropping output. */
   destroy(): void
+}
+
+/** One client's session: what commands read and change. */
+export class Client {
+  readonly server: Server
+  readonly store: Store
+  /** The thread's encoder: while this client's command runs it writes for this client. */
+  readonly reply: Reply
+  readonly connectionArgs: Args
+  /** Arguments of the command being executed. */
+  args: Args
+  readonly id: number
+  /** 'host:port' */
+  readonly address: string
+  readonly localAddress: string
+  /** Milliseconds on the clock's scale. */
+  readonly createdAt: number
+  lastCommandAt: number
+  lastCommand = 'NULL'
+  db = 0
+  name = ''
+  libName = ''
+  libVersion = ''
+  user = 'default'
+  authenticated: boolean
+  noEvict = false
+  noTouch = false
+  /** CLIENT REPLY: 'skip' suppresses this command's reply, 'skip-next' the next one's. */
+  replyMode: 'on' | 'off' | 'skip' | 'skip-next' = 'on'
+  /** The node of the cluster that speaks here: its commands run here, they are never forwarded. */
+  peer: string | null = null
+  /** What PEER HELLO agreed on, until PEER AUTH. */
+  peerChallenge: unknown = null
+  readonly #connection: ClientConnection
+
+  constructor(
+    server: Server,
+    connection: ClientConnection,
+    init: { id: number; address: string; localAddress: string; authenticated: boolean },
+  ) {
+    this.server = server
+    this.store = server.store
+    this.reply = server.areas.reply
+    this.#connection = connection
+    this.connectionArgs = new Args()
+    this.args = this.connectionArgs
+    this.id = init.id
+    this.address = init.address
+    this.localAddress = init.localAddress
+    this.authenticated = init.authenticated
+    this.createdAt = server.world.clock.now()
+    this.lastCommandAt = this.createdAt
+  }
+
+  /** 2 or 3, also while another client's command runs. */
+  get protocol(): number {
+    return this.#connection.output.protocol
+  }
+
+  /** HELLO: how replies are encoded from now on. */
+  useProtocol(version: 2 | 3): void {
+    this.#connection.output.protocol = version
+    this.reply.protocol = version
+  }
+
+  get queryBytes(): number {
+    return this.#connection.queryBytes
+  }
+  get outputBytes(): number {
+    return this.#connection.outputBytes
+  }
+  get outputParts(): number {
+    return this.#connection.output.queuedParts
+  }
+  get bytesRead(): number {
+    return this.#connection.bytesRead
+  }
+  get bytesWritten(): number {
+    return this.#connection.bytesWritten
+  }
+  get fd(): number {
+    return this.#connection.fd
+  }
+
+  /** A bulk reply from (a range of) pages, streamed; the pages are released when sent or the client is gone. */
+  replyPages(pages: Pages, from = 0, length = pages.length - from): void {
+    this.#connection.output.pages(pages, from, length)
+  }
+
+  /** After NO_ROOM: the replies so far leave, the reply area is empty again. */
+  flushReplies(): void {
+    this.#connection.output.flush()
+  }
+
+  /** Takes a reply slot: later commands go on executing, their replies wait their turn. */
+  defer(): Slot {
+    const { output } = this.#connection
+    const slot = output.defer()
+    const { requestId } = output
+    // A peer that hears nothing takes this node for dead: tell it that the request is alive.
+    if (requestId !== 0) {
+      this.server.world.clock.after(LOADING_AFTER_MS, () => {
+        if (!slot.settled) output.loading(requestId)
+      })
+    }
+    return slot
+  }
+
+  /** A slot whose reply is handed back (RESP2, whole) instead of being sent. */
+  call(done: (reply: Buffer) => void): Slot {
+    return this.#connection.output.call(done)
+  }
+
+  /** Runs a command whose turn has passed, in the database it was sent to. */
+  runAs(entry: CommandEntry, args: Args, db: number): void {
+    const { args: currentArgs, db: currentDb } = this
+    this.args = args
+    this.db = db
+    this.store.now = this.server.world.clock.now()
+    entry.run(this)
+    this.args = currentArgs
+    this.db = currentDb
+  }
+
+  /** Sends what is written so far, then closes. */
+  closeAfterReply(): void {
+    this.#connection.closeAfterReply()
+  }
+
+  /** Closes now, dropping output. */
+  destroy(): void {
+    this.#connection.destroy()
+  }
 }

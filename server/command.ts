@@ -87,6 +87,11 @@ export interface Command {
   readonly placement?: Placement
   /** A miss of the key is loaded from its group's origin before `run` answers it. */
   readonly loads?: boolean
+  /**
+   * Does running this call of a write a second time do no harm? Then it may be sent to another
+   * node when the first does not answer. Without it: never. Reads always may.
+   */
+  readonly repeatable?: (args: Args) => boolean
   /** `run` takes arguments over 64 KB as pages (`client.args.big(i)`); others get them as bytes. */
   readonly takesPages?: boolean
   /** Rows of a container command; `run` of the container is called when none of them is named. */
@@ -177,6 +182,7 @@ export class CommandEntry {
   readonly placement: Placement
   readonly loads: boolean
   readonly takesPages: boolean
+  readonly repeatable: ((args: Args) => boolean) | null
   readonly subcommands: CommandTable | null
   /** ACL categories without the '@', in Redis's order. */
   readonly categories: readonly string[]
@@ -198,6 +204,7 @@ export class CommandEntry {
     this.placement = row.placement ?? (first > 0 ? 'key' : 'here')
     this.loads = row.loads ?? false
     this.takesPages = row.takesPages ?? false
+    this.repeatable = row.repeatable ?? null
     this.categories = categoriesOf(row, this.flags)
     this.run = row.run
     this.subcommands =

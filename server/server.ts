@@ -1,21 +1,267 @@
-/** CONTRACT (to be replaced by the implementation; keep these signatures). */
-import type { Client } from './client.ts'
-import type { Command } from './command.ts'
-import type { Config } from './config.ts'
-import type { Stats } from './stats.ts'
-import type { Store } from './store/store.ts'
+import type { Duplex } from 'node:stream'
+import { Groups, parseGroup } from '../cluster/group.ts'
+import { HttpLoader } from '../cluster/origin/http.ts'
+import type { Loader } from '../cluster/origin/loader.ts'
 import type { World } from '../cluster/world.ts'
+import type { Args } from '../protocol/args.ts'
+import type { DecoderLimits } from '../protocol/decoder.ts'
+import * as errors from '../protocol/errors.ts'
+import type { Client, Slot } from './client.ts'
+import { type CommandEntry, CommandTable } from './command.ts'
+import { commands } from './commands/index.ts'
+import type { Config } from './config.ts'
+import { Connection, type Socket } from './connection.ts'
+import { DuplexSocket } from './duplex.ts'
+import { type Listener, listen } from './listener.ts'
+import { Loading } from './loading.ts'
+import type { Log } from './log.ts'
+import { ReplyAreas } from './output.ts'
+import { Routing } from './routing.ts'
+import { type CommandStats, Stats } from './stats.ts'
+import { Store } from './store/store.ts'
+import { version } from './version.ts'
 
-export declare class Server {
+/** How often expired entries are swept, and how many index slots one sweep looks at. */
+const sweepPeriodMs = 100
+const sweepSlots = 20_000
+/** How often idle clients are looked for. */
+const idlePeriodMs = 1000
+/** After SHUTDOWN or SIGTERM, replies under way have this long to leave. */
+const drainMs = 5000
+/** A bulk longer than this is received into pages of the store. */
+const bigBytesMin = 64 * 1024
+
+/** Makes a server of its parts; it serves streams given to `handle`, and sockets after `listen`. */
+export async function createServer(
+  config: Config,
+  world: World,
+  log: Log,
+  loader?: Loader,
+): Promise<Server> {
+  const ringHash = await Routing.loadHash()
+  return new Server({ config, world, log, ringHash, loader: loader ?? new HttpLoader({ version }) })
+}
+
+interface ServerParts {
   readonly config: Config
   readonly world: World
+  readonly log: Log
+  readonly ringHash: (text: string) => number
+  readonly loader: Loader
+}
+
+/** What a server is made of: the only wiring there is. */
+export class Server {
+  readonly config: Config
+  readonly world: World
+  readonly log: Log
   readonly store: Store
-  readonly stats: Stats
-  readonly commands: readonly Command[]
-  readonly clients: ReadonlyMap<number, Client>
+  readonly stats = new Stats()
+  readonly table = new CommandTable(commands)
+  readonly areas: ReplyAreas
+  readonly decoderLimits: DecoderLimits
+  readonly loading: Loading
+  readonly routing: Routing
+  /** On the clock's scale. */
   readonly startedAt: number
   /** 40 hex digits, new at each start. */
   readonly runId: string
-  /** Stops with code 0 (SHUTDOWN, SIGTERM): closes the listener, lets replies drain, ends. */
-  shutdown(): void
+  /** Resolves when the server has stopped. */
+  readonly stopped: Promise<void>
+  #stop!: () => void
+  readonly #connections = new Map<number, Connection>()
+  readonly #clients = new Map<number, Client>()
+  readonly #cells: CommandStats[]
+  #listeners: Listener[] = []
+  #timers: { cancel(): void }[] = []
+  #nextClientId = 1
+  #stopping = false
+
+  constructor({ config, world, log, ringHash, loader }: ServerParts) {
+    this.config = config
+    this.world = world
+    this.log = log
+    this.startedAt = world.clock.now()
+    this.runId = world.random.bytes(20).toString('hex')
+    this.stopped = new Promise((resolve) => (this.#stop = resolve))
+    this.store = new Store({
+      maxMemory: config.maxmemory,
+      seed: world.random.uint32(),
+      databases: config.databases,
+    })
+    this.store.now = this.startedAt
+    this.areas = new ReplyAreas(this.store.io, (run) => world.clock.soon(run))
+    this.decoderLimits = { bulkBytesMax: config['proto-max-bulk-len'], bigBytesMin }
+    config.onChange('proto-max-bulk-len', (bytes) => {
+      this.decoderLimits.bulkBytesMax = bytes
+    })
+    this.#cells = [...this.table.all()].map((entry) => this.stats.of(entry.fullName))
+    this.loading = new Loading(
+      this,
+      new Groups(config.group.map(({ words }) => parseGroup(words))),
+      loader,
+    )
+    this.routing = new Routing(this, ringHash)
+    this.#timers.push(
+      world.clock.every(sweepPeriodMs, () => this.#sweep()),
+      world.clock.every(idlePeriodMs, () => this.#closeIdle()),
+    )
+    this.stats.start(world.clock, () => this.store.stats.usedBytes)
+  }
+
+  get clients(): ReadonlyMap<number, Client> {
+    return this.#clients
+  }
+
+  get listeners(): readonly Listener[] {
+    return this.#listeners
+  }
+
+  /** The port it listens on (the one the system chose, for port 0); 0 before `listen`. */
+  get port(): number {
+    return this.#listeners[0]?.port ?? 0
+  }
+
+  /** Listens on each `bind` address. Rejects with the system's error (EADDRINUSE ...). */
+  async listen(): Promise<void> {
+    const { config, store } = this
+    const readBuffer = store.io.bytes.subarray(store.io.read, store.io.readEnd)
+    for (const bind of config.bind) {
+      // A leading '-' means: no error when the machine lacks this address.
+      const optional = bind.startsWith('-')
+      try {
+        this.#listeners.push(
+          await listen({
+            host: optional ? bind.slice(1) : bind,
+            port: config.port,
+            backlog: config['tcp-backlog'],
+            keepAliveSeconds: () => config['tcp-keepalive'],
+            readBuffer,
+            onConnection: (socket) => socket.attach(this.#accept(socket)),
+            onAcceptError: (error) => {
+              this.log.warning({ code: error.code }, 'a connection could not be accepted')
+            },
+          }),
+        )
+      } catch (error) {
+        if (optional && (error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') continue
+        await this.#closeListeners()
+        throw error
+      }
+    }
+    this.routing.start()
+  }
+
+  /** Serves a client on any duplex stream. */
+  handle(stream: Duplex, addresses = { remote: '', local: '' }): Client {
+    const socket = new DuplexSocket(stream, addresses)
+    const connection = this.#accept(socket)
+    socket.attach(this.store.io, connection)
+    return connection.client
+  }
+
+  /** The statistics of a command. */
+  cellOf(entry: CommandEntry): CommandStats {
+    return this.#cells[entry.index]!
+  }
+
+  /** Counts the error replies that were just written. */
+  countErrors(): void {
+    const { reply } = this.areas
+    const { errors: counts } = this.stats
+    this.stats.totalErrorReplies += reply.errors
+    counts.set(reply.lastErrorCode, (counts.get(reply.lastErrorCode) ?? 0) + reply.errors)
+    reply.errors = 0
+  }
+
+  /** Answers a command that was copied, in the slot it took: loads what it misses, or runs it. */
+  answerLater(client: Client, entry: CommandEntry, args: Args, db: number, slot: Slot): void {
+    if (
+      entry.loads &&
+      this.loading.enabled &&
+      this.loading.takes(client, entry, { args, db, slot })
+    ) {
+      return
+    }
+    slot.answer(() => client.runAs(entry, args, db))
+  }
+
+  /** A connection is gone. */
+  forget(connection: Connection): void {
+    this.#connections.delete(connection.client.id)
+    this.#clients.delete(connection.client.id)
+    if (this.#stopping && this.#connections.size === 0) this.#stop()
+  }
+
+  /** Stops: no new clients, replies under way leave, then `stopped` resolves. */
+  shutdown(): void {
+    if (this.#stopping) return
+    this.#stopping = true
+    for (const timer of this.#timers) timer.cancel()
+    this.stats.stop()
+    void this.#closeListeners()
+    this.loading.close()
+    this.routing.close()
+    for (const connection of [...this.#connections.values()]) connection.closeAfterReply()
+    if (this.#connections.size === 0) this.#stop()
+    this.world.clock.after(drainMs, () => {
+      for (const connection of [...this.#connections.values()]) connection.destroy()
+      this.#stop()
+    })
+  }
+
+  #accept(socket: Socket): Connection {
+    const connection = new Connection(this, socket, this.#nextClientId++)
+    this.#connections.set(connection.client.id, connection)
+    this.#clients.set(connection.client.id, connection.client)
+    this.stats.connectionsReceived++
+    const refusal = this.#refusal(socket)
+    if (refusal !== null) {
+      this.stats.rejectedConnections++
+      connection.say(() => this.areas.reply.error(refusal))
+      connection.closeAfterReply()
+    }
+    return connection
+  }
+
+  /** The error line for a client that may not connect, else null. */
+  #refusal(socket: Socket): string | null {
+    const { config } = this
+    if (this.#connections.size > config.maxclients) return errors.ERR_MAX_CLIENTS
+    const isProtected = config['protected-mode'] && config.requirepass === ''
+    if (isProtected && !isLoopback(socket.remoteAddress)) return errors.DENIED_PROTECTED_MODE
+    return null
+  }
+
+  #sweep(): void {
+    this.store.now = this.world.clock.now()
+    this.store.sweep(sweepSlots)
+  }
+
+  #closeIdle(): void {
+    const timeoutMs = this.config.timeout * 1000
+    if (timeoutMs === 0) return
+    const limit = this.world.clock.now() - timeoutMs
+    for (const connection of [...this.#connections.values()]) {
+      if (connection.client.lastCommandAt < limit && connection.client.peer === null) {
+        connection.destroy()
+      }
+    }
+  }
+
+  async #closeListeners(): Promise<void> {
+    const listeners = this.#listeners
+    this.#listeners = []
+    await Promise.all(listeners.map((listener) => listener.close()))
+  }
+}
+
+/** 127.0.0.0/8, ::1, and what has no address (a stream of the process's own). */
+function isLoopback(address: string): boolean {
+  return (
+    address === '' ||
+    address.startsWith('127.') ||
+    address.startsWith('[::1]') ||
+    address.startsWith('[::ffff:127.')
+  )
 }

@@ -1,4 +1,5 @@
-import { connect, type Socket } from 'node:net'
+import { connect } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 /**
  * One connection that speaks bytes, for looking at a server without any client library between:
@@ -6,14 +7,13 @@ import { connect, type Socket } from 'node:net'
  * latin1 (one char a byte). Commands may be pipelined; replies come in order.
  */
 export class RawClient {
-  #socket: Socket
+  #socket: Duplex
   #received = ''
   #waiting: { resolve: (reply: string) => void; reject: (error: Error) => void }[] = []
   #closed: Error | null = null
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Duplex) {
     this.#socket = socket
-    socket.setNoDelay(true)
     socket.setEncoding('latin1')
     socket.on('data', (text: string) => this.#take(text))
     socket.on('error', (error) => this.#end(error))
@@ -26,9 +26,15 @@ export class RawClient {
       socket.once('error', reject)
       socket.once('connect', () => {
         socket.off('error', reject)
+        socket.setNoDelay(true)
         resolve(new RawClient(socket))
       })
     })
+  }
+
+  /** A client on a stream that stands already. */
+  static over(stream: Duplex): RawClient {
+    return new RawClient(stream)
   }
 
   /** Sends one command and gives its reply's bytes: `$3\r\nbar\r\n`. Rejects if the connection ends. */

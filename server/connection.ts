@@ -1,0 +1,176 @@
+import { Decoder } from '../protocol/decoder.ts'
+import { Client, type ClientConnection } from './client.ts'
+import { dispatch } from './dispatch.ts'
+import { Input } from './input.ts'
+import { type ByteSink, Output } from './output.ts'
+import type { Server } from './server.ts'
+
+/** What a connection needs of its socket (or of any duplex stream behind the same face). */
+export interface Socket extends ByteSink {
+  /** No more reads until `resume`. */
+  pause(): void
+  resume(): void
+  /** 'host:port', '' when there is none. */
+  readonly remoteAddress: string
+  readonly localAddress: string
+  /** -1 when there is none. */
+  readonly fd: number
+}
+
+/**
+ * One socket: its bytes go in through Input, its commands through dispatch, its replies out through
+ * Output. The owner of the socket calls `onBytes` when bytes lie in the thread's read area, and
+ * `onClose` once, at the end.
+ */
+export class Connection implements ClientConnection {
+  readonly client: Client
+  readonly output: Output
+  readonly decoder: Decoder
+  readonly #server: Server
+  readonly #socket: Socket
+  readonly #input: Input
+  #paused = false
+  /** No further commands; close once what is under way is answered. */
+  #closing = false
+  #halfClosed = false
+  #closed = false
+  bytesRead = 0
+  bytesWritten = 0
+
+  constructor(server: Server, socket: Socket, id: number) {
+    this.#server = server
+    this.#socket = socket
+    this.output = new Output(socket, server.areas, this)
+    this.client = new Client(server, this, {
+      id,
+      address: socket.remoteAddress,
+      localAddress: socket.localAddress,
+      authenticated: server.config.requirepass === '',
+    })
+    this.decoder = new Decoder(this.client.connectionArgs, server.decoderLimits)
+    this.decoder.restricted = !this.client.authenticated
+    this.#input = new Input(server.store, this.decoder, this)
+  }
+
+  get fd(): number {
+    return this.#socket.fd
+  }
+  get queryBytes(): number {
+    return this.#input.waitingBytes
+  }
+  get heldBytes(): number {
+    return this.#input.heldBytes
+  }
+  get outputBytes(): number {
+    return this.output.queuedBytes
+  }
+  /** A bulk of the command in args was larger than memory allows. */
+  get lostBulk(): boolean {
+    return this.#input.lost
+  }
+
+  /** `length` new bytes lie at the begin of the thread's read area. */
+  onBytes(length: number): void {
+    if (this.#closed) return
+    const server = this.#server
+    this.bytesRead += length
+    server.stats.netInputBytes += length
+    this.#begin()
+    this.#input.feed(length)
+    this.#finish()
+  }
+
+  /** Output: the client takes bytes again. Execute what was kept, then read on. */
+  onReady(): void {
+    if (this.#closed) return
+    this.#begin()
+    this.#input.resume()
+    this.#finish()
+    if (this.#halfClosed && this.output.ready) this.output.end()
+    if (this.#paused && this.output.ready) {
+      this.#paused = false
+      this.#socket.resume()
+    }
+  }
+
+  onSent(bytes: number): void {
+    this.bytesWritten += bytes
+    this.#server.stats.netOutputBytes += bytes
+  }
+
+  onCommand(): void {
+    dispatch(this.#server, this)
+    this.decoder.restricted = !this.client.authenticated
+  }
+
+  onProtocolError(line: string): void {
+    this.#server.areas.reply.error(line)
+    this.closeAfterReply()
+  }
+
+  mayExecute(): boolean {
+    return this.output.ready
+  }
+
+  /** The other side has sent all it will: answer what is under way, then close. */
+  onEnd(): void {
+    if (this.#closed) return
+    if (this.#input.waitingBytes > 0 && !this.output.ready) this.#halfClosed = true
+    else this.output.end()
+  }
+
+  onClose(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#input.end()
+    this.output.close()
+    this.#server.forget(this)
+  }
+
+  /** Lets this connection speak first (a refusal, a greeting). */
+  say(write: () => void): void {
+    this.#begin()
+    write()
+    this.#finish()
+  }
+
+  closeAfterReply(): void {
+    if (this.#closed || this.#closing) return
+    this.#closing = true
+    this.#input.end()
+    // While a command of this connection runs its reply may still have to be written.
+    if (this.#server.areas.owner !== this.output) this.output.end()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+    this.onClose()
+  }
+
+  #begin(): void {
+    const server = this.#server
+    server.store.now = server.world.clock.now()
+    server.areas.own(this.output)
+  }
+
+  #finish(): void {
+    const output = this.output
+    output.flush()
+    this.#server.areas.own(null)
+    if (this.#closed) return
+    if (this.#closing) {
+      output.end()
+      return
+    }
+    if (this.#input.heldBytes > this.#server.config['client-query-buffer-limit']) {
+      this.#server.log.warning(
+        { client: this.client.id, bytes: this.#input.heldBytes },
+        'closing a client that reached the query buffer limit',
+      )
+      this.destroy()
+    } else if (!output.ready && !this.#paused) {
+      this.#paused = true
+      this.#socket.pause()
+    }
+  }
+}

@@ -1,0 +1,145 @@
+import { Args } from '../protocol/args.ts'
+import * as errors from '../protocol/errors.ts'
+import type { Client } from './client.ts'
+import { type CommandEntry, flagBits, takes } from './command.ts'
+import type { Connection } from './connection.ts'
+import type { Server } from './server.ts'
+
+/**
+ * From arguments to a command: look up, arity, authentication, memory, route, run; in that order,
+ * which is Redis's. What a client sees of each refusal is Redis's line.
+ */
+
+/** One run in so many is timed, and counts for all of them: reading the clock costs as much as a GET. */
+const timedRunsPeriod = 16
+
+/** Executes the command in the connection's args and writes its reply, or takes a slot for it. */
+export function dispatch(server: Server, connection: Connection): void {
+  const client = connection.client
+  const args = client.args
+  client.lastCommandAt = server.store.now
+  if (client.peer !== null && !beginPeerRequest(server, connection)) return
+  // A name over 64 KB lies in pages: no command has one.
+  const named = args.count > 0 && args.big(0) === null
+  let entry = named ? server.table.find(args.bytes, args.pos(0), args.length(0)) : null
+  if (entry === null) {
+    refuseUnknown(server, client)
+    return
+  }
+  if (entry.subcommands !== null && args.count > 1) {
+    const container = entry
+    entry =
+      args.big(1) === null
+        ? container.subcommands!.find(args.bytes, args.pos(1), args.length(1))
+        : null
+    if (entry === null) {
+      server.cellOf(container).rejected++
+      client.reply.error(errors.unknownSubcommand(args.text(1), container.row.name))
+      server.countErrors()
+      return
+    }
+  }
+  if (!takes(entry, args.count)) {
+    refuse(server, client, entry, errors.wrongArity(entry.fullName))
+    return
+  }
+  if (!client.authenticated && (entry.flags & flagBits.no_auth) === 0) {
+    refuse(server, client, entry, errors.ERR_NOAUTH)
+    return
+  }
+  if (connection.lostBulk) {
+    refuse(server, client, entry, errors.ERR_OOM)
+    return
+  }
+  if (args.bigs.length > 0 && !entry.takesPages) client.args = materialised(args)
+  if (client.replyMode === 'on') {
+    execute(server, client, entry)
+  } else {
+    executeUnheard(server, connection, entry)
+  }
+  client.args = args
+}
+
+/** Runs a command, wherever it belongs: on another node, after a load, or here and now. */
+function execute(server: Server, client: Client, entry: CommandEntry): void {
+  client.lastCommand = entry.fullName
+  server.stats.commandsProcessed++
+  const cell = server.cellOf(entry)
+  cell.calls++
+  if (server.routing.enabled && client.peer === null && server.routing.takes(client, entry)) return
+  if (entry.loads && server.loading.enabled && server.loading.takes(client, entry)) return
+  if (cell.calls % timedRunsPeriod === 1) {
+    const { clock } = server.world
+    const before = clock.micros()
+    entry.run(client)
+    cell.micros += (clock.micros() - before) * timedRunsPeriod
+  } else {
+    entry.run(client)
+  }
+  if (client.reply.errors > 0) {
+    cell.failed++
+    server.countErrors()
+  }
+}
+
+/** CLIENT REPLY OFF and SKIP: the command takes effect, its reply is dropped. */
+function executeUnheard(server: Server, connection: Connection, entry: CommandEntry): void {
+  const { client, output } = connection
+  // What stands in the area so far is for the client to hear.
+  output.flush()
+  if (client.replyMode === 'skip-next') client.replyMode = 'skip'
+  output.muted = true
+  execute(server, client, entry)
+  // CLIENT REPLY ON has just ended the silence, and is itself answered.
+  output.muted = client.replyMode !== 'on'
+  output.flush()
+  output.muted = false
+  if (client.replyMode === 'skip') client.replyMode = 'on'
+}
+
+/** A request of another node carries a header as its first argument; see cluster/peer.ts. */
+function beginPeerRequest(server: Server, connection: Connection): boolean {
+  const { client, output } = connection
+  const { args } = client
+  const id = server.routing.readRequestId(args)
+  if (id === 0) {
+    server.log.warning({ peer: client.peer }, 'a peer sent a request without a header')
+    connection.destroy()
+    return false
+  }
+  args.shift()
+  output.requestId = id
+  client.reply.integer(id)
+  return true
+}
+
+function refuseUnknown(server: Server, client: Client): void {
+  const { args } = client
+  const name = args.text(0)
+  const word = name.toLowerCase()
+  if (word === 'post' || word === 'host:') {
+    server.log.warning(
+      { address: client.address },
+      'possible SECURITY ATTACK: POST or Host: commands come from a web page, not from a Redis client; the connection is closed',
+    )
+    client.destroy()
+    return
+  }
+  const rest: string[] = []
+  for (let i = 1; i < args.count; i++) rest.push(args.text(i))
+  client.reply.error(errors.unknownCommand(name, rest))
+  server.countErrors()
+}
+
+function refuse(server: Server, client: Client, entry: CommandEntry, line: string): void {
+  server.cellOf(entry).rejected++
+  client.reply.error(line)
+  server.countErrors()
+}
+
+/** The same arguments, all of them as bytes. */
+function materialised(args: Args): Args {
+  const copies: Buffer[] = []
+  for (let i = 0; i < args.count; i++) copies.push(args.buffer(i))
+  return Args.of(copies)
+}

@@ -1,0 +1,65 @@
+import { Redis } from 'ioredis'
+import { type RunningServer, freePort, startRingtier } from '../process.ts'
+
+export interface Nodes {
+  readonly ports: readonly number[]
+  readonly servers: readonly RunningServer[]
+  /** A field of INFO added up over the nodes that answer. */
+  sum(field: string): Promise<number>
+  stop(): Promise<void>
+}
+
+/** Starts so many nodes of one cluster on this machine, all with these arguments. */
+export async function startNodes(count: number, args: readonly string[]): Promise<Nodes> {
+  const ports: number[] = []
+  while (ports.length < count) {
+    const port = await freePort()
+    if (!ports.includes(port)) ports.push(port)
+  }
+  const names = ports.map((port) => `127.0.0.1:${port}`)
+  const servers = await Promise.all(
+    ports.map((port) =>
+      startRingtier({
+        port,
+        args: [
+          ...['--cluster-self', `127.0.0.1:${port}`, '--cluster-peers', names.join(',')],
+          ...['--cluster-secret', 'a secret of this test', ...args],
+        ],
+      }),
+    ),
+  )
+  const nodes: Nodes = {
+    ports,
+    servers,
+    sum: async (field) => {
+      let sum = 0
+      for (const port of ports) sum += await infoField(port, field)
+      return sum
+    },
+    stop: async () => {
+      await Promise.all(servers.map((server) => server.stop()))
+    },
+  }
+  await seeEachOther(ports)
+  return nodes
+}
+
+/** Resolves when every node counts all others among the living. */
+async function seeEachOther(ports: readonly number[]): Promise<void> {
+  for (const port of ports) {
+    while ((await infoField(port, 'cluster_nodes_up')) !== ports.length) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+}
+
+/** A numeric field of a node's INFO; 0 when the node has no such field. */
+export async function infoField(port: number, field: string): Promise<number> {
+  const client = new Redis(port, '127.0.0.1', { retryStrategy: () => null })
+  try {
+    const info = await client.info('everything')
+    return Number(new RegExp(`^${field}:(.*)$`, 'm').exec(info)?.[1] ?? 0)
+  } finally {
+    client.disconnect()
+  }
+}
