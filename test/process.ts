@@ -50,6 +50,8 @@ export interface StartOptions {
   readonly args?: readonly string[]
   readonly port?: number
   readonly env?: Readonly<Record<string, string>>
+  /** A config file, for ringtier. */
+  readonly file?: string
   /** The Node that runs ringtier; by default the one that runs the test. */
   readonly node?: string
 }
@@ -100,7 +102,8 @@ export function available(program: string): boolean {
 /** ringtier on a free port of 127.0.0.1. Rejects with its output if it ends before it answers. */
 export async function startRingtier(options: StartOptions = {}): Promise<RunningServer> {
   const port = options.port ?? (await freePort())
-  const args = [RINGTIER, '--port', String(port), '--bind', '127.0.0.1', ...(options.args ?? [])]
+  const args = [RINGTIER, ...(options.file === undefined ? [] : [options.file])]
+  args.push('--port', String(port), '--bind', '127.0.0.1', ...(options.args ?? []))
   return start(options.node ?? process.execPath, args, port, options.env)
 }
 
