@@ -46,9 +46,6 @@ export class Stats {
   keyspaceHits = 0
   keyspaceMisses = 0
   totalErrorReplies = 0
-  /** Reads and writes of sockets. */
-  readsProcessed = 0
-  writesProcessed = 0
   /** The most bytes of the store in use, as seen by `sample`. */
   usedMemoryPeak = 0
   /** By the error's first word. */
@@ -125,8 +122,6 @@ export class Stats {
     this.keyspaceHits = 0
     this.keyspaceMisses = 0
     this.totalErrorReplies = 0
-    this.readsProcessed = 0
-    this.writesProcessed = 0
     this.errors.clear()
     this.commands.clear()
     this.#ops.reset()

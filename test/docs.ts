@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import prettier from 'prettier'
 import { type CommandEntry, type CommandGroup, CommandTable } from '../server/command.ts'
 import { commands } from '../server/commands/index.ts'
+import { directivesPage } from '../server/config/page.ts'
 import { PROJECT } from './process.ts'
 
 export interface Page {
@@ -18,7 +19,10 @@ export interface Page {
   text(): string
 }
 
-const pages: readonly Page[] = [{ path: 'docs/commands.md', text: commandsPage }]
+const pages: readonly Page[] = [
+  { path: 'docs/commands.md', text: commandsPage },
+  { path: 'docs/config.md', text: directivesPage },
+]
 
 /** A page as it must stand in its file. */
 export interface Made {

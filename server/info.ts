@@ -1,0 +1,356 @@
+/**
+ * INFO: one list of sections, each with its fields, by Redis's names where Redis has the field and
+ * it means something here. What is not measured is left out rather than made up; a few fields that
+ * are always 0 stand here because tools read them.
+ */
+import { machine, release, type } from 'node:os'
+import type { Group } from '../cluster/group.ts'
+import type { LoadCounters } from '../cluster/loads.ts'
+import type { Membership } from '../cluster/membership.ts'
+import type { RouterCounters } from '../cluster/router.ts'
+import type { Clock } from '../cluster/world.ts'
+import type { Config } from './config.ts'
+import type { Stats } from './stats.ts'
+import type { StoreStats } from './store/store.ts'
+import { readMachine, readUsage } from './system.ts'
+import { redisVersion, version } from './version.ts'
+
+/** What INFO looks at: the part of Server that it needs. */
+export interface InfoSource {
+  readonly config: Config
+  readonly world: { readonly clock: Clock }
+  readonly store: {
+    readonly stats: StoreStats
+    size(db: number): number
+    expiring(db: number): number
+  }
+  readonly stats: Stats
+  readonly clients: ReadonlyMap<number, InfoClient>
+  readonly loading: {
+    readonly groups: { readonly all: readonly Group[] }
+    readonly loads: {
+      readonly waiting: number
+      counters(group: Group): Readonly<LoadCounters>
+      underWay(group: Group): { readonly active: number; readonly queued: number }
+    }
+  }
+  readonly routing: {
+    readonly membership: Pick<Membership, 'members' | 'live' | 'epoch'> | null
+    readonly router: { readonly counters: RouterCounters } | null
+  }
+  /** The port it listens on. */
+  readonly port: number
+  /** On the clock's scale. */
+  readonly startedAt: number
+  readonly runId: string
+}
+
+export interface InfoClient {
+  readonly peer: string | null
+  readonly queryBytes: number
+  readonly outputBytes: number
+}
+
+type Fields = Readonly<Record<string, string | number>>
+
+interface Section {
+  /** In lower case; as a title the first letter is a capital. */
+  readonly name: string
+  /** Part of a plain INFO? */
+  readonly byDefault: boolean
+  /** Null: there is nothing to tell, and no title either. */
+  fields(server: InfoSource): Fields | null
+}
+
+const sections: readonly Section[] = [
+  { name: 'server', byDefault: true, fields: serverFields },
+  { name: 'clients', byDefault: true, fields: clientFields },
+  { name: 'memory', byDefault: true, fields: memoryFields },
+  { name: 'persistence', byDefault: true, fields: persistenceFields },
+  { name: 'stats', byDefault: true, fields: statsFields },
+  { name: 'replication', byDefault: true, fields: replicationFields },
+  { name: 'cpu', byDefault: true, fields: cpuFields },
+  { name: 'modules', byDefault: true, fields: () => ({}) },
+  { name: 'commandstats', byDefault: false, fields: commandFields },
+  { name: 'errorstats', byDefault: true, fields: errorFields },
+  { name: 'cluster', byDefault: true, fields: clusterFields },
+  { name: 'keyspace', byDefault: true, fields: keyspaceFields },
+  { name: 'store', byDefault: true, fields: storeFields },
+  { name: 'groups', byDefault: true, fields: groupFields },
+]
+
+/**
+ * The text of INFO. No names mean the default sections, as 'default' does; 'all' and 'everything'
+ * mean each; unknown ones are nothing. Each section comes once, in the list's order.
+ */
+export function info(server: InfoSource, names: readonly string[]): string {
+  const asked = new Set(names.map((name) => name.toLowerCase()))
+  const all = asked.has('all') || asked.has('everything')
+  const standard = names.length === 0 || asked.has('default')
+  const parts: string[] = []
+  for (const { name, byDefault, fields } of sections) {
+    if (!all && !asked.has(name) && !(standard && byDefault)) continue
+    const values = fields(server)
+    if (values === null) continue
+    const lines = Object.entries(values).map(([field, value]) => `${field}:${value}\r\n`)
+    const title = name === 'cpu' ? 'CPU' : `${name[0]!.toUpperCase()}${name.slice(1)}`
+    parts.push(`# ${title}\r\n${lines.join('')}`)
+  }
+  return parts.join('\r\n')
+}
+
+function serverFields(server: InfoSource): Fields {
+  const { clock } = server.world
+  const uptimeSeconds = Math.floor((clock.now() - server.startedAt) / 1000)
+  return {
+    redis_version: redisVersion,
+    ringtier_version: version,
+    node_version: process.version,
+    redis_mode: server.routing.membership === null ? 'standalone' : 'cluster',
+    os: `${type()} ${release()} ${machine()}`,
+    arch_bits: 64,
+    process_id: process.pid,
+    process_supervised: 'no',
+    run_id: server.runId,
+    tcp_port: server.port,
+    server_time_usec: Math.floor(clock.wall() * 1000),
+    uptime_in_seconds: uptimeSeconds,
+    uptime_in_days: Math.floor(uptimeSeconds / 86_400),
+    executable: process.argv[1] ?? '',
+    config_file: server.config.file,
+    io_threads_active: 0,
+  }
+}
+
+function clientFields({ clients, config, loading }: InfoSource): Fields {
+  const all = [...clients.values()]
+  const peers = all.filter((client) => client.peer !== null).length
+  const longest = (bytesOf: (client: InfoClient) => number): number =>
+    all.reduce((most, client) => Math.max(most, bytesOf(client)), 0)
+  return {
+    connected_clients: all.length - peers,
+    cluster_connections: peers,
+    maxclients: config.maxclients,
+    client_recent_max_input_buffer: longest((client) => client.queryBytes),
+    client_recent_max_output_buffer: longest((client) => client.outputBytes),
+    // Those that wait for a load.
+    blocked_clients: loading.loads.waiting,
+    tracking_clients: 0,
+    clients_in_timeout_table: 0,
+  }
+}
+
+function memoryFields({ clients, config, stats, store }: InfoSource): Fields {
+  const { memoryBytes } = readMachine()
+  const usage = readUsage()
+  const used = store.stats.usedBytes
+  const peak = Math.max(stats.usedMemoryPeak, used)
+  const buffers = [...clients.values()].reduce(
+    (sum, client) => sum + client.queryBytes + client.outputBytes,
+    0,
+  )
+  return {
+    // Of maxmemory: keys, values, their index. The process needs more: see used_memory_rss.
+    used_memory: used,
+    used_memory_human: human(used),
+    used_memory_rss: usage.residentBytes,
+    used_memory_rss_human: human(usage.residentBytes),
+    used_memory_peak: peak,
+    used_memory_peak_human: human(peak),
+    used_memory_peak_perc: `${((100 * used) / Math.max(peak, 1)).toFixed(2)}%`,
+    used_memory_lua: 0,
+    number_of_cached_scripts: 0,
+    total_system_memory: memoryBytes,
+    total_system_memory_human: human(memoryBytes),
+    maxmemory: config.maxmemory,
+    maxmemory_human: human(config.maxmemory),
+    maxmemory_policy: config['maxmemory-policy'],
+    mem_fragmentation_ratio: (usage.residentBytes / Math.max(used, 1)).toFixed(2),
+    mem_clients_normal: buffers,
+    mem_allocator: 'webassembly',
+    active_defrag_running: 0,
+    lazyfree_pending_objects: 0,
+    lazyfreed_objects: 0,
+    javascript_heap_used: usage.heapUsedBytes,
+    javascript_heap_total: usage.heapTotalBytes,
+  }
+}
+
+function persistenceFields({ startedAt, store }: InfoSource): Fields {
+  return {
+    loading: 0,
+    async_loading: 0,
+    rdb_changes_since_last_save: store.stats.sets,
+    rdb_bgsave_in_progress: 0,
+    rdb_last_save_time: Math.floor(startedAt / 1000),
+    rdb_last_bgsave_status: 'ok',
+    rdb_last_bgsave_time_sec: -1,
+    rdb_current_bgsave_time_sec: -1,
+    rdb_saves: 0,
+    aof_enabled: 0,
+    aof_rewrite_in_progress: 0,
+    aof_rewrite_scheduled: 0,
+    aof_last_bgrewrite_status: 'ok',
+    aof_last_write_status: 'ok',
+  }
+}
+
+function statsFields({ stats, store }: InfoSource): Fields {
+  const { evicted, expiredActively, expiredLazily } = store.stats
+  return {
+    total_connections_received: stats.connectionsReceived,
+    total_commands_processed: stats.commandsProcessed,
+    instantaneous_ops_per_sec: stats.instantaneousOps,
+    total_net_input_bytes: stats.netInputBytes,
+    total_net_output_bytes: stats.netOutputBytes,
+    instantaneous_input_kbps: stats.instantaneousInputKbps.toFixed(2),
+    instantaneous_output_kbps: stats.instantaneousOutputKbps.toFixed(2),
+    rejected_connections: stats.rejectedConnections,
+    sync_full: 0,
+    sync_partial_ok: 0,
+    sync_partial_err: 0,
+    expired_keys: expiredActively + expiredLazily,
+    evicted_keys: evicted,
+    evicted_clients: 0,
+    keyspace_hits: stats.keyspaceHits,
+    keyspace_misses: stats.keyspaceMisses,
+    pubsub_channels: 0,
+    pubsub_patterns: 0,
+    latest_fork_usec: 0,
+    total_forks: 0,
+    unexpected_error_replies: 0,
+    total_error_replies: stats.totalErrorReplies,
+  }
+}
+
+function replicationFields({ runId }: InfoSource): Fields {
+  return {
+    role: 'master',
+    connected_slaves: 0,
+    master_failover_state: 'no-failover',
+    master_replid: runId,
+    master_replid2: '0'.repeat(40),
+    master_repl_offset: 0,
+    second_repl_offset: -1,
+    repl_backlog_active: 0,
+  }
+}
+
+function cpuFields(): Fields {
+  const { systemMicros, userMicros } = readUsage()
+  return {
+    used_cpu_sys: (systemMicros / 1e6).toFixed(6),
+    used_cpu_user: (userMicros / 1e6).toFixed(6),
+    used_cpu_sys_children: '0.000000',
+    used_cpu_user_children: '0.000000',
+  }
+}
+
+function commandFields({ stats }: InfoSource): Fields {
+  const fields: Record<string, string> = {}
+  for (const [name, { calls, micros, rejected, failed }] of stats.commands) {
+    if (calls + rejected + failed === 0) continue
+    fields[`cmdstat_${name}`] = pairs({
+      calls,
+      usec: Math.round(micros),
+      usec_per_call: (calls === 0 ? 0 : micros / calls).toFixed(2),
+      rejected_calls: rejected,
+      failed_calls: failed,
+    })
+  }
+  return fields
+}
+
+function errorFields({ stats }: InfoSource): Fields {
+  return Object.fromEntries(
+    [...stats.errors].map(([code, count]) => [`errorstat_${code}`, pairs({ count })]),
+  )
+}
+
+function clusterFields({ routing: { membership, router } }: InfoSource): Fields {
+  if (membership === null || router === null) return { cluster_enabled: 0 }
+  const { counters } = router
+  return {
+    cluster_enabled: 1,
+    cluster_known_nodes: membership.members.length,
+    cluster_live_nodes: membership.live().names.length,
+    cluster_epoch: membership.epoch,
+    // What other nodes answered for this one, by the way it was asked.
+    cluster_forwarded: counters.forwarded,
+    cluster_scattered: counters.scattered,
+    cluster_fanned_out: counters.fannedOut,
+    // Answered here for an owner that is gone; asked of the next node; answered by nobody.
+    cluster_stood_in: counters.stoodIn,
+    cluster_failovers: counters.failovers,
+    cluster_failures: counters.failures,
+  }
+}
+
+function keyspaceFields({ config, store }: InfoSource): Fields {
+  const fields: Record<string, string> = {}
+  for (let db = 0; db < config.databases; db++) {
+    const keys = store.size(db)
+    if (keys > 0) fields[`db${db}`] = pairs({ keys, expires: store.expiring(db), avg_ttl: 0 })
+  }
+  return fields
+}
+
+function storeFields({ store: { stats } }: InfoSource): Fields {
+  return {
+    store_policy: 'fifo',
+    store_max_bytes: stats.maxMemory,
+    store_used_bytes: stats.usedBytes,
+    store_arenas: stats.arenas,
+    store_buckets: stats.buckets,
+    store_chunk_bytes: stats.chunkBytes,
+    store_chunks: stats.chunks,
+    store_chunks_free: stats.chunksFree,
+    store_entries: stats.entries,
+    store_gets: stats.gets,
+    store_hits: stats.hits,
+    store_sets: stats.sets,
+    store_sets_in_place: stats.inPlace,
+    store_evicted: stats.evicted,
+    store_expired_lazily: stats.expiredLazily,
+    store_expired_actively: stats.expiredActively,
+    store_collisions: stats.collisions,
+    store_generations: stats.generations,
+    store_big_values: stats.bigValues,
+    store_big_bytes: stats.bigBytes,
+    store_pinned_bytes: stats.pinnedBytes,
+  }
+}
+
+function groupFields({ loading: { groups, loads } }: InfoSource): Fields | null {
+  if (groups.all.length === 0) return null
+  return Object.fromEntries(
+    groups.all.map((group) => {
+      const { errors, ...counters } = loads.counters(group)
+      const { active, queued } = loads.underWay(group)
+      const failed = Object.values(errors).reduce((sum, count) => sum + count, 0)
+      const kinds = Object.entries(errors).filter(([, count]) => count > 0)
+      const byKind = Object.fromEntries(
+        kinds.map(([kind, count]) => [`failed_${kind.replaceAll('-', '_')}`, count]),
+      )
+      return [`group_${group.name}`, pairs({ ...counters, active, queued, failed, ...byKind })]
+    }),
+  )
+}
+
+/** 'a=1,b=2' */
+function pairs(values: Fields): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(',')
+}
+
+/** As Redis: '918.94K', '23.54G'. */
+export function human(bytes: number): string {
+  if (bytes < 1024) return `${bytes}B`
+  let value = bytes / 1024
+  for (const unit of ['K', 'M', 'G', 'T']) {
+    if (value < 1024) return `${value.toFixed(2)}${unit}`
+    value /= 1024
+  }
+  return `${value.toFixed(2)}P`
+}

@@ -1,0 +1,206 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'ava'
+import { Redis } from 'ioredis'
+import { Groups, parseGroup } from '../../cluster/group.ts'
+import { loadConfig } from '../../server/config.ts'
+import { human, info, type InfoSource } from '../../server/info.ts'
+import { Stats } from '../../server/stats.ts'
+import { version } from '../../server/version.ts'
+import { available, PROJECT, startRedis } from '../process.ts'
+
+const storeStats: InfoSource['store']['stats'] = {
+  ...{ maxMemory: 2 ** 26, usedBytes: 2 ** 20, chunkBytes: 4096, chunks: 100, chunksFree: 90 },
+  ...{ arenas: 1, buckets: 512, entries: 7, gets: 1, hits: 1, sets: 9, inPlace: 2, evicted: 3 },
+  ...{ expiredLazily: 4, expiredActively: 5, collisions: 0, generations: 1, bigValues: 0 },
+  ...{ bigBytes: 0, pinnedBytes: 0 },
+}
+
+const group = parseGroup('user match user:{id} origin http://127.0.0.1:1/{id}'.split(' '))
+const noErrors = Object.fromEntries(
+  ['busy', 'timeout', 'too-large'].map((kind) => [kind, 0]),
+) as ReturnType<InfoSource['loading']['loads']['counters']>['errors']
+
+function source(changes: Partial<InfoSource> = {}): InfoSource {
+  const clock = { now: () => 190_000_500, wall: () => 1_700_000_000_123.4 }
+  return {
+    config: loadConfig({ args: ['--maxmemory', '64mb'] }),
+    world: { clock: clock as InfoSource['world']['clock'] },
+    store: { stats: storeStats, size: (db) => (db === 3 ? 7 : 0), expiring: () => 2 },
+    stats: new Stats(),
+    clients: new Map(),
+    loading: {
+      groups: new Groups([]),
+      loads: {
+        waiting: 2,
+        counters: () => ({
+          ...{ loads: 9, joined: 8, values: 7, fenced: 1, missing: 1, late: 0, again: 0 },
+          errors: { ...noErrors, 'too-large': 1 },
+        }),
+        underWay: () => ({ active: 1, queued: 0 }),
+      },
+    },
+    routing: { membership: null, router: null },
+    port: 7000,
+    startedAt: 500,
+    runId: 'a'.repeat(40),
+    ...changes,
+  }
+}
+
+function read(server: InfoSource, ...names: string[]): Map<string, string> {
+  const lines = info(server, names).split('\r\n')
+  return new Map(
+    lines
+      .filter((line) => line.includes(':'))
+      .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
+  )
+}
+
+function titles(text: string): string[] {
+  return text.split('\r\n').filter((line) => line.startsWith('#'))
+}
+
+test('a plain INFO has the default sections, each under its title', (t) => {
+  const text = info(source(), [])
+  t.deepEqual(titles(text), [
+    ...['# Server', '# Clients', '# Memory', '# Persistence', '# Stats', '# Replication', '# CPU'],
+    ...['# Modules', '# Errorstats', '# Cluster', '# Keyspace', '# Store'],
+  ])
+  t.deepEqual(titles(info(source(), ['default'])), titles(text))
+  for (const line of text.split('\r\n')) t.regex(line, /^$|^# \w+$|^[\w.|-]+:.*$/)
+})
+
+test('named sections come in any case, once each; unknown ones are nothing', (t) => {
+  t.deepEqual(titles(info(source(), ['CPU', 'keyspace', 'cpu'])), ['# CPU', '# Keyspace'])
+  t.is(info(source(), ['nosuch']), '')
+  t.deepEqual(titles(info(source(), ['nosuch', 'CommandStats'])), ['# Commandstats'])
+  t.true(titles(info(source(), ['default', 'commandstats'])).includes('# Commandstats'))
+  t.true(titles(info(source(), ['ALL'])).includes('# Commandstats'))
+  t.is(titles(info(source(), ['everything', 'cpu'])).length, 13)
+})
+
+test('the server section tells time, port and mode', (t) => {
+  const fields = read(source(), 'server')
+  t.is(fields.get('uptime_in_seconds'), '190000')
+  t.is(fields.get('uptime_in_days'), '2')
+  t.is(fields.get('tcp_port'), '7000')
+  t.is(fields.get('redis_mode'), 'standalone')
+  t.is(fields.get('server_time_usec'), '1700000000123400')
+  t.is(fields.get('process_id'), String(process.pid))
+})
+
+test('nodes of the cluster are no clients, and buffers are told', (t) => {
+  const clients = new Map([
+    [1, { peer: null, queryBytes: 5, outputBytes: 70 }],
+    [2, { peer: null, queryBytes: 10, outputBytes: 0 }],
+    [3, { peer: 'b:1', queryBytes: 0, outputBytes: 0 }],
+  ])
+  const fields = read(source({ clients }), 'clients', 'memory')
+  t.is(fields.get('connected_clients'), '2')
+  t.is(fields.get('cluster_connections'), '1')
+  t.is(fields.get('client_recent_max_input_buffer'), '10')
+  t.is(fields.get('client_recent_max_output_buffer'), '70')
+  t.is(fields.get('blocked_clients'), '2')
+  t.is(fields.get('mem_clients_normal'), '85')
+})
+
+test('memory is that of the store, and its peak is never below it', (t) => {
+  const stats = new Stats()
+  const fields = read(source({ stats }), 'memory')
+  t.is(fields.get('used_memory'), '1048576')
+  t.is(fields.get('used_memory_human'), '1.00M')
+  t.is(fields.get('used_memory_peak'), '1048576')
+  t.is(fields.get('maxmemory'), '67108864')
+  stats.usedMemoryPeak = 2 ** 21
+  t.is(read(source({ stats }), 'memory').get('used_memory_peak_perc'), '50.00%')
+})
+
+test('commands that were called, and errors, are counted by name', (t) => {
+  const stats = new Stats()
+  stats.of('get')
+  Object.assign(stats.of('client|list'), { calls: 4, micros: 10.4, rejected: 1, failed: 2 })
+  stats.of('set').rejected = 1
+  stats.error('ERR')
+  stats.error('WRONGTYPE')
+  stats.error('ERR')
+  t.is(
+    info(source({ stats }), ['commandstats', 'errorstats']),
+    '# Commandstats\r\n' +
+      'cmdstat_client|list:calls=4,usec=10,usec_per_call=2.60,rejected_calls=1,failed_calls=2\r\n' +
+      'cmdstat_set:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0\r\n' +
+      '\r\n# Errorstats\r\nerrorstat_ERR:count=2\r\nerrorstat_WRONGTYPE:count=1\r\n',
+  )
+})
+
+test('databases with keys are listed', (t) => {
+  t.is(info(source(), ['keyspace']), '# Keyspace\r\ndb3:keys=7,expires=2,avg_ttl=0\r\n')
+})
+
+test('groups are told where there are some', (t) => {
+  const { loads } = source().loading
+  const loading = { groups: new Groups([group]), loads }
+  t.is(
+    info(source({ loading }), ['groups']),
+    '# Groups\r\ngroup_user:loads=9,joined=8,values=7,fenced=1,missing=1,late=0,again=0,' +
+      'active=1,queued=0,failed=1,failed_too_large=1\r\n',
+  )
+  t.is(info(source(), ['groups']), '')
+})
+
+test('in a cluster nodes and forwards are told', (t) => {
+  const membership = { members: [1, 2, 3], live: () => ({ names: ['a', 'b'] }), epoch: 4 }
+  const counters = {
+    ...{ forwarded: 5, scattered: 6, fannedOut: 7, stoodIn: 8, failovers: 9, failures: 10 },
+  }
+  const routing = { membership, router: { counters } } as unknown as InfoSource['routing']
+  const fields = read(source({ routing }))
+  t.is(fields.get('redis_mode'), 'cluster')
+  t.is(fields.get('cluster_enabled'), '1')
+  t.is(fields.get('cluster_known_nodes'), '3')
+  t.is(fields.get('cluster_live_nodes'), '2')
+  t.is(fields.get('cluster_forwarded'), '5')
+  t.is(read(source()).get('cluster_enabled'), '0')
+})
+
+test('sizes are written as Redis writes them', (t) => {
+  t.is(human(0), '0B')
+  t.is(human(1023), '1023B')
+  t.is(human(1024), '1.00K')
+  t.is(human(940992), '918.94K')
+  t.is(human(25276510208), '23.54G')
+  t.is(human(2 ** 50), '1.00P')
+})
+
+test('the version is that of package.json', (t) => {
+  const { version: expected } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')) as {
+    version: string
+  }
+  t.is(version, expected)
+})
+
+/** Ours, or where the value is. */
+const ourFields = /^(ringtier|node|store|group|javascript)_/
+
+const oracleTest = available('redis-server') ? test : test.skip
+oracleTest('fields that Redis has too stand in the section where Redis has them', async (t) => {
+  const redis = await startRedis()
+  const client = new Redis(redis.port)
+  t.teardown(() => redis.stop())
+  t.teardown(() => client.disconnect())
+  const sectionsOf = (text: string): Map<string, string> => {
+    const places = new Map<string, string>()
+    let section = ''
+    for (const line of text.split('\r\n')) {
+      if (line.startsWith('#')) section = line
+      else if (line !== '') places.set(line.slice(0, line.indexOf(':')), section)
+    }
+    return places
+  }
+  const theirs = sectionsOf(await client.info('everything'))
+  t.true(theirs.size > 150)
+  for (const [field, section] of sectionsOf(info(source(), []))) {
+    if (ourFields.test(field) || field.startsWith('db')) continue
+    t.is(theirs.get(field), section, field)
+  }
+})
