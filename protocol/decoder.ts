@@ -89,8 +89,6 @@ const TABLE_ARGUMENTS_KEPT = 1024
 const NO_LENGTH = -1
 /** `#remaining` after an error: the stream is not to be trusted any more. */
 const FAILED = -1
-/** `#searched` of a line with a NUL byte: its end will never be found. */
-const HIDDEN = -1
 /** Results of `#findEnd` that are no index. */
 const NOT_YET = -1
 const TOO_LONG = -2
@@ -155,8 +153,7 @@ export class Decoder {
         const newline = this.#findEnd(bytes, at, to, LF)
         if (newline === NOT_YET) return this.#wait(base, at, 0, 0, NO_LENGTH)
         if (newline === TOO_LONG) return this.#fail(ERR_INLINE_TOO_LONG)
-        const lineEnd = newline > at && bytes[newline - 1] === CR ? newline - 1 : newline
-        count = this.#splitLine(bytes, base, lineEnd)
+        count = this.#splitLine(bytes, base, newline) // a CR before it is a blank like others
         if (count === UNBALANCED) return this.#fail(ERR_UNBALANCED_QUOTES)
         at = newline + 1
         if (count === 0) base = at
@@ -306,20 +303,18 @@ export class Decoder {
 
   /**
    * Index of the end (CR or LF) of the line that starts at `start`, searching only what was not
-   * searched before. A CR counts once the byte after it is there as well.
+   * searched before. A CR counts once the byte after it is there as well. Behind a NUL nothing is
+   * found.
    */
   #findEnd(bytes: Uint8Array, start: number, to: number, end: number): number {
-    if (this.#searched !== HIDDEN) {
-      const stop = Math.min(to, start + LINE_BYTES_MAX + 1)
-      let i = start + this.#searched
-      while (i < stop && bytes[i] !== end && bytes[i] !== 0) i++
-      this.#searched = i - start
-      if (i < stop && bytes[i] === end) {
-        if (end === CR && i + 1 === to) return NOT_YET
-        this.#searched = 0
-        return i
-      }
-      if (i < stop) this.#searched = HIDDEN
+    const stop = Math.min(to, start + LINE_BYTES_MAX + 1)
+    let i = start + this.#searched
+    while (i < stop && bytes[i] !== end && bytes[i] !== 0) i++
+    this.#searched = i - start
+    if (i < stop && bytes[i] === end) {
+      if (end === CR && i + 1 === to) return NOT_YET
+      this.#searched = 0
+      return i
     }
     return to - start > LINE_BYTES_MAX ? TOO_LONG : NOT_YET
   }

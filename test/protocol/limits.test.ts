@@ -4,6 +4,7 @@ import { BIG, COMMAND, Decoder, ERROR, MORE } from '../../protocol/decoder.ts'
 import type { DecoderLimits } from '../../protocol/decoder.ts'
 import { available, startRedis } from '../process.ts'
 import { exchange } from './exchange.ts'
+import type { StreamOptions } from './stream.ts'
 import { LIMITS, Stream, bytesOf, outcomeOf, request } from './stream.ts'
 
 const LINE_BYTES = 64 * 1024
@@ -17,7 +18,7 @@ function decoderOf(limits: Partial<DecoderLimits> = {}): Decoder {
   return new Decoder(new Args(), { ...LIMITS, ...limits })
 }
 
-function errorOf(text: string, options: Partial<DecoderLimits> & { restricted?: boolean } = {}) {
+function errorOf(text: string, options: StreamOptions = {}): string | null {
   const decoder = decoderOf(options)
   decoder.restricted = options.restricted ?? false
   const bytes = bytesOf(text)
@@ -231,7 +232,7 @@ test('big bulks are let go when the next command begins', (t) => {
 function counted(bytes: Uint8Array): { bytes: Uint8Array; reads: () => number } {
   let reads = 0
   const proxy = new Proxy(bytes, {
-    get(target, key) {
+    get(target, key): unknown {
       reads++
       return Reflect.get(target, key)
     },

@@ -59,7 +59,7 @@ const floats: readonly (readonly [string, number])[] = [
   ['0x1fffffffffffff8p0', 2 ** 57],
   ['0x1p1024', Infinity],
   ['0x1p-1100', 0],
-  ['0x10000000000000' + '8' + '0'.repeat(35) + '1', 0x10000000000001 * 2 ** 148],
+  ['0x100000000000008' + '0'.repeat(35) + '1', 0x10000000000001 * 2 ** 148],
   ['0x' + '0'.repeat(5000) + '1', 1],
   ['1e400', Infinity],
   ['-1e400', -Infinity],
@@ -74,6 +74,7 @@ const floats: readonly (readonly [string, number])[] = [
   ['0x1.fffffffffffffffep16383', Infinity],
   ['0x1.fffffffffffffffeffffp16383', Infinity],
   [String(overflow - 1n), Infinity],
+  [`${overflow - 1n}.9`, Infinity],
 ]
 
 const notFloats = ['', ' 1', '1 ', '\t1', '1\n', '.', '-', '+', 'e5', '1e', '1e+', '1.2.3', '1,5']
@@ -163,7 +164,7 @@ redisTest('redis-server takes the same floats', async (t) => {
   }
 })
 
-const doubles = [0, -0, 1, -1, 0.1, 3.14, 3.141, 1e16, 1e17, 12345678901234567, 1e-4, 0.00001, 1e22]
+const doubles = [0, -0, 1, -1, 0.1, 3.5, 2.71, 1e16, 1e17, 12345678901234568, 1e-4, 0.00001, 1e22]
 doubles.push(
   Number.MAX_VALUE,
   Number.MIN_VALUE,
