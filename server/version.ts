@@ -2,6 +2,3 @@
 export const version = '0.1.0'
 /** The Redis whose commands, replies and error lines are spoken here; clients look at it. */
 export const redisVersion = '7.0.15'
-
-/** Ours; package.json has the same, a test sees to it. */
-export const version = '0.1.0'

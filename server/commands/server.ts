@@ -4,7 +4,12 @@ import * as errors from '../../protocol/errors.ts'
 import { isLocal } from '../address.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
+import { info } from '../info.ts'
 import { helpRow, noSubcommand } from './container.ts'
+
+function serverInfo({ args, reply, server }: Client): void {
+  reply.verbatim(info(server, words(args, 1)))
+}
 
 /** Seconds and microseconds by the wall clock. */
 function time({ reply, server }: Client): void {
@@ -128,6 +133,20 @@ const configRows = [
 ] as const satisfies readonly Command[]
 
 export const serverCommands = [
+  {
+    name: 'info',
+    arity: -1,
+    flags: ['loading', 'stale'],
+    keys: noKeys,
+    group: 'server',
+    categories: ['dangerous'],
+    tips: ['nondeterministic_output', 'request_policy:all_shards', 'response_policy:special'],
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Tells how the server does, in lines of name and value.',
+    syntax: '[section [section ...]]',
+    run: serverInfo,
+  },
   {
     name: 'config',
     arity: -2,
