@@ -28,6 +28,9 @@ import type { Clock, Timer } from './world.ts'
 /** Often enough that a dead node is out of the ring within a second. */
 export const HEARTBEAT_PERIOD_MS = 200
 
+/** In periods. Longer than one, so that a busy moment of a node is not three misses at once. */
+const PING_TIMEOUT_PERIODS = 1.5
+
 /** One lost packet or a busy moment must not move keys. */
 export const MISSES_UNTIL_DOWN = 3
 
@@ -229,14 +232,16 @@ export class Membership {
   }
 
   #beatOnce(): void {
+    const beat = this.#beat
+    const askedAt = this.#clock.now()
     for (const member of this.#members) {
       if (member.self) continue
-      member.pingedAt = this.#clock.now()
-      const beat = this.#beat
-      this.#ping(member.name, this.#heartbeatMs, (answered) => {
+      member.pingedAt = askedAt
+      this.#ping(member.name, this.#heartbeatMs * PING_TIMEOUT_PERIODS, (answered) => {
         if (this.#beat === null || this.#beat !== beat) return
         if (answered) this.#answered(member)
-        else this.#missed(member)
+        // A later question may have been answered in the meantime.
+        else if (member.answeredAt <= askedAt) this.#missed(member)
       })
     }
   }

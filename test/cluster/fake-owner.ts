@@ -38,15 +38,25 @@ export class FakeOwner {
     this.accepted++
     this.#stream = stream
     let kept = Buffer.alloc(0)
+    const arrived: Buffer[] = []
+    let length = 0
+    let needed = 0
     let meeting: Meeting | null = null
     let peerMode = false
     stream.on('error', () => {})
     stream.on('data', (chunk: Buffer) => {
       if (peerMode) this.reads++
-      kept = Buffer.concat([kept, chunk])
+      arrived.push(chunk)
+      length += chunk.length
+      if (length < needed) return
+      kept = Buffer.concat([kept, ...arrived.splice(0)])
       for (;;) {
         const request = takeRequest(kept)
-        if (request === null) return
+        if (typeof request === 'number') {
+          length = kept.length
+          needed = request
+          return
+        }
         kept = kept.subarray(request.end)
         if (peerMode) {
           this.#note(request.args)
@@ -107,8 +117,8 @@ export function bulk(text: string): string {
   return `$${Buffer.byteLength(text)}\r\n${text}\r\n`
 }
 
-/** The RESP array at the beginning of the bytes; null while it is not whole. */
-function takeRequest(bytes: Buffer): { args: Buffer[]; end: number } | null {
+/** The RESP array at the beginning of the bytes; while it is not whole, how many are needed. */
+function takeRequest(bytes: Buffer): { args: Buffer[]; end: number } | number {
   let at = 0
   const line = (type: string): number | null => {
     const end = bytes.indexOf('\r\n', at)
@@ -119,11 +129,12 @@ function takeRequest(bytes: Buffer): { args: Buffer[]; end: number } | null {
     return length
   }
   const count = line('*')
-  if (count === null) return null
+  if (count === null) return bytes.length + 1
   const args: Buffer[] = []
   while (args.length < count) {
     const length = line('$')
-    if (length === null || at + length + 2 > bytes.length) return null
+    if (length === null) return bytes.length + 1
+    if (at + length + 2 > bytes.length) return at + length + 2
     args.push(bytes.subarray(at, at + length))
     at += length + 2
   }

@@ -8,7 +8,11 @@ import {
   parseMembers,
 } from '../../cluster/membership.ts'
 import type { Ping } from '../../cluster/membership.ts'
+import { Peer } from '../../cluster/peer.ts'
 import { VirtualClock } from '../sim/clock.ts'
+import { LocalNetwork } from '../sim/network.ts'
+import { SeededRandom } from '../sim/random.ts'
+import { FakeOwner } from './fake-owner.ts'
 
 const { h32 } = await xxhash()
 const hash = (text: string) => h32(text)
@@ -122,14 +126,16 @@ test('a node leaves the ring with its third miss in a row, not with its second',
   membership.start()
   await clock.advance(100)
   answers.set('b:1', false)
-  await clock.advance(499) // beats at 200 and 400 are missed at 399 and 599
+  await clock.advance(599) // what was asked at 200 and 400 is missed at 499 and 699
   t.is(membership.member('b:1')!.state, 'suspect')
   t.true(membership.isLive('b:1'))
   answers.set('b:1', true)
-  await clock.advance(2)
+  await clock.advance(102)
   t.is(membership.member('b:1')!.state, 'up', 'an answer clears the misses')
   answers.set('b:1', false)
-  await clock.advance(598)
+  await clock.advance(150)
+  t.is(membership.member('b:1')!.state, 'up', 'what was asked before that answer is no miss')
+  await clock.advance(548)
   t.is(membership.member('b:1')!.state, 'suspect')
   await clock.advance(200)
   t.is(membership.member('b:1')!.state, 'down')
@@ -194,5 +200,42 @@ test('a stopped membership pings no more, ignores late answers and leaves no tim
   await clock.advance(5000)
   t.is(pings.length, count)
   t.true(membership.isLive('b:1'))
+  t.is(clock.timers, 0)
+})
+
+test('over real links a node that hangs is out within a second, and back when it answers', async (t) => {
+  const clock = new VirtualClock()
+  const network = new LocalNetwork()
+  const world = { clock, network, random: new SeededRandom(1) }
+  const owner = new FakeOwner('b:1')
+  let hangs = false
+  owner.onRequest = ({ id }) => {
+    if (!hangs) owner.answer(id, '+PONG\r\n')
+  }
+  network.listen('b:1', (stream) => owner.accept(stream))
+  const list = parseMembers('a:1', 'b:1')
+  const options = { self: 'a:1', secret: '', view: () => 1, replyBytesMax: 1000 }
+  const peer = new Peer(world, list.all[1]!, options)
+  const ping: Ping = (_, timeoutMs, done) => peer.ping(timeoutMs, done)
+  const membership = new Membership(list, { clock, hash, ping })
+  membership.onChange(({ state }) => {
+    if (state === 'down') peer.drop('it does not answer')
+  })
+  membership.start()
+  await clock.advance(5000)
+  t.is(membership.member('b:1')!.state, 'up')
+  hangs = true
+  network.hang('b:1')
+  await clock.advance(1000)
+  t.deepEqual(membership.live().names, ['a:1'])
+  t.true(network.dialled[0]!.destroyed)
+  await clock.advance(60_000)
+  hangs = false
+  network.listen('b:1', (stream) => owner.accept(stream))
+  await clock.advance(2500)
+  t.deepEqual(membership.live().names, ['a:1', 'b:1'])
+  t.is(membership.epoch, 3)
+  membership.stop()
+  peer.close()
   t.is(clock.timers, 0)
 })
