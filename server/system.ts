@@ -77,6 +77,11 @@ export function createSystemWorld(): World {
   return { clock: new SystemClock(), random: new SystemRandom(), network: systemNetwork }
 }
 
+/** Keeps the process alive until it exits, also when nothing listens. */
+export function stayAlive(): void {
+  setInterval(() => {}, delayMsMax)
+}
+
 /** What the machine gives this process. */
 export interface Machine {
   /** Bytes of memory: the machine's, or the control group's limit when that is lower. */
