@@ -241,14 +241,6 @@ export class Decoder {
     this.#length = NO_LENGTH
   }
 
-  /**
-   * The big bulks of an unfinished command, which nobody else knows of. Who drops the connection
-   * gives their memory back.
-   */
-  get pendingBigs(): readonly BigBulk[] {
-    return this.#bigs
-  }
-
   /** Bytes this decoder holds beyond a fixed few hundred (grown offset tables). */
   get heldBytes(): number {
     return this.#table.length > 2 * TABLE_ARGUMENTS ? this.#table.byteLength : 0
