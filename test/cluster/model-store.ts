@@ -7,11 +7,21 @@ interface Entry {
   readonly expireAt: number
 }
 
+/** What the tests of loads ask of a store. Keys and values are text, there is one database. */
+export interface TestStore extends LeaseStore {
+  get(key: string): string | null
+  set(key: string, value: string): void
+  delete(key: string): void
+  flush(): void
+  /** Of a key that `get` has not found: its lease, planted if there was none. */
+  lease(key: string): { readonly token: number; readonly planted: boolean }
+}
+
 /**
  * The store as loads see it, as plainly as can be: what the real one must do with values and
- * leases. Keys are text, there is one database.
+ * leases.
  */
-export class ModelStore implements LeaseStore {
+export class ModelStore implements TestStore {
   now = 0
   /** False breaks it on purpose: a fill then never looks whose lease is there. */
   readonly fenced: boolean
