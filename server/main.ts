@@ -124,7 +124,7 @@ function listenError(
   config: Config,
   cause: NodeJS.ErrnoException & { address?: string; port?: number; hostname?: string },
 ): Error {
-  const { code, address = '', port = config.port } = cause
+  const { code = '', address = '', port = config.port } = cause
   const at = `port ${port} on ${address}`
   const from = (name: 'port' | 'bind', what: string): ConfigError =>
     new ConfigError(whereOf(config, name), what, { cause })
