@@ -2,10 +2,14 @@ import type { Command } from '../command.ts'
 import { clusterCommands } from './cluster.ts'
 import { commandCommands } from './command.ts'
 import { connectionCommands } from './connection.ts'
+import { keyCommands } from './key.ts'
 import { serverCommands } from './server.ts'
+import { stringCommands } from './string.ts'
 
 /** Every command there is. */
 export const commands: readonly Command[] = [
+  ...stringCommands,
+  ...keyCommands,
   ...connectionCommands,
   ...serverCommands,
   ...commandCommands,

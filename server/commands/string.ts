@@ -1,0 +1,914 @@
+/*
+ * The string commands.
+ *
+ * GET, MGET and a plain SET are one verb of the store each. All others open the key's record, look,
+ * change it and close it, which is atomic; what is answered meanwhile goes to the reply area, and
+ * nothing that could wait for a socket happens before `close`:
+ *
+ *     open ──> look: found? length? expiry? ──> put, append, remove ... ──> close ──> reply
+ *                       └──> the old value into the reply area, if the command gives it back
+ *
+ * A value in pages is not copied into the reply: it is pinned while open, and sent after `close` out
+ * of the pages, which stay as they are until then, whatever happens to the key.
+ *
+ * A value over 64 KB arrives in pages of the store, which become the stored value (`takesPages`). A
+ * key never does: dispatch sees to that.
+ */
+import type { Args } from '../../protocol/args.ts'
+import {
+  ERR_DECREMENT_OVERFLOW,
+  ERR_NAN_OR_INFINITY,
+  ERR_NOT_FLOAT,
+  ERR_NOT_INTEGER,
+  ERR_OFFSET,
+  ERR_OOM,
+  ERR_OVERFLOW,
+  ERR_STRING_TOO_LONG,
+  ERR_SYNTAX,
+  wrongArity,
+} from '../../protocol/errors.ts'
+import { latin1, readBigint, readInteger } from '../../protocol/number.ts'
+import type { Client } from '../client.ts'
+import type { Command } from '../command.ts'
+import { MISS, OUT_OF_MEMORY, type Pages, STORED, type Store } from '../store/store.ts'
+import { EX, EXAT, expiryError, PX, PXAT, readPositiveExpiry, type TimeForm } from './expiry.ts'
+import {
+  addExtended,
+  EXTENDED_TEXT_MAX,
+  formatExtended,
+  INFINITE,
+  parseExtended,
+} from './extended.ts'
+import { countLookup, openKey } from './lookup.ts'
+
+/* ---- options of SET and GETEX ---- */
+
+const NX = 1 << 4
+const XX = 1 << 5
+const GET = 1 << 6
+const KEEPTTL = 1 << 7
+const PERSIST = 1 << 8
+const TIMES = EX | PX | EXAT | PXAT
+
+/** In the number that `readOptions` gives, the index of the time's argument stands above the bits. */
+const INDEX_SHIFT = 9
+const BITS = (1 << INDEX_SHIFT) - 1
+
+const SET_OPTIONS = NX | XX | GET | KEEPTTL | TIMES
+const GETEX_OPTIONS = PERSIST | TIMES
+
+/** Each option, and with which it does not go together. A time may be given twice: the last counts. */
+const options = [
+  { word: 'ex', bit: EX, excludes: PX | EXAT | PXAT | KEEPTTL | PERSIST },
+  { word: 'px', bit: PX, excludes: EX | EXAT | PXAT | KEEPTTL | PERSIST },
+  { word: 'nx', bit: NX, excludes: XX },
+  { word: 'xx', bit: XX, excludes: NX },
+  { word: 'get', bit: GET, excludes: 0 },
+  { word: 'keepttl', bit: KEEPTTL, excludes: TIMES },
+  { word: 'exat', bit: EXAT, excludes: EX | PX | PXAT | KEEPTTL | PERSIST },
+  { word: 'pxat', bit: PXAT, excludes: EX | PX | EXAT | KEEPTTL | PERSIST },
+  { word: 'persist', bit: PERSIST, excludes: TIMES },
+] as const
+
+/** The options from argument `first` on, as one number without allocation; -1: a syntax error. */
+function readOptions(args: Args, first: number, allowed: number): number {
+  let bits = 0
+  let index = 0
+  for (let i = first; i < args.count; i++) {
+    const bit = readOption(args, i, allowed, bits)
+    if (bit === 0) return -1
+    bits |= bit
+    if ((bit & TIMES) !== 0) {
+      index = ++i
+      if (i === args.count) return -1
+    }
+  }
+  return bits | (index << INDEX_SHIFT)
+}
+
+/** The bit of the option that argument i is; 0: it is none that may stand here. */
+function readOption(args: Args, i: number, allowed: number, given: number): number {
+  for (const option of options) {
+    if ((option.bit & allowed) === 0 || !args.is(i, option.word)) continue
+    return (option.excludes & given) === 0 ? option.bit : 0
+  }
+  return 0
+}
+
+/* ---- reading ---- */
+
+/**
+ * Opens the record of the key that argument i is; if it is found, `replyOpen` has room for it. Room
+ * is made by sending replies, which must not be done while a record is open: it is closed meanwhile.
+ */
+function openWithRoom(client: Client, i: number): boolean {
+  const { store, reply } = client
+  for (;;) {
+    if (!openKey(client, i)) return false
+    if (store.inPages) return true
+    const before = reply.pos
+    if (reply.reserve(store.valueLength) >= 0) {
+      reply.pos = before
+      return true
+    }
+    store.close()
+    client.flushReplies()
+  }
+}
+
+/** Writes the open value as a reply. Pages are pinned instead: the caller sends them after `close`. */
+function replyOpen(client: Client): Pages | null {
+  const { store, reply } = client
+  if (store.inPages) return store.pin()
+  const length = store.valueLength
+  store.read(0, length, reply.reserve(length))
+  reply.endBulk()
+  return null
+}
+
+/** Replies with the value of the key that argument i is, or null. */
+function replyValue(client: Client, i: number): void {
+  const { store, args, reply } = client
+  const length = store.get(client.db, args.bytes, args.pos(i), args.length(i), reply)
+  if (length >= 0) {
+    reply.endBulk()
+    client.server.stats.keyspaceHits++
+  } else if (length === MISS) {
+    reply.null()
+    client.server.stats.keyspaceMisses++
+  } else {
+    replyFarValue(client, i)
+  }
+}
+
+/** The same for a value that lies in pages, or for which the reply area had no room. */
+function replyFarValue(client: Client, i: number): void {
+  const found = openWithRoom(client, i)
+  const pages = found ? replyOpen(client) : null
+  client.store.close()
+  countLookup(client, found)
+  if (pages !== null) client.replyPages(pages)
+  else if (!found) client.reply.null()
+}
+
+function get(client: Client): void {
+  replyValue(client, 1)
+}
+
+function mget(client: Client): void {
+  const { args, reply } = client
+  reply.array(args.count - 1)
+  for (let i = 1; i < args.count; i++) replyValue(client, i)
+}
+
+function getdel(client: Client): void {
+  const { store } = client
+  const found = openWithRoom(client, 1)
+  const pages = found ? replyOpen(client) : null
+  if (found) store.remove()
+  store.close()
+  countLookup(client, found)
+  if (pages !== null) client.replyPages(pages)
+  else if (!found) client.reply.null()
+}
+
+function getex(client: Client): void {
+  const { store, args, reply } = client
+  const given = readOptions(args, 2, GETEX_OPTIONS)
+  if (given < 0) {
+    reply.error(ERR_SYNTAX)
+    return
+  }
+  const form = given & TIMES
+  const expireAt =
+    form === 0 ? 0 : readPositiveExpiry(client, given >> INDEX_SHIFT, form as TimeForm)
+  const found = openWithRoom(client, 1)
+  countLookup(client, found)
+  if (!found || expireAt < 0) {
+    store.close()
+    if (found) reply.error(expiryError(expireAt, 'getex'))
+    else reply.null()
+    return
+  }
+  const before = reply.pos
+  const pages = replyOpen(client)
+  let status: number = STORED
+  if (form !== 0 && expireAt <= store.now) store.remove()
+  else if (form !== 0) status = store.setExpiry(expireAt)
+  else if ((given & PERSIST) !== 0) status = store.setExpiry(0)
+  store.close()
+  finish(client, status, before, pages)
+}
+
+/** Ends a command that has written the old value: with that value, or with the error instead. */
+function finish(client: Client, status: number, before: number, pages: Pages | null): void {
+  if (status === STORED) {
+    if (pages !== null) client.replyPages(pages)
+    return
+  }
+  pages?.release()
+  client.reply.pos = before
+  client.reply.error(ERR_OOM)
+}
+
+function strlen(client: Client): void {
+  const found = openKey(client, 1)
+  const length = found ? client.store.valueLength : 0
+  client.store.close()
+  countLookup(client, found)
+  client.reply.integer(length)
+}
+
+/** A longer piece of a value in pages is sent out of them, a shorter one copied. */
+const COPIED_BYTES_MAX = 16 * 1024
+
+function getrange(client: Client): void {
+  const { store, args, reply } = client
+  const start = args.integer(2)
+  const end = args.integer(3)
+  if (Number.isNaN(start) || Number.isNaN(end)) {
+    reply.error(ERR_NOT_INTEGER)
+    return
+  }
+  const found = openKey(client, 1)
+  const size = found ? store.valueLength : 0
+  const from = Math.max(0, start < 0 ? start + size : start)
+  const to = Math.min(size - 1, Math.max(0, end < 0 ? end + size : end))
+  const isBackwards = start < 0 && end < 0 && start > end
+  const length = isBackwards ? 0 : Math.max(0, to - from + 1)
+  if (length > COPIED_BYTES_MAX && store.inPages) {
+    const pages = store.pin()
+    store.close()
+    countLookup(client, true)
+    client.replyPages(pages, from, length)
+    return
+  }
+  const pos = reply.reserve(length)
+  if (pos < 0) {
+    store.close()
+    client.flushReplies()
+    getrange(client)
+    return
+  }
+  if (length > 0) store.read(from, length, pos)
+  reply.endBulk()
+  store.close()
+  countLookup(client, found)
+}
+
+/* ---- writing ---- */
+
+/** The condition of NX or XX did not hold. Beside STORED and OUT_OF_MEMORY. */
+const NOT_DONE = 2
+
+/** The pages that argument i arrived in, or null. They are the store's own: it received them. */
+function pagesOf(args: Args, i: number): Pages | null {
+  return args.big(i) as Pages | null
+}
+
+/** Puts argument i into the open record. */
+function putArgument(store: Store, args: Args, i: number, expireAt: number): number {
+  const pages = pagesOf(args, i)
+  return pages === null
+    ? store.put(args.bytes, args.pos(i), args.length(i), expireAt)
+    : store.putPages(pages, expireAt)
+}
+
+/** Sets the key that argument `key` is to argument `value`. */
+function setArgument(client: Client, key: number, value: number, expireAt: number): number {
+  const { store, args } = client
+  if (args.big(value) === null) {
+    return store.set(
+      client.db,
+      args.bytes,
+      args.pos(key),
+      args.length(key),
+      args.pos(value),
+      args.length(value),
+      expireAt,
+    )
+  }
+  openKey(client, key)
+  const status = putArgument(store, args, value, expireAt)
+  store.close()
+  return status
+}
+
+function set(client: Client): void {
+  if (client.args.count > 3) setWithOptions(client)
+  else replyStored(client, setArgument(client, 1, 2, 0))
+}
+
+function replyStored(client: Client, status: number): void {
+  if (status === STORED) client.reply.ok()
+  else if (status === OUT_OF_MEMORY) client.reply.error(ERR_OOM)
+  else client.reply.null()
+}
+
+function setWithOptions(client: Client): void {
+  const { args, reply } = client
+  const given = readOptions(args, 3, SET_OPTIONS)
+  if (given < 0) {
+    reply.error(ERR_SYNTAX)
+    return
+  }
+  const form = given & TIMES
+  const expireAt =
+    form === 0 ? 0 : readPositiveExpiry(client, given >> INDEX_SHIFT, form as TimeForm)
+  if (expireAt < 0) reply.error(expiryError(expireAt, 'set'))
+  else if ((given & GET) !== 0) setAndGet(client, 2, given & BITS, expireAt)
+  else replyStored(client, setOpen(client, 2, given & BITS, expireAt))
+}
+
+/** SET of key argument 1 to argument `value` under NX, XX, KEEPTTL and an expiry that may be over. */
+function setOpen(client: Client, value: number, bits: number, expireAt: number): number {
+  const found = openKey(client, 1)
+  const status = change(client, value, bits, expireAt, found)
+  client.store.close()
+  return status
+}
+
+/** The same on the open record. */
+function change(
+  client: Client,
+  value: number,
+  bits: number,
+  expireAt: number,
+  found: boolean,
+): number {
+  const { store, args } = client
+  if ((bits & (found ? NX : XX)) !== 0) return NOT_DONE
+  if (expireAt !== 0 && expireAt <= store.now) {
+    if (found) store.remove()
+    return STORED
+  }
+  const keeps = found && (bits & KEEPTTL) !== 0
+  return putArgument(store, args, value, keeps ? store.expireAt : expireAt)
+}
+
+/** SET with GET, and GETSET: replies with the old value whether or not the new one was set. */
+function setAndGet(client: Client, value: number, bits: number, expireAt: number): void {
+  const { store, reply } = client
+  const found = openWithRoom(client, 1)
+  countLookup(client, found)
+  const before = reply.pos
+  const pages = found ? replyOpen(client) : null
+  const status = change(client, value, bits, expireAt, found)
+  store.close()
+  finish(client, status === NOT_DONE ? STORED : status, before, pages)
+  if (!found && status !== OUT_OF_MEMORY) reply.null()
+}
+
+function getset(client: Client): void {
+  setAndGet(client, 2, 0, 0)
+}
+
+function setnx(client: Client): void {
+  const status = setOpen(client, 2, NX, 0)
+  if (status === OUT_OF_MEMORY) client.reply.error(ERR_OOM)
+  else client.reply.integer(status === STORED ? 1 : 0)
+}
+
+function setex(client: Client): void {
+  setFor(client, EX, 'setex')
+}
+
+function psetex(client: Client): void {
+  setFor(client, PX, 'psetex')
+}
+
+function setFor(client: Client, form: TimeForm, name: string): void {
+  const expireAt = readPositiveExpiry(client, 2, form)
+  if (expireAt < 0) client.reply.error(expiryError(expireAt, name))
+  else replyStored(client, setArgument(client, 1, 3, expireAt))
+}
+
+/** Stops at the first value that memory cannot hold; those before it stay set. */
+function mset(client: Client): void {
+  const { args, reply } = client
+  if (args.count % 2 === 0) {
+    reply.error(wrongArity('mset'))
+    return
+  }
+  let status: number = STORED
+  for (let i = 1; i < args.count && status === STORED; i += 2) {
+    status = setArgument(client, i, i + 1, 0)
+  }
+  replyStored(client, status)
+}
+
+/** All or none: what was set is taken back when memory cannot hold the rest. */
+function msetnx(client: Client): void {
+  const { store, args, reply } = client
+  if (args.count % 2 === 0) {
+    reply.error(wrongArity('msetnx'))
+    return
+  }
+  for (let i = 1; i < args.count; i += 2) {
+    if (store.has(client.db, args.bytes, args.pos(i), args.length(i))) {
+      reply.integer(0)
+      return
+    }
+  }
+  for (let i = 1; i < args.count; i += 2) {
+    if (setArgument(client, i, i + 1, 0) === STORED) continue
+    for (let j = 1; j < i; j += 2) {
+      store.delete(client.db, args.bytes, args.pos(j), args.length(j))
+    }
+    reply.error(ERR_OOM)
+    return
+  }
+  reply.integer(1)
+}
+
+function append(client: Client): void {
+  const { store, args } = client
+  const found = openKey(client, 1)
+  const length = args.length(2)
+  let status: number = STORED
+  if (found && store.valueLength + length > bulkBytesMax(client)) {
+    status = NOT_DONE
+  } else {
+    const pages = pagesOf(args, 2)
+    status =
+      pages === null ? store.append(args.bytes, args.pos(2), length) : store.appendPages(pages)
+  }
+  const total = store.valueLength
+  store.close()
+  replyLength(client, status, total)
+}
+
+function setrange(client: Client): void {
+  const { store, args, reply } = client
+  const offset = args.integer(2)
+  if (Number.isNaN(offset) || offset < 0) {
+    reply.error(offset < 0 ? ERR_OFFSET : ERR_NOT_INTEGER)
+    return
+  }
+  const found = openKey(client, 1)
+  const length = args.length(3)
+  let status: number = STORED
+  if (length > 0) {
+    const pages = pagesOf(args, 3)
+    if (offset + length > bulkBytesMax(client)) status = NOT_DONE
+    else if (pages === null) status = store.setRange(offset, args.bytes, args.pos(3), length)
+    else status = store.setRangePages(offset, pages)
+  }
+  const total = found || length > 0 ? store.valueLength : 0
+  store.close()
+  replyLength(client, status, total)
+}
+
+function bulkBytesMax(client: Client): number {
+  return client.server.config['proto-max-bulk-len']
+}
+
+function replyLength(client: Client, status: number, total: number): void {
+  if (status === STORED) client.reply.integer(total)
+  else client.reply.error(status === NOT_DONE ? ERR_STRING_TOO_LONG : ERR_OOM)
+}
+
+/* ---- counting ---- */
+
+/** '-9223372036854775808' */
+const INTEGER_BYTES_MAX = 20
+const INT64_MAX = 2n ** 63n - 1n
+const INT64_MIN = -(2n ** 63n)
+const ZERO_DIGIT = 0x30
+const MINUS = 0x2d
+
+function incr(client: Client): void {
+  increment(client, 1)
+}
+
+function decr(client: Client): void {
+  increment(client, -1)
+}
+
+function incrby(client: Client): void {
+  const by = client.args.integer(2)
+  if (Number.isNaN(by)) client.reply.error(ERR_NOT_INTEGER)
+  else if (Number.isSafeInteger(by)) increment(client, by)
+  else incrementFar(client, client.args.bigint(2)!)
+}
+
+function decrby(client: Client): void {
+  const by = client.args.integer(2)
+  if (Number.isNaN(by)) {
+    client.reply.error(ERR_NOT_INTEGER)
+  } else if (Number.isSafeInteger(by)) {
+    increment(client, -by)
+  } else {
+    const exact = client.args.bigint(2)!
+    if (exact === INT64_MIN) client.reply.error(ERR_DECREMENT_OVERFLOW)
+    else incrementFar(client, -exact)
+  }
+}
+
+/** Adds to key argument 1. What leaves the numbers that a double holds exactly goes the long way. */
+function increment(client: Client, by: number): void {
+  const { store, reply } = client
+  const { bytes, scratch } = store.io
+  const found = openKey(client, 1)
+  const value = found ? readOpenInteger(store) : 0
+  const sum = value + by
+  if (!Number.isSafeInteger(value) || !Number.isSafeInteger(sum)) {
+    store.close()
+    if (Number.isNaN(value)) reply.error(ERR_NOT_INTEGER)
+    else incrementFar(client, BigInt(by))
+    return
+  }
+  const length = writeInteger(bytes, scratch, sum)
+  const status = store.put(bytes, scratch, length, found ? store.expireAt : 0)
+  store.close()
+  if (status === STORED) reply.integer(sum)
+  else reply.error(ERR_OOM)
+}
+
+/** The open value as an integer, NaN when it is none; its text is left in scratch. */
+function readOpenInteger(store: Store): number {
+  const length = store.valueLength
+  if (length > INTEGER_BYTES_MAX) return NaN
+  const { bytes, scratch } = store.io
+  store.read(0, length, scratch)
+  return readInteger(bytes, scratch, length)
+}
+
+/** Writes a safe integer in decimal; returns its length. */
+function writeInteger(bytes: Uint8Array, pos: number, n: number): number {
+  let rest = Math.abs(n)
+  let length = n < 0 ? 1 : 0
+  for (let power = rest; power >= 10; power = Math.floor(power / 10)) length++
+  length++
+  if (n < 0) bytes[pos] = MINUS
+  let i = pos + length
+  do {
+    const tenth = Math.floor(rest / 10)
+    bytes[--i] = ZERO_DIGIT + (rest - tenth * 10)
+    rest = tenth
+  } while (rest > 0)
+  return length
+}
+
+function incrementFar(client: Client, by: bigint): void {
+  const { store, reply } = client
+  const { bytes, scratch } = store.io
+  const found = openKey(client, 1)
+  const isInteger = !found || !Number.isNaN(readOpenInteger(store))
+  const value = found && isInteger ? readBigint(bytes, scratch, store.valueLength)! : 0n
+  const sum = value + by
+  if (!isInteger || sum > INT64_MAX || sum < INT64_MIN) {
+    store.close()
+    reply.error(isInteger ? ERR_OVERFLOW : ERR_NOT_INTEGER)
+    return
+  }
+  const status = putText(store, sum.toString(), found ? store.expireAt : 0)
+  store.close()
+  if (status === STORED) reply.bigInteger(sum)
+  else reply.error(ERR_OOM)
+}
+
+/** Puts text of one byte a char, which scratch can hold, into the open record. */
+function putText(store: Store, text: string, expireAt: number): number {
+  const { bytes, scratch } = store.io
+  for (let i = 0; i < text.length; i++) bytes[scratch + i] = text.charCodeAt(i)
+  return store.put(bytes, scratch, text.length, expireAt)
+}
+
+function incrbyfloat(client: Client): void {
+  const { store, args, reply } = client
+  const by = args.length(2) > EXTENDED_TEXT_MAX ? null : parseExtended(args.text(2))
+  const found = openKey(client, 1)
+  const value = found ? parseExtended(openText(store)) : parseExtended('0')
+  if (value === null || by === null) {
+    store.close()
+    reply.error(ERR_NOT_FLOAT)
+    return
+  }
+  const sum = value === INFINITE || by === INFINITE ? INFINITE : addExtended(value, by)
+  if (sum === INFINITE) {
+    store.close()
+    reply.error(ERR_NAN_OR_INFINITY)
+    return
+  }
+  const text = formatExtended(sum)
+  const status = putText(store, text, found ? store.expireAt : 0)
+  store.close()
+  if (status === STORED) reply.text(text, true)
+  else reply.error(ERR_OOM)
+}
+
+/** The open value as text, '' when it is too long for a number. */
+function openText(store: Store): string {
+  const length = store.valueLength
+  if (length > EXTENDED_TEXT_MAX) return ''
+  const { bytes, scratch } = store.io
+  store.read(0, length, scratch)
+  return latin1(bytes, scratch, length)
+}
+
+/* ---- the table ---- */
+
+/** SET reads its key's value only with GET. */
+function setKeyFlags(args: Args, from: number): readonly string[] {
+  for (let i = from + 3; i < args.count; i++) {
+    if (args.is(i, 'get')) return ['RW', 'access', 'update']
+  }
+  return ['OW', 'update']
+}
+
+/** Everything about strings: values of bytes, and the numbers they may spell. */
+export const stringCommands = [
+  {
+    name: 'get',
+    arity: 2,
+    flags: ['readonly', 'fast'],
+    keys: [1, 1, 1],
+    keyFlags: ['RO', 'access'],
+    group: 'string',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: "Gives a key's value, loading it from its group's origin when it is missing.",
+    syntax: 'key',
+    loads: true,
+    run: get,
+  },
+  {
+    name: 'set',
+    arity: -3,
+    flags: ['write', 'denyoom'],
+    keys: [1, 1, 1],
+    keyFlags: ['RW', 'access', 'update', 'variable_flags'],
+    keyNotes: 'RW and ACCESS due to the optional `GET` argument',
+    keyFlagsOf: setKeyFlags,
+    group: 'string',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Sets a key to a value, whatever it held, with an expiry or a condition if wanted.',
+    syntax:
+      'key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | ' +
+      'PXAT unix-time-milliseconds | KEEPTTL]',
+    takesPages: true,
+    run: set,
+  },
+  {
+    name: 'getex',
+    arity: -2,
+    flags: ['write', 'fast'],
+    keys: [1, 1, 1],
+    keyFlags: ['RW', 'access', 'update'],
+    keyNotes: 'RW and UPDATE because it changes the TTL',
+    group: 'string',
+    since: '6.2.0',
+    complexity: 'O(1)',
+    summary: "Gives a key's value and sets or removes its expiry.",
+    syntax:
+      'key [EX seconds | PX milliseconds | EXAT unix-time-seconds | ' +
+      'PXAT unix-time-milliseconds | PERSIST]',
+    loads: true,
+    run: getex,
+  },
+  {
+    name: 'getdel',
+    arity: 2,
+    flags: ['write', 'fast'],
+    keys: [1, 1, 1],
+    keyFlags: ['RW', 'access', 'delete'],
+    group: 'string',
+    since: '6.2.0',
+    complexity: 'O(1)',
+    summary: "Gives a key's value and removes the key.",
+    syntax: 'key',
+    run: getdel,
+  },
+  {
+    name: 'getset',
+    arity: 3,
+    flags: ['write', 'denyoom', 'fast'],
+    keys: [1, 1, 1],
+    keyFlags: ['RW', 'access', 'update'],
+    group: 'string',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    deprecated: { since: '6.2.0', replacedBy: '`SET` with the `!GET` argument' },
+    summary: 'Sets a key to a value and gives the old one.',
+    syntax: 'key value',
+    takesPages: true,
+    run: getset,
+  },
+  {
+    name: 'mget',
+    arity: -2,
+    flags: ['readonly', 'fast'],
+    keys: [1, -1, 1],
+    keyFlags: ['RO', 'access'],
+    group: 'string',
+    tips: ['request_policy:multi_shard'],
+    since: '1.0.0',
+    complexity: 'O(N) where N is the number of keys',
+    summary: 'Gives the values of several keys, null for each that is missing.',
+    syntax: 'key [key ...]',
+    placement: 'scatter',
+    loads: true,
+    run: mget,
+  },
+  {
+    name: 'mset',
+    arity: -3,
+    flags: ['write', 'denyoom'],
+    keys: [1, -1, 2],
+    keyFlags: ['OW', 'update'],
+    group: 'string',
+    tips: ['request_policy:multi_shard', 'response_policy:all_succeeded'],
+    since: '1.0.1',
+    complexity: 'O(N) where N is the number of keys',
+    summary: 'Sets several keys, each to its own value.',
+    syntax: 'key value [key value ...]',
+    placement: 'scatter',
+    takesPages: true,
+    run: mset,
+  },
+  {
+    name: 'msetnx',
+    arity: -3,
+    flags: ['write', 'denyoom'],
+    keys: [1, -1, 2],
+    keyFlags: ['OW', 'insert'],
+    group: 'string',
+    tips: ['request_policy:multi_shard', 'response_policy:agg_min'],
+    since: '1.0.1',
+    complexity: 'O(N) where N is the number of keys',
+    summary: 'Sets several keys, but only if none of them exists.',
+    syntax: 'key value [key value ...]',
+    placement: 'key',
+    takesPages: true,
+    run: msetnx,
+  },
+  {
+    name: 'setnx',
+    arity: 3,
+    flags: ['write', 'denyoom', 'fast'],
+    keys: [1, 1, 1],
+    keyFlags: ['OW', 'insert'],
+    group: 'string',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    deprecated: { since: '2.6.12', replacedBy: '`SET` with the `NX` argument' },
+    summary: 'Sets a key to a value, but only if it does not exist.',
+    syntax: 'key value',
+    takesPages: true,
+    run: setnx,
+  },
+  {
+    name: 'setex',
+    arity: 4,
+    flags: ['write', 'denyoom'],
+    keys: [1, 1, 1],
+    keyFlags: ['OW', 'update'],
+    group: 'string',
+    since: '2.0.0',
+    complexity: 'O(1)',
+    deprecated: { since: '2.6.12', replacedBy: '`SET` with the `EX` argument' },
+    summary: 'Sets a key to a value that expires after so many seconds.',
+    syntax: 'key seconds value',
+    takesPages: true,
+    run: setex,
+  },
+  {
+    name: 'psetex',
+    arity: 4,
+    flags: ['write', 'denyoom'],
+    keys: [1, 1, 1],
+    keyFlags: ['OW', 'update'],
+    group: 'string',
+    since: '2.6.0',
+    complexity: 'O(1)',
+    deprecated: { since: '2.6.12', replacedBy: '`SET` with the `PX` argument' },
+    summary: 'Sets a key to a value that expires after so many milliseconds.',
+    syntax: 'key milliseconds value',
+    takesPages: true,
+    run: psetex,
+  },
+  {
+    name: 'incr',
+    arity: 2,
+    flags: ['write', 'denyoom', 'fast'],
+    keys: [1, 1, 1],
+    keyFlags: ['RW', 'access', 'update'],
+    group: 'string',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Adds one to the integer that a key holds; a missing key counts as 0.',
+    syntax: 'key',
+    run: incr,
+  },
+  {
+    name: 'incrby',
+    arity: 3,
+    flags: ['write', 'denyoom', 'fast'],
+    keys: [1, 1, 1],
+    keyFlags: ['RW', 'access', 'update'],
+    group: 'string',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Adds to the integer that a key holds; a missing key counts as 0.',
+    syntax: 'key increment',
+    run: incrby,
+  },
+  {
+    name: 'decr',
+    arity: 2,
+    flags: ['write', 'denyoom', 'fast'],
+    keys: [1, 1, 1],
+    keyFlags: ['RW', 'access', 'update'],
+    group: 'string',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Subtracts one from the integer that a key holds; a missing key counts as 0.',
+    syntax: 'key',
+    run: decr,
+  },
+  {
+    name: 'decrby',
+    arity: 3,
+    flags: ['write', 'denyoom', 'fast'],
+    keys: [1, 1, 1],
+    keyFlags: ['RW', 'access', 'update'],
+    group: 'string',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Subtracts from the integer that a key holds; a missing key counts as 0.',
+    syntax: 'key decrement',
+    run: decrby,
+  },
+  {
+    name: 'incrbyfloat',
+    arity: 3,
+    flags: ['write', 'denyoom', 'fast'],
+    keys: [1, 1, 1],
+    keyFlags: ['RW', 'access', 'update'],
+    group: 'string',
+    since: '2.6.0',
+    complexity: 'O(1)',
+    summary: 'Adds to the number that a key holds; a missing key counts as 0.',
+    syntax: 'key increment',
+    run: incrbyfloat,
+  },
+  {
+    name: 'append',
+    arity: 3,
+    flags: ['write', 'denyoom', 'fast'],
+    keys: [1, 1, 1],
+    keyFlags: ['RW', 'insert'],
+    group: 'string',
+    since: '2.0.0',
+    complexity: 'O(N) where N is the length of the new value',
+    summary: "Adds bytes to the end of a key's value and gives the new length.",
+    syntax: 'key value',
+    takesPages: true,
+    run: append,
+  },
+  {
+    name: 'strlen',
+    arity: 2,
+    flags: ['readonly', 'fast'],
+    keys: [1, 1, 1],
+    keyFlags: ['RO'],
+    group: 'string',
+    since: '2.2.0',
+    complexity: 'O(1)',
+    summary: "Gives the length of a key's value in bytes; 0 when it is missing.",
+    syntax: 'key',
+    loads: true,
+    run: strlen,
+  },
+  {
+    name: 'getrange',
+    arity: 4,
+    flags: ['readonly'],
+    keys: [1, 1, 1],
+    keyFlags: ['RO', 'access'],
+    group: 'string',
+    since: '2.4.0',
+    complexity: 'O(N) where N is the length of the part',
+    summary: "Gives the part of a key's value between two offsets, negative ones from its end.",
+    syntax: 'key start end',
+    loads: true,
+    run: getrange,
+  },
+  {
+    name: 'setrange',
+    arity: 4,
+    flags: ['write', 'denyoom'],
+    keys: [1, 1, 1],
+    keyFlags: ['RW', 'update'],
+    group: 'string',
+    since: '2.2.0',
+    complexity: 'O(N) where N is the length of the new value',
+    summary:
+      "Overwrites a key's value from an offset on, with zero bytes before it if it is short.",
+    syntax: 'key offset value',
+    takesPages: true,
+    run: setrange,
+  },
+] as const satisfies readonly Command[]
