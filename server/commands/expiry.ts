@@ -14,13 +14,13 @@ import type { Client } from '../client.ts'
 
 /* In what form a time is given. They are bits of SET's options. */
 /** Seconds from now. */
-export const EX = 1 << 0
+export const EX = 1
 /** Milliseconds from now. */
-export const PX = 1 << 1
+export const PX = 2
 /** Unix time in seconds. */
-export const EXAT = 1 << 2
+export const EXAT = 4
 /** Unix time in milliseconds. */
-export const PXAT = 1 << 3
+export const PXAT = 8
 export type TimeForm = typeof EX | typeof PX | typeof EXAT | typeof PXAT
 
 /* What `readExpiry` gives for what is no time. */

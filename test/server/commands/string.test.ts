@@ -180,7 +180,7 @@ test('what appends, counts or overwrites a part keeps the expiry, what sets drop
   session.run('SET', 'k', '1', 'PX', '5000')
   for (const command of keeping) {
     t.not(session.run(...command).slice(0, 1), '-')
-    t.is(session.run('PTTL', 'k'), ':5000\r\n', command[0]!)
+    t.is(session.run('PTTL', 'k'), ':5000\r\n', command[0])
   }
   for (const command of [
     ['SET', 'k', '1'],
@@ -190,7 +190,7 @@ test('what appends, counts or overwrites a part keeps the expiry, what sets drop
   ]) {
     session.run('SET', 'k', '1', 'PX', '5000')
     session.run(...command)
-    t.is(session.run('PTTL', 'k'), ':-1\r\n', command[0]!)
+    t.is(session.run('PTTL', 'k'), ':-1\r\n', command[0])
   }
 })
 
