@@ -16,9 +16,16 @@ const timedRunsPeriod = 16
 /** Executes the command in the connection's args and writes its reply, or takes a slot for it. */
 export function dispatch(server: Server, connection: Connection): void {
   const client = connection.client
-  const args = client.args
   client.lastCommandAt = server.store.now
   if (client.peer !== null && !beginPeerRequest(server, connection)) return
+  if (client.replyMode === 'on') judge(server, connection)
+  else judgeUnheard(server, connection)
+}
+
+/** Finds the command and runs it, or says why not. */
+function judge(server: Server, connection: Connection): void {
+  const client = connection.client
+  const args = client.args
   // A name over 64 KB lies in pages: no command has one.
   const named = args.count > 0 && args.big(0) === null
   let entry = named ? server.table.find(args.bytes, args.pos(0), args.length(0)) : null
@@ -52,11 +59,7 @@ export function dispatch(server: Server, connection: Connection): void {
     return
   }
   if (args.bigs.length > 0 && !entry.takesPages) client.args = materialised(args)
-  if (client.replyMode === 'on') {
-    execute(server, client, entry)
-  } else {
-    executeUnheard(server, connection, entry)
-  }
+  execute(server, client, entry)
   client.args = args
 }
 
@@ -82,14 +85,14 @@ function execute(server: Server, client: Client, entry: CommandEntry): void {
   }
 }
 
-/** CLIENT REPLY OFF and SKIP: the command takes effect, its reply is dropped. */
-function executeUnheard(server: Server, connection: Connection, entry: CommandEntry): void {
+/** CLIENT REPLY OFF and SKIP: the command takes effect, its reply is dropped, an error as well. */
+function judgeUnheard(server: Server, connection: Connection): void {
   const { client, output } = connection
   // What stands in the area so far is for the client to hear.
   output.flush()
   if (client.replyMode === 'skip-next') client.replyMode = 'skip'
   output.muted = true
-  execute(server, client, entry)
+  judge(server, connection)
   // CLIENT REPLY ON has just ended the silence, and is itself answered.
   output.muted = client.replyMode !== 'on'
   output.flush()
