@@ -114,26 +114,29 @@ test.serial('a port in use is told in one line', async (t) => {
   )
 })
 
-test.serial('a start is logged as JSON with what tools look for, and SIGTERM ends it with 0', async (t) => {
-  const server = await startRingtier({ args: [...small, '--appendonly', 'yes', '--hz', '50'] })
-  await until(() => server.output().includes('Ready to accept'))
-  t.regex(server.output(), new RegExp(` PID: ${server.pid}[^]*Server initialized`))
-  const lines = server.output().trimEnd().split('\n')
-  const entries = lines.map((line) => JSON.parse(line) as { msg: string; addresses?: string[] })
-  t.deepEqual(
-    entries.map(({ msg }) => msg),
-    [
-      `ringtier ${version} PID: ${server.pid}`,
-      'appendonly: has no effect: nothing is written to disk yet',
-      'hz: has no effect: it tunes a part of Redis that is not here',
-      'Server initialized',
-      'Ready to accept connections',
-    ],
-  )
-  t.deepEqual(entries[0]!.addresses, [`127.0.0.1:${server.port}`])
-  t.deepEqual(await server.stop(), { code: 0, signal: null })
-  t.regex(server.output(), /Received SIGTERM/)
-})
+test.serial(
+  'a start is logged as JSON with what tools look for, and SIGTERM ends it with 0',
+  async (t) => {
+    const server = await startRingtier({ args: [...small, '--appendonly', 'yes', '--hz', '50'] })
+    await until(() => server.output().includes('Ready to accept'))
+    t.regex(server.output(), new RegExp(` PID: ${server.pid}[^]*Server initialized`))
+    const lines = server.output().trimEnd().split('\n')
+    const entries = lines.map((line) => JSON.parse(line) as { msg: string; addresses?: string[] })
+    t.deepEqual(
+      entries.map(({ msg }) => msg),
+      [
+        `ringtier ${version} PID: ${server.pid}`,
+        'appendonly: has no effect: nothing is written to disk yet',
+        'hz: has no effect: it tunes a part of Redis that is not here',
+        'Server initialized',
+        'Ready to accept connections',
+      ],
+    )
+    t.deepEqual(entries[0]!.addresses, [`127.0.0.1:${server.port}`])
+    t.deepEqual(await server.stop(), { code: 0, signal: null })
+    t.regex(server.output(), /Received SIGTERM/)
+  },
+)
 
 test.serial('SIGINT ends it with 0', async (t) => {
   const server = await startRingtier({ args: small })
