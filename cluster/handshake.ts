@@ -102,7 +102,6 @@ export function isNodeName(text: string): boolean {
   return text.length <= NAME_BYTES_MAX && /^[!-~]+$/.test(text)
 }
 
-/** Could this be another node's nonce? */
-export function isNonce(text: string): boolean {
+function isNonce(text: string): boolean {
   return text.length === 2 * NONCE_BYTES && /^[0-9a-f]+$/.test(text)
 }

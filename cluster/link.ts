@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { challenge, isNonce, PEER_PROTOCOL_VERSION, prove, verify } from './handshake.ts'
+import { challenge, PEER_PROTOCOL_VERSION, prove, verify } from './handshake.ts'
 import type { Meeting } from './handshake.ts'
 import type { NodeAddress } from './membership.ts'
 import { PeerError, PeerStatus, Replies } from './replies.ts'
@@ -171,8 +171,9 @@ export class Link {
     if (owner !== this.#node.name) return this.#refuse(`calls itself ${JSON.stringify(owner)}`)
     const caller = this.#identity.self
     const meeting: Meeting = { caller, callerNonce: this.#nonce, owner, ownerNonce }
-    const proven = isNonce(ownerNonce) && verify(this.#identity.secret, 'owner', meeting, proof)
-    if (!proven) return this.#refuse('does not know the cluster secret')
+    if (!verify(this.#identity.secret, 'owner', meeting, proof)) {
+      return this.#refuse('does not know the cluster secret')
+    }
     this.#state = 'auth'
     this.#say(['PEER', 'AUTH', prove(this.#identity.secret, 'caller', meeting)])
   }

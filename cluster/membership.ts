@@ -238,7 +238,7 @@ export class Membership {
       if (member.self) continue
       member.pingedAt = askedAt
       this.#ping(member.name, this.#heartbeatMs * PING_TIMEOUT_PERIODS, (answered) => {
-        if (this.#beat === null || this.#beat !== beat) return
+        if (this.#beat !== beat) return
         if (answered) this.#answered(member)
         // A later question may have been answered in the meantime.
         else if (member.answeredAt <= askedAt) this.#missed(member)

@@ -203,6 +203,18 @@ test('a stopped membership pings no more, ignores late answers and leaves no tim
   t.is(clock.timers, 0)
 })
 
+test('what was asked before a restart counts no more', async (t) => {
+  const { clock, membership, answers } = nodeA()
+  answers.set('b:1', false)
+  membership.start()
+  await clock.advance(450)
+  membership.stop()
+  membership.start()
+  await clock.advance(290)
+  t.is(membership.member('b:1')!.state, 'suspect')
+  membership.stop()
+})
+
 test('over real links a node that hangs is out within a second, and back when it answers', async (t) => {
   const clock = new VirtualClock()
   const network = new LocalNetwork()

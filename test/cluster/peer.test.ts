@@ -335,6 +335,36 @@ test('attempts are made further and further apart, and the link is back when one
   t.true(scene.peer.connected)
 })
 
+test('a link that stood is a new beginning: when it breaks requests wait for the next', async (t) => {
+  const scene = new Scene()
+  scene.network.refuse('b:1')
+  scene.ask('GET k')
+  await scene.clock.advance(100)
+  scene.listen()
+  scene.ask('GET k')
+  await scene.clock.settle()
+  t.true(scene.peer.connected)
+  scene.owner.cut()
+  await scene.clock.settle()
+  scene.owner.onRequest = ({ id }) => scene.owner.answer(id, ':1\r\n')
+  const ended = scene.ask('GET k')
+  await scene.clock.settle()
+  t.deepEqual(ended, [['reply', 1, true]])
+})
+
+test('an answer to a request that was not sent yet ends the link', async (t) => {
+  const scene = new Scene()
+  await scene.open()
+  scene.network.dialled[0]!.stall()
+  scene.ask(`SET k ${'x'.repeat(40_000)}`)
+  await scene.clock.settle()
+  const unsent = scene.ask('GET k')
+  scene.owner.say(':3\r\n+OK\r\n')
+  await scene.clock.settle()
+  t.is(scene.peer.lastError!.code, LINK_PROTOCOL)
+  t.deepEqual(unsent, [['unreachable', null, false]])
+})
+
 test('a node that does not take the connection is unreachable after 400 ms', async (t) => {
   const scene = new Scene()
   scene.network.hang('b:1')
@@ -364,6 +394,21 @@ for (const [what, command, answer] of [
     t.deepEqual(scene.owner.seen, [])
   })
 }
+
+test('who answers in another’s place gets no request, secret or not', async (t) => {
+  for (const [name, why] of [
+    ['c:1', 'b:1 calls itself "c:1"'],
+    ['a:1', 'b:1 is this node under another name'],
+  ] as const) {
+    const scene = new Scene({ secret: 's' })
+    const other = new FakeOwner(name, 's')
+    scene.network.listen('b:1', (stream) => other.accept(stream))
+    const ended = scene.ask('GET k')
+    await scene.clock.settle()
+    t.deepEqual(ended, [['unreachable', null, false]])
+    t.is(scene.peer.lastError!.message, why)
+  }
+})
 
 test('nodes with different secrets do not talk', async (t) => {
   for (const [ours, theirs] of [

@@ -367,6 +367,25 @@ test('one part’s error is the whole’s, once all parts have ended', async (t)
   t.deepEqual(values, [new PeerError('OOM no')])
 })
 
+test('of several errors the first is the reply', async (t) => {
+  const scene = new Scene()
+  for (const name of ['b:1', 'c:1']) scene.behaviours.set(name, () => new PeerError(name))
+  const args = words(`DEL ${scene.key('b:1')} ${scene.key('c:1')}`)
+  const { values } = scene.scatter({ args, step: 1, gather: 'sum' })
+  await scene.clock.advance(1)
+  t.deepEqual(values, [new PeerError('b:1')])
+})
+
+test('keys that had to wait for their turn go elsewhere too when the owner is lost', async (t) => {
+  const scene = new Scene()
+  scene.behaviours.set('b:1', { outcome: 'lost', afterMs: 5 })
+  scene.behaviours.set('c:1', (asked) => asked.length - 1)
+  const args = new Array<Buffer>(PART_KEYS_MAX + 10).fill(Buffer.from(scene.key('b:1', 'c:1')))
+  const { values } = scene.scatter({ args, step: 1, gather: 'sum' })
+  await scene.clock.advance(20)
+  t.deepEqual(values, [PART_KEYS_MAX + 9])
+})
+
 test('a part that does not answer as it should is an error', async (t) => {
   for (const [gather, value] of [
     ['list', [Buffer.from('x'), null]],
@@ -573,6 +592,25 @@ test('SCAN leaves out nodes that are gone or fall silent', async (t) => {
   const last = new Scene()
   last.ring.remove('e:1')
   t.deepEqual(await scanAll(last, keys), [...keys.values()].flat().slice(0, 8))
+})
+
+test('SCAN begins anew at the node after one that is gone, and ends with the last', async (t) => {
+  const scene = new Scene()
+  scene.ring.remove('c:1')
+  const end = (): PeerValue => [Buffer.from('0'), []]
+  scene.behaviours.set('d:1', end)
+  scene.behaviours.set('e:1', end)
+  const replies: PeerValue[] = []
+  for (const cursor of [cursorOf(77, 2), cursorOf(77, 4)]) {
+    const take = (value: PeerValue): number => replies.push(value)
+    scene.router.scan({ args: words(`SCAN ${cursor}`) }, () => t.fail(), take)
+  }
+  await scene.clock.advance(1)
+  t.deepEqual(scene.asked(), ['d:1 SCAN 0', 'e:1 SCAN 77'])
+  t.deepEqual(text(replies), [
+    [cursorOf(0, 4), []],
+    ['0', []],
+  ])
 })
 
 test('SCAN refuses what is no cursor and ends at one beyond all nodes', (t) => {
