@@ -20,7 +20,7 @@
 import type { Chain, Chains } from './big.ts'
 import * as entry from './entry.ts'
 import type { Hash } from './hash.ts'
-import { Index, RUN_MAX, tagOf } from './index.ts'
+import { addressIn, Index, RUN_MAX, tagOf } from './index.ts'
 import type { Arena, Layout } from './memory.ts'
 import { assert, BUCKET_FIXED_WORDS, OWN_AT } from './memory.ts'
 import type { Pool } from './pool.ts'
@@ -226,21 +226,29 @@ export class Buckets implements RingOwner {
     const tag = tagOf(this.#key.hash)
     const slots = index.slots(bucket)
     let position = index.home(bucket, this.#key.hash)
+    let slot = index.slot(bucket, position)
+    let left = index.slotsLeft(position)
     let equals = 0
     let found = 0
-    for (; position < slots; position++) {
-      const slot = index.slot(bucket, position)
+    for (;;) {
       const held = words[slot + 1]!
-      if (held === 0) break
       const here = words[slot]!
-      if (here < tag) continue
-      if (here > tag) break
-      const address = (held & 0x1fffffff) << 2
-      if (this.#matches(address, lease)) {
-        found = address
-        break
+      if (held === 0 || here > tag) break
+      if (here === tag) {
+        const address = addressIn(held)
+        if (this.#matches(address, lease)) {
+          found = address
+          break
+        }
+        equals++
       }
-      equals++
+      position++
+      slot += 2
+      if (--left > 0) continue
+      // The next slot lies in another piece.
+      if (position === slots) break
+      slot = index.slot(bucket, position)
+      left = index.slotsLeft(position)
     }
     this.#position = position
     this.#equals = equals
@@ -294,22 +302,29 @@ export class Buckets implements RingOwner {
 
   /* ---- reading ---- */
 
+  /** Counted unless the sink has no room: the caller will come again. */
   get(bucket: number, sink: Sink, now: number): number {
-    const doubles = this.#doubles
-    doubles[(bucket + GETS) >> 1]!++
-    const address = this.findFresh(bucket, now)
-    if (address === 0) return MISS
-    doubles[(bucket + HITS) >> 1]!++
     const words = this.#words
-    const length = entry.valueLengthOf(words, address)
-    if (length > COPIED_BYTES_MAX) return IN_PAGES
-    const to = sink.reserve(length)
-    if (to < 0) {
-      this.#key.valueLength = length
-      return NO_ROOM
+    const doubles = this.#doubles
+    const address = this.findFresh(bucket, now)
+    if (address === 0) {
+      doubles[(bucket + GETS) >> 1]!++
+      return MISS
     }
-    if (entry.isWide(words, address)) this.read(address, 0, length, to)
-    else this.#arena.copyOut(to, entry.valueAt(words, address), length)
+    let length = entry.valueLengthOf(words, address)
+    if (length > COPIED_BYTES_MAX) {
+      length = IN_PAGES
+    } else {
+      const to = sink.reserve(length)
+      if (to < 0) {
+        this.#key.valueLength = length
+        return NO_ROOM
+      }
+      if (entry.isWide(words, address)) this.read(address, 0, length, to)
+      else this.#arena.copyOut(to, entry.valueAt(words, address), length)
+    }
+    doubles[(bucket + GETS) >> 1]!++
+    doubles[(bucket + HITS) >> 1]!++
     return length
   }
 
@@ -759,9 +774,16 @@ export class Buckets implements RingOwner {
     const plan = this.#plan
     const left = entry.entryBytes(words, old) - plan.bytes
     if (left < 0 || entry.isPaged(words, old)) return false
-    this.#count(bucket, old, -1)
-    this.#write(old, type, bytes, pos, expireAt)
-    this.#count(bucket, old, 1)
+    if (plan.narrow && !plan.expires && entry.isNarrowWithoutExpiry(words, old)) {
+      // The most frequent case: only the value differs, and nothing that is counted.
+      words[old >> 2] = entry.narrowHead(type, plan.db, plan.keyLength, plan.valueLength, false)
+      const to = old + entry.NARROW_BYTES + plan.keyLength
+      this.#arena.copyIn(to, bytes, pos, plan.valueLength)
+    } else {
+      this.#count(bucket, old, -1)
+      this.#write(old, type, bytes, pos, expireAt)
+      this.#count(bucket, old, 1)
+    }
     if (left > 0) this.ring.leaveDead(bucket + RING, old + plan.bytes, left)
     this.#doubles[(bucket + IN_PLACE) >> 1]!++
     return true

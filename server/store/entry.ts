@@ -108,6 +108,10 @@ export function isWide(words: Int32Array, at: number): boolean {
   return (words[at >> 2]! & WIDE) !== 0
 }
 
+export function isNarrowWithoutExpiry(words: Int32Array, at: number): boolean {
+  return (words[at >> 2]! & (WIDE | EXPIRY)) === 0
+}
+
 /** Bytes that a narrow entry takes. */
 export function narrowBytes(keyLength: number, valueLength: number, expires: boolean): number {
   return (NARROW_BYTES + (expires ? EXPIRY_BYTES : 0) + keyLength + valueLength + 3) & ~3

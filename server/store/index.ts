@@ -63,6 +63,11 @@ export function tagOf(hash: number): number {
   return hash ^ 0x80000000
 }
 
+/** The address a slot's second word holds. */
+export function addressIn(held: number): number {
+  return (held & ADDRESS) << 2
+}
+
 /** The indexes of one arena; `bucket` is the first word of the bucket's header. */
 export class Index {
   readonly #words: Int32Array
@@ -112,6 +117,11 @@ export class Index {
   slot(bucket: number, position: number): number {
     const piece = this.#words[bucket + this.#directory + (position >>> this.#slotShift)]!
     return (piece >> 2) + ((position & this.#slotMask) << 1)
+  }
+
+  /** Slots from a position to the end of its piece, itself included; they lie side by side. */
+  slotsLeft(position: number): number {
+    return this.#slotMask + 1 - (position & this.#slotMask)
   }
 
   /** The position at which a search for this hash begins. */

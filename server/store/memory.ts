@@ -32,10 +32,11 @@ export const BUCKETS = 512
 /** What WebAssembly calls a page: memories are multiples of it. */
 const WASM_PAGE_BYTES = 65_536
 
-/** One WASM page short of 2 GiB, so that the position behind the last byte is below 2^31 too. */
-export const ARENA_BYTES_MAX = 2 ** 31 - WASM_PAGE_BYTES
+/** What one arena is for. The last 64 KB are not used, so that no position reaches 2^31. */
+const ARENA_SHARE_MAX = 2 ** 31
+const ARENA_BYTES_MAX = ARENA_SHARE_MAX - WASM_PAGE_BYTES
 
-/** More would be 128 GiB; slots and page ids have room for 127. */
+/** 128 GiB; page ids have room for 127 arenas. */
 const ARENAS_MAX = 64
 
 /** Smaller caches spend more on their 512 headers than on values. */
@@ -172,7 +173,7 @@ function ioMemory(memory: Memory): IoMemory {
 export const OWN_AT = OWN
 
 /** Copies of up to this many bytes are made byte by byte: a call into WASM costs as much. */
-const LOOP_BYTES_MAX = 12
+const LOOP_BYTES_MAX = 16
 
 /** One arena: three views of the same memory, and the copies WASM makes. Positions are in bytes. */
 export class Arena {
@@ -279,14 +280,18 @@ export interface Layout {
 
 /** The largest maxmemory this Node can serve: `ARENAS_MAX` arenas, on Node 20 a part of one. */
 export function memoryBytesMax(): number {
-  return multiMemory ? ARENAS_MAX * ARENA_BYTES_MAX : ARENA_BYTES_MAX - IO_BYTES
+  return multiMemory ? ARENAS_MAX * ARENA_SHARE_MAX : ARENA_BYTES_MAX - IO_BYTES
 }
 
 /**
- * Divides `maxMemory` bytes.
+ * Divides `maxMemory` bytes among arenas of up to `arenaShareMax`, and each arena among its parts.
  * @throws {RangeError} when it is less than `MEMORY_BYTES_MIN` or more than `memoryBytesMax()`.
  */
-export function layoutOf(maxMemory: number, databases: number): Layout {
+export function layoutOf(
+  maxMemory: number,
+  databases: number,
+  arenaShareMax: number = ARENA_SHARE_MAX,
+): Layout {
   if (!(maxMemory >= MEMORY_BYTES_MIN)) {
     throw new RangeError(
       `maxmemory must be at least ${MEMORY_BYTES_MIN} bytes (2mb), but is ${maxMemory}`,
@@ -301,7 +306,7 @@ export function layoutOf(maxMemory: number, databases: number): Layout {
     )
   }
   const base = multiMemory ? 0 : IO_BYTES
-  const arenas = Math.ceil(maxMemory / ARENA_BYTES_MAX)
+  const arenas = Math.ceil(maxMemory / arenaShareMax)
   const share = maxMemory / BUCKETS
   let chunkShift = CHUNK_SHIFT_MAX
   while (chunkShift > CHUNK_SHIFT_MIN && share < CHUNKS_PER_BUCKET << chunkShift) chunkShift--
@@ -309,7 +314,7 @@ export function layoutOf(maxMemory: number, databases: number): Layout {
   // An index of a bucket's whole mean share: that of a bucket twice as large and half index.
   const piecesMax = Math.ceil(share / (1 << pieceShift))
 
-  const bytesPerArena = Math.floor(maxMemory / arenas)
+  const bytesPerArena = Math.min(Math.floor(maxMemory / arenas), ARENA_BYTES_MAX - base)
   const bucketsPerArena = Math.ceil(BUCKETS / arenas)
   const bucketWords = roundUp(BUCKET_FIXED_WORDS + 2 * databases + piecesMax, 16)
   const header = base / 4

@@ -61,6 +61,8 @@ export interface StoreOptions {
    * on Node 20, where the arena holds the other thread's I/O memory.
    */
   readonly attach?: readonly Memory[]
+  /** Tests make several arenas of little memory with it. Default: 2 GiB. Not on Node 20. */
+  readonly arenaShareMax?: number
 }
 
 /** Counted exactly, since the start. Bytes are of maxMemory. */
@@ -143,7 +145,7 @@ export class Store implements Winner {
     if (!(databases >= 1 && databases <= DATABASES_MAX)) {
       throw new RangeError(`databases must be 1 to ${DATABASES_MAX}, but is ${databases}`)
     }
-    const layout = layoutOf(options.maxMemory, databases)
+    const layout = layoutOf(options.maxMemory, databases, options.arenaShareMax)
     const memories = openMemories(layout, options.attach)
     this.io = memories.io
     this.shared = memories.shared
