@@ -12,7 +12,7 @@ import { halfBody, hang, largeBody, ok, OriginServer, status } from '../cluster/
 import { freePort, PROJECT, startRingtier } from '../process.ts'
 import { RawClient } from '../raw.ts'
 
-const EXAMPLE = join(PROJECT, 'examples/http-origin')
+const EXAMPLE = join(PROJECT, 'docs/examples/http-origin')
 
 /** The reply to GET as text: a value, nil, or an error line with its dash. */
 async function get(client: RawClient, key: string): Promise<string> {

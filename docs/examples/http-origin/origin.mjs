@@ -1,7 +1,7 @@
 /*
  * A service with some users: what a group can have as its origin.
  *
- *     node examples/http-origin/origin.mjs
+ *     node docs/examples/http-origin/origin.mjs
  *     curl -X PUT -d '{"name":"Ada Lovelace"}' http://127.0.0.1:3000/users/42
  *
  * It says when it is asked, so that one sees how seldom that is.
