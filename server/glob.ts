@@ -19,6 +19,8 @@ export function globMatches(
   length = text.length,
   ignoreCase = false,
 ): boolean {
+  // Redis does not look at the pattern then, not even at a star.
+  if (length === 0) return pattern.length === 0
   const end = pos + length
   let p = 0
   let t = pos
@@ -56,7 +58,10 @@ function matchOne(pattern: Uint8Array, p: number, byte: number, ignoreCase: bool
   return p + (escaped ? 2 : 1)
 }
 
-/** As Redis: a class without its bracket ends with the pattern; a range may stand backwards. */
+/**
+ * As Redis: a class without its bracket ends with the pattern; a range may stand backwards, and its
+ * bytes are signed, as chars are on x86: from 0x01 to 0xff is from -1 to 1.
+ */
 function matchClass(pattern: Uint8Array, from: number, byte: number, ignoreCase: boolean): number {
   const wanted = fold(byte, ignoreCase)
   const negated = pattern[from] === CARET
@@ -67,9 +72,10 @@ function matchClass(pattern: Uint8Array, from: number, byte: number, ignoreCase:
       p++
       if (pattern[p] === byte) matched = true
     } else if (p + 2 < pattern.length && pattern[p + 1] === DASH) {
-      const a = fold(pattern[p]!, ignoreCase)
-      const b = fold(pattern[p + 2]!, ignoreCase)
-      if (wanted >= Math.min(a, b) && wanted <= Math.max(a, b)) matched = true
+      const a = signed(fold(pattern[p]!, ignoreCase))
+      const b = signed(fold(pattern[p + 2]!, ignoreCase))
+      const char = signed(wanted)
+      if (char >= Math.min(a, b) && char <= Math.max(a, b)) matched = true
       p += 2
     } else if (fold(pattern[p]!, ignoreCase) === wanted) {
       matched = true
@@ -81,4 +87,8 @@ function matchClass(pattern: Uint8Array, from: number, byte: number, ignoreCase:
 
 function fold(byte: number, ignoreCase: boolean): number {
   return ignoreCase && byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte
+}
+
+function signed(byte: number): number {
+  return (byte << 24) >> 24
 }

@@ -6,9 +6,10 @@ const matches = (pattern: string, text: string, ignoreCase = false): boolean =>
 
 const cases: [pattern: string, yes: string[], no: string[]][] = [
   ['', [''], ['a']],
-  ['*', ['', 'a', 'abc'], []],
+  ['*', ['a', 'abc'], ['']],
   ['a*c', ['ac', 'abc', 'abcbc'], ['ab', 'bac', 'acb']],
   ['**a**', ['a', 'bab'], ['', 'b']],
+  ['a*', ['a', 'ab'], ['']],
   ['h?llo', ['hello', 'hallo'], ['hllo', 'heello']],
   ['h[ae]llo', ['hello', 'hallo'], ['hillo', 'hllo']],
   ['h[^e]llo', ['hallo'], ['hello']],
@@ -27,6 +28,17 @@ for (const [pattern, yes, no] of cases) {
     for (const text of no) t.false(matches(pattern, text), text)
   })
 }
+
+test('the bytes of a range are signed, as in Redis on x86', (t) => {
+  const inRange = (byte: number, from: number, to: number): boolean =>
+    globMatches(Buffer.from([0x5b, from, 0x2d, to, 0x5d]), Buffer.from([byte]))
+  t.true(inRange(0x90, 0x80, 0xff))
+  t.false(inRange(0x7f, 0x80, 0xff))
+  t.true(inRange(0x00, 0x01, 0xff))
+  t.true(inRange(0xff, 0x01, 0xff))
+  t.false(inRange(0x61, 0x01, 0xff))
+  t.false(inRange(0x80, 0x01, 0xff))
+})
 
 test('case is ignored when asked for', (t) => {
   t.true(matches('MAX*[A-Z]', 'maxmemory', true))
