@@ -1,7 +1,7 @@
 import { Args } from '../protocol/args.ts'
 import * as errors from '../protocol/errors.ts'
 import type { Client } from './client.ts'
-import { type CommandEntry, flagBits, takes } from './command.ts'
+import { type CommandEntry, flagBits, keysOf, takes } from './command.ts'
 import type { Connection } from './connection.ts'
 import type { Server } from './server.ts'
 
@@ -58,7 +58,9 @@ function judge(server: Server, connection: Connection): void {
     refuse(server, client, entry, errors.ERR_OOM)
     return
   }
-  if (args.bigs.length > 0 && !entry.takesPages) client.args = materialised(args)
+  if (args.bigs.length > 0 && (!entry.takesPages || hasBigKey(entry, args))) {
+    client.args = materialised(args)
+  }
   execute(server, client, entry)
   client.args = args
 }
@@ -138,6 +140,11 @@ function refuse(server: Server, client: Client, entry: CommandEntry, line: strin
   server.cellOf(entry).rejected++
   client.reply.error(line)
   server.countErrors()
+}
+
+/** A key always comes as bytes, however long it is. */
+function hasBigKey(entry: CommandEntry, args: Args): boolean {
+  return keysOf(entry, args)?.some((i) => args.big(i) !== null) ?? false
 }
 
 /** The same arguments, all of them as bytes. */
