@@ -91,7 +91,7 @@ test('the areas of the I/O memory do not overlap', (t) => {
 test('copies of every length arrive, from the I/O memory and from the heap', (t) => {
   const { arena, io, layout } = parts()
   const at = layout.origin + 512
-  const holds = (bytes: Uint8Array, from: number, expected: Buffer): void =>
+  const holds = (bytes: Uint8Array, from: number, expected: Buffer): boolean =>
     t.true(expected.equals(bytes.subarray(from, from + expected.length)))
   for (const length of [...Array(70).keys(), 1000, 65_536]) {
     const value = Buffer.from(Uint8Array.from({ length }, (_, i) => i * 7 + length))
