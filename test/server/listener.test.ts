@@ -233,11 +233,20 @@ test('a taken port rejects with EADDRINUSE', async (t) => {
   await listener.close()
 })
 
-test('* listens on IPv4 only, so that ::* can have the same port', async (t) => {
+test('* is all of IPv4 only, so that ::* can have the same port', async (t) => {
   const { listener } = await echo({ host: '*' })
   t.is(listener.host, '0.0.0.0')
   const client = await dial(listener)
   client.destroy()
+  const second = await echo({ host: '::*', port: listener.port }).catch((error: unknown) => error)
+  if (second instanceof Error) {
+    // A machine without IPv6.
+    t.regex((second as NodeJS.ErrnoException).code ?? '', /^(EAFNOSUPPORT|EADDRNOTAVAIL)$/)
+  } else {
+    const six = second as { listener: Listener }
+    t.is(six.listener.host, '::')
+    await six.listener.close()
+  }
   await listener.close()
 })
 
