@@ -78,7 +78,10 @@ export interface PeerRequest {
 
 /** What the router needs of a node. */
 export interface PeerPort {
-  /** `args` (and the memory they stand in) belong to the peer until `done`. */
+  /**
+   * `args` and the memory they stand in must not be changed any more: a long one may still be on
+   * its way when the request has been given up.
+   */
   request(args: readonly Buffer[], request: PeerRequest, done: PeerDone): void
 }
 

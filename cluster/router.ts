@@ -40,7 +40,7 @@ export interface RouterOptions {
 
 /** A command for the owner of one slot. */
 export interface ForwardRequest {
-  /** Must stay as they are until the end. */
+  /** As in `PeerPort`: not to be changed any more. */
   readonly args: readonly Buffer[]
   readonly slot: number
   /** Index in `args` of the key, if it has just one; else -1. */

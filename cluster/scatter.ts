@@ -12,7 +12,7 @@ export const PART_BYTES_MAX = 8 * 1024 * 1024
 
 /** A command of many keys, each followed by `step - 1` more arguments (MSET: 2). */
 export interface ScatterRequest {
-  /** The command's name and all its arguments; the keys begin at 1. Must stay as they are. */
+  /** The command's name and all its arguments; the keys begin at 1. Not to be changed any more. */
   readonly args: readonly Buffer[]
   readonly step: number
   /** `list`: one value a key (MGET); `sum`: a count (DEL); `ok`: OK (MSET). */

@@ -356,7 +356,7 @@ test('an answer to a request that was not sent yet ends the link', async (t) => 
   const scene = new Scene()
   await scene.open()
   scene.network.dialled[0]!.stall()
-  scene.ask(`SET k ${'x'.repeat(40_000)}`)
+  scene.ask(`SET k ${'x'.repeat(70_000)}`)
   await scene.clock.settle()
   const unsent = scene.ask('GET k')
   scene.owner.say(':3\r\n+OK\r\n')
@@ -496,7 +496,7 @@ test('what could not be sent in time was never sent', async (t) => {
   await scene.open()
   const near = scene.network.dialled[0]!
   near.stall()
-  const first = scene.ask(`SET k ${'x'.repeat(40_000)}`)
+  const first = scene.ask(`SET k ${'x'.repeat(70_000)}`)
   await scene.clock.settle()
   const second = scene.ask('INCR k')
   await scene.clock.advance(400)
