@@ -59,7 +59,10 @@ test('what cannot stand in a URL is percent-encoded in the origin as well', (t) 
 test('no key changes host, path depth or query names', (t) => {
   const key = fc.oneof(
     fc.uint8Array({ minLength: 1, maxLength: 40 }),
-    fc.string({ minLength: 1, unit: fc.constantFrom(...Array.from('./%2eE?#&=;@:\\\r\n\0 aü')) }),
+    fc
+      .string({ minLength: 1, unit: fc.constantFrom(...Array.from('./%2eE?#&=;@:\\\r\n\0 aü')) })
+      .map((text) => Buffer.from(text)),
+    fc.constantFrom('.', '..').map((text) => Buffer.from(text)),
   )
   fc.assert(
     fc.property(key, fc.constantFrom(byPath, byQuery), (id, group) => {
@@ -67,8 +70,8 @@ test('no key changes host, path depth or query names', (t) => {
       try {
         filled = url(id, group)
       } catch (error) {
-        if (error instanceof OriginError && group === byPath) return /^\.\.?$/.test(String(id))
-        throw error
+        if (!(error instanceof OriginError) || group === byQuery) throw error
+        return ['.', '..'].includes(Buffer.from(id).toString())
       }
       const read = new URL(filled)
       const depth = read.pathname.split('/').length
