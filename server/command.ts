@@ -20,6 +20,7 @@
  */
 import type { Args } from '../protocol/args.ts'
 import type { Client } from './client.ts'
+import type { ArgumentType } from './syntax.ts'
 
 /** Redis's command flags, as COMMAND INFO prints them. */
 export type CommandFlag =
@@ -84,6 +85,8 @@ export interface Command {
   readonly summary: string
   /** The arguments, in the notation of the Redis pages: `key value [NX | XX] [GET]`; see syntax.ts. */
   readonly syntax?: string
+  /** What an argument is, where its name does not tell: another command's `increment` is an integer. */
+  readonly argumentTypes?: Readonly<Record<string, ArgumentType>>
   readonly placement?: Placement
   /** A miss of the key is loaded from its group's origin before `run` answers it. */
   readonly loads?: boolean

@@ -48,7 +48,7 @@ export interface Argument {
 }
 
 /** What an argument of this name is. Any other is a string. */
-const typeByName: { readonly [name: string]: ArgumentType } = {
+const typeByName: Readonly<Record<string, ArgumentType>> = {
   key: 'key',
   newkey: 'key',
   source: 'key',
@@ -79,18 +79,23 @@ const typeByName: { readonly [name: string]: ArgumentType } = {
   slot: 'integer',
 }
 
-/** The arguments that a row's `syntax` writes down. */
-export function parseSyntax(syntax: string): readonly Argument[] {
-  return new Parser(syntax).parse()
+/** The arguments that a row's `syntax` writes down; `types` of some of them by name. */
+export function parseSyntax(
+  syntax: string,
+  types: Readonly<Record<string, ArgumentType>> = {},
+): readonly Argument[] {
+  return new Parser(syntax, types).parse()
 }
 
 class Parser {
   readonly #syntax: string
+  readonly #types: Readonly<Record<string, ArgumentType>>
   readonly #words: readonly string[]
   #next = 0
 
-  constructor(syntax: string) {
+  constructor(syntax: string, types: Readonly<Record<string, ArgumentType>>) {
     this.#syntax = syntax
+    this.#types = { ...typeByName, ...types }
     this.#words = syntax.match(/\.\.\.|[[\]<>|]|[^\s[\]<>|]+/g) ?? []
   }
 
@@ -156,7 +161,7 @@ class Parser {
       return { ...choice, optional: true }
     }
     if (word === '<') return this.#choice('>')
-    if (!isToken(word)) return { name: word, type: typeByName[word] ?? 'string' }
+    if (!isToken(word)) return { name: word, type: this.#types[word] ?? 'string' }
     const behind = this.#peek()
     if (behind === '<' || (/^[a-z]/.test(behind) && !isToken(behind))) {
       return { ...this.#item(), token: word }

@@ -26,7 +26,7 @@ function commandInfo(client: Client): void {
   reply.array(args.count - 2)
   for (let i = 2; i < args.count; i++) {
     const entry = server.table.named(args.text(i))
-    if (entry === null) reply.nullArray()
+    if (entry === null) reply.null()
     else writeInfo(reply, entry)
   }
 }
@@ -116,8 +116,8 @@ function writeDocs(reply: Reply, entries: readonly CommandEntry[]): void {
 
 function writeDoc(reply: Reply, entry: CommandEntry): void {
   const { row, subcommands } = entry
-  const { deprecated, syntax = '' } = row
-  const words = parseSyntax(syntax)
+  const { deprecated, syntax = '', argumentTypes } = row
+  const words = parseSyntax(syntax, argumentTypes)
   reply.map(
     4 +
       (deprecated === undefined ? 0 : 3) +

@@ -89,6 +89,13 @@ test('what is repeated is the items before it', (t) => {
   ])
 })
 
+test('a type that the name does not tell is told beside', (t) => {
+  t.deepEqual(parseSyntax('increment'), [{ name: 'increment', type: 'integer' }])
+  t.deepEqual(parseSyntax('increment', { increment: 'double' }), [
+    { name: 'increment', type: 'double' },
+  ])
+})
+
 test('a line that does not fit the notation is refused', (t) => {
   const wrong = [
     '[key',

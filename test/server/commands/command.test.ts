@@ -59,7 +59,7 @@ const put2 =
 test('COMMAND INFO describes a row as Redis does', (t) => {
   const client = connect()
   t.is(client.say('command', 'info', 'PUT'), `*1\r\n${put2}`)
-  t.is(client.say('command', 'info', 'x', 'box|open|y', 'put|x'), '*3\r\n*-1\r\n*-1\r\n*-1\r\n')
+  t.is(client.say('command', 'info', 'x', 'box|open|y', 'put|x'), '*3\r\n$-1\r\n$-1\r\n$-1\r\n')
   const open =
     '*10\r\n$8\r\nbox|open\r\n:2\r\n*0\r\n:0\r\n:0\r\n:0\r\n*1\r\n+@slow\r\n*0\r\n*0\r\n*0\r\n'
   t.is(client.say('command', 'info', 'box|OPEN'), `*1\r\n${open}`)
