@@ -50,7 +50,7 @@ function judge(server: Server, connection: Connection): void {
     refuse(server, client, entry, errors.wrongArity(entry.fullName))
     return
   }
-  if (!client.authenticated && (entry.flags & flagBits.no_auth) === 0) {
+  if (!client.authenticated && (entry.flags & flagBits.no_auth) === 0 && needsPassword(server)) {
     refuse(server, client, entry, errors.ERR_NOAUTH)
     return
   }
@@ -85,6 +85,11 @@ function execute(server: Server, client: Client, entry: CommandEntry): void {
     cell.failed++
     server.countErrors()
   }
+}
+
+/** CONFIG SET may have taken the password away since the client connected. */
+function needsPassword(server: Server): boolean {
+  return server.config.requirepass !== ''
 }
 
 /** CLIENT REPLY OFF and SKIP: the command takes effect, its reply is dropped, an error as well. */
