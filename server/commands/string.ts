@@ -860,7 +860,8 @@ export const stringCommands = [
     keyFlags: ['RW', 'insert'],
     group: 'string',
     since: '2.0.0',
-    complexity: 'O(N) where N is the length of the new value',
+    complexity:
+      'O(N) where N is the length of the value, which is copied when it outgrows its place',
     summary: "Adds bytes to the end of a key's value and gives the new length.",
     syntax: 'key value',
     takesPages: true,
@@ -902,7 +903,8 @@ export const stringCommands = [
     keyFlags: ['RW', 'update'],
     group: 'string',
     since: '2.2.0',
-    complexity: 'O(N) where N is the length of the new value',
+    complexity:
+      'O(N) where N is the length of the value, which is copied when it outgrows its place',
     summary:
       "Overwrites a key's value from an offset on, with zero bytes before it if it is short.",
     syntax: 'key offset value',
