@@ -2,9 +2,16 @@
  * redis-cli and redis-benchmark as a newcomer uses them, against ringtier and against redis-server.
  * What they print on ringtier must be what they print on Redis, where it does not hold figures.
  */
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
 import {
   available,
+  freePort,
+  PROJECT,
   run,
   startRedis,
   startRingtier,
@@ -181,3 +188,49 @@ cliTest('redis-benchmark runs its tests through', async (t) => {
     t.regex((await cli(server, ['get', 'counter:000000000001'])).stdout, /^\d+\n$/)
   }
 })
+
+/** The `console` blocks of the README, and the shell's lines that stand before each session. */
+function readmeSessions(): { shell: string; session: string }[] {
+  const readme = readFileSync(join(PROJECT, 'README.md'), 'utf8')
+  const blocks = [...readme.matchAll(/^```console\n(.*?)^```$/gms)].map((match) => match[1]!)
+  return blocks.flatMap((session, i) =>
+    session.startsWith('$ redis-cli\n') ? [{ shell: blocks[i - 1]!, session }] : [],
+  )
+}
+
+cliTest('the sessions in the README are what redis-cli shows', async (t) => {
+  const [plain, loading, ...others] = readmeSessions()
+  t.deepEqual(others, [])
+  t.is(plain!.shell, '$ npm ci\n$ npm start\n')
+
+  const origin = await freePort()
+  const shell = loading!.shell.replaceAll('3000', String(origin))
+  const [, script] = /^\$ node -e "(.*)"$/m.exec(shell)!
+  const [, group] = /^\$ npm start -- --group "(.*)"$/m.exec(shell)!
+  const web = spawn(process.execPath, ['-e', script!], { stdio: 'ignore' })
+  t.teardown(() => web.kill())
+  const server = await startRingtier({ args: ['--group', group!] })
+  t.teardown(() => server.stop())
+  await untilAccepts(origin)
+
+  for (const { session } of [plain!, loading!]) {
+    const typed = [...session.matchAll(/^127\.0\.0\.1:6379> (.*)$/gm)].map((match) => match[1]!)
+    // What was typed is not shown again by a dumb terminal.
+    const expected = session.replace('$ redis-cli\n', '').replaceAll(/(6379> ).*\n/g, '$1')
+    const shown = await interactive(server, typed)
+    t.is(shown.replaceAll('PORT', '6379').replace(/127\.0\.0\.1:6379> $/, ''), expected)
+  }
+})
+
+/** Resolves when somebody listens on the port. */
+async function untilAccepts(port: number): Promise<void> {
+  for (;;) {
+    const accepted = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1')
+      socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
+      socket.once('connect', () => socket.destroy())
+    })
+    if (accepted) return
+    await delay(10)
+  }
+}
