@@ -118,8 +118,7 @@ function beginPeerRequest(server: Server, connection: Connection): boolean {
     return false
   }
   args.shift()
-  output.requestId = id
-  client.reply.integer(id)
+  output.beginRequest(id)
   return true
 }
 

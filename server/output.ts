@@ -33,6 +33,9 @@ const joinBytesMax = 256 * 1024
 const slotAreaBytes = 4096
 const slotAreaBytesMax = 256 * 1024
 
+/** `:9007199254740991` and CRLF, generously. */
+const requestIdBytesMax = 32
+
 const EMPTY = new Uint8Array(0)
 
 /** What Output needs of a socket. */
@@ -234,6 +237,8 @@ export class Output {
   muted = false
   /** The id of the peer request that is being executed; 0: the client is no peer. */
   requestId = 0
+  /** Where that id stands in the reply area, before its reply. */
+  #requestMark = 0
   readonly #sink: ByteSink
   readonly #areas: ReplyAreas
   readonly #events: OutputEvents
@@ -315,8 +320,19 @@ export class Output {
     reply.raw(CRLF)
   }
 
-  /** A place for a reply that comes later. */
+  /** A peer's request begins: its reply stands behind its id, whatever order replies leave in. */
+  beginRequest(id: number): void {
+    const { reply } = this.#areas
+    this.requestId = id
+    reply.room(requestIdBytesMax)
+    this.#requestMark = reply.pos
+    reply.integer(id)
+  }
+
+  /** A place for a reply that comes later. The command must not have written anything yet. */
   defer(): Slot {
+    // The id goes out again together with the reply.
+    if (this.requestId !== 0) this.#areas.reply.pos = this.#requestMark
     if (this.muted || this.#closed) return new MutedSlot(this)
     const { protocol, requestId } = this
     const slot = new OpenSlot(this, { protocol, requestId, hear: null })

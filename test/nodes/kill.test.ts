@@ -13,7 +13,7 @@ for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
     `after ${signal} of one node the other two answer for all keys in time`,
     async (t) => {
       const origin = await startOrigin()
-      const group = `item match item:{id} origin ${origin.url}/items/{id} ttl 1h`
+      const group = `item match item:{id} origin ${origin.url}/items/{id} ttl 1h wait 30s timeout 30s`
       const nodes = await startNodes(3, ['--group', group])
       const clients = nodes.ports.slice(0, 2).map((port) => new Redis(port, '127.0.0.1'))
       const keys = Array.from({ length: keyCount }, (_, i) => `item:${i}`)

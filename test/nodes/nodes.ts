@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { type RunningServer, freePort, startRingtier } from '../process.ts'
 
@@ -44,21 +45,25 @@ export async function startNodes(count: number, args: readonly string[]): Promis
   return nodes
 }
 
-/** Resolves when every node counts all others among the living. */
+/** Resolves when every node has heard from all others. */
 async function seeEachOther(ports: readonly number[]): Promise<void> {
   for (const port of ports) {
-    while ((await infoField(port, 'cluster_nodes_up')) !== ports.length) {
-      await new Promise((resolve) => setTimeout(resolve, 20))
+    const client = new Redis(port, '127.0.0.1')
+    while (!String(await client.cluster('INFO')).includes('cluster_slots_pfail:0\r\n')) {
+      await setTimeout(20)
     }
+    client.disconnect()
   }
 }
 
-/** A numeric field of a node's INFO; 0 when the node has no such field. */
+/** A numeric field of a node's INFO. */
 export async function infoField(port: number, field: string): Promise<number> {
   const client = new Redis(port, '127.0.0.1', { retryStrategy: () => null })
   try {
     const info = await client.info('everything')
-    return Number(new RegExp(`^${field}:(.*)$`, 'm').exec(info)?.[1] ?? 0)
+    const found = new RegExp(`^${field}:(.*)$`, 'm').exec(info)
+    if (found === null) throw new Error(`INFO has no field ${field}`)
+    return Number(found[1])
   } finally {
     client.disconnect()
   }

@@ -37,7 +37,7 @@ export async function replay(options: {
   const trace = traceOrSample(options.tracePath, options.accessesMax)
   const origin = await startOrigin()
   const nodes = await startNodes(3, [
-    ...['--group', `item match item:{id} origin ${origin.url}/items/{id} ttl 1h`],
+    ...['--group', `item match item:{id} origin ${origin.url}/items/{id} ttl 1h wait 30s timeout 30s`],
     ...['--maxmemory', '256mb'],
   ])
   try {
@@ -48,13 +48,13 @@ export async function replay(options: {
     )
     // The topology is read before what is counted begins.
     await Promise.all(clients.map((client) => client.get('warm-up')))
-    const forwardsBefore = await nodes.sum('cluster_forwards')
+    const forwardsBefore = await nodes.sum('cluster_forwarded')
     const startedAt = performance.now()
     const wrong = await Promise.all(
       clients.map((client, i) => replayPart(client, trace, i, origin.valueOf)),
     )
     const seconds = (performance.now() - startedAt) / 1000
-    const forwards = (await nodes.sum('cluster_forwards')) - forwardsBefore
+    const forwards = (await nodes.sum('cluster_forwarded')) - forwardsBefore
     await Promise.all(clients.map((client) => client.quit()))
     const loads = origin.requests
     return {
