@@ -23,7 +23,7 @@ test.serial(
         t.is(origin.counts.get(`/items/cold-${round}`), 1)
       }
       t.is(await nodes.sum('blocked_clients'), 0)
-    t.is(await nodes.sum('cluster_failovers'), 0)
+      t.is(await nodes.sum('cluster_failovers'), 0)
     } finally {
       for (const client of clients) client.disconnect()
       await nodes.stop()

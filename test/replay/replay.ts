@@ -37,15 +37,18 @@ export async function replay(options: {
   const trace = traceOrSample(options.tracePath, options.accessesMax)
   const origin = await startOrigin()
   const nodes = await startNodes(3, [
-    ...['--group', `item match item:{id} origin ${origin.url}/items/{id} ttl 1h wait 30s timeout 30s`],
+    ...[
+      '--group',
+      `item match item:{id} origin ${origin.url}/items/{id} ttl 1h wait 30s timeout 30s`,
+    ],
     ...['--maxmemory', '256mb'],
   ])
+  const clients = Array.from({ length: clientCount }, (_, i) =>
+    options.cluster
+      ? new Cluster(nodes.ports.map((port) => ({ host: '127.0.0.1', port })))
+      : new Redis(nodes.ports[i % nodes.ports.length]!, '127.0.0.1'),
+  )
   try {
-    const clients = Array.from({ length: clientCount }, (_, i) =>
-      options.cluster
-        ? new Cluster(nodes.ports.map((port) => ({ host: '127.0.0.1', port })))
-        : new Redis(nodes.ports[i % nodes.ports.length]!, '127.0.0.1'),
-    )
     // The topology is read before what is counted begins.
     await Promise.all(clients.map((client) => client.get('warm-up')))
     const forwardsBefore = await nodes.sum('cluster_forwarded')
@@ -55,7 +58,6 @@ export async function replay(options: {
     )
     const seconds = (performance.now() - startedAt) / 1000
     const forwards = (await nodes.sum('cluster_forwarded')) - forwardsBefore
-    await Promise.all(clients.map((client) => client.quit()))
     const loads = origin.requests
     return {
       accesses: trace.length,
@@ -68,6 +70,7 @@ export async function replay(options: {
       requestsPerSecond: Math.round(trace.length / seconds),
     }
   } finally {
+    for (const client of clients) client.disconnect()
     await nodes.stop()
     await origin.stop()
   }
