@@ -146,7 +146,7 @@ export class Peer implements PeerPort {
   #linkReady = false
   /** The request whose reply comes next; 0: an id comes next. */
   #answering = 0
-  /** When a transfer that takes long last moved; others wait behind it. */
+  /** When the node last gave a sign of life on the link: bytes of it, or room for more of ours. */
   #movedAt = -Infinity
   /** Attempts that failed in a row. */
   #failures = 0
@@ -292,7 +292,7 @@ export class Peer implements PeerPort {
       },
       reply: (value) => this.#onReply(value),
       heard: () => {
-        if (this.#link?.midReply) this.#movedAt = this.#world.clock.now()
+        this.#movedAt = this.#world.clock.now()
       },
       drained: () => {
         this.#movedAt = this.#world.clock.now()
@@ -440,7 +440,7 @@ export class Peer implements PeerPort {
     let next = Infinity
     for (const flight of this.#flights.values()) {
       if (this.#isOverdue(flight, now)) overdue.push(flight)
-      else next = Math.min(next, Math.max(dueAt(flight), now + SWEEP_MS))
+      else next = Math.min(next, Math.max(this.#lookAt(flight), now + SWEEP_MS))
     }
     if (next < Infinity) this.#sweepBy(next, now)
     if (overdue.some((flight) => !flight.sent)) {
@@ -456,8 +456,15 @@ export class Peer implements PeerPort {
       // Its long reply is arriving this moment.
       return !(moving && flight.id === this.#answering)
     }
-    // Behind somebody's long transfer that moves there is no silence.
-    return now >= dueAt(flight) && !moving
+    if (flight.heard) return false
+    // A node that answers others is busy, not dead: asking the next one would double the work.
+    return now >= flight.silentAt && !moving
+  }
+
+  /** When it may next have become overdue. */
+  #lookAt(flight: Flight): number {
+    if (flight.heard) return flight.deadlineAt
+    return Math.min(flight.deadlineAt, Math.max(flight.silentAt, this.#movedAt + SILENCE_MS))
   }
 }
 

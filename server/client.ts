@@ -6,8 +6,6 @@ import type { Output, Slot } from './output.ts'
 import type { Server } from './server.ts'
 import type { Pages, Store } from './store/store.ts'
 
-export type { Slot } from './output.ts'
-
 /** What a client's session needs of its connection. */
 export interface ClientConnection {
   readonly output: Output

@@ -1,4 +1,5 @@
 import { Decoder } from '../protocol/decoder.ts'
+import type { Reply } from '../protocol/reply.ts'
 import { Client, type ClientConnection } from './client.ts'
 import { dispatch } from './dispatch.ts'
 import { Input } from './input.ts'
@@ -96,6 +97,10 @@ export class Connection implements ClientConnection {
   onSent(bytes: number): void {
     this.bytesWritten += bytes
     this.#server.stats.netOutputBytes += bytes
+  }
+
+  onErrors(reply: Reply): void {
+    this.#server.countErrors(reply)
   }
 
   onCommand(): void {

@@ -10,7 +10,11 @@ import type { Server } from './server.ts'
  * which is Redis's. What a client sees of each refusal is Redis's line.
  */
 
-/** One run in so many is timed, and counts for all of them: reading the clock costs as much as a GET. */
+/**
+ * A command's first runs are all timed; then one run in so many, which counts for all of them:
+ * reading the clock costs as much as a GET.
+ */
+const timedRunsAll = 256
 const timedRunsPeriod = 16
 
 /** Executes the command in the connection's args and writes its reply, or takes a slot for it. */
@@ -73,11 +77,12 @@ function execute(server: Server, client: Client, entry: CommandEntry): void {
   cell.calls++
   if (server.routing.enabled && client.peer === null && server.routing.takes(client, entry)) return
   if (entry.loads && server.loading.enabled && server.loading.takes(client, entry)) return
-  if (cell.calls % timedRunsPeriod === 1) {
+  if (cell.calls <= timedRunsAll || cell.calls % timedRunsPeriod === 0) {
     const { clock } = server.world
     const before = clock.micros()
     entry.run(client)
-    cell.micros += (clock.micros() - before) * timedRunsPeriod
+    const weight = cell.calls <= timedRunsAll ? 1 : timedRunsPeriod
+    cell.micros += (clock.micros() - before) * weight
   } else {
     entry.run(client)
   }

@@ -228,6 +228,8 @@ export interface OutputEvents {
   /** The client takes bytes again (or slots were settled): execute what was kept, then read on. */
   onReady(): void
   onSent(bytes: number): void
+  /** A slot was answered with errors, which `reply` counts. */
+  onErrors(reply: Reply): void
 }
 
 export class Output {
@@ -352,6 +354,7 @@ export class Output {
     if (slot.requestId !== 0) reply.integer(slot.requestId)
     write(reply)
     const bytes = reply.take()
+    if (reply.errors > 0) this.#events.onErrors(reply)
     if (reply.end > slotAreaBytesMax)
       reply.use(new Uint8Array(slotAreaBytes), 0, slotAreaBytes, false)
     this.#fillSlot(slot, [bytes])
@@ -367,6 +370,7 @@ export class Output {
     this.#capture = parts
     run()
     this.flush()
+    if (areas.reply.errors > 0) this.#events.onErrors(areas.reply)
     this.#capture = null
     this.protocol = before
     areas.own(null)

@@ -255,8 +255,7 @@ export function writeValue(reply: Reply, value: PeerValue): void {
   else if (value instanceof PeerError) reply.error(value.line)
   else if (Buffer.isBuffer(value)) reply.bulk(value)
   else {
-    const elements = value as readonly PeerValue[]
-    reply.array(elements.length)
-    for (const element of elements) writeValue(reply, element)
+    reply.array(value.length)
+    for (const element of value) writeValue(reply, element)
   }
 }

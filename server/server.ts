@@ -1,12 +1,10 @@
 import type { Duplex } from 'node:stream'
-import { Groups, parseGroup } from '../cluster/group.ts'
-import { HttpLoader } from '../cluster/origin/http.ts'
 import type { Loader } from '../cluster/origin/loader.ts'
 import type { World } from '../cluster/world.ts'
 import type { Args } from '../protocol/args.ts'
 import type { DecoderLimits } from '../protocol/decoder.ts'
 import * as errors from '../protocol/errors.ts'
-import type { Client, Slot } from './client.ts'
+import type { Client } from './client.ts'
 import { type CommandEntry, CommandTable } from './command.ts'
 import { commands } from './commands/index.ts'
 import type { Config } from './config.ts'
@@ -15,7 +13,7 @@ import { DuplexSocket } from './duplex.ts'
 import { type Listener, listen } from './listener.ts'
 import { Loading } from './loading.ts'
 import type { Log } from './log.ts'
-import { ReplyAreas } from './output.ts'
+import { ReplyAreas, type Slot } from './output.ts'
 import { Routing } from './routing.ts'
 import { type CommandStats, Stats } from './stats.ts'
 import { Store } from './store/store.ts'
@@ -26,8 +24,8 @@ const sweepPeriodMs = 100
 const sweepSlots = 20_000
 /** How often idle clients are looked for. */
 const idlePeriodMs = 1000
-/** After SHUTDOWN or SIGTERM, replies under way have this long to leave. */
-const drainMs = 5000
+/** The machine has no such address, or no such family of addresses. */
+const addressMissing: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT'])
 /** A bulk longer than this is received into pages of the store. */
 const bigBytesMin = 64 * 1024
 
@@ -39,7 +37,19 @@ export async function createServer(
   loader?: Loader,
 ): Promise<Server> {
   const ringHash = await Routing.loadHash()
-  return new Server({ config, world, log, ringHash, loader: loader ?? new HttpLoader({ version }) })
+  return new Server({ config, world, log, ringHash, loader: loader ?? (await loaderFor(config)) })
+}
+
+/** The HTTP client is large and slow to load: only who has groups pays for it. */
+async function loaderFor(config: Config): Promise<Loader> {
+  if (config.groups.all.length === 0) return NO_LOADER
+  const { HttpLoader } = await import('../cluster/origin/http.ts')
+  return new HttpLoader({ version })
+}
+
+const NO_LOADER: Loader = {
+  load: () => Promise.reject(new Error('there are no groups, so nothing is loaded')),
+  close: () => Promise.resolve(),
 }
 
 interface ServerParts {
@@ -96,11 +106,7 @@ export class Server {
       this.decoderLimits.bulkBytesMax = bytes
     })
     this.#cells = [...this.table.all()].map((entry) => this.stats.of(entry.fullName))
-    this.loading = new Loading(
-      this,
-      new Groups(config.group.map(({ words }) => parseGroup(words))),
-      loader,
-    )
+    this.loading = new Loading(this, config.groups, loader)
     this.routing = new Routing(this, ringHash)
     this.#timers.push(
       world.clock.every(sweepPeriodMs, () => this.#sweep()),
@@ -117,14 +123,16 @@ export class Server {
     return this.#listeners
   }
 
-  /** The port it listens on (the one the system chose, for port 0); 0 before `listen`. */
+  /** The port it listens on; 0 before `listen`. */
   get port(): number {
     return this.#listeners[0]?.port ?? 0
   }
 
-  /** Listens on each `bind` address. Rejects with the system's error (EADDRINUSE ...). */
+  /** Listens on each `bind` address; with port 0 on none. Rejects with the system's error (EADDRINUSE ...). */
   async listen(): Promise<void> {
     const { config, store } = this
+    this.routing.start()
+    if (config.port === 0) return
     const readBuffer = store.io.bytes.subarray(store.io.read, store.io.readEnd)
     for (const bind of config.bind) {
       // A leading '-' means: no error when the machine lacks this address.
@@ -144,12 +152,11 @@ export class Server {
           }),
         )
       } catch (error) {
-        if (optional && (error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') continue
+        if (optional && addressMissing.has((error as NodeJS.ErrnoException).code ?? '')) continue
         await this.#closeListeners()
         throw error
       }
     }
-    this.routing.start()
   }
 
   /** Serves a client on any duplex stream. */
@@ -166,12 +173,8 @@ export class Server {
   }
 
   /** Counts the error replies that were just written. */
-  countErrors(): void {
-    const { reply } = this.areas
-    const { errors: counts } = this.stats
-    this.stats.totalErrorReplies += reply.errors
-    counts.set(reply.lastErrorCode, (counts.get(reply.lastErrorCode) ?? 0) + reply.errors)
-    reply.errors = 0
+  countErrors(reply = this.areas.reply): void {
+    for (; reply.errors > 0; reply.errors--) this.stats.error(reply.lastErrorCode)
   }
 
   /** Answers a command that was copied, in the slot it took: loads what it misses, or runs it. */
@@ -204,7 +207,7 @@ export class Server {
     this.routing.close()
     for (const connection of [...this.#connections.values()]) connection.closeAfterReply()
     if (this.#connections.size === 0) this.#stop()
-    this.world.clock.after(drainMs, () => {
+    this.world.clock.after(this.config['shutdown-timeout'] * 1000, () => {
       for (const connection of [...this.#connections.values()]) connection.destroy()
       this.#stop()
     })

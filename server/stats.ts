@@ -123,7 +123,10 @@ export class Stats {
     this.keyspaceMisses = 0
     this.totalErrorReplies = 0
     this.errors.clear()
-    this.commands.clear()
+    // The cells themselves stay: dispatch holds them.
+    for (const stats of this.commands.values()) {
+      stats.calls = stats.micros = stats.rejected = stats.failed = 0
+    }
     this.#ops.reset()
     this.#input.reset()
     this.#output.reset()

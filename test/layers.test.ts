@@ -23,7 +23,7 @@ const NAMELESS = /(^|\/)(utils?|commons?|helpers?|types|misc|shared)(\/|\.ts$)/
 /** The one list: it joins the tables of commands. */
 const INDEX_FILES = ['server/commands/index.ts', 'server/store/index.ts']
 
-const IMPORT = /\b(?:from|import|import\s*\()\s*['"]([^'"\n]+)['"]/g
+const IMPORT = /(?<!\* *\()\b(?:from|import|import\s*\()\s*['"]([^'"\n]+)['"]/g
 const REEXPORT = /^export\s+(?:type\s+)?(?:\*|\{[^}]*\})(?:\s+as\s+\w+)?\s+from\b/m
 const DEFAULT_EXPORT = /^export\s+(?:default\b|\{[^}]*\bas\s+default\b)/m
 

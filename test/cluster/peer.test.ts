@@ -263,9 +263,26 @@ test('a node that says it works on it is waited for until the deadline', async (
   t.deepEqual(patient, [['reply', 'v', true]])
 })
 
+test('a node that answers others is busy, not silent', async (t) => {
+  const scene = new Scene()
+  await scene.open()
+  const slow = scene.ask('GET k', { deadlineMs: 5000, hearMs: 1000 })
+  for (let i = 0; i < 6; i++) {
+    const quick = scene.ask(`GET x${i}`)
+    await scene.clock.advance(300)
+    scene.owner.answer(scene.owner.seen.at(-1)!.id, bulk('X'))
+    await scene.clock.settle()
+    t.is(quick.length, 1)
+  }
+  t.deepEqual(slow, [])
+  await scene.clock.advance(500)
+  t.deepEqual(slow, [['silent', null, false]])
+})
+
 test('a deadline shorter than the silence counts', async (t) => {
   const scene = new Scene()
   await scene.open()
+  await scene.clock.advance(500)
   const long = scene.ask('GET x')
   const short = scene.ask('GET k', { deadlineMs: 50 })
   const hear = scene.ask('GET y', { hearMs: 60 })

@@ -49,7 +49,7 @@ export async function startNodes(count: number, args: readonly string[]): Promis
 async function seeEachOther(ports: readonly number[]): Promise<void> {
   for (const port of ports) {
     const client = new Redis(port, '127.0.0.1')
-    while (!String(await client.cluster('INFO')).includes('cluster_slots_pfail:0\r\n')) {
+    while (!(await client.cluster('INFO')).includes('cluster_slots_pfail:0\r\n')) {
       await setTimeout(20)
     }
     client.disconnect()

@@ -15,7 +15,7 @@ import { traceOrSample } from './trace.ts'
 
 const clientCount = 8
 /** GETs of one client under way at a time. */
-const windowSize = 64
+const windowSize = 16
 
 export interface ReplaySummary {
   accesses: number
