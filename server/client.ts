@@ -1,4 +1,5 @@
 import { LOADING_AFTER_MS } from '../cluster/frame.ts'
+import type { Meeting } from '../cluster/handshake.ts'
 import { Args } from '../protocol/args.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { CommandEntry } from './command.ts'
@@ -48,7 +49,7 @@ export class Client {
   /** The node of the cluster that speaks here: its commands run here, they are never forwarded. */
   peer: string | null = null
   /** What PEER HELLO agreed on, until PEER AUTH. */
-  peerChallenge: unknown = null
+  peerChallenge: Meeting | null = null
   readonly #connection: ClientConnection
 
   constructor(

@@ -1,5 +1,5 @@
 /** What cluster-aware clients ask about the ring, and how other nodes make themselves known. */
-import { answerHello, type Meeting, verify } from '../../cluster/handshake.ts'
+import { answerHello, verify } from '../../cluster/handshake.ts'
 import type { Member, Membership } from '../../cluster/membership.ts'
 import { SLOT_COUNT, keySlot } from '../../cluster/slots.ts'
 import * as errors from '../../protocol/errors.ts'
@@ -84,7 +84,7 @@ function writeShardNode(reply: Reply, { id, host, port, state }: Member): void {
   reply.text('replication-offset')
   reply.integer(0)
   reply.text('health')
-  reply.text(state === 'down' ? 'failed' : 'online')
+  reply.text(state === 'down' ? 'fail' : 'online')
 }
 
 /** One line a member, in the format of the Redis cluster specification. */
@@ -170,7 +170,7 @@ function peerHello(client: Client, membership: Membership): void {
  */
 function peerAuth(client: Client): void {
   const { args, reply, server } = client
-  const meeting = client.peerChallenge as Meeting | null
+  const meeting = client.peerChallenge
   if (meeting === null) return reply.error(errors.ERR_PEER_AUTH_FIRST)
   client.peerChallenge = null
   const { 'cluster-secret': secret } = server.config

@@ -107,7 +107,7 @@ test('a node that misses an answer is fail?, one that is out is fail and owns no
   await clock.advance(400)
   t.regex(lineOfB()!, / master,fail - \d+ \d+ 2 disconnected$/)
   t.true(client.text('cluster', 'nodes').includes(' connected 0-16383\n'))
-  t.regex(client.say('cluster', 'shards'), /slots\r\n\*0\r\n[^]*\$6\r\nfailed\r\n$/)
+  t.regex(client.say('cluster', 'shards'), /slots\r\n\*0\r\n[^]*\$4\r\nfail\r\n$/)
   membership.stop()
 })
 
