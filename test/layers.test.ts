@@ -4,7 +4,7 @@
  * and names those that point up, together with the few shapes that blur the rooms.
  */
 import { readFileSync, readdirSync } from 'node:fs'
-import { dirname, join, normalize } from 'node:path'
+import { basename, dirname, join, normalize } from 'node:path'
 import test from 'ava'
 import { PROJECT } from './process.ts'
 
@@ -111,6 +111,17 @@ test('the top level holds four folders of code and docs, and no other', (t) => {
     folders.filter((name) => !expected.includes(name) && !made.includes(name)),
     [],
   )
+})
+
+test('the tour in docs/architecture.md names every file, or the folder it lies in', (t) => {
+  const page = readFileSync(join(PROJECT, 'docs/architecture.md'), 'utf8')
+  const named = new Set([...page.matchAll(/`([\w./-]+)`/g)].map((match) => match[1]!))
+  const files = ['protocol', 'cluster', 'server'].flatMap((folder) => [...readTree(folder).keys()])
+  const unnamed = files.filter((file) => {
+    const folder = `${basename(dirname(file))}/`
+    return !file.endsWith('.d.ts') && !named.has(basename(file)) && !named.has(folder)
+  })
+  t.deepEqual(unnamed, [])
 })
 
 const clean = {
