@@ -471,8 +471,9 @@ export class Store implements Winner {
    * had none for `valueLength` bytes). `random`: uint32.
    */
   randomKey(db: number, random: number, sink: Sink): number {
-    const first = random % BUCKETS
-    const fraction = random / HASHES
+    const first = this.#bucketOfRank(db, Math.floor((random / HASHES) * this.size(db)))
+    // The bucket is a question of the high bits, the slot in it one of the low bits.
+    const fraction = (Math.imul(random, 0x9e3779b1) >>> 0) / HASHES
     for (let i = 0; i < BUCKETS; i++) {
       const buckets = this.#turnTo((first + i) % BUCKETS)
       this.#lock()
@@ -811,6 +812,16 @@ export class Store implements Winner {
       buckets.copyKey(address, OWN_AT)
       visit(this.io.bytes, OWN_AT, length, type)
     }
+  }
+
+  /** Number of the bucket that holds the key of this rank, counting through the buckets. */
+  #bucketOfRank(db: number, rank: number): number {
+    let before = 0
+    for (let number = 0; number < BUCKETS; number++) {
+      before += this.#bucketsOf(number).size(this.#headerOf(number), db)
+      if (before > rank) return number
+    }
+    return 0
   }
 
   /** Address of a visible key of db, searched from a slot in the middle on; 0: none. */
