@@ -7,7 +7,7 @@ const NOT_INTEGERS = ['""', '" "', '-', '+1', '01', '-0', '1.5', '1e3', 'abc', '
 /** Times around every limit that Redis's 64-bit milliseconds have. */
 const TIMES = [
   '0',
-  '1',
+  '1000000',
   '-1',
   '-100',
   '2147483648',
