@@ -113,6 +113,8 @@ export async function startRedis(options: StartOptions = {}): Promise<RunningSer
   const folder = mkdtempSync(join(tmpdir(), 'ringtier-redis-'))
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--daemonize', 'no', '--save', '']
   args.push('--appendonly', 'no', '--dir', folder, ...(options.args ?? []))
+  // Its second port is 10,000 above the first by default, where somebody else may listen.
+  if (args.includes('--cluster-enabled')) args.push('--cluster-port', String(await freePort()))
   const removeFolder = (): void => rmSync(folder, { recursive: true, force: true })
   try {
     const server = await start('redis-server', args, port, options.env)

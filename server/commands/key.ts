@@ -417,6 +417,7 @@ export const keyCommands = [
     summary: 'Removes keys and counts those that were there.',
     syntax: 'key [key ...]',
     placement: 'scatter',
+    repeatable: () => true,
     run: del,
   },
   {
@@ -432,6 +433,7 @@ export const keyCommands = [
     summary: 'Removes keys and counts those that were there. The same as DEL.',
     syntax: 'key [key ...]',
     placement: 'scatter',
+    repeatable: () => true,
     run: del,
   },
   {
@@ -462,6 +464,7 @@ export const keyCommands = [
     summary: 'Counts the keys that exist, and each of them as used.',
     syntax: 'key [key ...]',
     placement: 'scatter',
+    repeatable: () => true,
     run: exists,
   },
   {
@@ -514,6 +517,7 @@ export const keyCommands = [
     complexity: 'O(1)',
     summary: 'Lets a key expire at a unix time in seconds.',
     syntax: 'key unix-time-seconds [NX | XX | GT | LT]',
+    repeatable: () => true,
     run: expireat,
   },
   {
@@ -527,6 +531,7 @@ export const keyCommands = [
     complexity: 'O(1)',
     summary: 'Lets a key expire at a unix time in milliseconds.',
     syntax: 'key unix-time-milliseconds [NX | XX | GT | LT]',
+    repeatable: () => true,
     run: pexpireat,
   },
   {
@@ -595,6 +600,7 @@ export const keyCommands = [
     complexity: 'O(1)',
     summary: 'Lets a key live for ever.',
     syntax: 'key',
+    repeatable: () => true,
     run: persist,
   },
   {

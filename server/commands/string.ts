@@ -305,6 +305,12 @@ function replyStored(client: Client, status: number): void {
   else client.reply.null()
 }
 
+/** Not with NX, XX or GET, whose second run would see what the first one did. */
+function isRepeatableSet(args: Args): boolean {
+  const given = args.count > 3 ? readOptions(args, 3, SET_OPTIONS) : 0
+  return given >= 0 && (given & (NX | XX | GET)) === 0
+}
+
 function setWithOptions(client: Client): void {
   const { args, reply } = client
   const given = readOptions(args, 3, SET_OPTIONS)
@@ -649,6 +655,7 @@ export const stringCommands = [
       'key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | ' +
       'PXAT unix-time-milliseconds | KEEPTTL]',
     takesPages: true,
+    repeatable: isRepeatableSet,
     run: set,
   },
   {
@@ -726,6 +733,7 @@ export const stringCommands = [
     syntax: 'key value [key value ...]',
     placement: 'scatter',
     takesPages: true,
+    repeatable: () => true,
     run: mset,
   },
   {
@@ -770,6 +778,7 @@ export const stringCommands = [
     summary: 'Sets a key to a value that expires after so many seconds.',
     syntax: 'key seconds value',
     takesPages: true,
+    repeatable: () => true,
     run: setex,
   },
   {
@@ -784,6 +793,7 @@ export const stringCommands = [
     summary: 'Sets a key to a value that expires after so many milliseconds.',
     syntax: 'key milliseconds value',
     takesPages: true,
+    repeatable: () => true,
     run: psetex,
   },
   {
@@ -909,6 +919,7 @@ export const stringCommands = [
       "Overwrites a key's value from an offset on, with zero bytes before it if it is short.",
     syntax: 'key offset value',
     takesPages: true,
+    repeatable: () => true,
     run: setrange,
   },
 ] as const satisfies readonly Command[]
