@@ -19,6 +19,9 @@ const CHECKED_KEYS_MAX = 100
 
 const MAX_MEMORY = 16 * 1024 * 1024
 
+/** An argument. */
+export type Word = string | number | Buffer
+
 export interface DataSessionOptions {
   readonly maxMemory?: number
   readonly protocol?: 2 | 3
@@ -51,7 +54,20 @@ export class DataSession {
   }
 
   /** Runs a command and gives its reply as it would stand on the wire, in latin1. */
-  run(...words: readonly (string | number | Buffer)[]): string {
+  run(...words: readonly Word[]): string {
+    return this.pipeline([words])
+  }
+
+  /** Runs commands one after the other with nothing sent in between, unless room is needed. */
+  pipeline(commands: readonly (readonly Word[])[]): string {
+    for (const words of commands) this.#run(words)
+    this.#flush()
+    const reply = Buffer.concat(this.#sent).toString('latin1')
+    this.#sent = []
+    return reply
+  }
+
+  #run(words: readonly Word[]): void {
     const args = words.map((word) => (Buffer.isBuffer(word) ? word : Buffer.from(String(word))))
     const row = rows.find(({ name }) => name === args[0]!.toString().toLowerCase())
     if (row === undefined) throw new Error(`no command ${args[0]!.toString()}`)
@@ -63,11 +79,7 @@ export class DataSession {
     )
     row.run(this.#client(this.#place(args, bigs, pages)))
     for (const each of pages) each.release()
-    this.#flush()
-    const reply = Buffer.concat(this.#sent).toString('latin1')
-    this.#sent = []
     if (this.store.size(this.db) <= CHECKED_KEYS_MAX) checkInvariants(this.store)
-    return reply
   }
 
   /** The reply of a command that had taken a slot; null while there is none. */

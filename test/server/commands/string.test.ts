@@ -103,6 +103,43 @@ test('replies that do not fit the area leave before the next is written', (t) =>
   t.true(session.flushes > 1)
 })
 
+test('every command that gives a value makes room for it before it changes anything', (t) => {
+  const value = 'v'.repeat(60_000)
+  const times = 12
+  for (const command of [
+    ['GETSET', 'k', value],
+    ['SET', 'k', value, 'GET'],
+    ['SET', 'k', 'w', 'GET', 'NX'],
+    ['GETEX', 'k', 'PERSIST'],
+    ['GETRANGE', 'k', '0', '-1'],
+    ['GET', 'k'],
+  ]) {
+    const session = new DataSession()
+    session.run('SET', 'k', value)
+    t.is(session.pipeline(Array(times).fill(command)), bulk(value).repeat(times), command[0])
+    t.is(session.run('GET', 'k'), bulk(value))
+  }
+  const session = new DataSession()
+  const keys = Array.from({ length: times }, (_, i) => `k${i}`)
+  for (const key of keys) session.run('SET', key, value)
+  t.is(session.pipeline(keys.map((key) => ['GETDEL', key])), bulk(value).repeat(times))
+  t.is(session.run('DBSIZE'), ':0\r\n')
+  t.is(session.stats.keyspaceHits, times)
+})
+
+test('an old value in pages is let go when the new one is refused', (t) => {
+  const session = new DataSession()
+  session.run('SET', 'k', 'x'.repeat(5_000_000))
+  session.receivesPages = false
+  const tooMuch = 'y'.repeat(9_000_000)
+  t.is(session.run('GETSET', 'k', tooMuch), OOM)
+  t.is(session.run('SET', 'k', tooMuch, 'GET'), OOM)
+  t.is(session.store.stats.pinnedBytes, 0)
+  t.is(session.run('STRLEN', 'k'), ':5000000\r\n')
+  session.run('SET', 'k', 'small')
+  t.true(session.store.stats.usedBytes < 5_000_000)
+})
+
 test('a value in pages stands among others in the reply of MGET', (t) => {
   const session = new DataSession()
   const large = 'x'.repeat(70_000)
@@ -133,6 +170,10 @@ test('counting is exact across the edge of what a double holds', (t) => {
   session.run('SET', 'k', String(-expected))
   for (let i = 0; i < 8; i++) t.is(session.run('DECR', 'k'), `:${-++expected}\r\n`)
   t.is(session.run('GET', 'k'), bulk(String(-expected)))
+  session.run('SET', 'k', '9007199254740991')
+  t.is(session.run('INCRBY', 'k', '2'), ':9007199254740993\r\n')
+  t.is(session.run('GET', 'k'), bulk('9007199254740993'))
+  t.is(session.run('DECRBY', 'k', '2'), ':9007199254740991\r\n')
 })
 
 test('every count of digits is written whole', (t) => {
