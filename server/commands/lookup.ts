@@ -1,4 +1,5 @@
 import type { Client } from '../client.ts'
+import { TYPE_STRING } from '../store/store.ts'
 
 /** Opens the record of the key that argument i is; true if there is such a key. `close` it after. */
 export function openKey(client: Client, i: number): boolean {
@@ -11,3 +12,6 @@ export function countLookup(client: Client, found: boolean): void {
   if (found) client.server.stats.keyspaceHits++
   else client.server.stats.keyspaceMisses++
 }
+
+/** What TYPE calls each type of value, and SCAN's option TYPE asks for. */
+export const typeNames: { readonly [type: number]: string } = { [TYPE_STRING]: 'string' }

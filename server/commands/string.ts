@@ -16,29 +16,17 @@
  */
 import type { Args } from '../../protocol/args.ts'
 import {
-  ERR_DECREMENT_OVERFLOW,
-  ERR_NAN_OR_INFINITY,
-  ERR_NOT_FLOAT,
   ERR_NOT_INTEGER,
   ERR_OFFSET,
   ERR_OOM,
-  ERR_OVERFLOW,
   ERR_STRING_TOO_LONG,
   ERR_SYNTAX,
   wrongArity,
 } from '../../protocol/errors.ts'
-import { latin1, readBigint, readInteger } from '../../protocol/number.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { MISS, OUT_OF_MEMORY, type Pages, STORED, type Store } from '../store/store.ts'
 import { EX, EXAT, expiryError, PX, PXAT, readPositiveExpiry, type TimeForm } from './expiry.ts'
-import {
-  addExtended,
-  EXTENDED_TEXT_MAX,
-  formatExtended,
-  INFINITE,
-  parseExtended,
-} from './extended.ts'
 import { countLookup, openKey } from './lookup.ts'
 
 /* ---- options of SET and GETEX ---- */
@@ -474,145 +462,6 @@ function replyLength(client: Client, status: number, total: number): void {
   else client.reply.error(status === NOT_DONE ? ERR_STRING_TOO_LONG : ERR_OOM)
 }
 
-/* ---- counting ---- */
-
-/** '-9223372036854775808' */
-const INTEGER_BYTES_MAX = 20
-const INT64_MAX = 2n ** 63n - 1n
-const INT64_MIN = -(2n ** 63n)
-const ZERO_DIGIT = 0x30
-const MINUS = 0x2d
-
-function incr(client: Client): void {
-  increment(client, 1)
-}
-
-function decr(client: Client): void {
-  increment(client, -1)
-}
-
-function incrby(client: Client): void {
-  const by = client.args.integer(2)
-  if (Number.isNaN(by)) client.reply.error(ERR_NOT_INTEGER)
-  else if (Number.isSafeInteger(by)) increment(client, by)
-  else incrementFar(client, client.args.bigint(2)!)
-}
-
-function decrby(client: Client): void {
-  const by = client.args.integer(2)
-  if (Number.isNaN(by)) {
-    client.reply.error(ERR_NOT_INTEGER)
-  } else if (Number.isSafeInteger(by)) {
-    increment(client, -by)
-  } else {
-    const exact = client.args.bigint(2)!
-    if (exact === INT64_MIN) client.reply.error(ERR_DECREMENT_OVERFLOW)
-    else incrementFar(client, -exact)
-  }
-}
-
-/** Adds to key argument 1. What leaves the numbers that a double holds exactly goes the long way. */
-function increment(client: Client, by: number): void {
-  const { store, reply } = client
-  const { bytes, scratch } = store.io
-  const found = openKey(client, 1)
-  const value = found ? readOpenInteger(store) : 0
-  const sum = value + by
-  if (!Number.isSafeInteger(value) || !Number.isSafeInteger(sum)) {
-    store.close()
-    if (Number.isNaN(value)) reply.error(ERR_NOT_INTEGER)
-    else incrementFar(client, BigInt(by))
-    return
-  }
-  const length = writeInteger(bytes, scratch, sum)
-  const status = store.put(bytes, scratch, length, found ? store.expireAt : 0)
-  store.close()
-  if (status === STORED) reply.integer(sum)
-  else reply.error(ERR_OOM)
-}
-
-/** The open value as an integer, NaN when it is none; its text is left in scratch. */
-function readOpenInteger(store: Store): number {
-  const length = store.valueLength
-  if (length > INTEGER_BYTES_MAX) return NaN
-  const { bytes, scratch } = store.io
-  store.read(0, length, scratch)
-  return readInteger(bytes, scratch, length)
-}
-
-/** Writes a safe integer in decimal; returns its length. */
-function writeInteger(bytes: Uint8Array, pos: number, n: number): number {
-  let rest = Math.abs(n)
-  let length = n < 0 ? 1 : 0
-  for (let power = rest; power >= 10; power = Math.floor(power / 10)) length++
-  length++
-  if (n < 0) bytes[pos] = MINUS
-  let i = pos + length
-  do {
-    const tenth = Math.floor(rest / 10)
-    bytes[--i] = ZERO_DIGIT + (rest - tenth * 10)
-    rest = tenth
-  } while (rest > 0)
-  return length
-}
-
-function incrementFar(client: Client, by: bigint): void {
-  const { store, reply } = client
-  const { bytes, scratch } = store.io
-  const found = openKey(client, 1)
-  const isInteger = !found || !Number.isNaN(readOpenInteger(store))
-  const value = found && isInteger ? readBigint(bytes, scratch, store.valueLength)! : 0n
-  const sum = value + by
-  if (!isInteger || sum > INT64_MAX || sum < INT64_MIN) {
-    store.close()
-    reply.error(isInteger ? ERR_OVERFLOW : ERR_NOT_INTEGER)
-    return
-  }
-  const status = putText(store, sum.toString(), found ? store.expireAt : 0)
-  store.close()
-  if (status === STORED) reply.bigInteger(sum)
-  else reply.error(ERR_OOM)
-}
-
-/** Puts text of one byte a char, which scratch can hold, into the open record. */
-function putText(store: Store, text: string, expireAt: number): number {
-  const { bytes, scratch } = store.io
-  for (let i = 0; i < text.length; i++) bytes[scratch + i] = text.charCodeAt(i)
-  return store.put(bytes, scratch, text.length, expireAt)
-}
-
-function incrbyfloat(client: Client): void {
-  const { store, args, reply } = client
-  const by = args.length(2) > EXTENDED_TEXT_MAX ? null : parseExtended(args.text(2))
-  const found = openKey(client, 1)
-  const value = found ? parseExtended(openText(store)) : parseExtended('0')
-  if (value === null || by === null) {
-    store.close()
-    reply.error(ERR_NOT_FLOAT)
-    return
-  }
-  const sum = value === INFINITE || by === INFINITE ? INFINITE : addExtended(value, by)
-  if (sum === INFINITE) {
-    store.close()
-    reply.error(ERR_NAN_OR_INFINITY)
-    return
-  }
-  const text = formatExtended(sum)
-  const status = putText(store, text, found ? store.expireAt : 0)
-  store.close()
-  if (status === STORED) reply.text(text, true)
-  else reply.error(ERR_OOM)
-}
-
-/** The open value as text, '' when it is too long for a number. */
-function openText(store: Store): string {
-  const length = store.valueLength
-  if (length > EXTENDED_TEXT_MAX) return ''
-  const { bytes, scratch } = store.io
-  store.read(0, length, scratch)
-  return latin1(bytes, scratch, length)
-}
-
 /* ---- the table ---- */
 
 /** SET reads its key's value only with GET. */
@@ -623,7 +472,7 @@ function setKeyFlags(args: Args, from: number): readonly string[] {
   return ['OW', 'update']
 }
 
-/** Everything about strings: values of bytes, and the numbers they may spell. */
+/** Everything about strings but counting. */
 export const stringCommands = [
   {
     name: 'get',
@@ -795,72 +644,6 @@ export const stringCommands = [
     takesPages: true,
     repeatable: () => true,
     run: psetex,
-  },
-  {
-    name: 'incr',
-    arity: 2,
-    flags: ['write', 'denyoom', 'fast'],
-    keys: [1, 1, 1],
-    keyFlags: ['RW', 'access', 'update'],
-    group: 'string',
-    since: '1.0.0',
-    complexity: 'O(1)',
-    summary: 'Adds one to the integer that a key holds; a missing key counts as 0.',
-    syntax: 'key',
-    run: incr,
-  },
-  {
-    name: 'incrby',
-    arity: 3,
-    flags: ['write', 'denyoom', 'fast'],
-    keys: [1, 1, 1],
-    keyFlags: ['RW', 'access', 'update'],
-    group: 'string',
-    since: '1.0.0',
-    complexity: 'O(1)',
-    summary: 'Adds to the integer that a key holds; a missing key counts as 0.',
-    syntax: 'key increment',
-    run: incrby,
-  },
-  {
-    name: 'decr',
-    arity: 2,
-    flags: ['write', 'denyoom', 'fast'],
-    keys: [1, 1, 1],
-    keyFlags: ['RW', 'access', 'update'],
-    group: 'string',
-    since: '1.0.0',
-    complexity: 'O(1)',
-    summary: 'Subtracts one from the integer that a key holds; a missing key counts as 0.',
-    syntax: 'key',
-    run: decr,
-  },
-  {
-    name: 'decrby',
-    arity: 3,
-    flags: ['write', 'denyoom', 'fast'],
-    keys: [1, 1, 1],
-    keyFlags: ['RW', 'access', 'update'],
-    group: 'string',
-    since: '1.0.0',
-    complexity: 'O(1)',
-    summary: 'Subtracts from the integer that a key holds; a missing key counts as 0.',
-    syntax: 'key decrement',
-    run: decrby,
-  },
-  {
-    name: 'incrbyfloat',
-    arity: 3,
-    flags: ['write', 'denyoom', 'fast'],
-    keys: [1, 1, 1],
-    keyFlags: ['RW', 'access', 'update'],
-    group: 'string',
-    since: '2.6.0',
-    complexity: 'O(1)',
-    summary: 'Adds to the number that a key holds; a missing key counts as 0.',
-    syntax: 'key increment',
-    argumentTypes: { increment: 'double' },
-    run: incrbyfloat,
   },
   {
     name: 'append',

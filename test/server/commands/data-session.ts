@@ -2,14 +2,21 @@ import { Args } from '../../../protocol/args.ts'
 import { Reply } from '../../../protocol/reply.ts'
 import type { Client } from '../../../server/client.ts'
 import type { Command } from '../../../server/command.ts'
+import { counterCommands } from '../../../server/commands/counter.ts'
 import { keyCommands } from '../../../server/commands/key.ts'
+import { keyspaceCommands } from '../../../server/commands/keyspace.ts'
 import { stringCommands } from '../../../server/commands/string.ts'
 import { Stats } from '../../../server/stats.ts'
 import { checkInvariants, type Pages, Store } from '../../../server/store/store.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 import { SeededRandom } from '../../sim/random.ts'
 
-const rows: readonly Command[] = [...stringCommands, ...keyCommands]
+const rows: readonly Command[] = [
+  ...stringCommands,
+  ...counterCommands,
+  ...keyCommands,
+  ...keyspaceCommands,
+]
 
 /** Bulks longer than this arrive in pages. */
 const BIG_BYTES_MIN = 64 * 1024

@@ -1,0 +1,319 @@
+/*
+ * The commands about the keys of a database as a whole.
+ *
+ * SCAN and KEYS see the keys under their buckets' locks, so what is to be answered is copied to the
+ * heap first, already encoded as a reply, and written afterwards. KEYS of a large database goes on in
+ * slices: it takes a reply slot after the first one, and others are served in between.
+ */
+import { Buffer } from 'node:buffer'
+import type { Args } from '../../protocol/args.ts'
+import { ERR_CURSOR, ERR_NOT_INTEGER, ERR_SYNTAX } from '../../protocol/errors.ts'
+import type { Reply } from '../../protocol/reply.ts'
+import type { Client } from '../client.ts'
+import type { Command } from '../command.ts'
+import { globMatches } from '../glob.ts'
+import { MISS, NO_ROOM } from '../store/store.ts'
+import { typeNames } from './lookup.ts'
+
+function randomkey(client: Client): void {
+  const { store, reply, db } = client
+  const random = client.server.world.random.uint32()
+  let length = store.randomKey(db, random, reply)
+  if (length === NO_ROOM) {
+    client.flushReplies()
+    length = store.randomKey(db, random, reply)
+  }
+  if (length >= 0) reply.endBulk()
+  else if (length === MISS) reply.null()
+  else replyFirstKey(client)
+}
+
+/** Some key is longer than a reply area holds: the first there is will do, over the heap. */
+function replyFirstKey(client: Client): void {
+  const list = new BulkList()
+  let cursor = 0
+  do {
+    cursor = client.store.scan(client.db, cursor, SCAN_STEP_MIN, (bytes, pos, length) => {
+      if (list.count === 0) list.add(bytes, pos, length)
+    })
+  } while (cursor !== 0 && list.count === 0)
+  if (list.count === 0) client.reply.null()
+  else list.writeTo(client.reply)
+}
+
+/** Bulk strings for a reply that is made before it is known how many there are. */
+class BulkList {
+  count = 0
+  readonly #pieces: Buffer[] = []
+  #piece = Buffer.alloc(0)
+  #used = 0
+
+  add(bytes: Uint8Array, pos: number, length: number): void {
+    const head = `$${length}\r\n`
+    const size = head.length + length + 2
+    if (this.#used + size > this.#piece.length) this.#grow(size)
+    const piece = this.#piece
+    this.#used += piece.write(head, this.#used, 'latin1')
+    piece.set(bytes.subarray(pos, pos + length), this.#used)
+    this.#used += length
+    this.#used += piece.write('\r\n', this.#used, 'latin1')
+    this.count++
+  }
+
+  #grow(size: number): void {
+    this.#pieces.push(this.#piece.subarray(0, this.#used))
+    const doubled = Math.max(LIST_PIECE_MIN, 2 * this.#piece.length)
+    const length = Math.max(size, Math.min(LIST_PIECE_MAX, doubled))
+    this.#piece = Buffer.allocUnsafe(length)
+    this.#used = 0
+  }
+
+  /** Writes them one after the other. */
+  writeTo(reply: Reply): void {
+    for (const piece of this.#pieces) reply.raw(piece)
+    reply.raw(this.#piece, 0, this.#used)
+  }
+}
+
+/** The first piece is small, for most lists are; long ones need few. */
+const LIST_PIECE_MIN = 1024
+const LIST_PIECE_MAX = 64 * 1024
+
+const STAR = 0x2a
+
+/** A pattern, null for one that matches everything. */
+function readPattern(args: Args, i: number): Buffer | null {
+  const pattern = args.buffer(i)
+  return pattern.length === 1 && pattern[0] === STAR ? null : pattern
+}
+
+/** Index slots that KEYS looks at in one turn: some milliseconds. */
+const KEYS_SLOTS_PER_TURN = 32 * 1024
+
+function keys(client: Client): void {
+  const { store, db, reply, server } = client
+  const pattern = readPattern(client.args, 1)
+  const list = new BulkList()
+  const visit = (bytes: Uint8Array, pos: number, length: number): void => {
+    if (pattern === null || globMatches(pattern, bytes, pos, length)) list.add(bytes, pos, length)
+  }
+  let cursor = store.scan(db, 0, KEYS_SLOTS_PER_TURN, visit)
+  if (cursor === 0) {
+    reply.array(list.count)
+    list.writeTo(reply)
+    return
+  }
+  const slot = client.defer()
+  const goOn = (): void => {
+    store.now = server.world.clock.now()
+    cursor = store.scan(db, cursor, KEYS_SLOTS_PER_TURN, visit)
+    if (cursor !== 0) {
+      server.world.clock.soon(goOn)
+      return
+    }
+    slot.settle((later) => {
+      later.array(list.count)
+      list.writeTo(later)
+    })
+  }
+  server.world.clock.soon(goOn)
+}
+
+/** The store's cursors are below this; Redis takes any number, and so do we. */
+const CURSOR_BITS = 41
+/** strtoul, as Redis calls it: a sign is allowed, blanks are not, and nothing at all is 0. */
+const CURSOR = /^(?:[+-]?\d+)?$/
+const UINT64_MAX = 2n ** 64n - 1n
+
+/** -1 when it is no cursor. */
+function readCursor(args: Args): number {
+  const text = args.text(1)
+  if (!CURSOR.test(text)) return -1
+  const magnitude = BigInt(text.replace(/^[+-]/, ''))
+  if (magnitude > UINT64_MAX) return -1
+  return Number(BigInt.asUintN(CURSOR_BITS, text.startsWith('-') ? -magnitude : magnitude))
+}
+
+/** Keys that SCAN is to look at when it is not told. */
+const SCAN_COUNT = 10
+/** Index slots that one SCAN looks at, whatever its COUNT: some milliseconds. */
+const SCAN_SLOTS_MAX = 64 * 1024
+/** Slots looked at in one step: few, so as not to overshoot COUNT, and more while they are empty. */
+const SCAN_STEP_MIN = 16
+const SCAN_STEP_MAX = 4 * 1024
+
+interface ScanOptions {
+  count: number
+  pattern: Buffer | null
+  /** Null: any. */
+  type: string | null
+}
+
+/** Null: there was an error, which is answered. */
+function readScanOptions(client: Client): ScanOptions | null {
+  const { args, reply } = client
+  const given: ScanOptions = { count: SCAN_COUNT, pattern: null, type: null }
+  for (let i = 2; i < args.count; i += 2) {
+    if (i + 1 < args.count && args.is(i, 'count')) {
+      given.count = args.integer(i + 1)
+      if (!(given.count >= 1)) {
+        reply.error(Number.isNaN(given.count) ? ERR_NOT_INTEGER : ERR_SYNTAX)
+        return null
+      }
+    } else if (i + 1 < args.count && args.is(i, 'match')) {
+      given.pattern = readPattern(args, i + 1)
+    } else if (i + 1 < args.count && args.is(i, 'type')) {
+      given.type = args.text(i + 1).toLowerCase()
+    } else {
+      reply.error(ERR_SYNTAX)
+      return null
+    }
+  }
+  return given
+}
+
+function scan(client: Client): void {
+  const { store, db, reply } = client
+  let cursor = readCursor(client.args)
+  if (cursor < 0) {
+    reply.error(ERR_CURSOR)
+    return
+  }
+  const given = readScanOptions(client)
+  if (given === null) return
+  const { pattern } = given
+  const list = new BulkList()
+  let seen = 0
+  const visit = (bytes: Uint8Array, pos: number, length: number, valueType: number): void => {
+    seen++
+    if (given.type !== null && given.type !== typeNames[valueType]) return
+    if (pattern === null || globMatches(pattern, bytes, pos, length)) list.add(bytes, pos, length)
+  }
+  let step = SCAN_STEP_MIN
+  let slots = 0
+  do {
+    const before = seen
+    cursor = store.scan(db, cursor, step, visit)
+    slots += step
+    const isSparse = seen === before || given.count - seen > SCAN_STEP_MAX
+    step = isSparse ? Math.min(2 * step, SCAN_STEP_MAX) : SCAN_STEP_MIN
+  } while (cursor !== 0 && seen < given.count && slots < SCAN_SLOTS_MAX)
+  reply.array(2)
+  reply.text(String(cursor), true)
+  reply.array(list.count)
+  list.writeTo(reply)
+}
+
+function dbsize(client: Client): void {
+  client.reply.integer(client.store.size(client.db))
+}
+
+/** Removes everything of `db` (-1: of all). The memory is free at once, so ASYNC is SYNC. */
+function flush(client: Client, db: number): void {
+  const { args, reply } = client
+  if (args.count > 2 || (args.count === 2 && !args.is(1, 'async') && !args.is(1, 'sync'))) {
+    reply.error(ERR_SYNTAX)
+    return
+  }
+  client.store.flush(db)
+  reply.ok()
+}
+
+function flushall(client: Client): void {
+  flush(client, -1)
+}
+
+function flushdb(client: Client): void {
+  flush(client, client.db)
+}
+
+/** The keys of a database as a whole. */
+export const keyspaceCommands = [
+  {
+    name: 'randomkey',
+    arity: 1,
+    flags: ['readonly'],
+    keys: [0, 0, 0],
+    group: 'generic',
+    tips: ['request_policy:all_shards', 'nondeterministic_output'],
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Gives the name of some key.',
+    placement: 'fan-out',
+    run: randomkey,
+  },
+  {
+    name: 'keys',
+    arity: 2,
+    flags: ['readonly'],
+    keys: [0, 0, 0],
+    group: 'generic',
+    categories: ['dangerous'],
+    tips: ['request_policy:all_shards', 'nondeterministic_output_order'],
+    since: '1.0.0',
+    complexity: 'O(N) where N is the number of keys in the database',
+    summary: 'Gives the names of all keys that match a pattern.',
+    syntax: 'pattern',
+    placement: 'fan-out',
+    run: keys,
+  },
+  {
+    name: 'scan',
+    arity: -2,
+    flags: ['readonly'],
+    keys: [0, 0, 0],
+    group: 'generic',
+    tips: ['nondeterministic_output', 'request_policy:special'],
+    since: '2.8.0',
+    complexity:
+      'O(1) for a call, O(N) for a whole scan where N is the number of keys of all databases',
+    summary: 'Gives the names of some keys, and the cursor with which the next call goes on.',
+    syntax: 'cursor [MATCH pattern] [COUNT count] [TYPE type]',
+    placement: 'fan-out',
+    run: scan,
+  },
+  {
+    name: 'dbsize',
+    arity: 1,
+    flags: ['readonly', 'fast'],
+    keys: [0, 0, 0],
+    group: 'server',
+    categories: ['keyspace'],
+    tips: ['request_policy:all_shards', 'response_policy:agg_sum'],
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Counts the keys of the database.',
+    placement: 'fan-out',
+    run: dbsize,
+  },
+  {
+    name: 'flushall',
+    arity: -1,
+    flags: ['write'],
+    keys: [0, 0, 0],
+    group: 'server',
+    categories: ['keyspace', 'dangerous'],
+    tips: ['request_policy:all_shards', 'response_policy:all_succeeded'],
+    since: '1.0.0',
+    complexity: 'O(N) where N is the number of chunks of memory in use',
+    summary: 'Removes all keys of all databases.',
+    syntax: '[ASYNC | SYNC]',
+    placement: 'fan-out',
+    run: flushall,
+  },
+  {
+    name: 'flushdb',
+    arity: -1,
+    flags: ['write'],
+    keys: [0, 0, 0],
+    group: 'server',
+    categories: ['keyspace', 'dangerous'],
+    tips: ['request_policy:all_shards', 'response_policy:all_succeeded'],
+    since: '1.0.0',
+    complexity: 'O(N) where N is the number of keys of all databases',
+    summary: 'Removes all keys of the database.',
+    syntax: '[ASYNC | SYNC]',
+    placement: 'fan-out',
+    run: flushdb,
+  },
+] as const satisfies readonly Command[]
