@@ -11,7 +11,11 @@ export interface Nodes {
 }
 
 /** Starts so many nodes of one cluster on this machine, all with these arguments. */
-export async function startNodes(count: number, args: readonly string[]): Promise<Nodes> {
+export async function startNodes(
+  count: number,
+  args: readonly string[],
+  password = '',
+): Promise<Nodes> {
   const ports: number[] = []
   while (ports.length < count) {
     const port = await freePort()
@@ -24,7 +28,7 @@ export async function startNodes(count: number, args: readonly string[]): Promis
         port,
         args: [
           ...['--cluster-self', `127.0.0.1:${port}`, '--cluster-peers', names.join(',')],
-          ...['--cluster-secret', 'a secret of this test', ...args],
+          ...['--cluster-secret', 'a secret of this test', '--requirepass', password, ...args],
         ],
       }),
     ),
@@ -34,31 +38,31 @@ export async function startNodes(count: number, args: readonly string[]): Promis
     servers,
     sum: async (field) => {
       let sum = 0
-      for (const port of ports) sum += await infoField(port, field)
+      for (const port of ports) sum += await infoField(port, field, password)
       return sum
     },
     stop: async () => {
       await Promise.all(servers.map((server) => server.stop()))
     },
   }
-  await seeEachOther(ports)
+  await seeEachOther(ports, password)
   return nodes
 }
 
 /** Resolves when every node has heard from all others. */
-async function seeEachOther(ports: readonly number[]): Promise<void> {
+async function seeEachOther(ports: readonly number[], password: string): Promise<void> {
   for (const port of ports) {
-    const client = new Redis(port, '127.0.0.1')
-    while (!(await client.cluster('INFO')).includes('cluster_slots_pfail:0\r\n')) {
-      await setTimeout(20)
-    }
+    const client = new Redis(port, '127.0.0.1', { password })
+    // One that is out of the ring counts in the size, one that has not been heard yet in pfail.
+    const whole = new RegExp(`cluster_slots_pfail:0\\r\\n[^]*cluster_size:${ports.length}\\r\\n`)
+    while (!whole.test(await client.cluster('INFO'))) await setTimeout(20)
     client.disconnect()
   }
 }
 
 /** A numeric field of a node's INFO. */
-export async function infoField(port: number, field: string): Promise<number> {
-  const client = new Redis(port, '127.0.0.1', { retryStrategy: () => null })
+export async function infoField(port: number, field: string, password = ''): Promise<number> {
+  const client = new Redis(port, '127.0.0.1', { password, retryStrategy: () => null })
   try {
     const info = await client.info('everything')
     const found = new RegExp(`^${field}:(.*)$`, 'm').exec(info)

@@ -26,6 +26,8 @@ export interface ReplaySummary {
   /** Keys that the origin was asked for more than once. */
   loadedTwice: number
   forwards: number
+  /** Requests that gave the owner up and went to another node. */
+  failovers: number
   requestsPerSecond: number
 }
 
@@ -67,6 +69,7 @@ export async function replay(options: {
       loads,
       loadedTwice: [...origin.counts.values()].filter((count) => count > 1).length,
       forwards,
+      failovers: await nodes.sum('cluster_failovers'),
       requestsPerSecond: Math.round(trace.length / seconds),
     }
   } finally {
@@ -89,7 +92,7 @@ async function replayPart(
     while (next < trace.length) {
       const key = trace[next]!
       next += clientCount
-      const value = await client.get(`item:${key}`)
+      const value = await client.get(`item:${key}`).catch((error: Error) => error.message)
       if (value !== valueOf(`/items/${key}`)) wrong++
     }
   }
