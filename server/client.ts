@@ -115,7 +115,7 @@ export class Client {
   defer(): Slot {
     const { output } = this.#connection
     const slot = output.defer()
-    const { requestId } = output
+    const { requestId } = slot
     // A peer that hears nothing takes this node for dead: tell it that the request is alive.
     if (requestId !== 0) {
       this.server.world.clock.after(LOADING_AFTER_MS, () => {

@@ -52,6 +52,8 @@ export interface ByteSink {
 /** A place in the order of replies, taken by a command that must wait. */
 export interface Slot {
   readonly settled: boolean
+  /** The peer request that waits for it; 0: none does. */
+  readonly requestId: number
   /** Writes the reply; called once. Nothing happens if the connection is gone. */
   settle(write: (reply: Reply) => void): void
   /** Lets `run` answer as if its command ran now: what it writes to the thread's reply, pages too. */
@@ -178,16 +180,26 @@ class OpenSlot implements Slot {
   /** Takes the reply instead of the client. */
   readonly hear: ((reply: Buffer) => void) | null
   parts: Part[] | null = null
+  /** Taken by a command that runs to answer another slot: it is a part of that one's reply. */
+  readonly isPart: boolean
+  /** What waits for a part to be filled. */
+  onFilled: (() => void) | null = null
   settled = false
 
   constructor(
     output: Output,
-    to: { protocol: number; requestId: number; hear: ((reply: Buffer) => void) | null },
+    to: {
+      protocol: number
+      requestId?: number
+      hear?: (reply: Buffer) => void
+      isPart?: boolean
+    },
   ) {
     this.#output = output
     this.protocol = to.protocol
-    this.requestId = to.requestId
-    this.hear = to.hear
+    this.requestId = to.requestId ?? 0
+    this.hear = to.hear ?? null
+    this.isPart = to.isPart ?? false
   }
 
   settle(write: (reply: Reply) => void): void {
@@ -205,6 +217,7 @@ class OpenSlot implements Slot {
 
 /** The slot of a command whose reply nobody wants (CLIENT REPLY OFF): it still takes effect. */
 class MutedSlot implements Slot {
+  readonly requestId = 0
   readonly #output: Output
   settled = false
 
@@ -333,11 +346,17 @@ export class Output {
 
   /** A place for a reply that comes later. The command must not have written anything yet. */
   defer(): Slot {
-    // The id goes out again together with the reply.
-    if (this.requestId !== 0) this.#areas.reply.pos = this.#requestMark
     if (this.muted || this.#closed) return new MutedSlot(this)
     const { protocol, requestId } = this
-    const slot = new OpenSlot(this, { protocol, requestId, hear: null })
+    if (this.#capture !== null) {
+      const part = new OpenSlot(this, { protocol: this.#areas.reply.protocol, isPart: true })
+      this.#openSlots++
+      this.#lineUp(part)
+      return part
+    }
+    // The id goes out again together with the reply.
+    if (requestId !== 0) this.#areas.reply.pos = this.#requestMark
+    const slot = new OpenSlot(this, { protocol, requestId })
     this.#openSlots++
     if (slot.requestId === 0) this.#lineUp(slot)
     return slot
@@ -345,7 +364,7 @@ export class Output {
 
   /** A slot whose reply is handed back (RESP2, whole) instead of being sent. */
   call(hear: (reply: Buffer) => void): Slot {
-    return new OpenSlot(this, { protocol: 2, requestId: 0, hear })
+    return new OpenSlot(this, { protocol: 2, hear })
   }
 
   settleSlot(slot: OpenSlot, write: (reply: Reply) => void): void {
@@ -443,14 +462,24 @@ export class Output {
       for (const part of parts) releaseParts(part)
       return
     }
+    const open = parts.find((part) => part instanceof OpenSlot && part.parts === null)
+    if (open instanceof OpenSlot) {
+      open.onFilled = () => this.#fillSlot(slot, parts)
+      return
+    }
+    const whole = parts.flatMap((part) => (part instanceof OpenSlot ? part.parts! : [part]))
     if (slot.hear !== null) {
-      slot.hear(bytesOf(parts))
+      slot.hear(bytesOf(whole))
       return
     }
     this.#openSlots--
-    for (const part of parts) if (part instanceof Uint8Array) this.#queuedBytes += part.length
-    if (slot.requestId === 0) slot.parts = parts
-    else for (const part of parts) this.#queue.push(part)
+    slot.parts = whole
+    if (slot.isPart) {
+      slot.onFilled?.()
+      return
+    }
+    for (const part of whole) if (part instanceof Uint8Array) this.#queuedBytes += part.length
+    if (slot.requestId !== 0) for (const part of whole) this.#queue.push(part)
     this.#sendLater()
   }
 
