@@ -344,6 +344,12 @@ export class Settings {
       const name = error.message.startsWith('cluster-peers') ? 'cluster-peers' : 'cluster-self'
       throw new ConfigError(this.whereOf(name), error.message, { cause: error })
     }
+    if (config['cluster-secret'] === '' && config.requirepass !== '') {
+      throw new ConfigError(
+        this.whereOf('cluster-self'),
+        'a cluster behind requirepass wants cluster-secret: nodes prove it to each other instead of a password',
+      )
+    }
     if (config['cluster-secret'] === '' && !members.all.every(({ host }) => isLoopback(host))) {
       throw new ConfigError(
         this.whereOf('cluster-self'),

@@ -239,6 +239,10 @@ const bad: [args: string[], line: string][] = [
     ['--cluster-self', 'a:1'],
     'command line: a cluster of several machines wants cluster-secret, the same on all nodes',
   ],
+  [
+    ['--cluster-self', '127.0.0.1:1', '--requirepass', 'x'],
+    'command line: a cluster behind requirepass wants cluster-secret: nodes prove it to each other instead of a password',
+  ],
   [['--group', 'user match user:{id} ttl 5m'], 'command line: group user: origin is missing'],
 ]
 for (const [args, line] of bad) {
