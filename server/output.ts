@@ -309,10 +309,10 @@ export class Output {
     const reply = this.#areas.reply
     const length = reply.pos - reply.start
     if (length === 0) return
-    if (this.muted || this.#closed) {
-      this.#areas.reset()
-    } else if (this.#capture !== null) {
+    if (this.#capture !== null && !this.#closed) {
       this.#capture.push(this.#copyArea())
+    } else if (this.muted || this.#closed) {
+      this.#areas.reset()
     } else if (this.#blocked || this.#queue.length > 0) {
       this.#enqueue(this.#copyArea())
     } else {
@@ -381,30 +381,44 @@ export class Output {
 
   answerSlot(slot: OpenSlot, run: () => void): void {
     const parts: Part[] = []
-    const areas = this.#areas
-    const before = this.protocol
-    areas.own(this)
-    areas.reply.protocol = slot.requestId === 0 ? slot.protocol : 2
-    if (slot.requestId !== 0) areas.reply.integer(slot.requestId)
-    this.#capture = parts
-    run()
-    this.flush()
-    if (areas.reply.errors > 0) this.#events.onErrors(areas.reply)
-    this.#capture = null
-    this.protocol = before
-    areas.own(null)
+    const { reply } = this.#areas
+    const { protocol } = this
+    const capture = this.#capture
+    this.#borrowArea(() => {
+      reply.protocol = slot.requestId === 0 ? slot.protocol : 2
+      this.#capture = parts
+      if (slot.requestId !== 0) reply.integer(slot.requestId)
+      run()
+      this.flush()
+      if (reply.errors > 0) this.#events.onErrors(reply)
+      this.#capture = capture
+      this.protocol = protocol
+    })
     this.#fillSlot(slot, parts)
   }
 
   runMuted(run: () => void): void {
     if (this.#closed) return
     const before = this.muted
-    this.muted = true
-    this.#areas.own(this)
-    run()
-    this.flush()
-    this.#areas.own(null)
-    this.muted = before
+    this.#borrowArea(() => {
+      this.muted = true
+      run()
+      this.flush()
+      this.muted = before
+    })
+  }
+
+  /**
+   * A slot may be answered while a command runs, of this connection or of another: what that one
+   * has written so far leaves the area first, and it has the area back afterwards.
+   */
+  #borrowArea(use: () => void): void {
+    const areas = this.#areas
+    const { owner } = areas
+    owner?.flush()
+    areas.own(this)
+    use()
+    areas.own(owner)
   }
 
   /** Tells a peer that its request is being loaded: it goes on waiting. */
