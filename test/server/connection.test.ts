@@ -1,6 +1,7 @@
 import { duplexPair } from 'node:stream'
 import test from 'ava'
 import type { Loaded, Loader } from '../../cluster/origin/loader.ts'
+import { LocalNetwork } from '../sim/network.ts'
 import { SeededRandom } from '../sim/random.ts'
 import { startInProcess, type InProcess } from './in-process.ts'
 
@@ -14,7 +15,11 @@ function encode(...args: (string | Buffer)[]): Buffer {
 }
 
 /** Sends the pieces one after the other to a fresh client; all that comes back, as latin1. */
-async function exchange(host: InProcess, pieces: readonly Buffer[]): Promise<string> {
+async function exchange(
+  host: InProcess,
+  pieces: readonly Buffer[],
+  patienceMs = 0,
+): Promise<string> {
   const [near, far] = duplexPair()
   let received = ''
   near.setEncoding('latin1').on('data', (text: string) => (received += text))
@@ -23,6 +28,7 @@ async function exchange(host: InProcess, pieces: readonly Buffer[]): Promise<str
     near.write(piece)
     await host.clock.settle()
   }
+  if (patienceMs > 0) await host.clock.advance(patienceMs)
   near.destroy()
   return received
 }
@@ -129,6 +135,29 @@ test('replies keep the order of their requests when one of them waits', async (t
   deliver({ value: Buffer.from('loaded') })
   await host.clock.settle()
   t.deepEqual(order, ['SET +OK', 'GET $6\r\nloaded', 'INCR :2', 'PING +PONG'])
+  host.server.shutdown()
+})
+
+test('replies keep their order when this node stands in for one that is gone', async (t) => {
+  const peers = ['--cluster-self', '127.0.0.1:1', '--cluster-peers', '127.0.0.1:2']
+  // Nobody listens on the other address: after the first attempt requests fail in the same turn.
+  const host = await startInProcess(peers, { network: new LocalNetwork() })
+  const count = 200
+  const bytes: Buffer[] = []
+  let expected = ''
+  for (let i = 0; i < count; i++) {
+    bytes.push(encode('SET', `k${i}`, String(i)), encode('PING'), encode('GET', `k${i}`))
+    expected += `+OK\r\n+PONG\r\n$${String(i).length}\r\n${i}\r\n`
+  }
+  const keys = Array.from({ length: count }, (_, i) => `k${i}`)
+  bytes.push(encode('MGET', ...keys), encode('EXISTS', ...keys), encode('PING'))
+  expected += `*${count}\r\n${keys.map((_, i) => `$${String(i).length}\r\n${i}\r\n`).join('')}`
+  expected += `:${count}\r\n+PONG\r\n`
+  for (let round = 0; round < 3; round++) {
+    const received = exchange(host, [Buffer.concat(bytes)], 3000)
+    t.is(await received, expected, `round ${round}`)
+  }
+  t.true(host.server.routing.router!.counters.stoodIn > count / 10)
   host.server.shutdown()
 })
 

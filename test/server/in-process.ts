@@ -27,11 +27,15 @@ const noNetwork: Network = {
 /** `args` as on the command line. */
 export async function startInProcess(
   args: readonly string[] = [],
-  options: { loader?: Loader; seed?: number } = {},
+  options: { loader?: Loader; seed?: number; network?: Network } = {},
 ): Promise<InProcess> {
   const clock = new VirtualClock()
   const config = loadConfig({ args: ['--maxmemory', '16mb', '--port', '0', ...args] })
-  const world = { clock, random: new SeededRandom(options.seed ?? 1), network: noNetwork }
+  const world = {
+    clock,
+    random: new SeededRandom(options.seed ?? 1),
+    network: options.network ?? noNetwork,
+  }
   const log = createLog({ level: 'nothing' })
   const server = await createServer(config, world, log, options.loader)
   const connectSession = (): { client: RawClient; session: Client } => {
