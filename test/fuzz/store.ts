@@ -14,9 +14,11 @@ const chosen = Object.entries(models).filter(([name]) => name.includes(title))
 
 let runs = 0
 for (let seed = Number(first); performance.now() < end; seed++) {
-  for (const [name, { steps, store, ...options }] of chosen) {
+  for (const [name, { steps, filled, store, ...options }] of chosen) {
     try {
-      new Model({ ...options, store: { ...store, seed: seed * 7_919 }, seed }).run(steps)
+      const model = new Model({ ...options, store: { ...store, seed: seed * 7_919 }, seed })
+      if (filled) model.fill()
+      model.run(steps)
     } catch (error) {
       console.error(`seed ${seed}, ${name}`)
       console.error(error)

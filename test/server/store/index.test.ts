@@ -136,6 +136,21 @@ test('the pool gets back what an index that became small does not need', (t) => 
   f.index.check(f.bucket)
 })
 
+test('an index does not shrink below what hashes at its end need', (t) => {
+  const f = fixture()
+  const roll = dice(8)
+  for (let i = 1; i <= 400; i++) t.true(insert(f, roll(2 ** 31), 4 * i))
+  const spread = contents(f)
+  for (let i = 401; i <= 420; i++) t.true(insert(f, 0xffffffff, 4 * i))
+  for (const [hash, address] of spread) {
+    f.index.remove(f.bucket, f.index.locate(f.bucket, hash, address))
+    f.index.shrink(f.bucket)
+    f.index.check(f.bucket)
+  }
+  t.is(contents(f).length, 20)
+  t.true(f.index.pieces(f.bucket) > 1)
+})
+
 test('an index grows to the pieces its directory can list, and no further', (t) => {
   const f = fixture(2 * 1024 * 1024)
   t.is(f.piecesMax, 8)

@@ -66,6 +66,11 @@ export class Model {
     this.#roll = dice(options.seed)
   }
 
+  /** Sets every key once, so that the store is full from the start if it ever is. */
+  fill(): void {
+    for (let n = 0; n < this.#options.keys; n++) this.#set(0, this.#keyNumber(n))
+  }
+
   run(steps: number): void {
     for (let i = 0; i < steps; i++) {
       this.step()
@@ -141,7 +146,10 @@ export class Model {
   }
 
   #randomKey(): string {
-    const n = this.#roll(this.#options.keys)
+    return this.#keyNumber(this.#roll(this.#options.keys))
+  }
+
+  #keyNumber(n: number): string {
     const length = n % 17 === 0 ? this.#options.keyBytesMax - (n % 50) : 4 + (n % 20)
     return n === 0 ? '' : `${n}:`.padEnd(length, 'k')
   }
