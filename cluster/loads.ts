@@ -216,36 +216,38 @@ export class Loads {
   }
 
   async #load(flight: Flight): Promise<void> {
-    let outcome: Loaded
+    let value: Buffer | null
     try {
-      outcome = await this.#ask(flight)
+      value = await this.#ask(flight)
     } catch (error) {
       const { name } = flight.miss.group
       const ours = error instanceof OriginError
       this.#fail(flight, ours ? error : new OriginError('failed', originFailed(name), error))
       return
     }
-    this.#succeed(flight, outcome)
+    this.#succeed(flight, value)
   }
 
-  async #ask({ miss, controller }: Flight): Promise<Loaded> {
+  async #ask({ miss, controller }: Flight): Promise<Buffer | null> {
     const { group, key } = miss
     const url = group.url(key)
     const { value } = await this.#loader.load({ group, key, url, signal: controller.signal })
-    return value === null ? MISSING : { kind: 'value', value }
+    return value
   }
 
-  #succeed(flight: Flight, outcome: Loaded): void {
+  #succeed(flight: Flight, value: Buffer | null): void {
     if (!this.#leave(flight)) return
     const { counters } = this.#of(flight.miss.group)
-    if (outcome.kind === 'value') {
-      counters.values++
-      if (!this.#fill(flight.miss, outcome.value)) counters.fenced++
-    } else {
+    if (value === null) {
       counters.missing++
       this.#dropLease(flight.miss)
+      this.#settle(flight, { kind: 'missing' })
+    } else {
+      counters.values++
+      const stored = this.#fill(flight.miss, value)
+      if (!stored) counters.fenced++
+      this.#settle(flight, { kind: 'value', value, stored })
     }
-    this.#settle(flight, outcome)
   }
 
   #fail(flight: Flight, error: OriginError): void {
@@ -341,14 +343,15 @@ export interface Miss {
   readonly waitMs?: number
 }
 
-/** What the origin said, as far as waiters need to know. */
-type Loaded =
-  /** One buffer for all waiters: read it only. */
-  { readonly kind: 'value'; readonly value: Buffer } | { readonly kind: 'missing' }
-
 /** What a waiter hears. */
 export type Outcome =
-  | Loaded
+  /**
+   * One buffer for all waiters: read it only. `stored`: the store has it, until whoever hears this
+   * returns; otherwise a write came in between, or memory had no room.
+   */
+  | { readonly kind: 'value'; readonly value: Buffer; readonly stored: boolean }
+  /** The origin has no such thing. */
+  | { readonly kind: 'missing' }
   /** The line for the client, without '-' and CRLF. */
   | { readonly kind: 'error'; readonly line: string }
   /** The wait budget is over: answer as if the key were missing. The load goes on, and fills. */
@@ -427,5 +430,4 @@ interface Waiting {
 }
 
 const NO_TIMER: Timer = { cancel: () => {} }
-const MISSING = { kind: 'missing' } as const
 const ENDED = new Error('the load has ended')

@@ -332,3 +332,6 @@ function cString(text: string): string {
   const end = text.indexOf('\0')
   return end < 0 ? text : text.slice(0, end)
 }
+/** A command over several nodes would gather more on one of them than it may hold. */
+export const replyTooLong = (bytesMax: number): string =>
+  `ERR a command over several nodes may gather ${bytesMax} bytes on one of them; ask for fewer keys`

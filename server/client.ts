@@ -2,7 +2,6 @@ import { LOADING_AFTER_MS } from '../cluster/frame.ts'
 import type { Meeting } from '../cluster/handshake.ts'
 import { Args } from '../protocol/args.ts'
 import type { Reply } from '../protocol/reply.ts'
-import type { CommandEntry } from './command.ts'
 import type { Output, Slot } from './output.ts'
 import type { Server } from './server.ts'
 import type { Pages, Store } from './store/store.ts'
@@ -130,13 +129,13 @@ export class Client {
     return this.#connection.output.call(done)
   }
 
-  /** Runs a command whose turn has passed, in the database it was sent to. */
-  runAs(entry: CommandEntry, args: Args, db: number): void {
+  /** Runs (a part of) a command whose turn has passed, in the database it was sent to. */
+  runAs(run: (client: Client) => void, args: Args, db: number): void {
     const { args: currentArgs, db: currentDb } = this
     this.args = args
     this.db = db
     this.store.now = this.server.world.clock.now()
-    entry.run(this)
+    run(this)
     this.args = currentArgs
     this.db = currentDb
   }

@@ -54,6 +54,19 @@ export type CommandGroup = 'string' | 'generic' | 'connection' | 'server' | 'clu
  */
 export type Placement = 'key' | 'scatter' | 'fan-out' | 'here'
 
+/**
+ * How a command answers when keys were loaded that it missed.
+ * - `value`: the reply is the key's value, or null (GET)
+ * - `values`: an array of these, one for each key (MGET)
+ * - a function: writes the reply for its one key, from what the origin has (null: nothing).
+ *   `stored`: the value is in the store now, so the command may run on it.
+ *
+ * It does not simply run again: later commands of the connection have been executed meanwhile, and
+ * it must neither see nor undo what they did.
+ */
+export type LoadAnswer =
+  'value' | 'values' | ((client: Client, value: Buffer | null, stored: boolean) => void)
+
 /** One row of the command table: all that COMMAND, dispatch, routing and the docs are made from. */
 export interface Command {
   /** Lower case. A subcommand's row carries its own name only: 'setname', not 'client|setname'. */
@@ -88,8 +101,8 @@ export interface Command {
   /** What an argument is, where its name does not tell: another command's `increment` is an integer. */
   readonly argumentTypes?: Readonly<Record<string, ArgumentType>>
   readonly placement?: Placement
-  /** A miss of the key is loaded from its group's origin before `run` answers it. */
-  readonly loads?: boolean
+  /** A missing key of a group is loaded from its origin; this is how the command answers then. */
+  readonly loads?: LoadAnswer
   /**
    * Does running this call of a write a second time do no harm? Then it may be sent to another
    * node when the first does not answer. Without it: never. Reads always may.
@@ -183,7 +196,7 @@ export class CommandEntry {
   readonly lastKey: number
   readonly keyStep: number
   readonly placement: Placement
-  readonly loads: boolean
+  readonly loads: LoadAnswer | null
   readonly takesPages: boolean
   readonly repeatable: ((args: Args) => boolean) | null
   readonly subcommands: CommandTable | null
@@ -205,7 +218,7 @@ export class CommandEntry {
     this.lastKey = last
     this.keyStep = step
     this.placement = row.placement ?? (first > 0 ? 'key' : 'here')
-    this.loads = row.loads ?? false
+    this.loads = row.loads ?? null
     this.takesPages = row.takesPages ?? false
     this.repeatable = row.repeatable ?? null
     this.categories = categoriesOf(row, this.flags)

@@ -76,7 +76,7 @@ function execute(server: Server, client: Client, entry: CommandEntry): void {
   const cell = server.cellOf(entry)
   cell.calls++
   if (server.routing.enabled && client.peer === null && server.routing.takes(client, entry)) return
-  if (entry.loads && server.loading.enabled && server.loading.takes(client, entry)) return
+  if (entry.loads !== null && server.loading.enabled && server.loading.takes(client, entry)) return
   if (cell.calls <= timedRunsAll || cell.calls % timedRunsPeriod === 0) {
     const { clock } = server.world
     const before = clock.micros()

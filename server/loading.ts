@@ -5,16 +5,17 @@ import { Args } from '../protocol/args.ts'
 import { ERR_OOM } from '../protocol/errors.ts'
 import type { Client } from './client.ts'
 import type { CommandEntry } from './command.ts'
+import { replyValue } from './commands/string.ts'
 import type { Slot } from './output.ts'
 import type { Server } from './server.ts'
 import type { Store } from './store/store.ts'
 
 /**
- * Keys of a group fill themselves: before a command with `loads` runs, those of its keys that
- * belong to a group and are missing here are loaded from their origin, once, however many ask
- * (cluster/loads.ts). The command takes a slot meanwhile; when all loads have ended it runs as if
- * it had come just now. A GET is answered with what the load brought, whether or not it could be
- * stored: the value may have been fenced off by a later write, or have found no room.
+ * Keys of a group fill themselves: those keys of a command with `loads` that belong to a group and
+ * are missing here are loaded from their origin, once, however many ask (cluster/loads.ts). The
+ * command takes a slot meanwhile, and is answered with what the loads brought, whether or not that
+ * could be stored: the value may have been fenced off by a later write, or have found no room. What
+ * was not missing is read when the command's turn comes, not when its loads end.
  */
 export class Loading {
   readonly groups: Groups
@@ -44,9 +45,12 @@ export class Loading {
   takes(client: Client, entry: CommandEntry, call: Call = client): boolean {
     const missing = this.#missing(entry, call)
     if (missing === null) return false
+    this.#server.stats.keyspaceMisses += missing.length
     const slot = call.slot ?? client.defer()
-    if (entry.fullName === 'get') this.#loadForGet(call.db, missing[0]!, slot)
-    else this.#loadForOthers(client, entry, missing, call, slot)
+    const { db } = call
+    if (entry.loads === 'values') this.#answerValues(client, call, missing, slot)
+    else if (entry.loads === 'value') this.#answerValue(db, missing[0]!, slot)
+    else this.#answerBy(client, entry, call, missing[0]!, slot)
     return true
   }
 
@@ -66,40 +70,68 @@ export class Loading {
       const group = this.groups.match(args.bytes, pos, length)
       if (group === null || store.has(db, args.bytes, pos, length)) continue
       missing ??= []
-      missing.push({ key: new Uint8Array(args.buffer(i)), group })
+      missing.push({ index: i, key: new Uint8Array(args.buffer(i)), group })
     }
     return missing
   }
 
-  #loadForGet(db: number, { key, group }: MissingKey, slot: Slot): void {
+  #answerValue(db: number, { key, group }: MissingKey, slot: Slot): void {
     this.#load(db, key, group, (outcome) => {
-      slot.settle((reply) => {
-        if (outcome.kind === 'value') reply.bulk(outcome.value)
-        else if (outcome.kind === 'error') reply.error(outcome.line)
-        else reply.null()
-      })
+      if (outcome.kind === 'value') slot.settleBulk(outcome.value)
+      else if (outcome.kind === 'error') slot.settle((reply) => reply.error(outcome.line))
+      else slot.settle((reply) => reply.null())
     })
   }
 
-  #loadForOthers(
+  /** What is here is read now; each missing key is a slot within the reply. */
+  #answerValues(client: Client, call: Call, missing: readonly MissingKey[], slot: Slot): void {
+    const { db } = call
+    let error: string | null = null
+    const write = (): void => {
+      const { args, reply } = client
+      let next = 0
+      reply.array(args.count - 1)
+      for (let i = 1; i < args.count; i++) {
+        const absent = missing[next]
+        if (absent?.index !== i) {
+          replyValue(client, i)
+          continue
+        }
+        next++
+        const part = client.defer()
+        this.#load(db, absent.key, absent.group, (outcome) => {
+          if (outcome.kind === 'error') error ??= outcome.line
+          if (outcome.kind === 'value') part.settleBulk(outcome.value)
+          else part.settle((to) => to.null())
+        })
+      }
+    }
+    const args = Args.of(call.args.copy())
+    slot.answer(
+      () => client.runAs(write, args, db),
+      () => error,
+    )
+  }
+
+  #answerBy(
     client: Client,
     entry: CommandEntry,
-    missing: readonly MissingKey[],
     call: Call,
+    { key, group }: MissingKey,
     slot: Slot,
   ): void {
-    const copies = call.args.copy()
     const { db } = call
-    let left = missing.length
-    let error: string | null = null
-    const onOutcome = (outcome: Outcome): void => {
-      if (outcome.kind === 'error') error ??= outcome.line
-      if (--left > 0) return
-      const line = error
-      if (line !== null) slot.settle((reply) => reply.error(line))
-      else slot.answer(() => client.runAs(entry, Args.of(copies), db))
-    }
-    for (const { key, group } of missing) this.#load(db, key, group, onOutcome)
+    const args = Args.of(call.args.copy())
+    const answer = entry.loads as (client: Client, value: Buffer | null, stored: boolean) => void
+    this.#load(db, key, group, (outcome) => {
+      if (outcome.kind === 'error') {
+        slot.settle((reply) => reply.error(outcome.line))
+        return
+      }
+      const value = outcome.kind === 'value' ? outcome.value : null
+      const stored = outcome.kind === 'value' && outcome.stored
+      slot.answer(() => client.runAs(() => answer(client, value, stored), args, db))
+    })
   }
 
   /** Plants or finds the key's lease and waits for its load. `done` is called once, later. */
@@ -109,7 +141,7 @@ export class Loading {
     if (store.open(db, key, 0, key.length)) {
       const value = copyOpenValue(store)
       store.close()
-      world.clock.soon(() => done({ kind: 'value', value }))
+      world.clock.soon(() => done({ kind: 'value', value, stored: false }))
       return
     }
     const token = store.lease()
@@ -134,6 +166,8 @@ interface Call {
 }
 
 interface MissingKey {
+  /** Which argument it is. */
+  readonly index: number
   readonly key: Uint8Array
   readonly group: Group
 }

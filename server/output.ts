@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer'
+import { replyTooLong } from '../protocol/errors.ts'
 import { Reply, type ReplyOverflow } from '../protocol/reply.ts'
 import type { IoMemory, Pages } from './store/store.ts'
 
@@ -24,6 +25,16 @@ import type { IoMemory, Pages } from './store/store.ts'
 export const queueBytesMax = 1024 * 1024
 /** Slots that may be open before the connection stops executing commands. */
 export const openSlotsMax = 1024
+/** Of a peer, on whose link many clients' requests come: those that wait must not stop the others. */
+const peerSlotsMax = 65_536
+/** A new connection begins with so many, until it is seen how long their replies are. */
+const openSlotsFirst = 16
+/** Bytes that the replies of all open slots together may be expected to have. */
+const slotBytesMax = 16 * 1024 * 1024
+/** A longer bulk string is sent from where it lies. */
+const copiedBytesMax = 16 * 1024
+/** What a command over several nodes may gather on this one. */
+const gatheredBytesMax = 512 * 1024 * 1024
 /** Bytes of a value in pages that are written in one turn, so that others get theirs. */
 const pagesBytesPerTurn = 1024 * 1024
 /** Queued bytes that are joined to one write. */
@@ -56,8 +67,13 @@ export interface Slot {
   readonly requestId: number
   /** Writes the reply; called once. Nothing happens if the connection is gone. */
   settle(write: (reply: Reply) => void): void
-  /** Lets `run` answer as if its command ran now: what it writes to the thread's reply, pages too. */
-  answer(run: () => void): void
+  /** The reply is this bulk string. The bytes are shared, not copied: nobody may change them. */
+  settleBulk(value: Buffer): void
+  /**
+   * Lets `run` answer as if its command ran now: what it writes to the thread's reply, pages and
+   * slots that it takes too. When all of it is there, `judge` may put an error line in its place.
+   */
+  answer(run: () => void, judge?: () => string | null): void
 }
 
 /** The reply areas of one I/O thread and the encoder that writes to the current one. */
@@ -184,6 +200,7 @@ class OpenSlot implements Slot {
   readonly isPart: boolean
   /** What waits for a part to be filled. */
   onFilled: (() => void) | null = null
+  judge: (() => string | null) | null = null
   settled = false
 
   constructor(
@@ -208,9 +225,16 @@ class OpenSlot implements Slot {
     this.#output.settleSlot(this, write)
   }
 
-  answer(run: () => void): void {
+  settleBulk(value: Buffer): void {
     if (this.settled) return
     this.settled = true
+    this.#output.settleSlotBulk(this, value)
+  }
+
+  answer(run: () => void, judge: (() => string | null) | null = null): void {
+    if (this.settled) return
+    this.settled = true
+    this.judge = judge
     this.#output.answerSlot(this, run)
   }
 }
@@ -226,6 +250,10 @@ class MutedSlot implements Slot {
   }
 
   settle(): void {
+    this.settled = true
+  }
+
+  settleBulk(): void {
     this.settled = true
   }
 
@@ -260,6 +288,7 @@ export class Output {
   #queue: Part[] = []
   #queuedBytes = 0
   #openSlots = 0
+  #window = openSlotsFirst
   #blocked = false
   #ending = false
   #closed = false
@@ -279,7 +308,7 @@ export class Output {
     if (
       !this.#blocked &&
       !this.#ending &&
-      this.#openSlots < openSlotsMax &&
+      this.#openSlots < (this.requestId === 0 ? this.#window : peerSlotsMax) &&
       this.#queuedBytes <= queueBytesMax
     ) {
       return true
@@ -368,6 +397,11 @@ export class Output {
   }
 
   settleSlot(slot: OpenSlot, write: (reply: Reply) => void): void {
+    this.#fillSlot(slot, [this.#encode(slot, write)])
+  }
+
+  /** A slot's reply in bytes of their own, behind the id if it is a peer's. */
+  #encode(slot: OpenSlot, write: (reply: Reply) => void): Buffer {
     const reply = this.#areas.slotReply
     reply.protocol = slot.requestId === 0 ? slot.protocol : 2
     if (slot.requestId !== 0) reply.integer(slot.requestId)
@@ -376,7 +410,16 @@ export class Output {
     if (reply.errors > 0) this.#events.onErrors(reply)
     if (reply.end > slotAreaBytesMax)
       reply.use(new Uint8Array(slotAreaBytes), 0, slotAreaBytes, false)
-    this.#fillSlot(slot, [bytes])
+    return bytes
+  }
+
+  settleSlotBulk(slot: OpenSlot, value: Buffer): void {
+    if (value.length <= copiedBytesMax) {
+      this.settleSlot(slot, (reply) => reply.bulk(value))
+      return
+    }
+    const id = slot.requestId === 0 ? '' : `:${slot.requestId}\r\n`
+    this.#fillSlot(slot, [Buffer.from(`${id}$${value.length}\r\n`), value, CRLF])
   }
 
   answerSlot(slot: OpenSlot, run: () => void): void {
@@ -481,7 +524,13 @@ export class Output {
       open.onFilled = () => this.#fillSlot(slot, parts)
       return
     }
-    const whole = parts.flatMap((part) => (part instanceof OpenSlot ? part.parts! : [part]))
+    let whole = parts.flatMap((part) => (part instanceof OpenSlot ? part.parts! : [part]))
+    const refusal = slot.judge?.() ?? null
+    if (refusal !== null) {
+      for (const part of whole) releaseParts(part)
+      slot.judge = null
+      whole = [this.#encode(slot, (reply) => reply.error(refusal))]
+    }
     if (slot.hear !== null) {
       slot.hear(bytesOf(whole))
       return
@@ -492,9 +541,21 @@ export class Output {
       slot.onFilled?.()
       return
     }
-    for (const part of whole) if (part instanceof Uint8Array) this.#queuedBytes += part.length
+    let bytes = 0
+    for (const part of whole) if (part instanceof Uint8Array) bytes += part.length
+    this.#queuedBytes += bytes
+    this.#judgeWindow(bytes)
     if (slot.requestId !== 0) for (const part of whole) this.#queue.push(part)
     this.#sendLater()
+  }
+
+  /**
+   * How many replies may be under way at a time depends on how long they turn out to be: each is
+   * kept here whole until its turn comes.
+   */
+  #judgeWindow(bytes: number): void {
+    if (bytes <= copiedBytesMax) this.#window = Math.min(this.#window + 1, openSlotsMax)
+    else this.#window = Math.max(1, Math.min(this.#window, Math.floor(slotBytesMax / bytes)))
   }
 
   #sendLater(): void {
@@ -606,8 +667,17 @@ export class Output {
 
 const CRLF = new Uint8Array([13, 10])
 
-/** A reply as one buffer; its pages are copied and released. */
+/** A reply as one buffer; its pages are copied and released. Too long a one becomes an error. */
 function bytesOf(parts: readonly Part[]): Buffer {
+  let length = 0
+  for (const part of parts) {
+    if (part instanceof Uint8Array) length += part.length
+    else if (part instanceof PagesPart) length += part.end - part.at
+  }
+  if (length > gatheredBytesMax) {
+    for (const part of parts) releaseParts(part)
+    return Buffer.from(`-${replyTooLong(gatheredBytesMax)}\r\n`)
+  }
   const buffers: Uint8Array[] = []
   for (const part of parts) {
     if (part instanceof Uint8Array) buffers.push(part)
@@ -616,7 +686,7 @@ function bytesOf(parts: readonly Part[]): Buffer {
       part.pages.release()
     }
   }
-  return Buffer.concat(buffers)
+  return Buffer.concat(buffers, length)
 }
 
 function releaseParts(part: Part): void {

@@ -13,6 +13,7 @@ import { ERR_CROSSSLOT } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, flagBits } from './command.ts'
+import type { Slot } from './output.ts'
 import type { Server } from './server.ts'
 
 /**
@@ -147,7 +148,7 @@ export class Routing {
       } else if (routed.kind === 'failed') {
         reply.settle((to) => to.error(routed.line))
       } else {
-        reply.settle((to) => writeValue(to, routed.value))
+        settleValue(reply, routed.value)
       }
     })
     return true
@@ -161,7 +162,7 @@ export class Routing {
   /** A load may take its group's time; everything else is answered within HUNT_MS. */
   #deadlineOf(args: Args, entry: CommandEntry): number {
     const { loading } = this.#server
-    if (!entry.loads || !loading.enabled) return HUNT_MS
+    if (entry.loads === null || !loading.enabled) return HUNT_MS
     let waitMs = 0
     const last = entry.lastKey < 0 ? args.count + entry.lastKey : entry.lastKey
     for (let i = entry.firstKey; i <= last; i += entry.keyStep) {
@@ -244,6 +245,11 @@ function valueOf(bytes: Buffer): PeerValue {
   const limits = { bytesMax: Number.MAX_SAFE_INTEGER, depthMax: 16 }
   new Replies(limits, (value) => (result = value)).feed(bytes)
   return result
+}
+
+function settleValue(slot: Slot, value: PeerValue): void {
+  if (Buffer.isBuffer(value)) slot.settleBulk(value)
+  else slot.settle((to) => writeValue(to, value))
 }
 
 /** Writes what another node answered, in the client's protocol. */

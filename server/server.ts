@@ -180,13 +180,13 @@ export class Server {
   /** Answers a command that was copied, in the slot it took: loads what it misses, or runs it. */
   answerLater(client: Client, entry: CommandEntry, args: Args, db: number, slot: Slot): void {
     if (
-      entry.loads &&
+      entry.loads !== null &&
       this.loading.enabled &&
       this.loading.takes(client, entry, { args, db, slot })
     ) {
       return
     }
-    slot.answer(() => client.runAs(entry, args, db))
+    slot.answer(() => client.runAs(entry.run, args, db))
   }
 
   /** A connection is gone. */

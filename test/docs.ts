@@ -109,7 +109,7 @@ function facts(entry: CommandEntry): string {
   ]
   if (flags.length > 0) lines.push(`flags: ${flags.join(', ')}`)
   if (placement !== 'here') lines.push(`in a cluster it ${placements[placement]}`)
-  if (entry.loads) lines.push('a missing key of a group is loaded from its origin first')
+  if (entry.loads !== null) lines.push('a missing key of a group is loaded from its origin first')
   if (row.deprecated !== undefined) lines.push(`better: ${row.deprecated.replacedBy}`)
   return `${lines.join('; ')}.`
 }

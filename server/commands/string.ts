@@ -115,7 +115,7 @@ function replyOpen(client: Client): Pages | null {
 }
 
 /** Replies with the value of the key that argument i is, or null. */
-function replyValue(client: Client, i: number): void {
+export function replyValue(client: Client, i: number): void {
   const { store, args, reply } = client
   const length = store.get(client.db, args.bytes, args.pos(i), args.length(i), reply)
   if (length >= 0) {
@@ -188,6 +188,12 @@ function getex(client: Client): void {
   finish(client, status, before, pages)
 }
 
+/** A loaded value that another write has come before is answered, and left as it is. */
+function getexLoaded(client: Client, value: Buffer | null, stored: boolean): void {
+  if (value === null || stored) getex(client)
+  else client.reply.bulk(value)
+}
+
 /** Ends a command that has written the old value: with that value, or with the error instead. */
 function finish(client: Client, status: number, before: number, pages: Pages | null): void {
   if (status === STORED) {
@@ -207,8 +213,37 @@ function strlen(client: Client): void {
   client.reply.integer(length)
 }
 
+function strlenLoaded({ reply }: Client, value: Buffer | null): void {
+  reply.integer(value?.length ?? 0)
+}
+
 /** A longer piece of a value in pages is sent out of them, a shorter one copied. */
 const COPIED_BYTES_MAX = 16 * 1024
+
+function rangeFrom(start: number, size: number): number {
+  return Math.max(0, start < 0 ? start + size : start)
+}
+
+function rangeLength(start: number, end: number, size: number): number {
+  if (start < 0 && end < 0 && start > end) return 0
+  const to = Math.min(size - 1, Math.max(0, end < 0 ? end + size : end))
+  return Math.max(0, to - rangeFrom(start, size) + 1)
+}
+
+function getrangeLoaded({ args, reply }: Client, value: Buffer | null): void {
+  const start = args.integer(2)
+  const end = args.integer(3)
+  if (Number.isNaN(start) || Number.isNaN(end)) {
+    reply.error(ERR_NOT_INTEGER)
+    return
+  }
+  const size = value?.length ?? 0
+  const from = rangeFrom(start, size)
+  const length = rangeLength(start, end, size)
+  reply.bulk(value?.subarray(from, from + length) ?? NOTHING)
+}
+
+const NOTHING = new Uint8Array(0)
 
 function getrange(client: Client): void {
   const { store, args, reply } = client
@@ -220,10 +255,8 @@ function getrange(client: Client): void {
   }
   const found = openKey(client, 1)
   const size = found ? store.valueLength : 0
-  const from = Math.max(0, start < 0 ? start + size : start)
-  const to = Math.min(size - 1, Math.max(0, end < 0 ? end + size : end))
-  const isBackwards = start < 0 && end < 0 && start > end
-  const length = isBackwards ? 0 : Math.max(0, to - from + 1)
+  const from = rangeFrom(start, size)
+  const length = rangeLength(start, end, size)
   if (length > COPIED_BYTES_MAX && store.inPages) {
     const pages = store.pin()
     store.close()
@@ -485,7 +518,7 @@ export const stringCommands = [
     complexity: 'O(1)',
     summary: "Gives a key's value, loading it from its group's origin when it is missing.",
     syntax: 'key',
-    loads: true,
+    loads: 'value',
     run: get,
   },
   {
@@ -521,7 +554,7 @@ export const stringCommands = [
     syntax:
       'key [EX seconds | PX milliseconds | EXAT unix-time-seconds | ' +
       'PXAT unix-time-milliseconds | PERSIST]',
-    loads: true,
+    loads: getexLoaded,
     run: getex,
   },
   {
@@ -565,7 +598,7 @@ export const stringCommands = [
     summary: 'Gives the values of several keys, null for each that is missing.',
     syntax: 'key [key ...]',
     placement: 'scatter',
-    loads: true,
+    loads: 'values',
     run: mget,
   },
   {
@@ -671,7 +704,7 @@ export const stringCommands = [
     complexity: 'O(1)',
     summary: "Gives the length of a key's value in bytes; 0 when it is missing.",
     syntax: 'key',
-    loads: true,
+    loads: strlenLoaded,
     run: strlen,
   },
   {
@@ -685,7 +718,7 @@ export const stringCommands = [
     complexity: 'O(N) where N is the length of the part',
     summary: "Gives the part of a key's value between two offsets, negative ones from its end.",
     syntax: 'key start end',
-    loads: true,
+    loads: getrangeLoaded,
     run: getrange,
   },
   {

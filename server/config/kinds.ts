@@ -318,8 +318,7 @@ export function lines(): Kind<readonly Line[]> {
     takes: 'list',
     adds: true,
     parse: (words, previous, where) => {
-      if (words.length === 1 && words[0] === '') return []
-      if (words.length === 0) throw new BadValue('wants at least one word')
+      if (words.length === 0 || words[0] === '') throw new BadValue('wants at least one word')
       return [...previous, { words: [...words], where }]
     },
     format: (value) => value.map((line) => line.words.map(quoteWord).join(' ')).join('\n'),

@@ -1,0 +1,132 @@
+import test from 'ava'
+import { OriginError } from '../../cluster/origin/loader.ts'
+import type { Loaded, Loader } from '../../cluster/origin/loader.ts'
+import { type InProcess, startInProcess } from './in-process.ts'
+
+/** An origin that answers when the test says so: the value of key K is 'origin K'. */
+class HeldOrigin implements Loader {
+  readonly #held: (() => void)[] = []
+
+  load({ key }: { readonly key: Uint8Array }): Promise<Loaded> {
+    const name = Buffer.from(key).toString()
+    return new Promise((resolve, reject) => {
+      this.#held.push(() => {
+        if (name.endsWith('none')) resolve({ value: null })
+        else if (name.endsWith('broken')) reject(new OriginError('status', 'ORIGIN item: broken'))
+        else resolve({ value: Buffer.from(`origin ${name}`) })
+      })
+    })
+  }
+
+  deliver(): void {
+    for (const answer of this.#held.splice(0)) answer()
+  }
+
+  async close(): Promise<void> {}
+}
+
+async function start(): Promise<{ host: InProcess; origin: HeldOrigin }> {
+  const origin = new HeldOrigin()
+  const group = 'item match item:{id} origin http://127.0.0.1:1/{id} ttl 1h wait 1h timeout 1h'
+  const host = await startInProcess(['--group', group], { loader: origin })
+  return { host, origin }
+}
+
+/** Sends commands in one go over one connection; their replies, in order, once all loads ended. */
+async function pipeline(
+  { host, origin }: { host: InProcess; origin: HeldOrigin },
+  ...commands: readonly string[]
+): Promise<string[]> {
+  const client = host.connect()
+  const replies = commands.map((command) => client.command(...command.split(' ')))
+  await host.clock.settle()
+  origin.deliver()
+  await host.clock.settle()
+  return (await Promise.all(replies)).map((reply) => reply.trimEnd().replaceAll('\r\n', ' '))
+}
+
+test('a write behind a command that waits for a load is never undone by it', async (t) => {
+  const scene = await start()
+  const deleted = await pipeline(scene, 'GETEX item:a PXAT 1000', 'SET item:a new', 'GET item:a')
+  t.deepEqual(deleted, ['$13 origin item:a', '+OK', '$3 new'])
+  t.deepEqual(await pipeline(scene, 'GET item:a', 'TTL item:a'), ['$3 new', ':-1'])
+  const expiring = await pipeline(scene, 'GETEX item:b EX 100', 'SET item:b new')
+  t.deepEqual(expiring, ['$13 origin item:b', '+OK'])
+  t.deepEqual(await pipeline(scene, 'GET item:b', 'TTL item:b'), ['$3 new', ':-1'])
+  scene.host.server.shutdown()
+})
+
+test('GETEX sets the expiry of what it loaded', async (t) => {
+  const scene = await start()
+  t.deepEqual(await pipeline(scene, 'GETEX item:a EX 100'), ['$13 origin item:a'])
+  t.deepEqual(await pipeline(scene, 'TTL item:a'), [':100'])
+  t.deepEqual(await pipeline(scene, 'GETEX item:a PERSIST', 'TTL item:a'), [
+    '$13 origin item:a',
+    ':-1',
+  ])
+  scene.host.server.shutdown()
+})
+
+test('what a command does not miss it reads when its turn comes', async (t) => {
+  const scene = await start()
+  const replies = await pipeline(
+    scene,
+    'SET p 1',
+    'MGET p item:a item:none p q',
+    'SET p 2',
+    'SET q 3',
+    'GET p',
+  )
+  t.deepEqual(replies, ['+OK', '*5 $1 1 $13 origin item:a $-1 $1 1 $-1', '+OK', '+OK', '$1 2'])
+  const lengths = await pipeline(
+    scene,
+    'STRLEN item:b',
+    'GETRANGE item:c 0 5',
+    'SET item:b x',
+    'SET item:c y',
+  )
+  t.deepEqual(lengths, [':13', '$6 origin', '+OK', '+OK'])
+  t.deepEqual(await pipeline(scene, 'STRLEN item:none', 'GETRANGE item:none 0 5'), [
+    ':0',
+    '$0 '.trim(),
+  ])
+  t.deepEqual(await pipeline(scene, 'GETRANGE item:z 0 x'), [
+    '-ERR value is not an integer or out of range',
+  ])
+  scene.host.server.shutdown()
+})
+
+test('one load that fails makes the whole MGET an error, and the next one loads again', async (t) => {
+  const scene = await start()
+  t.deepEqual(await pipeline(scene, 'MGET item:a item:broken', 'PING'), [
+    '-ORIGIN item: broken',
+    '+PONG',
+  ])
+  t.deepEqual(await pipeline(scene, 'MGET item:a item:b'), [
+    '*2 $13 origin item:a $13 origin item:b',
+  ])
+  t.is(scene.host.server.loading.loads.inFlight, 0)
+  scene.host.server.shutdown()
+})
+
+test('waiters of one large value share its bytes', async (t) => {
+  const value = Buffer.alloc(1_000_000, 'large')
+  let deliver: (loaded: Loaded) => void = () => {}
+  const loader: Loader = {
+    load: () => new Promise((resolve) => (deliver = resolve)),
+    close: async () => {},
+  }
+  const group = 'item match item:{id} origin http://127.0.0.1:1/{id} wait 1h timeout 1h'
+  const host = await startInProcess(['--group', group], { loader })
+  const client = host.connect()
+  const replies = Array.from({ length: 300 }, () => client.command('GET', 'item:a'))
+  await host.clock.settle()
+  t.true(host.server.loading.loads.waiting < 100, 'not all are executed before one is answered')
+  deliver({ value })
+  const expected = `$1000000\r\n${value.toString()}\r\n`
+  let answered = 0
+  for (const reply of replies) void reply.then((text) => (answered += text === expected ? 1 : 0))
+  await host.clock.until(() => answered === replies.length)
+  t.is(answered, 300)
+  host.server.shutdown()
+})
