@@ -197,11 +197,6 @@ export function valueLengthOf(words: Int32Array, at: number): number {
   return head & VALUE_NARROW_MAX
 }
 
-/** Of a wide entry whose value grew within its last page. */
-export function setValueLength(words: Int32Array, at: number, length: number): void {
-  words[(at >> 2) + VALUE_LENGTH] = length
-}
-
 /** The hash a wide entry keeps. */
 export function hashOf(words: Int32Array, at: number): number {
   return words[(at >> 2) + HASH]!

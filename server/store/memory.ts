@@ -11,7 +11,7 @@
  *                              marks         bucket
  *
  *   I/O memory (one a thread, private)
- *   [carry 64K | read 64K | scratch 128K | 8 reply areas of 256K | the store's own 64K]
+ *   [carry 64K | read 64K | scratch 128K | 8 reply areas of 256K | the store's own 128K]
  *
  * Why WebAssembly.Memory: V8 copies into and out of shared memory with relaxed atomics, byte by
  * byte when source and target are not equally aligned: 16 KB take 5,800-14,000 ns by `set` and
@@ -65,7 +65,7 @@ declare const WebAssembly: {
 }
 
 /** `to` and `from` are positions; overlapping ranges are copied as if by a detour. */
-export type Copy = (to: number, from: number, length: number) => void
+type Copy = (to: number, from: number, length: number) => void
 
 interface CopyExports {
   readonly i: Copy
@@ -138,8 +138,12 @@ const OWN = REPLIES + REPLY_AREAS * REPLY_BYTES
 /** Longest piece the store composes in its own part of the I/O memory: no ring entry is longer. */
 export const OWN_BYTES = 64 * KB
 
+/** Bytes from the heap come by this area: into private memory first, and from there by WASM. */
+const STAGE = OWN + OWN_BYTES
+const STAGE_BYTES = 64 * KB
+
 /** The I/O memory of one thread. */
-export const IO_BYTES = OWN + OWN_BYTES
+export const IO_BYTES = STAGE + STAGE_BYTES
 
 /** The thread's private memory; positions everywhere are indexes in `bytes`. */
 export interface IoMemory {
@@ -206,7 +210,11 @@ export class Arena {
     } else if (bytes === this.#io) {
       this.#copyIn(to, from, length)
     } else {
-      this.bytes.set(bytes.subarray(from, from + length), to)
+      for (let done = 0; done < length; done += STAGE_BYTES) {
+        const piece = Math.min(length - done, STAGE_BYTES)
+        this.#io.set(bytes.subarray(from + done, from + done + piece), STAGE)
+        this.#copyIn(to + done, STAGE, piece)
+      }
     }
   }
 

@@ -47,7 +47,7 @@ const CHASE = 5
 const DEAD = 6
 
 /** Words of a ring's block; the eighth is free. */
-export const RING_WORDS = 8
+const RING_WORDS = 8
 
 const GENERATION_MAX = 0xffffff
 

@@ -93,7 +93,7 @@ test('copies of every length arrive, from the I/O memory and from the heap', (t)
   const at = layout.origin + 512
   const holds = (bytes: Uint8Array, from: number, expected: Buffer): boolean =>
     t.true(expected.equals(bytes.subarray(from, from + expected.length)))
-  for (const length of [...Array(70).keys(), 1000, 65_536]) {
+  for (const length of [...Array(70).keys(), 1000, 65_536, 65_537, 200_000]) {
     const value = Buffer.from(Uint8Array.from({ length }, (_, i) => i * 7 + length))
     io.bytes.set(value, io.scratch + 3)
     arena.copyIn(at + 1, io.bytes, io.scratch + 3, length)

@@ -195,7 +195,7 @@ const LENGTHS = [20, 60, 100, 140]
 test('100 rewrites of a store filled to 90 % lose nothing', (t) => {
   const s = new Texts({ maxMemory: 2 * MB })
   const value = Buffer.alloc(140, 'v')
-  const set = (i: number): number => s.set(`key:${i}`, value.subarray(0, LENGTHS[i % 4]!))
+  const set = (i: number): number => s.set(`key:${i}`, value.subarray(0, LENGTHS[i % 4]))
   const keys = Math.floor(fillUp(s, set) * 0.9)
   for (let i = 0; i < keys; i++) set(i)
   const { usedBytes, evicted } = s.store.stats
@@ -211,7 +211,7 @@ test('rewrites with other lengths lose nothing at 80 %: dead bytes are won back'
   const s = new Texts({ maxMemory: 4 * MB })
   const value = Buffer.alloc(140, 'v')
   const set = (i: number, round = 0): number =>
-    s.set(`key:${i}`, value.subarray(0, LENGTHS[(i + round) % 4]!))
+    s.set(`key:${i}`, value.subarray(0, LENGTHS[(i + round) % 4]))
   const keys = Math.floor(fillUp(s, set) * 0.8)
   const { evicted } = s.store.stats
   for (let round = 0; round < 24; round++) for (let i = 0; i < keys; i++) set(i, round)
