@@ -28,7 +28,7 @@ export const openSlotsMax = 1024
 /** Of a peer, on whose link many clients' requests come: those that wait must not stop the others. */
 const peerSlotsMax = 65_536
 /** A new connection begins with so many, until it is seen how long their replies are. */
-const openSlotsFirst = 16
+const openSlotsFirst = 32
 /** Bytes that the replies of all open slots together may be expected to have. */
 const slotBytesMax = 16 * 1024 * 1024
 /** A longer bulk string is sent from where it lies. */
