@@ -149,6 +149,7 @@ export function readEnvironment(
 ): Statement[] {
   return Object.entries(environment).flatMap(([variable, value]) => {
     if (!variable.startsWith(environmentPrefix) || value === undefined) return []
+    if (isServiceLink(variable, value)) return []
     const name = variable.slice(environmentPrefix.length).toLowerCase()
     const directive = names.has(name) ? name : name.replaceAll('_', '-')
     if (!names.has(directive)) {
@@ -160,6 +161,15 @@ export function readEnvironment(
       : [value]
     return texts.map((text) => ({ name: directive, words: { text }, where: variable }))
   })
+}
+
+/**
+ * Kubernetes tells every pod of a service named `ringtier` where it is, in variables of the same
+ * prefix: RINGTIER_SERVICE_HOST, RINGTIER_PORT=tcp://10.0.0.1:6379, RINGTIER_PORT_6379_TCP ...
+ */
+function isServiceLink(variable: string, value: string): boolean {
+  if (/^RINGTIER_(SERVICE_|PORT_\d)/.test(variable)) return true
+  return variable === 'RINGTIER_PORT' && value.includes('://')
 }
 
 export function environmentName(directive: string): string {

@@ -58,6 +58,16 @@ test('file, environment and command line overrule each other in this order', (t)
   t.true(config.isSet('timeout'))
 })
 
+test('what Kubernetes says about a service named ringtier is no directive', (t) => {
+  const environment = {
+    RINGTIER_PORT: 'tcp://10.0.0.1:6379',
+    RINGTIER_PORT_6379_TCP_PROTO: 'tcp',
+    RINGTIER_SERVICE_HOST: '10.0.0.1',
+    RINGTIER_SERVICE_PORT: '6379',
+  }
+  t.is(loadConfig({ environment }).port, 6379)
+})
+
 test('a file has comments, quotes, blank lines, any case and any line end', (t) => {
   const config = withFile(
     t,
