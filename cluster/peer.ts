@@ -42,7 +42,7 @@ const SWEEP_MS = 10
 const BYTES_PER_MS_MIN = 20_000
 
 /** More than any command's reply has. */
-const REPLY_DEPTH_MAX = 16
+export const REPLY_DEPTH_MAX = 16
 
 const RETRY_FIRST_MS = 50
 const RETRY_MS_MAX = 1000
@@ -90,6 +90,8 @@ export interface PeerOptions extends LinkIdentity {
   readonly view: () => number
   /** The longest reply that is accepted, framing included; a longer one ends the link. */
   readonly replyBytesMax: number
+  /** Hears why a link ended, or never came to be. */
+  readonly onLinkEnd?: (reason: LinkError) => void
   readonly queueBytesMax?: number
   readonly flightsMax?: number
 }
@@ -392,6 +394,7 @@ export class Peer implements PeerPort {
     this.#answering = 0
     this.#pieces = []
     this.#lastError = reason
+    if (!this.#closed) this.#options.onLinkEnd?.(reason)
     if (!broke) this.#backOff()
     // A link that broke may have been an old one to a node that is well again: what has not been
     // sent gets one more chance.

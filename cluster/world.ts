@@ -2,8 +2,9 @@ import type { Duplex } from 'node:stream'
 
 /**
  * What the outside is to us. Nothing in the project names Date, Math.random, timers or node:net
- * except `server/system.ts`, which implements these three; the simulator implements them on
- * virtual time, so that one seed replays a whole cluster.
+ * except `server/system.ts`, which implements these three, and `server/listener.ts`, which accepts
+ * connections; the simulator implements them on virtual time, so that one seed replays a whole
+ * cluster.
  */
 export interface World {
   readonly clock: Clock

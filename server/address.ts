@@ -7,6 +7,6 @@ export function hostOf(address: string): string {
 }
 
 /** Does the other side sit on this machine? So does a stream without an address: our own process. */
-export function isLocal(client: { readonly address: string }): boolean {
-  return client.address === '' || isLoopback(hostOf(client.address))
+export function isLocal(address: string): boolean {
+  return address === '' || isLoopback(hostOf(address))
 }

@@ -321,6 +321,11 @@ export function takes(entry: CommandEntry, count: number): boolean {
   return count >= entry.countMin && count <= entry.countMax
 }
 
+/** Index of the call's last argument that is a key. The command's name is argument `from`. */
+export function lastKeyOf(entry: CommandEntry, args: Args, from = 0): number {
+  return entry.lastKey < 0 ? args.count + entry.lastKey : from + entry.lastKey
+}
+
 /**
  * Indices of the arguments that are keys, in a call whose name is argument `from`. Empty when the
  * command has none; null when the arguments end before its first key.
@@ -328,7 +333,7 @@ export function takes(entry: CommandEntry, count: number): boolean {
 export function keysOf(entry: CommandEntry, args: Args, from = 0): number[] | null {
   if (entry.firstKey === 0) return []
   const first = from + entry.firstKey
-  const last = entry.lastKey < 0 ? args.count + entry.lastKey : from + entry.lastKey
+  const last = lastKeyOf(entry, args, from)
   if (last < first || last >= args.count) return null
   const keys: number[] = []
   for (let i = first; i <= last; i += entry.keyStep) keys.push(i)

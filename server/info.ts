@@ -7,6 +7,7 @@ import { machine, release, type } from 'node:os'
 import type { Group } from '../cluster/group.ts'
 import type { LoadCounters } from '../cluster/loads.ts'
 import type { Membership } from '../cluster/membership.ts'
+import type { PeerCounters } from '../cluster/peer.ts'
 import type { RouterCounters } from '../cluster/router.ts'
 import type { Clock } from '../cluster/world.ts'
 import type { Config } from './config.ts'
@@ -37,6 +38,8 @@ export interface InfoSource {
   readonly routing: {
     readonly membership: Pick<Membership, 'members' | 'live' | 'epoch'> | null
     readonly router: { readonly counters: RouterCounters } | null
+    readonly peers: ReadonlyMap<string, { readonly counters: Readonly<PeerCounters> }>
+    readonly otherViews: number
   }
   /** The port it listens on. */
   readonly port: number
@@ -267,7 +270,18 @@ function errorFields({ stats }: InfoSource): Fields {
   )
 }
 
-function clusterFields({ routing: { membership, router } }: InfoSource): Fields {
+function linkFields(peers: InfoSource['routing']['peers']): Fields {
+  const sum = { requests: 0, shared: 0, links: 0, silent: 0, lost: 0 }
+  for (const { counters } of peers.values()) {
+    for (const name of Object.keys(sum) as (keyof PeerCounters)[]) sum[name] += counters[name]
+  }
+  return Object.fromEntries(
+    Object.entries(sum).map(([name, count]) => [`cluster_link_${name}`, count]),
+  )
+}
+
+function clusterFields({ routing }: InfoSource): Fields {
+  const { membership, router, peers, otherViews } = routing
   if (membership === null || router === null) return { cluster_enabled: 0 }
   const { counters } = router
   return {
@@ -283,6 +297,10 @@ function clusterFields({ routing: { membership, router } }: InfoSource): Fields 
     cluster_stood_in: counters.stoodIn,
     cluster_failovers: counters.failovers,
     cluster_failures: counters.failures,
+    // Of the links to all other nodes.
+    ...linkFields(peers),
+    // Requests of nodes that saw other nodes alive than this one.
+    cluster_other_views: otherViews,
   }
 }
 

@@ -4,7 +4,7 @@ import type { Loader } from '../cluster/origin/loader.ts'
 import { Args } from '../protocol/args.ts'
 import { ERR_OOM } from '../protocol/errors.ts'
 import type { Client } from './client.ts'
-import type { CommandEntry } from './command.ts'
+import { type CommandEntry, lastKeyOf } from './command.ts'
 import { replyValue } from './commands/string.ts'
 import type { Slot } from './output.ts'
 import type { Server } from './server.ts'
@@ -63,7 +63,7 @@ export class Loading {
   #missing(entry: CommandEntry, { args, db }: Call): MissingKey[] | null {
     const { store } = this.#server
     let missing: MissingKey[] | null = null
-    const last = entry.lastKey < 0 ? args.count + entry.lastKey : entry.lastKey
+    const last = lastKeyOf(entry, args)
     for (let i = entry.firstKey; i <= last; i += entry.keyStep) {
       const pos = args.pos(i)
       const length = args.length(i)

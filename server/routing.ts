@@ -1,8 +1,10 @@
+import { strict as assert } from 'node:assert'
 import xxhash from 'xxhash-wasm'
 import { allOk, concatenated, summed } from '../cluster/fan-out.ts'
 import { readHeader, type RequestHeader } from '../cluster/frame.ts'
+import type { LinkError } from '../cluster/link.ts'
 import { Membership } from '../cluster/membership.ts'
-import { Peer } from '../cluster/peer.ts'
+import { Peer, REPLY_DEPTH_MAX } from '../cluster/peer.ts'
 import { PeerError, PeerStatus, Replies, type PeerValue } from '../cluster/replies.ts'
 import { HUNT_MS } from '../cluster/hunt.ts'
 import { type Routed, Router } from '../cluster/router.ts'
@@ -12,7 +14,7 @@ import { Args } from '../protocol/args.ts'
 import { ERR_CROSSSLOT } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { Client } from './client.ts'
-import { type CommandEntry, flagBits } from './command.ts'
+import { type CommandEntry, flagBits, lastKeyOf } from './command.ts'
 import type { Slot } from './output.ts'
 import type { Server } from './server.ts'
 
@@ -32,6 +34,8 @@ export class Routing {
   /** Peer requests whose sender saw another set of live nodes. */
   otherViews = 0
   readonly #server: Server
+  /** Why the last link to each node ended. */
+  readonly #linkReasons = new Map<string, string>()
 
   constructor(server: Server, hash: (text: string) => number) {
     this.#server = server
@@ -52,6 +56,7 @@ export class Routing {
         secret: config['cluster-secret'],
         view: () => membership.viewHash,
         replyBytesMax: 2 * config['proto-max-bulk-len'],
+        onLinkEnd: (reason) => this.#reportLink(node.name, reason),
       })
       peers.set(node.name, peer)
     }
@@ -68,6 +73,13 @@ export class Routing {
       clock: world.clock,
       random: world.random,
     })
+  }
+
+  /** Attempts go on as long as a node is away: each reason is told once, until another comes. */
+  #reportLink(name: string, reason: LinkError): void {
+    if (this.#linkReasons.get(name) === reason.message) return
+    this.#linkReasons.set(name, reason.message)
+    this.#server.log.warning({ node: name, code: reason.code }, reason.message)
   }
 
   /** The hash that places virtual nodes: equal on all nodes. */
@@ -119,7 +131,7 @@ export class Routing {
   #takesKeys(client: Client, entry: CommandEntry): boolean {
     const { args } = client
     const router = this.router!
-    const last = entry.lastKey < 0 ? args.count + entry.lastKey : entry.lastKey
+    const last = lastKeyOf(entry, args)
     const slot = keySlot(args.bytes, args.pos(entry.firstKey), args.length(entry.firstKey))
     for (let i = entry.firstKey + entry.keyStep; i <= last; i += entry.keyStep) {
       const other = keySlot(args.bytes, args.pos(i), args.length(i))
@@ -164,7 +176,7 @@ export class Routing {
     const { loading } = this.#server
     if (entry.loads === null || !loading.enabled) return HUNT_MS
     let waitMs = 0
-    const last = entry.lastKey < 0 ? args.count + entry.lastKey : entry.lastKey
+    const last = lastKeyOf(entry, args)
     for (let i = entry.firstKey; i <= last; i += entry.keyStep) {
       const group = loading.groups.match(args.bytes, args.pos(i), args.length(i))
       if (group !== null) waitMs = Math.max(waitMs, Math.min(group.waitMs, group.timeoutMs))
@@ -194,7 +206,7 @@ export class Routing {
   }
 
   #areAllHere(args: Args, entry: CommandEntry): boolean {
-    const last = entry.lastKey < 0 ? args.count + entry.lastKey : entry.lastKey
+    const last = lastKeyOf(entry, args)
     for (let i = entry.firstKey; i <= last; i += entry.keyStep) {
       if (!this.router!.isHere(keySlot(args.bytes, args.pos(i), args.length(i)))) return false
     }
@@ -242,8 +254,9 @@ function isNamed(words: readonly Buffer[], name: string): boolean {
 /** One whole reply of our own encoder. */
 function valueOf(bytes: Buffer): PeerValue {
   let result: PeerValue = null
-  const limits = { bytesMax: Number.MAX_SAFE_INTEGER, depthMax: 16 }
-  new Replies(limits, (value) => (result = value)).feed(bytes)
+  const limits = { bytesMax: Number.MAX_SAFE_INTEGER, depthMax: REPLY_DEPTH_MAX }
+  const failure = new Replies(limits, (value) => (result = value)).feed(bytes)
+  assert(failure === null, `this node's own reply is no RESP2: ${failure}`)
   return result
 }
 

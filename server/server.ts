@@ -4,6 +4,7 @@ import type { World } from '../cluster/world.ts'
 import type { Args } from '../protocol/args.ts'
 import type { DecoderLimits } from '../protocol/decoder.ts'
 import * as errors from '../protocol/errors.ts'
+import { isLocal } from './address.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, CommandTable } from './command.ts'
 import { commands } from './commands/index.ts'
@@ -232,7 +233,7 @@ export class Server {
     const { config } = this
     if (this.#connections.size > config.maxclients) return errors.ERR_MAX_CLIENTS
     const isProtected = config['protected-mode'] && config.requirepass === ''
-    if (isProtected && !isLoopback(socket.remoteAddress)) return errors.DENIED_PROTECTED_MODE
+    if (isProtected && !isLocal(socket.remoteAddress)) return errors.DENIED_PROTECTED_MODE
     return null
   }
 
@@ -257,14 +258,4 @@ export class Server {
     this.#listeners = []
     await Promise.all(listeners.map((listener) => listener.close()))
   }
-}
-
-/** 127.0.0.0/8, ::1, and what has no address (a stream of the process's own). */
-function isLoopback(address: string): boolean {
-  return (
-    address === '' ||
-    address.startsWith('127.') ||
-    address.startsWith('[::1]') ||
-    address.startsWith('[::ffff:127.')
-  )
 }

@@ -186,7 +186,7 @@ function peerAuth(client: Client): void {
 
 /** Without a secret anybody could prove to know it: only on one machine, and past no password. */
 function mayGoWithoutSecret(client: Client): boolean {
-  return client.server.config.requirepass === '' && isLocal(client)
+  return client.server.config.requirepass === '' && isLocal(client.address)
 }
 
 const noKeys = [0, 0, 0] as const

@@ -233,7 +233,7 @@ export const keyCommands = [
     tips: ['request_policy:multi_shard', 'response_policy:agg_sum'],
     since: '3.2.1',
     complexity: 'O(N) where N is the number of keys',
-    summary: 'Counts the keys that exist, and each of them as used.',
+    summary: 'Counts the keys that exist.',
     syntax: 'key [key ...]',
     placement: 'scatter',
     repeatable: () => true,

@@ -35,7 +35,7 @@ function configSet(client: Client): void {
   const given = words(args, 2)
   const pairs: [name: string, value: string][] = []
   for (let i = 0; i < given.length; i += 2) pairs.push([given[i]!, given[i + 1]!])
-  const error = server.config.set(pairs, isLocal(client))
+  const error = server.config.set(pairs, isLocal(client.address))
   if (error === null) reply.ok()
   else reply.error(error)
 }

@@ -40,7 +40,7 @@ function source(changes: Partial<InfoSource> = {}): InfoSource {
         underWay: () => ({ active: 1, queued: 0 }),
       },
     },
-    routing: { membership: null, router: null },
+    routing: { membership: null, router: null, peers: new Map(), otherViews: 0 },
     port: 7000,
     startedAt: 500,
     runId: 'a'.repeat(40),
