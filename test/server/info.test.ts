@@ -153,13 +153,22 @@ test('in a cluster nodes and forwards are told', (t) => {
   const counters = {
     ...{ forwarded: 5, scattered: 6, fannedOut: 7, stoodIn: 8, failovers: 9, failures: 10 },
   }
-  const routing = { membership, router: { counters } } as unknown as InfoSource['routing']
+  const link = { requests: 11, shared: 1, links: 2, silent: 3, lost: 4 }
+  const peers = new Map([
+    ['b', { counters: link }],
+    ['c', { counters: link }],
+  ])
+  const parts = { membership, router: { counters }, peers, otherViews: 12 }
+  const routing = parts as unknown as InfoSource['routing']
   const fields = read(source({ routing }))
   t.is(fields.get('redis_mode'), 'cluster')
   t.is(fields.get('cluster_enabled'), '1')
   t.is(fields.get('cluster_known_nodes'), '3')
   t.is(fields.get('cluster_live_nodes'), '2')
   t.is(fields.get('cluster_forwarded'), '5')
+  t.is(fields.get('cluster_link_requests'), '22')
+  t.is(fields.get('cluster_link_lost'), '8')
+  t.is(fields.get('cluster_other_views'), '12')
   t.is(read(source()).get('cluster_enabled'), '0')
 })
 
