@@ -333,7 +333,7 @@ export class Chains {
     do {
       for (let i = 0; i < this.#arenas.length; i++) {
         const arena = (this.#turn + i) % this.#arenas.length
-        const chunk = this.#pools[arena]!.take()
+        const chunk = this.#pools[arena]!.takePage()
         if (chunk === 0) continue
         this.#turn = (arena + 1) % this.#arenas.length
         const page = (arena << ARENA_SHIFT) | chunk
@@ -356,7 +356,7 @@ export class Chains {
     let pages = 0
     for (let page = first; page !== 0; pages++) {
       const next = this.next(page)
-      this.#pool(page).give(page & CHUNK)
+      this.#pool(page).givePage(page & CHUNK)
       page = next
     }
     return pages

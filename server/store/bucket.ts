@@ -6,7 +6,7 @@
  *   header   LOCK COUNT PIECES NEWEST PAGES EXPIRING LEASES -- | ring | second ring | counters
  *   words    0    1     2      3      4     5        6      7  | 8..  | 16..        | 24..
  *            | entries of each database | expiring ones of each database | index directory
- *            | 56..
+ *            | 96..
  *
  * There is one object of this class for each arena, not for each bucket: `bucket` is the index of
  * the first word of a bucket's header, and everything about a bucket is in shared memory.
@@ -161,7 +161,7 @@ export class Buckets implements RingOwner {
     const chunkBytes = 1 << layout.chunkShift
     this.#entryBytesMax = chunkBytes >>> 1
     this.#keyInRingMax = chunkBytes >>> 2
-    this.index = new Index(arena, pool, layout, DATABASES + 2 * layout.databases)
+    this.index = new Index(arena, pool, layout, layout.indexDirectory)
     this.ring = new Ring(arena, pool, this, { chunkBytes, generationsWord: GENERATIONS })
   }
 

@@ -5,10 +5,10 @@
  *   +--------+----------------+-------------+--------------+-----------------------------+
  *   | header | bucket headers | chunk table | first pieces | chunks                      |
  *   +--------+----------------+-------------+--------------+-----------------------------+
- *    pool     lock, index,     3 words a     the first      pieces of rings, of indexes,
- *             ring, counters   chunk: next,  index piece    and pages of big values
- *                              generation,   of each
- *                              marks         bucket
+ *    pool     lock, index,     7 words a     the first      pieces of rings, of indexes,
+ *             ring, counters   chunk: next,  index piece    of ghosts, and pages of big
+ *                              generation,   of each        values
+ *                              marks ...     bucket
  *
  *   I/O memory (one a thread, private)
  *   [carry 64K | read 64K | scratch 128K | 8 reply areas of 256K | the store's own 128K]
@@ -240,13 +240,13 @@ export class Arena {
 }
 
 /** Words of a bucket's header before its counters of databases. bucket.ts and ring.ts name them. */
-export const BUCKET_FIXED_WORDS = 56
+export const BUCKET_FIXED_WORDS = 96
 
 /** Words of an arena's header. pool.ts names them. */
 const ARENA_HEADER_WORDS = 64
 
 /** Words of the chunk table for each chunk. pool.ts names them. */
-export const CHUNK_WORDS = 3
+export const CHUNK_WORDS = 7
 
 const CHUNK_SHIFT_MAX = 16
 const CHUNK_SHIFT_MIN = 9
@@ -277,6 +277,11 @@ export interface Layout {
   readonly pieceShift: number
   /** Pieces the directory of a bucket's index has room for. */
   readonly piecesMax: number
+  /** Pieces the directory of a bucket's ghosts has room for. */
+  readonly ghostPiecesMax: number
+  /** First words of the two directories, counted from a bucket's header. */
+  readonly indexDirectory: number
+  readonly ghostDirectory: number
   readonly chunkShift: number
   /** Chunks of one arena. */
   readonly chunks: number
@@ -324,7 +329,11 @@ export function layoutOf(
 
   const bytesPerArena = Math.min(Math.floor(maxMemory / arenas), ARENA_BYTES_MAX - base)
   const bucketsPerArena = Math.ceil(BUCKETS / arenas)
-  const bucketWords = roundUp(BUCKET_FIXED_WORDS + 2 * databases + piecesMax, 16)
+  // A ghost takes less than half of what its slot took.
+  const ghostPiecesMax = Math.ceil(piecesMax / 2)
+  const indexDirectory = BUCKET_FIXED_WORDS + 2 * databases
+  const ghostDirectory = indexDirectory + piecesMax
+  const bucketWords = roundUp(ghostDirectory + ghostPiecesMax, 16)
   const header = base / 4
   const firstBucket = header + ARENA_HEADER_WORDS
   const chunkTable = firstBucket + bucketsPerArena * bucketWords
@@ -350,6 +359,9 @@ export function layoutOf(
     firstPiece,
     pieceShift,
     piecesMax,
+    ghostPiecesMax,
+    indexDirectory,
+    ghostDirectory,
     chunkShift,
     chunks,
     origin: firstChunk - chunkBytes,

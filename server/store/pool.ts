@@ -8,11 +8,13 @@
  * therefore every bucket can always store an entry, if need be by evicting its own.
  *
  *   header    LOCK FREE BUMP USED LIMIT RESERVED PIECES ...      words, from layout.header
- *   table     next | generation | marks                          a row for each chunk, id 1..chunks
+ *   table     next | generation | marks | sequence | newer | older | owner
+ *             a row for each chunk, id 1..chunks
  *
- * `marks` is the bit set of free pieces where the chunk holds index pieces, and the count of pins
- * where it is the first page of a value (big.ts). The generation belongs to rings (ring.ts) and
- * outlives every other use of the chunk.
+ * `marks` is the bit set of free pieces where the chunk holds pieces of an index or of ghosts, and
+ * the count of pins where it is the first page of a value (big.ts). The generation belongs to rings
+ * (ring.ts) and outlives every other use of the chunk. The pool itself writes `next` and `marks`
+ * only; it counts who has how many chunks, so that nobody needs to walk for that.
  *
  * The lock is a leaf: it is taken while bucket locks are held, and nothing is called under it.
  */
@@ -27,17 +29,24 @@ const LIMIT = 4
 const RESERVED = 5
 /** First of the chunks of which some pieces are free and some taken. */
 const PARTLY = 6
-/** Chunks that hold index pieces. */
+/** Chunks that hold pieces of indexes and ghosts. */
 const PIECE_CHUNKS = 7
 /** Fields that concern the whole store; those of arena 0 count. */
 export const PAGES_IN_FLIGHT = 8
 export const PAGES_ORPHANED = 9
 export const TOKEN_BLOCKS = 10
+/** Chunks that are pages of big values: in flight, stored or orphaned. */
+const PAGES = 11
 
 /** Columns of the chunk table. */
 export const NEXT = 0
 export const GENERATION = 1
 export const MARKS = 2
+/* Ring chunks: sequence; first pages: links of the list of big values. */
+export const SEQUENCE = 3
+export const NEWER = 4
+export const OLDER = 5
+export const OWNER = 6
 
 export class Pool {
   readonly #words: Int32Array
@@ -68,6 +77,16 @@ export class Pool {
 
   get pieceChunks(): number {
     return Atomics.load(this.#words, this.#header + PIECE_CHUNKS)
+  }
+
+  /** Chunks that are pages of big values. */
+  get pages(): number {
+    return Atomics.load(this.#words, this.#header + PAGES)
+  }
+
+  /** Chunks of rings. With several threads the three counts may be of different moments. */
+  get ringChunks(): number {
+    return this.used - this.pieceChunks - this.pages
   }
 
   /** Would `take` give a chunk? Without the lock: with several threads only likely. */
@@ -101,6 +120,24 @@ export class Pool {
     return chunk
   }
 
+  /** `take` for a page of a big value. */
+  takePage(): number {
+    const words = this.#words
+    acquire(words, this.#header + LOCK)
+    const chunk = this.available ? this.#pop() : 0
+    if (chunk !== 0) words[this.#header + PAGES]!++
+    release(words, this.#header + LOCK)
+    return chunk
+  }
+
+  givePage(chunk: number): void {
+    const words = this.#words
+    acquire(words, this.#header + LOCK)
+    words[this.#header + PAGES]!--
+    this.#push(chunk, chunk, 1)
+    release(words, this.#header + LOCK)
+  }
+
   /** The chunk that was promised to a bucket. */
   takePromised(): number {
     const words = this.#words
@@ -131,7 +168,7 @@ export class Pool {
     release(words, this.#header + LOCK)
   }
 
-  /** Position of an index piece, its content undefined; 0 when there is none. */
+  /** Position of a piece of an index or of ghosts, its content undefined; 0 when there is none. */
   takePiece(): number {
     const words = this.#words
     const header = this.#header
@@ -186,6 +223,7 @@ export class Pool {
     const untouched = this.#layout.chunks + 1 - words[header + BUMP]!
     assert(free + untouched + this.used === this.#layout.chunks, 'a chunk is lost or counted twice')
     assert(this.used + words[header + RESERVED]! <= words[header + LIMIT]!, 'a promise was broken')
+    assert(this.pages >= 0 && this.ringChunks >= 0, 'pages or pieces are counted twice')
     for (let id = words[header + PARTLY]!; id !== 0; id = words[this.row(id) + NEXT]!) {
       const marks = words[this.row(id) + MARKS]!
       assert(marks > 0 && marks < (1 << this.#piecesPerChunk) - 1, 'a piece chunk is full or empty')

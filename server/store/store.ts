@@ -611,6 +611,8 @@ export class Store implements Winner {
     }
     pages += this.#chains.inFlight + this.#chains.orphaned
     const pieces = this.#pools.reduce((sum, pool) => sum + pool.pieceChunks, 0)
+    const counted = this.#pools.reduce((sum, pool) => sum + pool.pages, 0)
+    assert(counted === pages, 'the pools count other pages than the buckets')
     const used = this.#pools.reduce((sum, pool) => sum + pool.check(), 0)
     assert(used === chunks + pages + pieces, 'chunks in use are not those of rings and pages')
     assert(this.stats.usedBytes <= this.#layout.maxMemory, 'maxmemory is exceeded')

@@ -1,7 +1,9 @@
 import test from 'ava'
 import {
   acquire,
+  BUCKET_FIXED_WORDS,
   BUCKETS,
+  CHUNK_WORDS,
   IO_BYTES,
   layoutOf,
   MEMORY_BYTES_MIN,
@@ -54,8 +56,12 @@ test('the parts of an arena follow each other, do not exceed maxmemory, and wast
       const end = firstChunk + layout.chunks * chunkBytes
       const buckets = layout.firstBucket + layout.bucketsPerArena * layout.bucketWords
       t.true(layout.header * 4 >= base)
+      t.true(layout.indexDirectory >= BUCKET_FIXED_WORDS + 2 * databases)
+      t.is(layout.ghostDirectory, layout.indexDirectory + layout.piecesMax)
+      t.true(layout.ghostPiecesMax * 2 >= layout.piecesMax)
+      t.true(layout.ghostDirectory + layout.ghostPiecesMax <= layout.bucketWords)
       t.true(buckets <= layout.chunkTable)
-      t.true((layout.chunkTable + (layout.chunks + 1) * 3) * 4 <= layout.firstPiece)
+      t.true((layout.chunkTable + (layout.chunks + 1) * CHUNK_WORDS) * 4 <= layout.firstPiece)
       t.is(layout.firstPiece + (layout.bucketsPerArena << layout.pieceShift), firstChunk)
       t.true(end - base <= maxMemory)
       t.true(maxMemory - (end - base) < 2 * chunkBytes, `${maxMemory} wastes a chunk`)

@@ -10,7 +10,7 @@ export interface Parts {
   readonly pool: Pool
 }
 
-/** With 2 MB: 3,126 chunks of 512 bytes, index pieces of 512 bytes too. */
+/** With 2 MB: 2,851 chunks of 512 bytes, index pieces of 512 bytes too. */
 export function parts(maxMemory = 2 * 1024 * 1024, promised = 512): Parts {
   const layout = layoutOf(maxMemory, 16)
   const { arenas, io } = openMemories(layout)

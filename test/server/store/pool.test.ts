@@ -75,3 +75,21 @@ test('no piece is given when there is no chunk for it', (t) => {
   t.is(pool.takePiece(), 0)
   t.is(pool.pieceChunks, 0)
 })
+
+test('the pool knows how many chunks are pages, pieces and of rings', (t) => {
+  const { pool, layout } = parts(2 * MB, 1)
+  const promised = pool.takePromised()
+  pool.take()
+  const pages = Array.from({ length: 3 }, () => pool.takePage())
+  pool.takePiece()
+  t.deepEqual([pool.used, pool.pages, pool.pieceChunks, pool.ringChunks], [6, 3, 1, 2])
+  pool.givePage(pages[1]!)
+  t.deepEqual([pool.used, pool.pages, pool.ringChunks], [5, 2, 2])
+  t.is(pool.takePage(), pages[1]!)
+  pool.giveRing(promised, promised, 1)
+  while (pool.take() !== 0);
+  t.is(pool.takePage(), 0, 'the promised chunk stays')
+  t.is(pool.pages, 3)
+  t.is(pool.ringChunks, layout.chunks - 1 - 3 - 1)
+  pool.check()
+})
