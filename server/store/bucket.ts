@@ -161,7 +161,7 @@ export class Buckets implements RingOwner {
     const chunkBytes = 1 << layout.chunkShift
     this.#entryBytesMax = chunkBytes >>> 1
     this.#keyInRingMax = chunkBytes >>> 2
-    this.index = new Index(arena, pool, layout, layout.indexDirectory)
+    this.index = new Index(arena, pool, layout)
     this.ring = new Ring(arena, pool, this, { chunkBytes, generationsWord: GENERATIONS })
   }
 

@@ -32,7 +32,7 @@
  * those) the bucket gives up an entry rather than letting the index grow without end.
  */
 import type { Arena, Layout } from './memory.ts'
-import { assert } from './memory.ts'
+import { assert, Directory } from './memory.ts'
 import type { Pool } from './pool.ts'
 
 /** Fields of the index in a bucket's header. */
@@ -73,21 +73,18 @@ export class Index {
   readonly #words: Int32Array
   readonly #arena: Arena
   readonly #pool: Pool
-  readonly #directory: number
-  readonly #piecesMax: number
+  readonly #directory: Directory
   readonly #pieceShift: number
   readonly #slotShift: number
   readonly #slotMask: number
   /** Raised when entries were added or removed: positions known before are wrong then. */
   changes = 0
 
-  /** `directoryWord` is where in a bucket's header the addresses of the pieces stand. */
-  constructor(arena: Arena, pool: Pool, layout: Layout, directoryWord: number) {
+  constructor(arena: Arena, pool: Pool, layout: Layout) {
     this.#words = arena.words
     this.#arena = arena
     this.#pool = pool
-    this.#directory = directoryWord
-    this.#piecesMax = layout.piecesMax
+    this.#directory = new Directory(layout, layout.indexPieces)
     this.#pieceShift = layout.pieceShift
     this.#slotShift = layout.pieceShift - 3
     this.#slotMask = (1 << this.#slotShift) - 1
@@ -95,7 +92,7 @@ export class Index {
 
   /** Once for a bucket's life: `piece` is the position of its first piece, all zero. */
   open(bucket: number, piece: number): void {
-    this.#words[bucket + this.#directory] = piece
+    this.#words[this.#directory.word(bucket, 0)] = piece
     this.#words[bucket + PIECES] = 1
   }
 
@@ -115,7 +112,7 @@ export class Index {
 
   /** Index in `words` of the slot at a position. */
   slot(bucket: number, position: number): number {
-    const piece = this.#words[bucket + this.#directory + (position >>> this.#slotShift)]!
+    const piece = this.#words[this.#directory.word(bucket, position >>> this.#slotShift)]!
     return (piece >> 2) + ((position & this.#slotMask) << 1)
   }
 
@@ -192,19 +189,19 @@ export class Index {
    */
   mayGrow(bucket: number): boolean {
     const clustered = this.count(bucket) <= this.slots(bucket) * LOAD_CLUSTERED
-    return !clustered && this.pieces(bucket) < this.#piecesMax
+    return !clustered && this.pieces(bucket) < this.#directory.piecesMax
   }
 
   /** Grows by a quarter or what the pool gives. False: not at all. */
   grow(bucket: number): boolean {
     if (!this.mayGrow(bucket)) return false
     const pieces = this.pieces(bucket)
-    const wanted = Math.min(pieces + Math.max(1, pieces >>> 2), this.#piecesMax)
+    const wanted = Math.min(pieces + Math.max(1, pieces >>> 2), this.#directory.piecesMax)
     let got = pieces
     for (; got < wanted; got++) {
       const piece = this.#pool.takePiece()
       if (piece === 0) break
-      this.#words[bucket + this.#directory + got] = piece
+      this.#words[this.#directory.word(bucket, got)] = piece
       this.#arena.clear(piece, 1 << this.#pieceShift)
     }
     if (got === pieces) return false
@@ -270,11 +267,11 @@ export class Index {
   reset(bucket: number): void {
     const words = this.#words
     for (let piece = this.pieces(bucket) - 1; piece > 0; piece--) {
-      this.#pool.givePiece(words[bucket + this.#directory + piece]!)
+      this.#pool.givePiece(words[this.#directory.word(bucket, piece)]!)
     }
     words[bucket + PIECES] = 1
     words[bucket + COUNT] = 0
-    this.#arena.clear(words[bucket + this.#directory]!, 1 << this.#pieceShift)
+    this.#arena.clear(words[this.#directory.word(bucket, 0)]!, 1 << this.#pieceShift)
     this.changes++
   }
 
@@ -349,7 +346,7 @@ export class Index {
     const words = this.#words
     const count = this.#compact(bucket)
     for (let piece = this.pieces(bucket) - 1; piece >= pieces; piece--) {
-      this.#pool.givePiece(words[bucket + this.#directory + piece]!)
+      this.#pool.givePiece(words[this.#directory.word(bucket, piece)]!)
     }
     words[bucket + PIECES] = pieces
     const slots = this.slots(bucket)

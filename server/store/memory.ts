@@ -2,13 +2,14 @@
  * The store's memory: arenas that all threads share, and each thread's own I/O memory.
  *
  *   arena k (shared, at most 2 GiB, allocated once, never grown)
- *   +--------+----------------+-------------+--------------+-----------------------------+
- *   | header | bucket headers | chunk table | first pieces | chunks                      |
- *   +--------+----------------+-------------+--------------+-----------------------------+
- *    pool     lock, index,     7 words a     the first      pieces of rings, of indexes,
- *             ring, counters   chunk: next,  index piece    of ghosts, and pages of big
- *                              generation,   of each        values
- *                              marks ...     bucket
+ *   +--------+----------------+-------------+-------------+--------------+------------------------+
+ *   | header | bucket headers | far         | chunk table | first pieces | chunks                 |
+ *   |        |                | directories |             |              |                        |
+ *   +--------+----------------+-------------+-------------+--------------+------------------------+
+ *    pool     lock, index,     of buckets    7 words a     the first      pieces of rings, of
+ *             ring, counters   with many     chunk: next,  index piece    indexes, of ghosts, and
+ *                              pieces        generation,   of each        pages of big values
+ *                                            marks ...     bucket
  *
  *   I/O memory (one a thread, private)
  *   [carry 64K | read 64K | scratch 128K | 8 reply areas of 256K | the store's own 128K]
@@ -21,12 +22,25 @@
  * at the start. Above 2^31 JavaScript's addresses stop being small integers and byte loops cost two
  * to three times as much, hence several arenas instead of one large one.
  *
+ * An arena is laid out for the *ceiling*, what maxmemory may be raised to while the store serves:
+ * chunk table and directories have room for it. What maxmemory pays for is less: the headers, the
+ * rows of as many chunks as it can hold (the pool's limit), and those of them that are used. The
+ * size of a chunk follows from the first maxmemory and stays. A bucket's directories (the addresses
+ * of its index's and its ghosts' pieces) stand in its header as far as the first maxmemory can need
+ * them; the rest is far, and row by row, so that only the rows in use are ever touched:
+ *
+ *   far directories   [piece near + 0: bucket 0, 1, 2 ...] [piece near + 1: bucket 0, 1, 2 ...] ...
+ *
+ * Rejected: whole directories for the ceiling in each header. With 2 GiB above 6 MB that puts 48 KB
+ * between headers, and so touches two pages of the system, 8 KB, for each bucket: 4 MB that
+ * maxmemory would not know of.
+ *
  * `memory.copy` between the private memory and an arena needs a module with two memories. Node 20
  * refuses those: there the I/O memory is the beginning of the one arena, the store serves one
  * thread only, and maxmemory over 2 GB is refused.
  */
 
-/** How many parts the store has. A power of two: the low bits of a hash choose one. */
+/** How many parts a store has. A power of two: the low bits of a hash choose one. */
 export const BUCKETS = 512
 
 /** What WebAssembly calls a page: memories are multiples of it. */
@@ -41,6 +55,7 @@ const ARENAS_MAX = 64
 
 /** Smaller caches spend more on their 512 headers than on values. */
 export const MEMORY_BYTES_MIN = 2 * 1024 * 1024
+const MEMORY_BYTES_MIN_PER_BUCKET = MEMORY_BYTES_MIN / BUCKETS
 
 /** What the store asks of a `WebAssembly.Memory`. A shared one can be posted to another thread. */
 export interface Memory {
@@ -257,10 +272,28 @@ const CHUNKS_PER_BUCKET = 32
 /** A chunk holds up to 8 index pieces: whole chunks are too coarse an index at a million entries. */
 const PIECES_PER_CHUNK_SHIFT = 3
 
+/** A bucket's first ring chunk is promised to it: it can always store an entry. */
+const PROMISED_PER_BUCKET = 1
+
+export interface LayoutOptions {
+  /** Bytes to begin with; the size of a chunk follows from it. */
+  readonly maxMemory: number
+  /** Bytes it can be raised to. Default: maxMemory. */
+  readonly ceiling?: number
+  readonly databases: number
+  /** A power of two from 1 to 512. Default: 512. */
+  readonly buckets?: number
+  /** Bytes of the ceiling that one arena may hold. Default: 2 GiB. */
+  readonly arenaShareMax?: number
+}
+
 /** What stands where in an arena. Equal in all arenas of a store, and in all threads. */
 export interface Layout {
+  /** At the start. What it is now, the pools know. */
   readonly maxMemory: number
+  readonly ceiling: number
   readonly databases: number
+  readonly buckets: number
   readonly arenas: number
   /** WASM pages of each arena's memory. */
   readonly wasmPages: number
@@ -275,20 +308,53 @@ export interface Layout {
   /** Position of the first bucket's first index piece; the others follow. */
   readonly firstPiece: number
   readonly pieceShift: number
-  /** Pieces the directory of a bucket's index has room for. */
-  readonly piecesMax: number
-  /** Pieces the directory of a bucket's ghosts has room for. */
-  readonly ghostPiecesMax: number
-  /** First words of the two directories, counted from a bucket's header. */
-  readonly indexDirectory: number
-  readonly ghostDirectory: number
+  /** Where the addresses of a bucket's pieces stand: those of its index, and of its ghosts. */
+  readonly indexPieces: DirectoryShape
+  readonly ghostPieces: DirectoryShape
   readonly chunkShift: number
-  /** Chunks of one arena. */
+  /** Chunks one arena has room for: what the ceiling pays for. */
   readonly chunks: number
   /** The chunk `id` begins at position origin + (id << chunkShift). */
   readonly origin: number
-  /** Bytes of an arena that are no chunks. */
-  readonly fixedBytes: number
+}
+
+/** Where the addresses of a bucket's pieces stand. */
+export interface DirectoryShape {
+  /** Pieces there is room for, and how many of them in the bucket's header. */
+  readonly piecesMax: number
+  readonly near: number
+  /** First word in the header, counted from the header's first. */
+  readonly first: number
+  /** First word of the far rows, one a piece, a word a bucket in each. */
+  readonly far: number
+}
+
+/** The addresses of all buckets' pieces in one arena: of their indexes, or of their ghosts. */
+export class Directory {
+  readonly piecesMax: number
+  readonly #near: number
+  readonly #first: number
+  readonly #far: number
+  readonly #row: number
+  readonly #firstBucket: number
+  readonly #bucketWords: number
+
+  constructor(layout: Layout, shape: DirectoryShape) {
+    this.piecesMax = shape.piecesMax
+    this.#near = shape.near
+    this.#first = shape.first
+    this.#far = shape.far - shape.near * layout.bucketsPerArena
+    this.#row = layout.bucketsPerArena
+    this.#firstBucket = layout.firstBucket
+    this.#bucketWords = layout.bucketWords
+  }
+
+  /** The word with the address of a bucket's piece; 0 <= piece < piecesMax. */
+  word(bucket: number, piece: number): number {
+    if (piece < this.#near) return bucket + this.#first + piece
+    const number = ((bucket - this.#firstBucket) / this.#bucketWords) | 0
+    return this.#far + piece * this.#row + number
+  }
 }
 
 /** The largest maxmemory this Node can serve: `ARENAS_MAX` arenas, on Node 20 a part of one. */
@@ -297,76 +363,141 @@ export function memoryBytesMax(): number {
 }
 
 /**
- * Divides `maxMemory` bytes among arenas of up to `arenaShareMax`, and each arena among its parts.
- * @throws {RangeError} when it is less than `MEMORY_BYTES_MIN` or more than `memoryBytesMax()`.
+ * Divides the ceiling's bytes among arenas of up to `arenaShareMax`, and each arena among its parts.
+ * @throws {RangeError} one sentence: what is too little, too much, or not a number of buckets
  */
-export function layoutOf(
-  maxMemory: number,
-  databases: number,
-  arenaShareMax: number = ARENA_SHARE_MAX,
-): Layout {
-  if (!(maxMemory >= MEMORY_BYTES_MIN)) {
-    throw new RangeError(
-      `maxmemory must be at least ${MEMORY_BYTES_MIN} bytes (2mb), but is ${maxMemory}`,
-    )
-  }
-  if (maxMemory > memoryBytesMax()) {
-    const reason = multiMemory
-      ? ''
-      : ': Node.js 20 allows a WebAssembly module one memory only; Node.js 22 and later allow more'
-    throw new RangeError(
-      `maxmemory can be at most ${memoryBytesMax()} bytes, but is ${maxMemory}${reason}`,
-    )
-  }
+export function layoutOf(options: LayoutOptions): Layout {
+  const { maxMemory, databases, ceiling = maxMemory, buckets = BUCKETS } = options
+  checkSizes(maxMemory, ceiling, buckets)
   const base = multiMemory ? 0 : IO_BYTES
-  const arenas = Math.ceil(maxMemory / arenaShareMax)
-  const share = maxMemory / BUCKETS
+  const arenas = Math.ceil(ceiling / (options.arenaShareMax ?? ARENA_SHARE_MAX))
+  const bucketsPerArena = Math.ceil(buckets / arenas)
   let chunkShift = CHUNK_SHIFT_MAX
-  while (chunkShift > CHUNK_SHIFT_MIN && share < CHUNKS_PER_BUCKET << chunkShift) chunkShift--
+  const mean = maxMemory / buckets
+  while (chunkShift > CHUNK_SHIFT_MIN && mean < CHUNKS_PER_BUCKET << chunkShift) chunkShift--
   const pieceShift = Math.max(chunkShift - PIECES_PER_CHUNK_SHIFT, CHUNK_SHIFT_MIN)
-  // An index of a bucket's whole mean share: that of a bucket twice as large and half index.
-  const piecesMax = Math.ceil(share / (1 << pieceShift))
+  const shape = { buckets, pieceShift }
+  const near = { index: indexPiecesFor(shape, maxMemory), ghost: ghostPiecesFor(shape, maxMemory) }
+  const most = { index: indexPiecesFor(shape, ceiling), ghost: ghostPiecesFor(shape, ceiling) }
 
-  const bytesPerArena = Math.min(Math.floor(maxMemory / arenas), ARENA_BYTES_MAX - base)
-  const bucketsPerArena = Math.ceil(BUCKETS / arenas)
-  // A ghost takes less than half of what its slot took.
-  const ghostPiecesMax = Math.ceil(piecesMax / 2)
-  const indexDirectory = BUCKET_FIXED_WORDS + 2 * databases
-  const ghostDirectory = indexDirectory + piecesMax
-  const bucketWords = roundUp(ghostDirectory + ghostPiecesMax, 16)
   const header = base / 4
   const firstBucket = header + ARENA_HEADER_WORDS
-  const chunkTable = firstBucket + bucketsPerArena * bucketWords
-  const beforeTable = chunkTable * 4 - base
-  const pieces = bucketsPerArena << pieceShift
-  const chunkBytes = 1 << chunkShift
-  // The table has a row 0 besides, and the pieces are aligned to 64 bytes.
-  const left = bytesPerArena - beforeTable - pieces - CHUNK_WORDS * 4 - 64
-  const chunks = Math.floor(left / (chunkBytes + CHUNK_WORDS * 4))
-  const firstPiece = roundUp((chunkTable + (chunks + 1) * CHUNK_WORDS) * 4, 64)
-  const firstChunk = firstPiece + pieces
-  const end = firstChunk + chunks * chunkBytes
-  return {
+  const indexFirst = BUCKET_FIXED_WORDS + 2 * databases
+  const ghostFirst = indexFirst + near.index
+  const bucketWords = roundUp(ghostFirst + near.ghost, 16)
+  const indexFar = firstBucket + bucketsPerArena * bucketWords
+  const ghostFar = indexFar + (most.index - near.index) * bucketsPerArena
+  const chunkTable = ghostFar + (most.ghost - near.ghost) * bucketsPerArena
+  const layout = {
     maxMemory,
+    ceiling,
     databases,
+    buckets,
     arenas,
-    wasmPages: Math.ceil(end / WASM_PAGE_BYTES),
+    wasmPages: 0,
     header,
     firstBucket,
     bucketWords,
     bucketsPerArena,
     chunkTable,
-    firstPiece,
+    firstPiece: 0,
     pieceShift,
-    piecesMax,
-    ghostPiecesMax,
-    indexDirectory,
-    ghostDirectory,
+    indexPieces: { piecesMax: most.index, near: near.index, first: indexFirst, far: indexFar },
+    ghostPieces: { piecesMax: most.ghost, near: near.ghost, first: ghostFirst, far: ghostFar },
     chunkShift,
-    chunks,
-    origin: firstChunk - chunkBytes,
-    fixedBytes: firstChunk - base,
+    chunks: 0,
+    origin: 0,
   }
+  const chunks = chunksFor(layout, ceiling)
+  const firstPiece = roundUp((chunkTable + (chunks + 1) * CHUNK_WORDS) * 4, PIECE_ALIGNMENT)
+  const firstChunk = firstPiece + (bucketsPerArena << pieceShift)
+  const end = firstChunk + (chunks << chunkShift)
+  const done = {
+    ...layout,
+    wasmPages: Math.ceil(end / WASM_PAGE_BYTES),
+    firstPiece,
+    chunks,
+    origin: firstChunk - (1 << chunkShift),
+  }
+  if (maxMemory < memoryBytesMin(done)) {
+    throw new RangeError(
+      `maxmemory must be at least ${memoryBytesMin(done)} bytes for ${databases} databases, but is ${maxMemory}`,
+    )
+  }
+  return done
+}
+
+function checkSizes(maxMemory: number, ceiling: number, buckets: number): void {
+  if (!(buckets >= 1 && buckets <= BUCKETS && Number.isInteger(Math.log2(buckets)))) {
+    throw new RangeError(`buckets must be a power of two up to ${BUCKETS}, but are ${buckets}`)
+  }
+  const least = MEMORY_BYTES_MIN_PER_BUCKET * buckets
+  if (!(maxMemory >= least)) {
+    const inWords = buckets === BUCKETS ? ' (2mb)' : ''
+    throw new RangeError(`maxmemory must be at least ${least} bytes${inWords}, but is ${maxMemory}`)
+  }
+  if (!(ceiling >= maxMemory)) {
+    throw new RangeError(
+      `the ceiling of maxmemory must be at least ${maxMemory} bytes, which is maxmemory, but is ${ceiling}`,
+    )
+  }
+  if (ceiling > memoryBytesMax()) {
+    const what = ceiling > maxMemory ? 'the ceiling of maxmemory' : 'maxmemory'
+    const reason = multiMemory
+      ? ''
+      : ': Node.js 20 allows a WebAssembly module one memory only; Node.js 22 and later allow more'
+    throw new RangeError(
+      `${what} can be at most ${memoryBytesMax()} bytes, but is ${ceiling}${reason}`,
+    )
+  }
+}
+
+type PieceShape = Pick<Layout, 'buckets' | 'pieceShift'>
+
+/**
+ * Pieces that an index may have when maxmemory is this: those of a bucket's whole mean share, which
+ * is what a bucket twice as large and half index has.
+ */
+function indexPiecesFor({ buckets, pieceShift }: PieceShape, maxMemory: number): number {
+  return Math.ceil(maxMemory / buckets / (1 << pieceShift))
+}
+
+/** The same for ghosts: one takes less than half of what its slot took. */
+function ghostPiecesFor(shape: PieceShape, maxMemory: number): number {
+  return Math.ceil(indexPiecesFor(shape, maxMemory) / 2)
+}
+
+/** The first piece begins at a multiple of it. */
+const PIECE_ALIGNMENT = 64
+
+/** Bytes of an arena that are there for any number of chunks: headers, directories, first pieces. */
+function settledBytes(layout: Layout, maxMemory: number): number {
+  const { bucketsPerArena, indexPieces, ghostPieces } = layout
+  const headers = layout.firstBucket - layout.header + bucketsPerArena * layout.bucketWords
+  const farIndex = Math.max(0, indexPiecesFor(layout, maxMemory) - indexPieces.near)
+  const farGhost = Math.max(0, ghostPiecesFor(layout, maxMemory) - ghostPieces.near)
+  const words = headers + (farIndex + farGhost) * bucketsPerArena
+  return words * 4 + PIECE_ALIGNMENT + (bucketsPerArena << layout.pieceShift)
+}
+
+/** Bytes of an arena of which `chunks` chunks are paid for, without those chunks themselves. */
+export function fixedBytes(layout: Layout, maxMemory: number, chunks: number): number {
+  return settledBytes(layout, maxMemory) + (chunks + 1) * CHUNK_WORDS * 4
+}
+
+/** Chunks of one arena that a maxmemory pays for; less than 0 when it does not pay for the rest. */
+export function chunksFor(layout: Layout, maxMemory: number): number {
+  const base = multiMemory ? 0 : IO_BYTES
+  const share = Math.min(Math.floor(maxMemory / layout.arenas), ARENA_BYTES_MAX - base)
+  const left = share - fixedBytes(layout, maxMemory, 0)
+  return Math.floor(left / ((1 << layout.chunkShift) + CHUNK_WORDS * 4))
+}
+
+/** The least maxmemory this layout can do with: each bucket has the chunk that it is promised. */
+export function memoryBytesMin(layout: Layout): number {
+  const chunks = layout.bucketsPerArena * PROMISED_PER_BUCKET
+  const bytes = fixedBytes(layout, 0, chunks) + (chunks << layout.chunkShift)
+  return Math.max(bytes * layout.arenas, MEMORY_BYTES_MIN_PER_BUCKET * layout.buckets)
 }
 
 /** `n` rounded up to a multiple of `unit`, a power of two. */

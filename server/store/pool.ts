@@ -19,7 +19,7 @@
  * The lock is a leaf: it is taken while bucket locks are held, and nothing is called under it.
  */
 import type { Layout } from './memory.ts'
-import { acquire, assert, CHUNK_WORDS, release } from './memory.ts'
+import { acquire, assert, CHUNK_WORDS, chunksFor, release } from './memory.ts'
 
 const LOCK = 0
 const FREE = 1
@@ -67,7 +67,7 @@ export class Pool {
   open(buckets: number): void {
     const words = this.#words
     words[this.#header + BUMP] = 1
-    words[this.#header + LIMIT] = this.#layout.chunks
+    words[this.#header + LIMIT] = chunksFor(this.#layout, this.#layout.maxMemory)
     words[this.#header + RESERVED] = buckets
   }
 

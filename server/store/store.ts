@@ -23,7 +23,8 @@ import type { Arena, IoMemory, Layout, Memory } from './memory.ts'
 import {
   acquire,
   assert,
-  BUCKETS,
+  chunksFor,
+  fixedBytes,
   layoutOf,
   openMemories,
   OWN_AT,
@@ -63,6 +64,11 @@ export interface StoreOptions {
   readonly attach?: readonly Memory[]
   /** Tests make several arenas of little memory with it. Default: 2 GiB. Not on Node 20. */
   readonly arenaShareMax?: number
+  /**
+   * Tests and simulations make a store of fewer parts with it, down to one: a power of two. The
+   * least maxMemory is 4 KB a bucket. Default: 512.
+   */
+  readonly buckets?: number
 }
 
 /** Counted exactly, since the start. Bytes are of maxMemory. */
@@ -116,6 +122,7 @@ export class Store implements Winner {
   readonly #key: Key
   readonly #buckets: readonly Buckets[]
   readonly #databases: number
+  readonly #bucketMask: number
   readonly #lengthMax: number
   /** Key and value up to this many bytes together lie in the ring, whatever the header. */
   readonly #inRingMax: number
@@ -145,12 +152,13 @@ export class Store implements Winner {
     if (!(databases >= 1 && databases <= DATABASES_MAX)) {
       throw new RangeError(`databases must be 1 to ${DATABASES_MAX}, but is ${databases}`)
     }
-    const layout = layoutOf(options.maxMemory, databases, options.arenaShareMax)
+    const layout = layoutOf({ ...options, databases })
     const memories = openMemories(layout, options.attach)
     this.io = memories.io
     this.shared = memories.shared
     this.#layout = layout
     this.#databases = databases
+    this.#bucketMask = layout.buckets - 1
     this.#arenas = memories.arenas
     this.#pools = memories.arenas.map((arena) => new Pool(arena.words, layout))
     this.#chains = new Chains(memories.arenas, this.#pools, layout, memories.io, this)
@@ -169,7 +177,7 @@ export class Store implements Winner {
     this.#home = this.#buckets[0]!
     if (options.attach !== undefined) return
     this.#buckets.forEach((buckets, arena) =>
-      buckets.open(Math.ceil((BUCKETS - arena) / layout.arenas)),
+      buckets.open(Math.ceil((layout.buckets - arena) / layout.arenas)),
     )
   }
 
@@ -434,7 +442,7 @@ export class Store implements Winner {
     let number = Math.floor(cursor / HASHES)
     let hash = cursor % HASHES
     let budget = Math.max(1, slots)
-    for (; number < BUCKETS; number++) {
+    for (; number < this.#layout.buckets; number++) {
       if (budget <= 0) return number * HASHES
       const buckets = this.#turnTo(number)
       const header = this.#header
@@ -474,8 +482,8 @@ export class Store implements Winner {
     const first = this.#bucketOfRank(db, Math.floor((random / HASHES) * this.size(db)))
     // The bucket is a question of the high bits, the slot in it one of the low bits.
     const fraction = (Math.imul(random, 0x9e3779b1) >>> 0) / HASHES
-    for (let i = 0; i < BUCKETS; i++) {
-      const buckets = this.#turnTo((first + i) % BUCKETS)
+    for (let i = 0; i < this.#layout.buckets; i++) {
+      const buckets = this.#turnTo((first + i) % this.#layout.buckets)
       this.#lock()
       const address = this.#randomIn(buckets, db, fraction)
       let result = MISS
@@ -510,7 +518,7 @@ export class Store implements Winner {
    * all keys, all of them by the number of chunks.
    */
   flush(db: number): void {
-    for (let number = 0; number < BUCKETS; number++) {
+    for (let number = 0; number < this.#layout.buckets; number++) {
       const buckets = this.#turnTo(number)
       this.#lock()
       if (db < 0) buckets.reset(this.#header)
@@ -524,7 +532,7 @@ export class Store implements Winner {
     let removed = 0
     let budget = Math.max(1, slots)
     // One more than there are: it begins in the middle of a bucket, whose first part comes last.
-    for (let i = 0; i <= BUCKETS && budget > 0; i++) {
+    for (let i = 0; i <= this.#layout.buckets && budget > 0; i++) {
       const buckets = this.#turnTo(this.#sweepBucket)
       const header = this.#header
       const index = buckets.index
@@ -541,7 +549,7 @@ export class Store implements Winner {
       while (at < index.slots(header) && index.address(header, at) === 0) at++
       const finished = at >= index.slots(header)
       this.#sweepHash = finished ? 0 : index.hash(header, at)
-      if (finished) this.#sweepBucket = (this.#sweepBucket + 1) % BUCKETS
+      if (finished) this.#sweepBucket = (this.#sweepBucket + 1) % this.#layout.buckets
       this.#unlockAfterWrite()
     }
     return removed
@@ -551,18 +559,18 @@ export class Store implements Winner {
   get stats(): StoreStats {
     const layout = this.#layout
     const chunkBytes = 1 << layout.chunkShift
-    const chunks = layout.chunks * layout.arenas
+    const chunks = chunksFor(layout, layout.maxMemory)
     const used = this.#pools.reduce((sum, pool) => sum + pool.used, 0)
     const sum = (word: number): number =>
       this.#sum((buckets, header) => buckets.counter(header, word))
     return {
       maxMemory: layout.maxMemory,
-      usedBytes: layout.fixedBytes * layout.arenas + used * chunkBytes,
+      usedBytes: fixedBytes(layout, layout.maxMemory, chunks) * layout.arenas + used * chunkBytes,
       chunkBytes,
-      chunks,
-      chunksFree: chunks - used,
+      chunks: chunks * layout.arenas,
+      chunksFree: chunks * layout.arenas - used,
       arenas: layout.arenas,
-      buckets: BUCKETS,
+      buckets: layout.buckets,
       entries: this.#sum((buckets, header) => buckets.entries(header)),
       gets: sum(bucket.GETS),
       hits: sum(bucket.HITS),
@@ -581,8 +589,8 @@ export class Store implements Winner {
 
   /** For `Chains`: makes some arena's pool have a chunk, evicting over the buckets in turn. */
   win(): boolean {
-    for (let i = 0; i < BUCKETS; i++) {
-      this.#hand = (this.#hand + 1) % BUCKETS
+    for (let i = 0; i < this.#layout.buckets; i++) {
+      this.#hand = (this.#hand + 1) % this.#layout.buckets
       const buckets = this.#bucketsOf(this.#hand)
       const header = this.#headerOf(this.#hand)
       if (this.#hand === this.#locked) {
@@ -604,7 +612,7 @@ export class Store implements Winner {
     assert(this.#locked === -1, 'a lock is held')
     let chunks = 0
     let pages = 0
-    for (let number = 0; number < BUCKETS; number++) {
+    for (let number = 0; number < this.#layout.buckets; number++) {
       const buckets = this.#turnTo(number)
       chunks += buckets.check(this.#header)
       pages += buckets.pages(this.#header)
@@ -649,7 +657,7 @@ export class Store implements Winner {
     key.pos = pos
     key.length = length
     key.hash = this.#home.hashKey(db, bytes, pos, length)
-    return this.#turnTo(key.hash & (BUCKETS - 1))
+    return this.#turnTo(key.hash & this.#bucketMask)
   }
 
   #lock(): void {
@@ -819,7 +827,7 @@ export class Store implements Winner {
   /** Number of the bucket that holds the key of this rank, counting through the buckets. */
   #bucketOfRank(db: number, rank: number): number {
     let before = 0
-    for (let number = 0; number < BUCKETS; number++) {
+    for (let number = 0; number < this.#layout.buckets; number++) {
       before += this.#bucketsOf(number).size(this.#headerOf(number), db)
       if (before > rank) return number
     }
@@ -842,7 +850,7 @@ export class Store implements Winner {
 
   #sum(count: (buckets: Buckets, header: number) => number): number {
     let sum = 0
-    for (let number = 0; number < BUCKETS; number++) {
+    for (let number = 0; number < this.#layout.buckets; number++) {
       sum += count(this.#bucketsOf(number), this.#headerOf(number))
     }
     return sum

@@ -4,8 +4,6 @@ import type { Pool } from '../../../server/store/pool.ts'
 import { dice } from './model.ts'
 import { parts } from './parts.ts'
 
-const DIRECTORY = 56
-
 interface Fixture {
   readonly index: Index
   readonly bucket: number
@@ -16,9 +14,9 @@ interface Fixture {
 /** Pieces of 64 slots; the directory of a 2 MB store has room for 8, of a 16 MB store for 64. */
 function fixture(maxMemory = 16 * 1024 * 1024): Fixture {
   const { arena, pool, layout } = parts(maxMemory)
-  const index = new Index(arena, pool, layout, DIRECTORY)
+  const index = new Index(arena, pool, layout)
   index.open(layout.firstBucket, layout.firstPiece)
-  return { index, bucket: layout.firstBucket, pool, piecesMax: layout.piecesMax }
+  return { index, bucket: layout.firstBucket, pool, piecesMax: layout.indexPieces.piecesMax }
 }
 
 /** Inserts, growing as a bucket does. False: neither room nor a way to make some. */

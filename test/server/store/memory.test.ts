@@ -1,9 +1,13 @@
 import test from 'ava'
+import type { Layout } from '../../../server/store/memory.ts'
 import {
   acquire,
   BUCKET_FIXED_WORDS,
   BUCKETS,
   CHUNK_WORDS,
+  chunksFor,
+  Directory,
+  fixedBytes,
   IO_BYTES,
   layoutOf,
   MEMORY_BYTES_MIN,
@@ -15,29 +19,31 @@ import {
 } from '../../../server/store/memory.ts'
 import { parts } from './parts.ts'
 
+const layoutFor = (maxMemory: number, databases = 16): Layout => layoutOf({ maxMemory, databases })
+
 const KB = 1024
 const MB = 1024 * KB
 
 test('maxmemory below the minimum is refused, the minimum is accepted', (t) => {
-  t.throws(() => layoutOf(MEMORY_BYTES_MIN - 1, 16), {
+  t.throws(() => layoutFor(MEMORY_BYTES_MIN - 1), {
     instanceOf: RangeError,
     message: 'maxmemory must be at least 2097152 bytes (2mb), but is 2097151',
   })
-  t.true(layoutOf(MEMORY_BYTES_MIN, 16).chunks > 4 * BUCKETS)
-  t.throws(() => layoutOf(NaN, 16), { instanceOf: RangeError })
+  t.true(layoutFor(MEMORY_BYTES_MIN).chunks > 4 * BUCKETS)
+  t.throws(() => layoutFor(NaN), { instanceOf: RangeError })
 })
 
 test('the maximum is accepted, more is refused', (t) => {
   const max = memoryBytesMax()
-  t.true(layoutOf(max, 16).arenas >= 1)
-  t.throws(() => layoutOf(max + 1, 16), {
+  t.true(layoutFor(max).arenas >= 1)
+  t.throws(() => layoutFor(max + 1), {
     instanceOf: RangeError,
     message: multiMemory ? /at most \d+ bytes, but is \d+$/ : /Node\.js 20 allows/,
   })
 })
 
 test('a chunk is the largest power of two up to 64 KB that gives each bucket 32, at least 512', (t) => {
-  const chunkBytes = (maxMemory: number): number => 1 << layoutOf(maxMemory, 16).chunkShift
+  const chunkBytes = (maxMemory: number): number => 1 << layoutFor(maxMemory).chunkShift
   t.is(chunkBytes(2 * MB), 512)
   t.is(chunkBytes(16 * MB - 1), 512)
   t.is(chunkBytes(16 * MB), 1 * KB)
@@ -48,18 +54,19 @@ test('a chunk is the largest power of two up to 64 KB that gives each bucket 32,
 
 test('the parts of an arena follow each other, do not exceed maxmemory, and waste no chunk', (t) => {
   for (let maxMemory = 2 * MB; maxMemory <= 2000 * MB; maxMemory = Math.floor(maxMemory * 1.37)) {
-    for (const databases of [1, 16, 1000]) {
-      const layout = layoutOf(maxMemory, databases)
+    for (const databases of [1, 16, 256]) {
+      const layout = layoutFor(maxMemory, databases)
       const base = multiMemory ? 0 : IO_BYTES
       const chunkBytes = 1 << layout.chunkShift
       const firstChunk = layout.origin + chunkBytes
       const end = firstChunk + layout.chunks * chunkBytes
       const buckets = layout.firstBucket + layout.bucketsPerArena * layout.bucketWords
       t.true(layout.header * 4 >= base)
-      t.true(layout.indexDirectory >= BUCKET_FIXED_WORDS + 2 * databases)
-      t.is(layout.ghostDirectory, layout.indexDirectory + layout.piecesMax)
-      t.true(layout.ghostPiecesMax * 2 >= layout.piecesMax)
-      t.true(layout.ghostDirectory + layout.ghostPiecesMax <= layout.bucketWords)
+      const { indexPieces, ghostPieces } = layout
+      t.true(indexPieces.first >= BUCKET_FIXED_WORDS + 2 * databases)
+      t.is(ghostPieces.first, indexPieces.first + indexPieces.piecesMax)
+      t.true(ghostPieces.piecesMax * 2 >= indexPieces.piecesMax)
+      t.true(ghostPieces.first + ghostPieces.piecesMax <= layout.bucketWords)
       t.true(buckets <= layout.chunkTable)
       t.true((layout.chunkTable + (layout.chunks + 1) * CHUNK_WORDS) * 4 <= layout.firstPiece)
       t.is(layout.firstPiece + (layout.bucketsPerArena << layout.pieceShift), firstChunk)
@@ -73,14 +80,14 @@ test('the parts of an arena follow each other, do not exceed maxmemory, and wast
 test('2 GB lie in one arena, more in several', (t) => {
   const GB = 1024 * MB
   if (!multiMemory) {
-    t.throws(() => layoutOf(2 * GB, 16))
+    t.throws(() => layoutFor(2 * GB))
     return
   }
-  t.is(layoutOf(2 * GB, 16).arenas, 1)
-  t.true(layoutOf(2 * GB, 16).wasmPages * 64 * KB < 2 * GB)
-  t.is(layoutOf(2 * GB + 1, 16).arenas, 2)
-  t.is(layoutOf(16 * GB, 16).arenas, 8)
-  t.is(layoutOf(16 * GB, 16).bucketsPerArena, 64)
+  t.is(layoutFor(2 * GB).arenas, 1)
+  t.true(layoutFor(2 * GB).wasmPages * 64 * KB < 2 * GB)
+  t.is(layoutFor(2 * GB + 1).arenas, 2)
+  t.is(layoutFor(16 * GB).arenas, 8)
+  t.is(layoutFor(16 * GB).bucketsPerArena, 64)
 })
 
 test('the areas of the I/O memory do not overlap', (t) => {
@@ -138,10 +145,91 @@ test('arenas opened in another place are the same memory', (t) => {
     t.pass('Node 20 has one thread')
     return
   }
-  const layout = layoutOf(2 * MB, 16)
+  const layout = layoutFor(2 * MB)
   const first = openMemories(layout)
   const second = openMemories(layout, first.shared)
   first.arenas[0]!.bytes[100_000] = 77
   t.is(second.arenas[0]!.bytes[100_000], 77)
   t.not(first.io.bytes, second.io.bytes)
+})
+
+test('a ceiling makes room for chunks and pieces, and takes nothing from those of maxmemory', (t) => {
+  const sizes = [2 * MB, 6 * MB, 64 * MB, 300 * MB, 1024 * MB]
+  for (const maxMemory of sizes.filter((size) => size <= memoryBytesMax())) {
+    const alone = layoutFor(maxMemory)
+    t.is(chunksFor(alone, maxMemory), alone.chunks)
+    for (const ceiling of [maxMemory, maxMemory + 1, Math.min(3 * maxMemory, 2000 * MB)]) {
+      const layout = layoutOf({ maxMemory, ceiling, databases: 16 })
+      const chunkBytes = 1 << layout.chunkShift
+      t.is(layout.chunkShift, alone.chunkShift)
+      t.is(layout.bucketWords, alone.bucketWords)
+      t.is(chunksFor(layout, maxMemory), alone.chunks, `${maxMemory} of ${ceiling}`)
+      t.is(chunksFor(layout, ceiling), layout.chunks)
+      const paid = fixedBytes(layout, ceiling, layout.chunks) + layout.chunks * chunkBytes
+      t.true(paid <= ceiling && ceiling - paid < 2 * chunkBytes)
+      t.true(layout.wasmPages * 64 * KB < 2 ** 31)
+    }
+  }
+})
+
+test('each piece of each bucket has a word of its own, near or far', (t) => {
+  const layout = layoutOf({ maxMemory: 4 * MB, ceiling: 20 * MB, databases: 3, buckets: 64 })
+  const directories = [
+    new Directory(layout, layout.indexPieces),
+    new Directory(layout, layout.ghostPieces),
+  ]
+  t.true(layout.indexPieces.near < directories[0]!.piecesMax)
+  t.true(layout.ghostPieces.near < directories[1]!.piecesMax)
+  const seen = new Set<number>()
+  let words = 0
+  for (let n = 0; n < 64; n++) {
+    const bucket = layout.firstBucket + n * layout.bucketWords
+    for (const directory of directories) {
+      for (let piece = 0; piece < directory.piecesMax; piece++, words++) {
+        const word = directory.word(bucket, piece)
+        seen.add(word)
+        if (word < bucket + BUCKET_FIXED_WORDS + 6) t.fail('a piece stands before its bucket')
+        if (word >= layout.chunkTable) t.fail('a piece stands in the chunk table')
+        const near = word < layout.firstBucket + 64 * layout.bucketWords
+        if (near && word >= bucket + layout.bucketWords) t.fail('a piece stands in another bucket')
+      }
+    }
+  }
+  t.is(seen.size, words)
+})
+
+test('a ceiling below maxmemory is refused, and one above what this Node can', (t) => {
+  const make = (ceiling: number) => () =>
+    layoutOf({ maxMemory: 4 * MB, ceiling, databases: 1 }).ceiling
+  t.throws(make(4 * MB - 1), {
+    instanceOf: RangeError,
+    message: /ceiling .* at least 4194304 bytes, which is maxmemory, but is 4194303$/,
+  })
+  t.is(make(4 * MB)(), 4 * MB)
+  t.is(make(memoryBytesMax())(), memoryBytesMax())
+  t.throws(make(memoryBytesMax() + 1), { instanceOf: RangeError, message: /^the ceiling/ })
+})
+
+test('a store may have fewer buckets, and then less memory', (t) => {
+  const make = (buckets: number, maxMemory = 2 * MB) =>
+    layoutOf({ maxMemory, databases: 1, buckets })
+  for (const buckets of [0, 3, 513, 1024, 0.5, NaN]) {
+    t.throws(() => make(buckets), { instanceOf: RangeError, message: /power of two up to 512/ })
+  }
+  t.is(make(512).bucketsPerArena, 512)
+  t.is(make(1).bucketsPerArena, 1)
+  t.is(make(1, 4096).chunkShift, 9)
+  t.throws(() => make(1, 4095), { message: 'maxmemory must be at least 4096 bytes, but is 4095' })
+  t.throws(() => make(8, 8 * 4096 - 1), { instanceOf: RangeError })
+  // 74 entries of 480 bytes and a little: 32 chunks of 1 KB.
+  t.is(make(1, 32 * KB).chunkShift, 10)
+  t.true(make(1, 40 * KB).chunks >= 32)
+})
+
+test('each bucket has the chunk it is promised, or maxmemory is refused', (t) => {
+  t.notThrows(() => layoutFor(2 * MB, 256))
+  const error = t.throws(() => layoutFor(2 * MB, 4096), { instanceOf: RangeError })
+  const least = Number(/at least (\d+) bytes for 4096 databases/.exec(error.message)?.[1])
+  t.throws(() => layoutFor(least - 1, 4096), { instanceOf: RangeError })
+  t.true(layoutFor(least + 4096 * 512, 4096).chunks >= BUCKETS)
 })

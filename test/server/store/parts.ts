@@ -12,7 +12,7 @@ export interface Parts {
 
 /** With 2 MB: 2,851 chunks of 512 bytes, index pieces of 512 bytes too. */
 export function parts(maxMemory = 2 * 1024 * 1024, promised = 512): Parts {
-  const layout = layoutOf(maxMemory, 16)
+  const layout = layoutOf({ maxMemory, databases: 16 })
   const { arenas, io } = openMemories(layout)
   const arena = arenas[0]!
   const pool = new Pool(arena.words, layout)
