@@ -62,7 +62,6 @@ export class Chains {
   readonly #header: Int32Array
   readonly #inFlight: number
   readonly #orphaned: number
-  readonly #inFlightMax: number
   readonly #pageShift: number
   /** Arena that is asked first for the next page. */
   #turn = 0
@@ -81,7 +80,6 @@ export class Chains {
     this.#header = arenas[0]!.words
     this.#inFlight = layout.header + PAGES_IN_FLIGHT
     this.#orphaned = layout.header + PAGES_ORPHANED
-    this.#inFlightMax = (layout.chunks * layout.arenas) >>> 1
     this.#pageShift = layout.chunkShift
   }
 
@@ -326,7 +324,7 @@ export class Chains {
 
   /** A page, its `next` 0 and without pins; 0 when there is none. */
   #take(): number {
-    if (Atomics.add(this.#header, this.#inFlight, 1) >= this.#inFlightMax) {
+    if (Atomics.add(this.#header, this.#inFlight, 1) >= this.#inFlightMax()) {
       Atomics.sub(this.#header, this.#inFlight, 1)
       return 0
     }
@@ -344,6 +342,11 @@ export class Chains {
     } while (this.#winner.win())
     Atomics.sub(this.#header, this.#inFlight, 1)
     return 0
+  }
+
+  /** Half of the chunks that maxmemory pays for now. */
+  #inFlightMax(): number {
+    return (this.#pools[0]!.target * this.#pools.length) >>> 1
   }
 
   #land(chain: Chain, pages: number): void {

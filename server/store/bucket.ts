@@ -208,6 +208,11 @@ export class Buckets implements RingOwner {
     return this.#words[bucket + NEWEST] !== 0
   }
 
+  /** Chunks the bucket's entries have. */
+  chunks(bucket: number): number {
+    return this.ring.chunks(bucket + RING) + this.pages(bucket)
+  }
+
   /** Pages of the bucket's entries, for the check of invariants. */
   pages(bucket: number): number {
     return this.#words[bucket + PAGES]!
@@ -650,6 +655,17 @@ export class Buckets implements RingOwner {
   /** Gives a chunk to the pool, evicting for it. False: this bucket has none to spare. */
   yieldChunk(bucket: number): boolean {
     return this.ring.yieldChunk(bucket, bucket + RING)
+  }
+
+  /**
+   * Gives a piece of the index back, evicting until the entries fit in fewer. False: it has but one.
+   */
+  yieldPiece(bucket: number): boolean {
+    while (this.index.pieces(bucket) > 1) {
+      if (this.index.yieldPiece(bucket)) return true
+      this.ring.passOldest(bucket, bucket + RING)
+    }
+    return false
   }
 
   /** After writes, before the lock is given back: addresses are wrong after it. */

@@ -184,19 +184,19 @@ export class Index {
   }
 
   /**
-   * May the index grow, memory provided? Not when it has all the pieces its directory can list,
+   * May the index grow, memory provided? Not when it has all the pieces that maxmemory grants it,
    * and not when its end is taken although it is rather empty: that is the hash function's fault.
    */
   mayGrow(bucket: number): boolean {
     const clustered = this.count(bucket) <= this.slots(bucket) * LOAD_CLUSTERED
-    return !clustered && this.pieces(bucket) < this.#directory.piecesMax
+    return !clustered && this.pieces(bucket) < this.#pool.indexPiecesMax
   }
 
   /** Grows by a quarter or what the pool gives. False: not at all. */
   grow(bucket: number): boolean {
     if (!this.mayGrow(bucket)) return false
     const pieces = this.pieces(bucket)
-    const wanted = Math.min(pieces + Math.max(1, pieces >>> 2), this.#directory.piecesMax)
+    const wanted = Math.min(pieces + Math.max(1, pieces >>> 2), this.#pool.indexPiecesMax)
     let got = pieces
     for (; got < wanted; got++) {
       const piece = this.#pool.takePiece()
@@ -261,6 +261,15 @@ export class Index {
     if (count >= this.slots(bucket) * LOAD_SHRINK) return
     const wanted = Math.max(1, Math.ceil(count / LOAD_SHRUNK / (this.#slotMask + 1)))
     if (wanted < pieces && this.#fits(bucket, wanted)) this.#resize(bucket, wanted)
+  }
+
+  /** Gives a piece back if the entries fit in the others. */
+  yieldPiece(bucket: number): boolean {
+    const wanted = this.pieces(bucket) - 1
+    const slots = wanted << this.#slotShift
+    if (this.count(bucket) > slots * LOAD_GROW || !this.#fits(bucket, wanted)) return false
+    this.#resize(bucket, wanted)
+    return true
   }
 
   /** Forgets all entries and gives all pieces but the first back. */

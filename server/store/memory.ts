@@ -458,7 +458,7 @@ type PieceShape = Pick<Layout, 'buckets' | 'pieceShift'>
  * Pieces that an index may have when maxmemory is this: those of a bucket's whole mean share, which
  * is what a bucket twice as large and half index has.
  */
-function indexPiecesFor({ buckets, pieceShift }: PieceShape, maxMemory: number): number {
+export function indexPiecesFor({ buckets, pieceShift }: PieceShape, maxMemory: number): number {
   return Math.ceil(maxMemory / buckets / (1 << pieceShift))
 }
 

@@ -7,7 +7,7 @@
  * start (`reserved`), without being taken: whoever else asks leaves as many as are promised, and
  * therefore every bucket can always store an entry, if need be by evicting its own.
  *
- *   header    LOCK FREE BUMP USED LIMIT RESERVED PIECES ...      words, from layout.header
+ *   header    LOCK FREE BUMP USED LIMIT RESERVED PARTLY ...      words, from layout.header
  *   table     next | generation | marks | sequence | newer | older | owner
  *             a row for each chunk, id 1..chunks
  *
@@ -16,10 +16,16 @@
  * (ring.ts) and outlives every other use of the chunk. The pool itself writes `next` and `marks`
  * only; it counts who has how many chunks, so that nobody needs to walk for that.
  *
+ * TARGET is how many chunks maxmemory pays for, LIMIT how many may be used and promised. They are the
+ * same until maxmemory is lowered: then the limit goes down as far as there are free chunks, and
+ * later with each chunk that somebody gives back for that (`lower`). So used and promised chunks are
+ * never more than the limit, and an eviction that wins a chunk for a write wins it for that write:
+ * were the limit lowered at once, the first big value after would have to evict all that is too much.
+ *
  * The lock is a leaf: it is taken while bucket locks are held, and nothing is called under it.
  */
 import type { Layout } from './memory.ts'
-import { acquire, assert, CHUNK_WORDS, chunksFor, release } from './memory.ts'
+import { acquire, assert, CHUNK_WORDS, chunksFor, indexPiecesFor, release } from './memory.ts'
 
 const LOCK = 0
 const FREE = 1
@@ -37,6 +43,14 @@ export const PAGES_ORPHANED = 9
 export const TOKEN_BLOCKS = 10
 /** Chunks that are pages of big values: in flight, stored or orphaned. */
 const PAGES = 11
+/** maxmemory as it is now, a double: two words. */
+const MAX_MEMORY = 12
+/** What LIMIT is to become. */
+const TARGET = 14
+/** Pieces an index may have with this maxmemory. */
+const INDEX_PIECES = 15
+/** Taken by who changes maxmemory; that of arena 0 counts. */
+export const SETTING = 16
 
 /** Columns of the chunk table. */
 export const NEXT = 0
@@ -50,6 +64,7 @@ export const OWNER = 6
 
 export class Pool {
   readonly #words: Int32Array
+  readonly #doubles: Float64Array
   readonly #layout: Layout
   readonly #header: number
   readonly #table: number
@@ -57,6 +72,7 @@ export class Pool {
 
   constructor(words: Int32Array, layout: Layout) {
     this.#words = words
+    this.#doubles = new Float64Array(words.buffer)
     this.#layout = layout
     this.#header = layout.header
     this.#table = layout.chunkTable
@@ -67,8 +83,56 @@ export class Pool {
   open(buckets: number): void {
     const words = this.#words
     words[this.#header + BUMP] = 1
-    words[this.#header + LIMIT] = chunksFor(this.#layout, this.#layout.maxMemory)
     words[this.#header + RESERVED] = buckets
+    this.setMaxMemory(this.#layout.maxMemory)
+  }
+
+  /** From now on the store's maxmemory is this; it must not be above the ceiling. */
+  setMaxMemory(bytes: number): void {
+    const words = this.#words
+    const header = this.#header
+    acquire(words, header + LOCK)
+    this.#doubles[(header + MAX_MEMORY) >> 1] = bytes
+    words[header + TARGET] = chunksFor(this.#layout, bytes)
+    words[header + INDEX_PIECES] = indexPiecesFor(this.#layout, bytes)
+    this.#lower()
+    release(words, header + LOCK)
+  }
+
+  get maxMemory(): number {
+    return this.#doubles[(this.#header + MAX_MEMORY) >> 1]!
+  }
+
+  /** Chunks that may be used and promised now. */
+  get limit(): number {
+    return Atomics.load(this.#words, this.#header + LIMIT)
+  }
+
+  /** Chunks that maxmemory pays for. */
+  get target(): number {
+    return Atomics.load(this.#words, this.#header + TARGET)
+  }
+
+  /** Chunks by which the limit is still above its target, since maxmemory was lowered. */
+  get excess(): number {
+    return this.limit - this.target
+  }
+
+  /** Lowers the limit to its target, as far as there are free chunks. */
+  lower(): void {
+    if (this.excess === 0) return
+    acquire(this.#words, this.#header + LOCK)
+    this.#lower()
+    release(this.#words, this.#header + LOCK)
+  }
+
+  /** Chunks that were ever used: the system holds their memory, free or not. */
+  get touched(): number {
+    return this.#words[this.#header + BUMP]! - 1
+  }
+
+  get indexPiecesMax(): number {
+    return this.#words[this.#header + INDEX_PIECES]!
   }
 
   get used(): number {
@@ -223,6 +287,7 @@ export class Pool {
     const untouched = this.#layout.chunks + 1 - words[header + BUMP]!
     assert(free + untouched + this.used === this.#layout.chunks, 'a chunk is lost or counted twice')
     assert(this.used + words[header + RESERVED]! <= words[header + LIMIT]!, 'a promise was broken')
+    assert(this.excess >= 0 && this.limit <= this.#layout.chunks, 'the limit is wrong')
     assert(this.pages >= 0 && this.ringChunks >= 0, 'pages or pieces are counted twice')
     for (let id = words[header + PARTLY]!; id !== 0; id = words[this.row(id) + NEXT]!) {
       const marks = words[this.row(id) + MARKS]!
@@ -239,6 +304,13 @@ export class Pool {
     words[at] = words[this.row(chunk) + NEXT]!
     words[this.#header + PIECE_CHUNKS]!--
     this.#push(chunk, chunk, 1)
+  }
+
+  #lower(): void {
+    const words = this.#words
+    const header = this.#header
+    const least = words[header + USED]! + words[header + RESERVED]!
+    words[header + LIMIT] = Math.max(words[header + TARGET]!, least)
   }
 
   #pop(): number {

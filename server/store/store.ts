@@ -23,16 +23,16 @@ import type { Arena, IoMemory, Layout, Memory } from './memory.ts'
 import {
   acquire,
   assert,
-  chunksFor,
   fixedBytes,
   layoutOf,
+  memoryBytesMin,
   openMemories,
   OWN_AT,
   OWN_BYTES,
   release,
   tryAcquire,
 } from './memory.ts'
-import { Pool, TOKEN_BLOCKS } from './pool.ts'
+import { Pool, SETTING, TOKEN_BLOCKS } from './pool.ts'
 
 export type { IoMemory, Sink }
 export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_STRING }
@@ -48,9 +48,11 @@ const TOKENS_PER_BLOCK = 2 ** 20
 export interface StoreOptions {
   /**
    * Bytes, all of it: rings, index, big values. Never exceeded. At least `MEMORY_BYTES_MIN`, at
-   * most `memoryBytesMax()`.
+   * most `memoryBytesMax()`. The size of a chunk follows from it and stays.
    */
   readonly maxMemory: number
+  /** What `setMaxMemory` may raise it to; costs address space only. Default: maxMemory. */
+  readonly ceiling?: number
   /** uint32 */
   readonly seed: number
   /** 16 unless said; at most 4,096. */
@@ -74,7 +76,17 @@ export interface StoreOptions {
 /** Counted exactly, since the start. Bytes are of maxMemory. */
 export interface StoreStats {
   readonly maxMemory: number
+  /** What maxMemory can be raised to. */
+  readonly ceiling: number
+  /** More than maxMemory only while what is too much since it was lowered is evicted. */
   readonly usedBytes: number
+  /**
+   * What was ever used. The system holds it for us whether it is used now or not: WebAssembly's
+   * memory cannot be given back.
+   */
+  readonly touchedBytes: number
+  /** Bytes that are to be evicted because maxMemory was lowered. */
+  readonly excessBytes: number
   readonly chunkBytes: number
   readonly chunks: number
   readonly chunksFree: number
@@ -123,7 +135,6 @@ export class Store implements Winner {
   readonly #buckets: readonly Buckets[]
   readonly #databases: number
   readonly #bucketMask: number
-  readonly #lengthMax: number
   /** Key and value up to this many bytes together lie in the ring, whatever the header. */
   readonly #inRingMax: number
 
@@ -163,7 +174,6 @@ export class Store implements Winner {
     this.#pools = memories.arenas.map((arena) => new Pool(arena.words, layout))
     this.#chains = new Chains(memories.arenas, this.#pools, layout, memories.io, this)
     this.#key = new Key(memories.io.bytes)
-    this.#lengthMax = Math.min(Math.floor(options.maxMemory / 2), VALUE_BYTES_MAX)
     this.#inRingMax = (1 << layout.chunkShift) / 2 - HEADER_BYTES_MAX
     const shape = {
       layout,
@@ -527,6 +537,60 @@ export class Store implements Winner {
     }
   }
 
+  /** Bytes, as it is now: another thread may have changed it. */
+  get maxMemory(): number {
+    return this.#pools[0]!.maxMemory
+  }
+
+  /**
+   * Raises maxMemory at once; or lowers it, and then what is used becomes no more, and `shrink`
+   * brings it down.
+   * @throws {RangeError} one sentence: more than the ceiling, or less than the chunks that are
+   * promised to the buckets
+   */
+  setMaxMemory(bytes: number): void {
+    const { ceiling, chunkShift, header } = this.#layout
+    if (bytes > ceiling) {
+      throw new RangeError(
+        `maxmemory can be raised to its ceiling of ${ceiling} bytes, which is set at the start`,
+      )
+    }
+    const least = memoryBytesMin(this.#layout)
+    if (!(bytes >= least)) {
+      throw new RangeError(
+        `maxmemory can be lowered to ${least} bytes while the store works in chunks of ${1 << chunkShift}; their size is set at the start`,
+      )
+    }
+    const words = this.#arenas[0]!.words
+    acquire(words, header + SETTING)
+    for (const pool of this.#pools) pool.setMaxMemory(Math.floor(bytes))
+    release(words, header + SETTING)
+  }
+
+  /** Chunks to be given back because maxMemory was lowered. */
+  get excess(): number {
+    return this.#pools.reduce((sum, pool) => sum + pool.excess, 0)
+  }
+
+  /**
+   * After maxMemory was lowered: evicts until about `chunksMax` chunks were given back, from buckets
+   * with more than their share in turn, in one round at most. True: there is more to do. What is
+   * held by pages that are being received or sent comes back only when their holders release them.
+   */
+  shrink(chunksMax: number): boolean {
+    for (const pool of this.#pools) pool.lower()
+    const before = this.excess
+    const end = Math.max(0, before - Math.max(1, chunksMax))
+    // Of the buckets together, somebody has more than the share as long as there is an excess.
+    this.#lowerTo(end, (buckets, header, share) => {
+      if (buckets.chunks(header) > share) buckets.yieldChunk(header)
+    })
+    // But those may have nothing to give: what is pinned, or pieces of indexes.
+    if (this.excess === before) this.#lowerTo(end, (buckets, header) => buckets.yieldChunk(header))
+    if (this.excess === before) this.#lowerTo(end, (buckets, header) => buckets.yieldPiece(header))
+    return this.excess > 0
+  }
+
   /** Removes expired entries, looking at about `slots` slots from where it stopped. Removed count. */
   sweep(slots: number): number {
     let removed = 0
@@ -559,16 +623,33 @@ export class Store implements Winner {
   get stats(): StoreStats {
     const layout = this.#layout
     const chunkBytes = 1 << layout.chunkShift
-    const chunks = chunksFor(layout, layout.maxMemory)
-    const used = this.#pools.reduce((sum, pool) => sum + pool.used, 0)
+    const maxMemory = this.maxMemory
+    const chunks = this.#pools.reduce((sum, pool) => sum + pool.limit, 0)
+    const used = this.#chunksUsed()
+    // Bytes of the arenas with so many chunks paid for, and so many taken.
+    const bytes = (paid: (pool: Pool) => number, taken: (pool: Pool) => number): number =>
+      this.#pools.reduce(
+        (total, pool) =>
+          total + fixedBytes(layout, maxMemory, paid(pool)) + taken(pool) * chunkBytes,
+        0,
+      )
     const sum = (word: number): number =>
       this.#sum((buckets, header) => buckets.counter(header, word))
     return {
-      maxMemory: layout.maxMemory,
-      usedBytes: fixedBytes(layout, layout.maxMemory, chunks) * layout.arenas + used * chunkBytes,
+      maxMemory,
+      ceiling: layout.ceiling,
+      usedBytes: bytes(
+        (pool) => pool.limit,
+        (pool) => pool.used,
+      ),
+      touchedBytes: bytes(
+        (pool) => pool.touched,
+        (pool) => pool.touched,
+      ),
+      excessBytes: this.excess * chunkBytes,
       chunkBytes,
-      chunks: chunks * layout.arenas,
-      chunksFree: chunks * layout.arenas - used,
+      chunks,
+      chunksFree: chunks - used,
       arenas: layout.arenas,
       buckets: layout.buckets,
       entries: this.#sum((buckets, header) => buckets.entries(header)),
@@ -621,9 +702,11 @@ export class Store implements Winner {
     const pieces = this.#pools.reduce((sum, pool) => sum + pool.pieceChunks, 0)
     const counted = this.#pools.reduce((sum, pool) => sum + pool.pages, 0)
     assert(counted === pages, 'the pools count other pages than the buckets')
-    const used = this.#pools.reduce((sum, pool) => sum + pool.check(), 0)
+    for (const pool of this.#pools) pool.check()
+    const used = this.#chunksUsed()
     assert(used === chunks + pages + pieces, 'chunks in use are not those of rings and pages')
-    assert(this.stats.usedBytes <= this.#layout.maxMemory, 'maxmemory is exceeded')
+    const { usedBytes, maxMemory } = this.stats
+    assert(usedBytes <= maxMemory || this.excess > 0, 'maxmemory is exceeded')
   }
 
   /* ---- private ---- */
@@ -638,6 +721,33 @@ export class Store implements Winner {
 
   #wordsOf(number: number): Int32Array {
     return this.#arenas[number % this.#arenas.length]!.words
+  }
+
+  #chunksUsed(): number {
+    return this.#pools.reduce((sum, pool) => sum + pool.used, 0)
+  }
+
+  /**
+   * Has each bucket once, in turn, give something back, until the excess is down to `end`. `share`
+   * is what maxMemory grants it, in chunks.
+   */
+  #lowerTo(end: number, give: (buckets: Buckets, header: number, share: number) => void): void {
+    for (let i = 0; i < this.#layout.buckets && this.excess > end; i++) {
+      this.#hand = (this.#hand + 1) % this.#layout.buckets
+      const pool = this.#pools[this.#hand % this.#pools.length]!
+      if (pool.excess === 0) continue
+      const share = (pool.target - pool.pieceChunks) / this.#layout.bucketsPerArena
+      const buckets = this.#turnTo(this.#hand)
+      this.#lock()
+      give(buckets, this.#header, share)
+      this.#unlockAfterWrite()
+      for (const each of this.#pools) each.lower()
+    }
+  }
+
+  /** Longest value now: half of maxMemory, and never more than Redis's. */
+  get #lengthMax(): number {
+    return Math.min(Math.floor(this.maxMemory / 2), VALUE_BYTES_MAX)
   }
 
   #turnTo(number: number): Buckets {

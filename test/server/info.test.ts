@@ -10,7 +10,8 @@ import { version } from '../../server/version.ts'
 import { available, PROJECT, startRedis } from '../process.ts'
 
 const storeStats: InfoSource['store']['stats'] = {
-  ...{ maxMemory: 2 ** 26, usedBytes: 2 ** 20, chunkBytes: 4096, chunks: 100, chunksFree: 90 },
+  ...{ maxMemory: 2 ** 26, ceiling: 2 ** 31, usedBytes: 2 ** 20, touchedBytes: 3 * 2 ** 19 },
+  ...{ excessBytes: 8192, chunkBytes: 4096, chunks: 100, chunksFree: 90 },
   ...{ arenas: 1, buckets: 512, entries: 7, gets: 1, hits: 1, sets: 9, inPlace: 2, evicted: 3 },
   ...{ expiredLazily: 4, expiredActively: 5, collisions: 0, generations: 1, bigValues: 0 },
   ...{ bigBytes: 0, pinnedBytes: 0 },
