@@ -247,12 +247,17 @@ export class Settings {
   #resolveAtStart(directive: Directive): void {
     const value = this.#given.get(directive)
     try {
-      this.#put(directive, directive.row.resolve?.(value, this.#machine) ?? value)
+      this.#put(directive, this.#resolve(directive, value))
     } catch (error) {
       const where = this.#where.get(directive) ?? 'default'
       const shown = directive.row.kind.format(value)
       throw new ConfigError(where, `${directive.name} '${shown}': ${badValueOf(error).message}`)
     }
+  }
+
+  /** The value in force for the one that was given. Throws BadValue. */
+  #resolve({ row }: Directive, value: unknown): unknown {
+    return row.resolve?.(value, this.#machine, this as unknown as Values) ?? value
   }
 
   #put(directive: Directive, value: unknown): void {
@@ -281,7 +286,7 @@ export class Settings {
     const refusal = row.refuse?.(value) ?? null
     if (refusal !== null) throw new BadValue(refusal)
     // What the machine cannot do is refused before anything is changed.
-    const inForce = row.resolve?.(value, this.#machine) ?? value
+    const inForce = this.#resolve(directive, value)
     const same = row.kind.format(inForce) === this.#shown(directive)
     if (row.fixed !== undefined && !same) throw new BadValue(row.fixed)
     return value
@@ -307,7 +312,7 @@ export class Settings {
   }
 
   #change(directive: Directive, value: unknown): void {
-    const inForce = directive.row.resolve?.(value, this.#machine) ?? value
+    const inForce = this.#resolve(directive, value)
     this.#given.set(directive, value)
     this.#put(directive, inForce)
     for (const listener of this.#listeners.get(directive.name) ?? []) listener(inForce as never)

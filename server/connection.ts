@@ -50,7 +50,7 @@ export class Connection implements ClientConnection {
     })
     this.decoder = new Decoder(this.client.connectionArgs, server.decoderLimits)
     this.decoder.restricted = !this.client.authenticated
-    this.#input = new Input(server.store, this.decoder, this, server.config.maxmemory / 2)
+    this.#input = new Input(server.store, this.decoder, this)
   }
 
   get fd(): number {

@@ -146,7 +146,7 @@ function clientFields({ clients, config, loading }: InfoSource): Fields {
 function memoryFields({ clients, config, stats, store }: InfoSource): Fields {
   const { memoryBytes } = readMachine()
   const usage = readUsage()
-  const used = store.stats.usedBytes
+  const { touchedBytes: touched, usedBytes: used } = store.stats
   const peak = Math.max(stats.usedMemoryPeak, used)
   const buffers = [...clients.values()].reduce(
     (sum, client) => sum + client.queryBytes + client.outputBytes,
@@ -161,6 +161,10 @@ function memoryFields({ clients, config, stats, store }: InfoSource): Fields {
     used_memory_peak: peak,
     used_memory_peak_human: human(peak),
     used_memory_peak_perc: `${((100 * used) / Math.max(peak, 1)).toFixed(2)}%`,
+    // The store's memory: in use; and ever touched, which the system holds for us, used or not.
+    allocator_allocated: used,
+    allocator_active: touched,
+    allocator_resident: touched,
     used_memory_lua: 0,
     number_of_cached_scripts: 0,
     total_system_memory: memoryBytes,
@@ -168,7 +172,15 @@ function memoryFields({ clients, config, stats, store }: InfoSource): Fields {
     maxmemory: config.maxmemory,
     maxmemory_human: human(config.maxmemory),
     maxmemory_policy: config['maxmemory-policy'],
+    allocator_frag_ratio: (touched / Math.max(used, 1)).toFixed(2),
+    allocator_frag_bytes: touched - used,
+    allocator_rss_ratio: '1.00',
+    allocator_rss_bytes: 0,
+    // JavaScript's heap, code, buffers: all that is not the store.
+    rss_overhead_ratio: (usage.residentBytes / Math.max(touched, 1)).toFixed(2),
+    rss_overhead_bytes: usage.residentBytes - touched,
     mem_fragmentation_ratio: (usage.residentBytes / Math.max(used, 1)).toFixed(2),
+    mem_fragmentation_bytes: usage.residentBytes - used,
     mem_clients_normal: buffers,
     mem_allocator: 'webassembly',
     active_defrag_running: 0,
@@ -317,7 +329,12 @@ function storeFields({ store: { stats } }: InfoSource): Fields {
   return {
     store_policy: 'fifo',
     store_max_bytes: stats.maxMemory,
+    store_ceiling_bytes: stats.ceiling,
     store_used_bytes: stats.usedBytes,
+    // Once used: the system holds it until the process ends, used or not.
+    store_touched_bytes: stats.touchedBytes,
+    // To be evicted, since maxmemory was lowered.
+    store_excess_bytes: stats.excessBytes,
     store_arenas: stats.arenas,
     store_buckets: stats.buckets,
     store_chunk_bytes: stats.chunkBytes,

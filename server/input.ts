@@ -45,8 +45,6 @@ export class Input {
   readonly #store: Store
   readonly #decoder: Decoder
   readonly #events: InputEvents
-  /** A longer bulk is skipped, not received: no store of this size could hold it. */
-  readonly #bigBytesMax: number
   /** Bytes of an unfinished command (or of commands not yet executed): [0, keptLength). */
   #kept: Uint8Array = NONE
   #keptLength = 0
@@ -60,8 +58,7 @@ export class Input {
   #lost = false
   #ended = false
 
-  constructor(store: Store, decoder: Decoder, events: InputEvents, bigBytesMax: number) {
-    this.#bigBytesMax = bigBytesMax
+  constructor(store: Store, decoder: Decoder, events: InputEvents) {
     this.#io = store.io
     this.#store = store
     this.#decoder = decoder
@@ -168,7 +165,8 @@ export class Input {
     const { base, end, bigLength } = this.#decoder
     this.#bigLength = bigLength
     this.#bigMissing = bigLength + 2
-    this.#big = bigLength <= this.#bigBytesMax ? this.#store.pages() : null
+    // A longer bulk is skipped, not received: no store of this size could hold it.
+    this.#big = bigLength <= this.#store.maxMemory / 2 ? this.#store.pages() : null
     const after = this.#receive(bytes, end, to)
     if (this.#bigMissing > 0) {
       this.#keep(bytes, base, end)

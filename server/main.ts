@@ -8,7 +8,7 @@
  * finds it still ending.
  */
 import { rmSync, writeFileSync } from 'node:fs'
-import { type Config, loadConfig } from './config.ts'
+import { type Config, type DirectiveName, loadConfig } from './config.ts'
 import type { MachineLimits } from './config/directives.ts'
 import { BadValue, sizeText } from './config/kinds.ts'
 import { helpText } from './config/page.ts'
@@ -104,8 +104,9 @@ async function startServer(config: Config, log: Log): Promise<Server> {
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause
     // What the system does not give, by address space or limits of the process.
-    const what = `maxmemory ${sizeText(config.maxmemory)} cannot be had: ${cause.message}`
-    throw new ConfigError(whereOf(config, 'maxmemory'), what, { cause })
+    const name = config.isSet('maxmemory-ceiling') ? 'maxmemory-ceiling' : 'maxmemory'
+    const what = `${name} ${sizeText(config[name])} cannot be had: ${cause.message}`
+    throw new ConfigError(whereOf(config, name), what, { cause })
   }
   try {
     await server.listen()
@@ -115,7 +116,7 @@ async function startServer(config: Config, log: Log): Promise<Server> {
   }
 }
 
-function whereOf(config: Config, name: 'maxmemory' | 'port' | 'bind'): string {
+function whereOf(config: Config, name: DirectiveName): string {
   const where = config.whereOf(name)
   return where === '' ? `default ${name}` : where
 }

@@ -14,10 +14,11 @@ import { DuplexSocket } from './duplex.ts'
 import { type Listener, listen } from './listener.ts'
 import { Loading } from './loading.ts'
 import type { Log } from './log.ts'
+import { MaxMemory, openStore } from './maxmemory.ts'
 import { ReplyAreas, type Slot } from './output.ts'
 import { Routing } from './routing.ts'
 import { type CommandStats, Stats } from './stats.ts'
-import { Store } from './store/store.ts'
+import type { Store } from './store/store.ts'
 import { version } from './version.ts'
 
 /** How often expired entries are swept, and how many index slots one sweep looks at. */
@@ -83,6 +84,7 @@ export class Server {
   readonly #connections = new Map<number, Connection>()
   readonly #clients = new Map<number, Client>()
   readonly #cells: CommandStats[]
+  readonly #maxMemory: MaxMemory
   #listeners: Listener[] = []
   #timers: { cancel(): void }[] = []
   #nextClientId = 1
@@ -95,11 +97,8 @@ export class Server {
     this.startedAt = world.clock.now()
     this.runId = world.random.bytes(20).toString('hex')
     this.stopped = new Promise((resolve) => (this.#stop = resolve))
-    this.store = new Store({
-      maxMemory: config.maxmemory,
-      seed: world.random.uint32(),
-      databases: config.databases,
-    })
+    this.store = openStore(config, world.random.uint32(), log)
+    this.#maxMemory = new MaxMemory(this.store, config, { clock: world.clock, log })
     this.store.now = this.startedAt
     this.areas = new ReplyAreas(this.store.io, (run) => world.clock.soon(run))
     this.decoderLimits = { bulkBytesMax: config['proto-max-bulk-len'], bigBytesMin }
@@ -203,6 +202,7 @@ export class Server {
     this.#stopping = true
     for (const timer of this.#timers) timer.cancel()
     this.stats.stop()
+    this.#maxMemory.stop()
     void this.#closeListeners()
     this.loading.close()
     this.routing.close()

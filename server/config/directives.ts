@@ -62,8 +62,11 @@ export interface Row<T> {
   readonly secret?: boolean
   /** Never answered by CONFIG GET. */
   readonly hidden?: boolean
-  /** The value in force for the one that was given, on this machine. Throws BadValue. */
-  readonly resolve?: (value: T, machine: MachineLimits) => T
+  /**
+   * The value in force for the one that was given, on this machine. `before` has the values of the
+   * directives that stand further up in the table. Throws BadValue.
+   */
+  readonly resolve?: (value: T, machine: MachineLimits, before: { maxmemory: number }) => T
   /** Why this value is refused, or null. */
   readonly refuse?: (value: T) => string | null
   /** What is to be said at the start about this value, or null. */
@@ -175,10 +178,17 @@ export const directives = {
     default: 0,
     section: 'Memory',
     mutable: true,
-    fixed: 'changing maxmemory while the server runs is not built yet',
     resolve: resolveMemory,
     summary:
-      "Bytes for keys, values and their index, all of it; 0 means a quarter of the machine's (or the control group's) memory.",
+      "Bytes for keys, values and their index, all of it; 0 means a quarter of the machine's (or the control group's) memory. Lowering it evicts what is too much, bit by bit; raising it goes up to `maxmemory-ceiling`.",
+  }),
+  'maxmemory-ceiling': row(size(0, longMax), {
+    default: 0,
+    section: 'Memory',
+    mutable: false,
+    resolve: resolveCeiling,
+    summary:
+      "What `maxmemory` may be raised to while the server runs: that much address space is taken at the start, and no memory; 0 means 2gb, or for a larger maxmemory the machine's (or the control group's) memory, but never less than maxmemory.",
   }),
   'maxmemory-policy': row(
     choice(
@@ -314,6 +324,24 @@ function resolveMemory(bytes: number, machine: MachineLimits): number {
   }
   return bytes
 }
+
+function resolveCeiling(
+  bytes: number,
+  { memoryBytes, storeBytesMax }: MachineLimits,
+  { maxmemory }: { readonly maxmemory: number },
+): number {
+  if (bytes === 0) {
+    const wanted = maxmemory > ceilingUsual ? memoryBytes : ceilingUsual
+    return Math.max(maxmemory, Math.min(wanted, storeBytesMax))
+  }
+  if (bytes < maxmemory) {
+    throw new BadValue(`argument must be at least maxmemory, which is ${sizeText(maxmemory)}`)
+  }
+  return resolveMemory(bytes, { memoryBytes, storeBytesMin: maxmemory, storeBytesMax })
+}
+
+/** The most that one arena of the store has: a second one is made only where it is wanted. */
+const ceilingUsual = 2 * GB
 
 /** Before it, Node has one WebAssembly memory a module, and so one arena a store. */
 const multiMemoryFrom = 22

@@ -552,13 +552,13 @@ export class Store implements Winner {
     const { ceiling, chunkShift, header } = this.#layout
     if (bytes > ceiling) {
       throw new RangeError(
-        `maxmemory can be raised to its ceiling of ${ceiling} bytes, which is set at the start`,
+        `maxmemory can be raised to its ceiling of ${ceiling} bytes: start with a larger ceiling (maxmemory-ceiling) to go beyond`,
       )
     }
     const least = memoryBytesMin(this.#layout)
     if (!(bytes >= least)) {
       throw new RangeError(
-        `maxmemory can be lowered to ${least} bytes while the store works in chunks of ${1 << chunkShift}; their size is set at the start`,
+        `maxmemory can be lowered to ${least} bytes while the store works in chunks of ${1 << chunkShift}: start with a smaller maxmemory, and so smaller chunks, to go below`,
       )
     }
     const words = this.#arenas[0]!.words
@@ -643,7 +643,7 @@ export class Store implements Winner {
         (pool) => pool.used,
       ),
       touchedBytes: bytes(
-        (pool) => pool.touched,
+        (pool) => Math.max(pool.limit, pool.touched),
         (pool) => pool.touched,
       ),
       excessBytes: this.excess * chunkBytes,

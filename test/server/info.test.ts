@@ -113,6 +113,13 @@ test('memory is that of the store, and its peak is never below it', (t) => {
   t.is(fields.get('used_memory_human'), '1.00M')
   t.is(fields.get('used_memory_peak'), '1048576')
   t.is(fields.get('maxmemory'), '67108864')
+  // What is touched and not used stays with the process.
+  t.is(fields.get('allocator_allocated'), '1048576')
+  t.is(fields.get('allocator_active'), '1572864')
+  t.is(fields.get('allocator_frag_bytes'), '524288')
+  t.is(fields.get('allocator_frag_ratio'), '1.50')
+  const { rss } = process.memoryUsage()
+  t.true(Number(fields.get('rss_overhead_bytes')) > rss / 2)
   stats.usedMemoryPeak = 2 ** 21
   t.is(read(source({ stats }), 'memory').get('used_memory_peak_perc'), '50.00%')
 })
