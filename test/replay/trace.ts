@@ -5,9 +5,11 @@ import { SeededRandom } from '../sim/random.ts'
 /** Keys in the order of access. */
 export type Trace = readonly number[]
 
-/** A gzipped trace file: one access a line, the key as a small number. */
+/** A trace file, gzipped or plain: one access a line, the key as a small number. */
 export function readTrace(path: string, accessesMax: number): Trace {
-  const text = gunzipSync(readFileSync(path)).toString('latin1')
+  const file = readFileSync(path)
+  const isGzip = file[0] === 0x1f && file[1] === 0x8b
+  const text = (isGzip ? gunzipSync(file) : file).toString('latin1')
   const trace: number[] = []
   for (let at = 0; at < text.length && trace.length < accessesMax;) {
     const end = text.indexOf('\n', at)
