@@ -1,9 +1,10 @@
 /*
- * Real servers as child processes: ringtier from the compiled tree and redis-server beside it, for
- * the tests that compare the two, drive real clients or look at how a process starts and ends.
+ * Real servers as child processes: ringtier from the compiled tree, and redis-server and memcached
+ * beside it, for the tests that compare them, drive real clients or look at how a process starts
+ * and ends.
  *
  * A server counts as started when it answers PING with anything but LOADING (a NOAUTH is an answer
- * too). That holds for both servers and whatever they log. Ports are taken below the range that the
+ * too, and so is memcached's ERROR). That holds for all of them and whatever they log. Ports are taken below the range that the
  * kernel hands to outgoing connections, so that a client's socket never sits on one between the
  * choice and the listen; each server is told its port, and is stopped by its pid.
  */
@@ -11,7 +12,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { tmpdir, userInfo } from 'node:os'
 import { delimiter, extname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -124,6 +125,14 @@ export async function startRedis(options: StartOptions = {}): Promise<RunningSer
     removeFolder()
     throw error
   }
+}
+
+/** memcached on a free port of 127.0.0.1, TCP only, with its defaults but for `args`. */
+export async function startMemcached(options: StartOptions = {}): Promise<RunningServer> {
+  const port = options.port ?? (await freePort())
+  // As root it starts only if told which user to be.
+  const args = ['-l', '127.0.0.1', '-p', String(port), '-U', '0', '-u', userInfo().username]
+  return start('memcached', [...args, ...(options.args ?? [])], port, options.env)
 }
 
 async function start(
