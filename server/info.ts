@@ -348,7 +348,7 @@ function storeFields({ store: { stats } }: InfoSource): Fields {
     store_evicted: stats.evicted,
     store_expired_lazily: stats.expiredLazily,
     store_expired_actively: stats.expiredActively,
-    store_collisions: stats.collisions,
+    store_collisions: stats.collisionsLost,
     store_generations: stats.generations,
     store_big_values: stats.bigValues,
     store_big_bytes: stats.bigBytes,

@@ -104,6 +104,15 @@ export class Chains {
     return this.#arena(page).words[this.#row(page) + NEXT]!
   }
 
+  /** A column of the page's row in the chunk table. */
+  field(page: number, column: number): number {
+    return this.#arena(page).words[this.#row(page) + column]!
+  }
+
+  setField(page: number, column: number, word: number): void {
+    this.#arena(page).words[this.#row(page) + column] = word
+  }
+
   /** The arena of a page, for views and copies. */
   arena(page: number): Arena {
     return this.#arena(page)

@@ -1,57 +1,33 @@
 /*
- * A bucket: one lock, one index, one ring. The same verbs as the store, with the lock held and the
- * key's hash known; the store chooses the bucket, takes its lock and calls `settle` before it lets
- * go.
- *
- *   header   LOCK COUNT PIECES NEWEST PAGES EXPIRING LEASES -- | ring | second ring | counters
- *   words    0    1     2      3      4     5        6      7  | 8..  | 16..        | 24..
- *            | entries of each database | expiring ones of each database | index directory
- *            | 96..
+ * A bucket: one lock, one index, its rings and ghosts. The same verbs as the store, with the lock
+ * held and the key's hash known; the store chooses the bucket, takes its lock and calls `settle`
+ * before it lets go. (What stands in its header: header.ts. Who goes when it is full: eviction.ts.)
  *
  * There is one object of this class for each arena, not for each bucket: `bucket` is the index of
  * the first word of a bucket's header, and everything about a bucket is in shared memory.
  *
  * The order of a write: the index gets room for one more first (that may evict), then the entry is
- * placed in the ring (that may evict too), and then the index takes it. So what an eviction meets
+ * placed in a ring (that may evict too), and then the index takes it. So what an eviction meets
  * is always an entry the index knows. An entry of the same key stays until its successor stands,
  * if it has no pages; an entry with pages is removed first, its pages being kept where the
- * successor takes them over.
+ * successor takes them over. The successor keeps the ring and the accesses of the one before.
  */
 import type { Chain, Chains } from './big.ts'
+import type { BigList } from './big-list.ts'
 import * as entry from './entry.ts'
+import type { Entries, Neighbours } from './eviction.ts'
+import { DELETED, EVICTED, Eviction, EXPIRED, OVERWRITTEN } from './eviction.ts'
+import { Form } from './form.ts'
+import { Ghosts } from './ghost.ts'
 import type { Hash } from './hash.ts'
+import * as header from './header.ts'
+import { DATABASES, EXPIRING, LEASES, MAIN, PAGED, PAGES, SMALL } from './header.ts'
 import { addressIn, Index, RUN_MAX, tagOf } from './index.ts'
 import type { Arena, Layout } from './memory.ts'
-import { assert, BUCKET_FIXED_WORDS, OWN_AT } from './memory.ts'
+import { assert, OWN_AT } from './memory.ts'
 import type { Pool } from './pool.ts'
-import type { RingOwner } from './ring.ts'
-import { Ring } from './ring.ts'
-
-/** Word of the bucket's lock. */
-export const LOCK = 0
-/** Newest of the entries that have pages. */
-const NEWEST = 3
-/** Pages the bucket's entries have. */
-const PAGES = 4
-/** Entries with an expiry. */
-const EXPIRING = 5
-const LEASES = 6
-const RING = 8
-
-/** Counters: doubles, since the start. Their words, two each. */
-export const GETS = 24
-export const HITS = 26
-export const SETS = 28
-export const IN_PLACE = 30
-export const EVICTED = 32
-export const EXPIRED_LAZILY = 34
-export const EXPIRED_ACTIVELY = 36
-export const COLLISIONS = 38
-export const GENERATIONS = 40
-export const BIG_VALUES = 42
-export const BIG_PAGES = 44
-
-const DATABASES = BUCKET_FIXED_WORDS
+import type { Ring } from './ring.ts'
+import type { Verb } from './verb.ts'
 
 /** Results of the writing verbs. */
 export const STORED = 0
@@ -68,70 +44,43 @@ export const NO_ROOM = -3
 /** Longer values are handed out as pages; up to here pages are copied like other values. */
 export const COPIED_BYTES_MAX = 64 * 1024
 
+const RINGS = [SMALL, MAIN, PAGED]
+const SLOT_BYTES = 8
+
 /** Where `get` puts a value: `reserve(length)` gives a position in the I/O memory, or -1: no room. */
 export interface Sink {
   reserve(length: number): number
 }
 
-/** The key of the current verb, and what was found under it. One for all buckets of a thread. */
-export class Key {
-  db = 0
-  bytes: Uint8Array
-  pos = 0
-  length = 0
-  hash = 0
-  valueLength = 0
-  /** Milliseconds, 0: none. */
-  expireAt = 0
-  valueType = 0
-
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes
-  }
-
-  /** Nothing is found under the key. */
-  forget(): void {
-    this.valueLength = 0
-    this.expireAt = 0
-    this.valueType = 0
-  }
+/** An entry that ended: why, and copies of what it was. */
+export interface Ended {
+  readonly reason: number
+  readonly db: number
+  readonly key: Uint8Array
+  readonly value: Uint8Array
 }
 
-/** What an entry of the current key would look like. */
-class Plan implements entry.WideHeader {
-  type = 0
-  db = 0
-  hash = 0
-  narrow = false
-  paged = false
-  keyInPages = false
-  tailInPages = false
-  /** Bytes in the ring. */
-  bytes = 0
-  /** Bytes of the value in the ring. */
-  tail = 0
-  keyLength = 0
-  valueLength = 0
-  expires = false
-}
-
-export class Buckets implements RingOwner {
+export class Buckets implements Entries {
   readonly index: Index
-  readonly ring: Ring
+  readonly eviction: Eviction
+  readonly ghosts: Ghosts
+  /** Entries that ended since somebody looked, oldest first; null: nobody wants to know. */
+  ended: Ended[] | null = null
+  readonly #ring: Ring
   readonly #arena: Arena
   readonly #bytes: Uint8Array
   readonly #words: Int32Array
   readonly #doubles: Float64Array
   readonly #pool: Pool
   readonly #chains: Chains
-  readonly #key: Key
+  readonly #bigs: BigList
+  readonly #verb: Verb
   readonly #layout: Layout
   readonly #hash: Hash
   readonly #seed: number
   readonly #io: Uint8Array
-  readonly #entryBytesMax: number
-  readonly #keyInRingMax: number
-  readonly #plan = new Plan()
+  readonly #trailer: number
+  readonly #form: Form
   /** Address of the entry `find` found, 0: none. */
   address = 0
   /** Its position in the index; when none was found, where the search ended. */
@@ -142,9 +91,8 @@ export class Buckets implements RingOwner {
   constructor(
     arena: Arena,
     pool: Pool,
-    chains: Chains,
-    key: Key,
-    options: { layout: Layout; hash: Hash; seed: number; io: Uint8Array },
+    parts: { chains: Chains; bigs: BigList; verb: Verb; neighbours: Neighbours },
+    options: { layout: Layout; hash: Hash; seed: number; io: Uint8Array; trailer: number },
   ) {
     const layout = options.layout
     this.#arena = arena
@@ -152,17 +100,26 @@ export class Buckets implements RingOwner {
     this.#words = arena.words
     this.#doubles = arena.doubles
     this.#pool = pool
-    this.#chains = chains
-    this.#key = key
+    this.#chains = parts.chains
+    this.#bigs = parts.bigs
+    this.#verb = parts.verb
     this.#layout = layout
     this.#hash = options.hash
     this.#seed = options.seed
     this.#io = options.io
-    const chunkBytes = 1 << layout.chunkShift
-    this.#entryBytesMax = chunkBytes >>> 1
-    this.#keyInRingMax = chunkBytes >>> 2
+    this.#trailer = options.trailer
+    this.#form = new Form(layout, options.trailer)
     this.index = new Index(arena, pool, layout)
-    this.ring = new Ring(arena, pool, this, { chunkBytes, generationsWord: GENERATIONS })
+    this.ghosts = new Ghosts(arena, pool, layout)
+    this.eviction = new Eviction(arena, pool, layout, {
+      index: this.index,
+      ghosts: this.ghosts,
+      entries: this,
+      neighbours: parts.neighbours,
+      bigs: parts.bigs,
+      trailer: options.trailer,
+    })
+    this.#ring = this.eviction.ring
   }
 
   /** First word of the `n`th bucket of this arena. */
@@ -204,18 +161,28 @@ export class Buckets implements RingOwner {
     return this.#words[bucket + EXPIRING]!
   }
 
-  hasPages(bucket: number): boolean {
-    return this.#words[bucket + NEWEST] !== 0
+  /** Bytes in the rings of entries that were removed or replaced. */
+  deadBytes(bucket: number): number {
+    return RINGS.reduce((sum, ring) => sum + this.#ring.deadBytes(bucket + ring), 0)
+  }
+
+  /** Bytes at the ends of the rings' chunks that no entry fitted into. */
+  paddingBytes(bucket: number): number {
+    return RINGS.reduce((sum, ring) => sum + this.#ring.padding(bucket + ring), 0)
   }
 
   /** Chunks the bucket's entries have. */
   chunks(bucket: number): number {
-    return this.ring.chunks(bucket + RING) + this.pages(bucket)
+    return this.eviction.chunks(bucket) + this.pages(bucket)
   }
 
   /** Pages of the bucket's entries, for the check of invariants. */
   pages(bucket: number): number {
     return this.#words[bucket + PAGES]!
+  }
+
+  now(): number {
+    return this.#verb.now
   }
 
   hashKey(db: number, bytes: Uint8Array, pos: number, length: number): number {
@@ -228,9 +195,9 @@ export class Buckets implements RingOwner {
   find(bucket: number, lease: boolean): number {
     const words = this.#words
     const index = this.index
-    const tag = tagOf(this.#key.hash)
+    const tag = tagOf(this.#verb.hash)
     const slots = index.slots(bucket)
-    let position = index.home(bucket, this.#key.hash)
+    let position = index.home(bucket, this.#verb.hash)
     let slot = index.slot(bucket, position)
     let left = index.slotsLeft(position)
     let equals = 0
@@ -246,6 +213,7 @@ export class Buckets implements RingOwner {
           break
         }
         equals++
+        this.#doubles[(bucket + header.COLLISIONS_MET) >> 1]!++
       }
       position++
       slot += 2
@@ -261,20 +229,25 @@ export class Buckets implements RingOwner {
     return found
   }
 
-  /** `find` of a value that has not expired at `now`; an expired one is removed and counted. */
-  findFresh(bucket: number, now: number): number {
+  /** `find` of a value that has not expired; an expired one is removed and counted. */
+  findFresh(bucket: number): number {
     const address = this.find(bucket, false)
     if (address === 0 || (this.#words[address >> 2]! & entry.EXPIRY) === 0) return address
     const expireAt = entry.expireAtOf(this.#words, address)
-    if (expireAt === 0 || expireAt > now) return address
-    this.#removeFound(bucket)
-    this.#doubles[(bucket + EXPIRED_LAZILY) >> 1]!++
+    if (expireAt === 0 || expireAt > this.#verb.now) return address
+    this.drop(bucket, this.#position, EXPIRED, header.EXPIRED_LAZILY)
+    this.address = 0
     return 0
+  }
+
+  /** The entry found was asked for. */
+  touch(bucket: number): void {
+    this.eviction.touch(bucket, this.index.slot(bucket, this.#position), this.address)
   }
 
   #matches(address: number, lease: boolean): boolean {
     const words = this.#words
-    const key = this.#key
+    const key = this.#verb
     const head = words[address >> 2]!
     if ((((head >>> 24) & 15) === entry.TYPE_LEASE) !== lease) return false
     if ((head & entry.WIDE) !== 0) return this.#matchesWide(address)
@@ -292,7 +265,7 @@ export class Buckets implements RingOwner {
 
   #matchesWide(address: number): boolean {
     const words = this.#words
-    const { db, length, bytes, pos } = this.#key
+    const { db, length, bytes, pos } = this.#verb
     if (entry.keyLengthOf(words, address) !== length) return false
     if (entry.databaseOf(words, address) !== db) return false
     if (entry.isKeyInPages(words, address)) {
@@ -308,12 +281,12 @@ export class Buckets implements RingOwner {
   /* ---- reading ---- */
 
   /** Counted unless the sink has no room: the caller will come again. */
-  get(bucket: number, sink: Sink, now: number): number {
+  get(bucket: number, sink: Sink): number {
     const words = this.#words
     const doubles = this.#doubles
-    const address = this.findFresh(bucket, now)
+    const address = this.findFresh(bucket)
     if (address === 0) {
-      doubles[(bucket + GETS) >> 1]!++
+      doubles[(bucket + header.GETS) >> 1]!++
       return MISS
     }
     let length = entry.valueLengthOf(words, address)
@@ -322,14 +295,15 @@ export class Buckets implements RingOwner {
     } else {
       const to = sink.reserve(length)
       if (to < 0) {
-        this.#key.valueLength = length
+        this.#verb.valueLength = length
         return NO_ROOM
       }
       if (entry.isWide(words, address)) this.read(address, 0, length, to)
       else this.#arena.copyOut(to, entry.valueAt(words, address), length)
+      this.touch(bucket)
     }
-    doubles[(bucket + GETS) >> 1]!++
-    doubles[(bucket + HITS) >> 1]!++
+    doubles[(bucket + header.GETS) >> 1]!++
+    doubles[(bucket + header.HITS) >> 1]!++
     return length
   }
 
@@ -337,9 +311,9 @@ export class Buckets implements RingOwner {
   describe(): void {
     const words = this.#words
     const address = this.address
-    this.#key.valueLength = entry.valueLengthOf(words, address)
-    this.#key.expireAt = entry.expireAtOf(words, address)
-    this.#key.valueType = entry.typeOf(words, address)
+    this.#verb.valueLength = entry.valueLengthOf(words, address)
+    this.#verb.expireAt = entry.expireAtOf(words, address)
+    this.#verb.valueType = entry.typeOf(words, address)
   }
 
   /** Copies [from, from + length) of an entry's value to the I/O memory. */
@@ -404,6 +378,27 @@ export class Buckets implements RingOwner {
     return copy
   }
 
+  /** The value of an entry on the heap. */
+  valueOf(address: number): Uint8Array {
+    const words = this.#words
+    const copy = new Uint8Array(entry.valueLengthOf(words, address))
+    const inPages = this.bytesInPages(address)
+    if (inPages > 0) {
+      const pages = this.#chains.pagesFor(inPages)
+      const chain = this.#chains.adopt(entry.valuePageOf(words, address), pages, inPages)
+      this.#chains.gather(chain, 0, copy.subarray(0, inPages))
+    }
+    const at = entry.valueAt(words, address)
+    copy.set(this.#bytes.subarray(at, at + copy.length - inPages), inPages)
+    return copy
+  }
+
+  /** Bytes an entry takes in all: in its ring, in pages, and its slot. */
+  bytesOf(address: number): number {
+    const inRing = entry.entryBytes(this.#words, address, this.#trailer)
+    return inRing + this.pagesOf(address) * this.#chains.pageBytes + SLOT_BYTES
+  }
+
   keyLength(address: number): number {
     return entry.keyLengthOf(this.#words, address)
   }
@@ -419,22 +414,28 @@ export class Buckets implements RingOwner {
     )
   }
 
-  isExpired(address: number, now: number): boolean {
+  isExpired(address: number): boolean {
     const expireAt = entry.expireAtOf(this.#words, address)
-    return expireAt !== 0 && expireAt <= now
+    return expireAt !== 0 && expireAt <= this.#verb.now
+  }
+
+  /** Accesses of the entry found that counted, 0..3. */
+  frequency(bucket: number): number {
+    return this.index.frequency(bucket, this.#position)
   }
 
   /* ---- writing ---- */
 
   /** Would the current key with such a value lie in the ring as a whole? */
   fitsInRing(valueLength: number, expires: boolean): boolean {
-    this.#draw(valueLength, expires)
-    return !this.#plan.paged
+    this.#form.draw(this.#verb, valueLength, expires)
+    return !this.#form.paged
   }
 
   /**
    * Stores a value that fits in the ring, in place of the key's entry of the same kind, and removes
-   * the key's lease (a lease must not have one already). Never fails.
+   * the key's lease (a lease must not have one already). False: no memory, the policy lets nobody
+   * go for it; the key's entry is as it was.
    */
   put(
     bucket: number,
@@ -443,27 +444,47 @@ export class Buckets implements RingOwner {
     pos: number,
     length: number,
     expireAt: number,
-  ): void {
+  ): boolean {
     const isLease = type === entry.TYPE_LEASE
     if (!isLease && this.#words[bucket + LEASES] !== 0) this.removeLease(bucket)
-    this.#draw(length, expireAt !== 0)
-    const plan = this.#plan
+    const form = this.#form
+    const index = this.index
+    form.draw(this.#verb, length, expireAt !== 0)
     let old = this.find(bucket, isLease)
-    if (old !== 0 && this.#overwrite(bucket, old, type, bytes, pos, expireAt)) return
-    const changes = this.index.changes
-    if (old === 0) this.#makeRoom(bucket)
-    const at = this.ring.place(bucket, bucket + RING, plan.bytes)
-    if (changes !== this.index.changes) old = this.find(bucket, isLease)
-    else if (old !== 0) old = this.index.address(bucket, this.#position) // it may have moved
-    this.#write(at, type, bytes, pos, expireAt)
-    if (old === 0) {
-      this.#insert(bucket, at)
+    if (old !== 0 && this.#overwrite(bucket, old, type, bytes, pos, expireAt)) return true
+    const changes = index.changes
+    const isNew = old === 0
+    let at = 0
+    if (isNew) {
+      if (!this.#makeRoom(bucket)) return false
+      at = this.eviction.placeNew(bucket, this.#verb.hash, form.bytes, isLease)
     } else {
-      this.index.point(bucket, this.#position, at)
-      this.#kill(bucket, old)
+      const ring = index.isInMain(bucket, this.#position) ? MAIN : SMALL
+      at = this.eviction.place(bucket, ring, form.bytes)
+    }
+    if (changes !== index.changes) old = this.find(bucket, isLease)
+    else if (!isNew) old = index.address(bucket, this.#position) // it may have moved
+    this.address = old
+    if (at === 0) return false
+    const isInMain = this.eviction.placedIn === MAIN
+    if (!isNew && old === 0) {
+      // The one before went for it, and there may be no room in the index now.
+      this.#ring.leaveDead(bucket + this.eviction.placedIn, at, form.bytes)
+      return this.put(bucket, type, bytes, pos, length, expireAt)
+    }
+    this.#write(at, type, bytes, pos, expireAt)
+    if (isNew) {
+      this.#insert(bucket, at, isInMain)
+    } else {
+      const wasInMain = index.isInMain(bucket, this.#position)
+      const frequency = index.frequency(bucket, this.#position)
+      index.succeed(bucket, this.#position, at, isInMain, frequency)
+      this.#kill(bucket, old, wasInMain, OVERWRITTEN)
     }
     this.#count(bucket, at, 1)
+    this.eviction.enter(bucket, at)
     this.address = at
+    return true
   }
 
   /**
@@ -476,30 +497,65 @@ export class Buckets implements RingOwner {
     if (this.fitsInRing(length, expireAt !== 0)) {
       this.#chains.read(chain, 0, length, OWN_AT)
       this.#chains.undo(chain)
-      this.put(bucket, type, this.#io, OWN_AT, length, expireAt)
-      return STORED
+      const done = this.put(bucket, type, this.#io, OWN_AT, length, expireAt)
+      return done ? STORED : OUT_OF_MEMORY
     }
-    const plan = this.#plan
+    const old = this.find(bucket, isLease)
+    // The chain may have its pages: it must not go for its successor's.
+    const isGuarded = old !== 0 && entry.isPaged(this.#words, old)
+    this.#verb.guardedPage = isGuarded ? entry.firstPageOf(this.#words, old) : 0
+    const result = this.#putPaged(bucket, chain, expireAt, type)
+    this.#verb.guardedPage = 0
+    return result
+  }
+
+  #putPaged(bucket: number, chain: Chain, expireAt: number, type: number): number {
+    const isLease = type === entry.TYPE_LEASE
+    const form = this.#form
+    const index = this.index
     const borrowed = chain.pages - chain.flying
-    if (borrowed > this.#chains.pagesFor(length - plan.tail)) this.#leaveTailInPages()
-    const keyPage = plan.keyInPages ? this.#keyPages(bucket, isLease) : 0
+    if (borrowed > this.#chains.pagesFor(chain.length - form.tail)) form.leaveTailInPages()
+    const keyPage = form.keyInPages ? this.#keyPages(bucket, isLease) : 0
     if (keyPage < 0) return OUT_OF_MEMORY
+    const at = this.#placePaged(bucket, isLease)
+    if (at === 0) {
+      if (keyPage !== 0 && keyPage !== this.#oldKeyPage(bucket, isLease)) {
+        this.#chains.abandon(keyPage, this.#chains.pagesFor(form.keyLength))
+      }
+      return OUT_OF_MEMORY
+    }
     // From here on nothing fails. The tail goes by way of the store's own area.
-    const inPages = length - plan.tail
-    this.#chains.read(chain, inPages, plan.tail, OWN_AT)
-    if (!isLease && this.#words[bucket + LEASES] !== 0) this.removeLease(bucket)
-    if (this.find(bucket, isLease) !== 0) this.#removeButPages(bucket, chain.first, keyPage)
+    const inPages = chain.length - form.tail
+    this.#chains.read(chain, inPages, form.tail, OWN_AT)
     this.#chains.truncate(chain, this.#chains.pagesFor(inPages))
-    this.#makeRoom(bucket)
-    const at = this.ring.place(bucket, bucket + RING, plan.bytes)
-    this.#writePaged(bucket, at, { type, expireAt, valuePage: chain.first, keyPage })
-    this.#arena.copyIn(entry.valueAt(this.#words, at), this.#io, OWN_AT, plan.tail)
+    const old = this.find(bucket, isLease)
+    const frequency = old === 0 ? 0 : index.frequency(bucket, this.#position)
+    let isInMain = isLease
+    if (old === 0) isInMain ||= this.eviction.choosesMainList(bucket, form.hash)
+    else isInMain = index.isInMain(bucket, this.#position)
+    const position = this.#position
+    if (old !== 0) this.#forgetButPages(bucket, old, chain.first, keyPage)
+    this.#writePaged(bucket, at, { type, expireAt, valuePage: chain.first, keyPage, isInMain })
+    this.#arena.copyIn(entry.valueAt(this.#words, at), this.#io, OWN_AT, form.tail)
     this.#chains.settle(chain)
-    this.find(bucket, isLease)
-    this.#insert(bucket, at)
+    if (old === 0) this.#insert(bucket, at, isInMain)
+    else index.succeed(bucket, position, at, isInMain, frequency)
     this.#count(bucket, at, 1)
+    if (!isLease && this.#words[bucket + LEASES] !== 0) this.removeLease(bucket)
     this.address = at
     return STORED
+  }
+
+  /** Room in the index, if the key has no entry, and in the ring of entries with pages. 0: none. */
+  #placePaged(bucket: number, isLease: boolean): number {
+    for (;;) {
+      const isNew = this.find(bucket, isLease) === 0
+      if (isNew && !this.#makeRoom(bucket)) return 0
+      const at = this.eviction.place(bucket, PAGED, this.#form.bytes)
+      if (at === 0 || isNew || this.find(bucket, isLease) !== 0) return at
+      // The one before went for it, and there may be no room in the index now.
+      this.#ring.leaveDead(bucket + PAGED, at, this.#form.bytes)
+    }
   }
 
   /**
@@ -572,51 +628,32 @@ export class Buckets implements RingOwner {
   /* ---- removing ---- */
 
   /** Removes the key's value and its lease. True if there was a value. */
-  remove(bucket: number, now: number): boolean {
-    const found = this.findFresh(bucket, now) !== 0
-    if (found) this.#removeFound(bucket)
+  remove(bucket: number): boolean {
+    const found = this.findFresh(bucket) !== 0
+    if (found) this.#removeFound(bucket, DELETED)
     if (this.#words[bucket + LEASES] !== 0) this.removeLease(bucket)
     return found
   }
 
   /** Removes the key's lease, if there is one. */
   removeLease(bucket: number): void {
-    if (this.find(bucket, true) !== 0) this.#removeFound(bucket)
+    if (this.find(bucket, true) !== 0) this.#removeFound(bucket, DELETED)
     this.address = 0
   }
 
-  /** Evicts: the ring's head needs the place. */
-  evict(bucket: number, address: number): void {
-    if (entry.typeOf(this.#words, address) !== entry.TYPE_LEASE) {
-      this.#doubles[(bucket + EVICTED) >> 1]!++
-    }
-    this.index.remove(bucket, this.index.locate(bucket, this.#hashOf(address), address))
-    this.#kill(bucket, address)
-  }
-
-  moved(bucket: number, from: number, to: number): void {
-    const words = this.#words
-    this.index.point(bucket, this.index.locate(bucket, this.#hashOf(to), from), to)
-    if (!entry.isPaged(words, to)) return
-    const newer = entry.newerOf(words, to)
-    const older = entry.olderOf(words, to)
-    if (newer === 0) words[bucket + NEWEST] = to
-    else entry.setOlder(words, newer, to)
-    if (older !== 0) entry.setNewer(words, older, to)
-  }
-
   /** Removes the entry at a position of the index, whatever it is. */
-  removeAt(bucket: number, position: number): void {
+  drop(bucket: number, position: number, reason: number, counter: number): void {
     const address = this.index.address(bucket, position)
-    this.index.remove(bucket, position)
-    this.#kill(bucket, address)
+    if (counter !== 0 && entry.typeOf(this.#words, address) !== entry.TYPE_LEASE) {
+      this.#doubles[(bucket + counter) >> 1]!++
+    }
+    this.#removeAt(bucket, position, reason)
   }
 
   /** Removes the entry at a position because it expired, if it did. */
-  expireAtPosition(bucket: number, position: number, now: number): boolean {
-    if (!this.isExpired(this.index.address(bucket, position), now)) return false
-    this.removeAt(bucket, position)
-    this.#doubles[(bucket + EXPIRED_ACTIVELY) >> 1]!++
+  expireAtPosition(bucket: number, position: number): boolean {
+    if (!this.isExpired(this.index.address(bucket, position))) return false
+    this.drop(bucket, position, EXPIRED, header.EXPIRED_ACTIVELY)
     return true
   }
 
@@ -626,52 +663,81 @@ export class Buckets implements RingOwner {
     for (let position = this.index.slots(bucket) - 1; position >= 0; position--) {
       const address = this.index.address(bucket, position)
       if (address === 0 || entry.databaseOf(this.#words, address) !== db) continue
-      this.removeAt(bucket, position)
+      this.#removeAt(bucket, position, DELETED)
     }
-    if (this.index.count(bucket) === 0) this.reset(bucket)
-    else this.ring.trim(bucket, bucket + RING, this.ring.chunks(bucket + RING) * (1 << 16))
+    if (this.index.count(bucket) === 0) {
+      this.reset(bucket)
+      return
+    }
+    for (const ring of RINGS) {
+      this.#ring.trim(bucket, bucket + ring, this.#ring.chunks(bucket + ring) * (1 << 16))
+    }
     this.index.shrink(bucket)
   }
 
-  /** Removes everything, in time that does not depend on the number of entries without pages. */
+  /**
+   * Removes everything, in time that depends on the number of chunks and of entries with pages only
+   * (of all entries, if somebody wants to know of them).
+   */
   reset(bucket: number): void {
     const words = this.#words
-    for (let at = words[bucket + NEWEST]!; at !== 0; at = entry.olderOf(words, at)) {
-      this.#abandonPages(at)
+    if (this.ended !== null) this.#endAll(bucket)
+    const ring = this.#ring
+    ring.walk(bucket + PAGED, (address) => {
+      this.#leaveList(address)
+      this.#abandonPages(address)
+    })
+    if (this.eviction.chunks(bucket) > 0) {
+      for (const block of RINGS) ring.reset(bucket, bucket + block)
+      this.#pool.promise()
     }
-    this.ring.reset(bucket, bucket + RING)
     this.index.reset(bucket)
-    words[bucket + NEWEST] = 0
+    this.eviction.reset(bucket)
     words[bucket + PAGES] = 0
     words[bucket + EXPIRING] = 0
     words[bucket + LEASES] = 0
-    this.#doubles[(bucket + BIG_VALUES) >> 1] = 0
-    this.#doubles[(bucket + BIG_PAGES) >> 1] = 0
+    this.#doubles[(bucket + header.BIG_VALUES) >> 1] = 0
+    this.#doubles[(bucket + header.BIG_PAGES) >> 1] = 0
     const counts = bucket + DATABASES
     words.fill(0, counts, counts + 2 * this.#layout.databases)
     this.address = 0
   }
 
-  /** Gives a chunk to the pool, evicting for it. False: this bucket has none to spare. */
-  yieldChunk(bucket: number): boolean {
-    return this.ring.yieldChunk(bucket, bucket + RING)
-  }
-
   /**
-   * Gives a piece of the index back, evicting until the entries fit in fewer. False: it has but one.
+   * Gives pieces of the ghosts back if there are too many, or one of the index, evicting until the
+   * entries fit in fewer. False: it has but one, or nobody may go.
    */
   yieldPiece(bucket: number): boolean {
+    const count = this.index.count(bucket)
+    if (this.ghosts.pieces(bucket) > this.ghosts.wanted(count)) {
+      this.ghosts.fit(bucket, count)
+      return true
+    }
     while (this.index.pieces(bucket) > 1) {
       if (this.index.yieldPiece(bucket)) return true
-      this.ring.passOldest(bucket, bucket + RING)
+      if (!this.eviction.dropOne(bucket)) return false
     }
     return false
   }
 
   /** After writes, before the lock is given back: addresses are wrong after it. */
   settle(bucket: number): void {
-    this.ring.trim(bucket, bucket + RING)
+    for (const ring of RINGS) this.#ring.trim(bucket, bucket + ring)
     this.index.shrink(bucket)
+  }
+
+  /** Position of the big value with this first page and key hash; -1: it is gone. */
+  positionOfBig(bucket: number, hash: number, page: number): number {
+    const index = this.index
+    const slots = index.slots(bucket)
+    for (let at = index.seek(bucket, hash); at < slots; at++) {
+      const address = index.address(bucket, at)
+      if (address === 0 || index.hash(bucket, at) !== hash >>> 0) break
+      if (entry.isPaged(this.#words, address)) {
+        if (entry.firstPageOf(this.#words, address) === page) return at
+      }
+    }
+    return -1
   }
 
   /* ---- leases ---- */
@@ -686,8 +752,7 @@ export class Buckets implements RingOwner {
   plant(bucket: number, token: number): boolean {
     writeToken(this.#io, OWN_AT, token)
     if (this.fitsInRing(8, false)) {
-      this.put(bucket, entry.TYPE_LEASE, this.#io, OWN_AT, 8, 0)
-      return true
+      return this.put(bucket, entry.TYPE_LEASE, this.#io, OWN_AT, 8, 0)
     }
     const chain = this.#chains.adopt(0, 0, 8)
     if (!this.#chains.extend(chain, 8)) return false
@@ -699,83 +764,51 @@ export class Buckets implements RingOwner {
 
   /* ---- checks ---- */
 
-  /** Throws when the bucket's parts contradict each other. @returns the ring's chunks */
+  /** Throws when the bucket's parts contradict each other. @returns the rings' chunks */
   check(bucket: number): number {
     const words = this.#words
+    const ring = this.#ring
     this.index.check(bucket)
-    const chunks = this.ring.check(bucket + RING)
+    let chunks = 0
     let entries = 0
     let pages = 0
     let leases = 0
     let expiring = 0
     const sizes = new Array<number>(this.#layout.databases).fill(0)
-    this.ring.walk(bucket + RING, (at) => {
-      entries++
-      const key = this.keyOf(at)
-      const hash = this.hashKey(entry.databaseOf(words, at), key, 0, key.length)
-      assert(hash === this.#hashOf(at), 'an entry keeps a wrong hash')
-      this.index.locate(bucket, hash, at)
-      pages += this.#pagesOf(at)
-      if (entry.typeOf(words, at) === entry.TYPE_LEASE) {
-        leases++
-      } else {
-        sizes[entry.databaseOf(words, at)]!++
-        if (entry.expireAtOf(words, at) !== 0) expiring++
-      }
-    })
+    for (const block of RINGS) {
+      chunks += ring.check(bucket + block)
+      ring.walk(bucket + block, (at) => {
+        entries++
+        const key = this.keyOf(at)
+        const hash = this.hashKey(entry.databaseOf(words, at), key, 0, key.length)
+        assert(hash === this.hashOf(at), 'an entry keeps a wrong hash')
+        const position = this.index.locate(bucket, hash, at)
+        const isInMain = this.index.isInMain(bucket, position)
+        assert(entry.isPaged(words, at) === (block === PAGED), 'an entry is in the wrong ring')
+        if (block === PAGED) {
+          assert(entry.isInMainList(words, at) === isInMain, 'an entry is in the other list')
+        } else {
+          assert(isInMain === (block === MAIN), 'a slot names the wrong ring')
+        }
+        pages += this.pagesOf(at)
+        if (entry.typeOf(words, at) === entry.TYPE_LEASE) {
+          leases++
+        } else {
+          sizes[entry.databaseOf(words, at)]!++
+          if (entry.expireAtOf(words, at) !== 0) expiring++
+        }
+      })
+    }
     assert(entries === this.index.count(bucket), 'the index has slots without entries')
     assert(pages === words[bucket + PAGES], 'pages are counted wrong')
     assert(leases === words[bucket + LEASES], 'leases are counted wrong')
     assert(expiring === words[bucket + EXPIRING], 'expiring entries are counted wrong')
     sizes.forEach((size, db) => assert(size === this.size(bucket, db), 'a size is wrong'))
+    this.eviction.check(bucket)
     return chunks
   }
 
   /* ---- private ---- */
-
-  /** Decides the form of the current key with such a value. */
-  #draw(valueLength: number, expires: boolean): void {
-    const plan = this.#plan
-    const key = this.#key
-    plan.db = key.db
-    plan.hash = key.hash
-    plan.keyLength = key.length
-    plan.valueLength = valueLength
-    plan.expires = expires
-    plan.paged = false
-    plan.keyInPages = false
-    plan.tailInPages = false
-    plan.tail = valueLength
-    plan.narrow =
-      key.length <= entry.KEY_NARROW_MAX &&
-      valueLength <= entry.VALUE_NARROW_MAX &&
-      key.db <= entry.DATABASE_NARROW_MAX
-    const header =
-      (plan.narrow ? entry.NARROW_BYTES : entry.WIDE_BYTES) + (expires ? entry.EXPIRY_BYTES : 0)
-    plan.bytes = (header + key.length + valueLength + 3) & ~3
-    if (plan.bytes > this.#entryBytesMax) this.#drawPaged()
-  }
-
-  #drawPaged(): void {
-    const plan = this.#plan
-    const expiry = plan.expires ? entry.EXPIRY_BYTES : 0
-    plan.narrow = false
-    plan.paged = true
-    plan.keyInPages = plan.keyLength > this.#keyInRingMax
-    plan.tail = plan.valueLength & (this.#chains.pageBytes - 1)
-    const rest =
-      entry.WIDE_BYTES + expiry + entry.PAGES_BYTES + (plan.keyInPages ? 0 : plan.keyLength)
-    plan.bytes = (rest + plan.tail + 3) & ~3
-    if (plan.bytes > this.#entryBytesMax) this.#leaveTailInPages()
-  }
-
-  /** Where the ring has no room for it, or readers of these pages may need it there. */
-  #leaveTailInPages(): void {
-    const plan = this.#plan
-    plan.bytes = (plan.bytes - plan.tail + 3) & ~3
-    plan.tail = 0
-    plan.tailInPages = true
-  }
 
   /** Writes the new entry over the old one if it is not longer. */
   #overwrite(
@@ -787,39 +820,45 @@ export class Buckets implements RingOwner {
     expireAt: number,
   ): boolean {
     const words = this.#words
-    const plan = this.#plan
-    const left = entry.entryBytes(words, old) - plan.bytes
+    const form = this.#form
+    const left = entry.entryBytes(words, old, this.#trailer) - form.bytes
     if (left < 0 || entry.isPaged(words, old)) return false
-    if (plan.narrow && !plan.expires && entry.isNarrowWithoutExpiry(words, old)) {
+    if (this.ended !== null) this.#end(old, OVERWRITTEN)
+    this.eviction.leave(bucket, old)
+    if (form.narrow && !form.expires && entry.isNarrowWithoutExpiry(words, old)) {
       // The most frequent case: only the value differs, and nothing that is counted.
-      words[old >> 2] = entry.narrowHead(type, plan.db, plan.keyLength, plan.valueLength, false)
-      const to = old + entry.NARROW_BYTES + plan.keyLength
-      this.#arena.copyIn(to, bytes, pos, plan.valueLength)
+      words[old >> 2] = entry.narrowHead(type, form.db, form.keyLength, form.valueLength, false)
+      const to = old + entry.NARROW_BYTES + form.keyLength
+      this.#arena.copyIn(to, bytes, pos, form.valueLength)
     } else {
       this.#count(bucket, old, -1)
       this.#write(old, type, bytes, pos, expireAt)
       this.#count(bucket, old, 1)
     }
-    if (left > 0) this.ring.leaveDead(bucket + RING, old + plan.bytes, left)
-    this.#doubles[(bucket + IN_PLACE) >> 1]!++
+    this.eviction.enter(bucket, old)
+    if (left > 0) {
+      const ring = this.index.isInMain(bucket, this.#position) ? MAIN : SMALL
+      this.#ring.leaveDead(bucket + ring, old + form.bytes, left)
+    }
+    this.#doubles[(bucket + header.IN_PLACE) >> 1]!++
     return true
   }
 
   /** Writes an entry without pages as planned. */
   #write(at: number, type: number, bytes: Uint8Array, pos: number, expireAt: number): void {
     const words = this.#words
-    const key = this.#key
-    const plan = this.#plan
-    const { keyLength, valueLength } = plan
+    const key = this.#verb
+    const form = this.#form
+    const { keyLength, valueLength } = form
     let to = at + entry.NARROW_BYTES
-    if (plan.narrow) {
-      words[at >> 2] = entry.narrowHead(type, key.db, keyLength, valueLength, plan.expires)
+    if (form.narrow) {
+      words[at >> 2] = entry.narrowHead(type, key.db, keyLength, valueLength, form.expires)
     } else {
-      plan.type = type
-      entry.writeWide(words, at, plan)
+      form.type = type
+      entry.writeWide(words, at, form)
       to = at + entry.WIDE_BYTES
     }
-    if (plan.expires) {
+    if (form.expires) {
       entry.setExpireAt(words, at, expireAt)
       to += entry.EXPIRY_BYTES
     }
@@ -831,34 +870,46 @@ export class Buckets implements RingOwner {
   #writePaged(
     bucket: number,
     at: number,
-    pages: { type: number; expireAt: number; valuePage: number; keyPage: number },
+    pages: {
+      type: number
+      expireAt: number
+      valuePage: number
+      keyPage: number
+      isInMain: boolean
+    },
   ): void {
     const words = this.#words
-    const key = this.#key
-    this.#plan.type = pages.type
-    entry.writeWide(words, at, this.#plan)
-    if (this.#plan.expires) entry.setExpireAt(words, at, pages.expireAt)
+    const key = this.#verb
+    const form = this.#form
+    form.type = pages.type
+    entry.writeWide(words, at, form)
+    if (form.expires) entry.setExpireAt(words, at, pages.expireAt)
     entry.setValuePage(words, at, pages.valuePage)
     entry.setKeyPage(words, at, pages.keyPage)
-    entry.setNewer(words, at, 0)
-    const older = words[bucket + NEWEST]!
-    entry.setOlder(words, at, older)
-    if (older !== 0) entry.setNewer(words, older, at)
-    words[bucket + NEWEST] = at
-    if (!this.#plan.keyInPages) {
+    if (pages.isInMain) entry.setInMainList(words, at)
+    if (!form.keyInPages) {
       this.#arena.copyIn(entry.keyAt(words, at), key.bytes, key.pos, key.length)
     }
-    const count = this.#pagesOf(at)
+    const count = this.pagesOf(at)
+    const clock = words[bucket + header.CLOCK]!
+    const hash = form.hash
+    this.#bigs.enter(entry.firstPageOf(words, at), { hash, clock, isMain: pages.isInMain, count })
     words[bucket + PAGES]! += count
-    this.#doubles[(bucket + BIG_PAGES) >> 1]! += count
-    this.#doubles[(bucket + BIG_VALUES) >> 1]!++
+    this.#doubles[(bucket + header.BIG_PAGES) >> 1]! += count
+    this.#doubles[(bucket + header.BIG_VALUES) >> 1]!++
+  }
+
+  /** The page with the key of the current key's entry; 0: it has none. */
+  #oldKeyPage(bucket: number, isLease: boolean): number {
+    const old = this.find(bucket, isLease)
+    return old !== 0 && entry.isKeyInPages(this.#words, old) ? entry.keyPageOf(this.#words, old) : 0
   }
 
   /** Pages with the current key: those of its old entry, or new ones. -1: no memory. */
   #keyPages(bucket: number, isLease: boolean): number {
-    const old = this.find(bucket, isLease)
-    if (old !== 0 && entry.isKeyInPages(this.#words, old)) return entry.keyPageOf(this.#words, old)
-    const key = this.#key
+    const old = this.#oldKeyPage(bucket, isLease)
+    if (old !== 0) return old
+    const key = this.#verb
     const chain = this.#chains.adopt(0, 0, key.length)
     if (!this.#chains.extend(chain, key.length)) return -1
     this.#chains.write(chain, 0, key.bytes, key.pos, key.length)
@@ -866,71 +917,116 @@ export class Buckets implements RingOwner {
     return chain.first
   }
 
-  /** Removes the entry found; pages that its successor takes over stay. */
-  #removeButPages(bucket: number, valuePage: number, keyPage: number): void {
+  /** Forgets the entry found, whose slot its successor gets, with the pages it does not take over. */
+  #forgetButPages(bucket: number, address: number, valuePage: number, keyPage: number): void {
     const words = this.#words
-    const address = this.address
-    if (entry.isPaged(words, address)) {
-      if (entry.valuePageOf(words, address) === valuePage) entry.setValuePage(words, address, 0)
-      if (entry.keyPageOf(words, address) === keyPage) entry.setKeyPage(words, address, 0)
+    if (this.ended !== null) this.#end(address, OVERWRITTEN)
+    this.#count(bucket, address, -1)
+    if (!entry.isPaged(words, address)) {
+      this.#forgetInRing(bucket, address, this.index.isInMain(bucket, this.#position))
+      return
     }
-    this.#removeFound(bucket)
+    this.#leaveList(address)
+    this.#countPages(bucket, address)
+    if (entry.valuePageOf(words, address) === valuePage) entry.setValuePage(words, address, 0)
+    if (entry.keyPageOf(words, address) === keyPage) entry.setKeyPage(words, address, 0)
+    this.#abandonPages(address)
+    this.#ring.kill(bucket + PAGED, address)
   }
 
-  #removeFound(bucket: number): void {
-    const address = this.address
-    this.index.remove(bucket, this.#position)
-    this.#kill(bucket, address)
+  #removeFound(bucket: number, reason: number): void {
+    this.#removeAt(bucket, this.#position, reason)
     this.address = 0
   }
 
-  /** Makes room in the index for one more entry, evicting where it cannot grow. */
-  #makeRoom(bucket: number): void {
+  #removeAt(bucket: number, position: number, reason: number): void {
+    const address = this.index.address(bucket, position)
+    const isInMain = this.index.isInMain(bucket, position)
+    this.index.remove(bucket, position)
+    this.#kill(bucket, address, isInMain, reason)
+  }
+
+  /** Makes room in the index for one more entry. False: it cannot grow, and nobody may go. */
+  #makeRoom(bucket: number): boolean {
     const index = this.index
+    if (this.#equals >= RUN_MAX && this.eviction.refuses) return false
     while (!index.hasRoom(bucket)) {
       if (index.grow(bucket)) continue
-      if (index.mayGrow(bucket) && this.yieldChunk(bucket)) continue
-      if (index.isEndTaken(bucket)) this.#evictAt(bucket, index.slots(bucket) - 1)
-      else if (index.isFull(bucket)) this.ring.passOldest(bucket, bucket + RING)
-      else return
+      if (index.mayGrow(bucket) && this.eviction.spareChunk(bucket) && index.grow(bucket)) continue
+      if (index.isEndTaken(bucket)) {
+        if (this.eviction.refuses) return false
+        this.#evictAt(bucket, index.slots(bucket) - 1)
+      } else if (index.isFull(bucket)) {
+        if (!this.eviction.dropOne(bucket) && !this.#dropLast(bucket)) return false
+      } else {
+        return true
+      }
     }
+    return true
+  }
+
+  /** All entries have pages, or may not go. */
+  #dropLast(bucket: number): boolean {
+    if (this.eviction.refuses) return false
+    const index = this.index
+    for (let position = index.slots(bucket) - 1; position >= 0; position--) {
+      const address = index.address(bucket, position)
+      if (address === 0 || !this.eviction.mayGo(address)) continue
+      this.#evictAt(bucket, position)
+      return true
+    }
+    return false
   }
 
   #evictAt(bucket: number, position: number): void {
-    this.evict(bucket, this.index.address(bucket, position))
+    this.drop(bucket, position, EVICTED, header.EVICTED_MAIN)
   }
 
-  /** Enters the current key, for which `find` found nothing. */
-  #insert(bucket: number, at: number): void {
+  /** Enters the current key, for which there is no slot. */
+  #insert(bucket: number, at: number, isInMain: boolean): void {
     const index = this.index
-    const hash = this.#key.hash
+    const hash = this.#verb.hash
     let position = index.seek(bucket, hash)
     if (this.#equals >= RUN_MAX) {
-      this.#doubles[(bucket + COLLISIONS) >> 1]!++
+      this.#doubles[(bucket + header.COLLISIONS_LOST) >> 1]!++
       this.#evictAt(bucket, position)
       position = index.seek(bucket, hash)
     }
-    const inserted = index.insert(bucket, position, hash, at)
+    const inserted = index.insert(bucket, position, hash, at, isInMain)
     assert(inserted, 'an index has no room at its end')
   }
 
   /** Forgets an entry that the index does not know any more. */
-  #kill(bucket: number, address: number): void {
-    const words = this.#words
+  #kill(bucket: number, address: number, isInMain: boolean, reason: number): void {
+    if (this.ended !== null) this.#end(address, reason)
     this.#count(bucket, address, -1)
-    if (entry.isPaged(words, address)) {
-      const newer = entry.newerOf(words, address)
-      const older = entry.olderOf(words, address)
-      if (newer === 0) words[bucket + NEWEST] = older
-      else entry.setOlder(words, newer, older)
-      if (older !== 0) entry.setNewer(words, older, newer)
-      const pages = this.#pagesOf(address)
-      words[bucket + PAGES]! -= pages
-      this.#doubles[(bucket + BIG_PAGES) >> 1]! -= pages
-      this.#doubles[(bucket + BIG_VALUES) >> 1]!--
-      this.#abandonPages(address)
+    if (!entry.isPaged(this.#words, address)) {
+      this.#forgetInRing(bucket, address, isInMain)
+      return
     }
-    this.ring.kill(bucket + RING, address)
+    this.#leaveList(address)
+    this.#countPages(bucket, address)
+    this.#abandonPages(address)
+    this.#ring.kill(bucket + PAGED, address)
+  }
+
+  #forgetInRing(bucket: number, address: number, isInMain: boolean): void {
+    this.eviction.leave(bucket, address)
+    this.#ring.kill(bucket + (isInMain ? MAIN : SMALL), address)
+  }
+
+  #leaveList(address: number): void {
+    const words = this.#words
+    const page = entry.firstPageOf(words, address)
+    this.#bigs.leave(page, entry.isInMainList(words, address), this.pagesOf(address))
+  }
+
+  /** Counts the pages of an entry out. */
+  #countPages(bucket: number, address: number): void {
+    const pages = this.pagesOf(address)
+    this.#words[bucket + PAGES]! -= pages
+    this.#doubles[(bucket + header.BIG_PAGES) >> 1]! -= pages
+    this.#doubles[(bucket + header.BIG_VALUES) >> 1]!--
   }
 
   #abandonPages(address: number): void {
@@ -945,11 +1041,29 @@ export class Buckets implements RingOwner {
   }
 
   /** Pages an entry has. */
-  #pagesOf(address: number): number {
+  pagesOf(address: number): number {
     const words = this.#words
     if (!entry.isPaged(words, address)) return 0
     const keyBytes = entry.isKeyInPages(words, address) ? entry.keyLengthOf(words, address) : 0
     return this.#chains.pagesFor(this.bytesInPages(address)) + this.#chains.pagesFor(keyBytes)
+  }
+
+  /** Keeps copies of an entry that ends, for whoever wants to know. Leases are nobody's business. */
+  #end(address: number, reason: number): void {
+    const words = this.#words
+    if (entry.typeOf(words, address) === entry.TYPE_LEASE) return
+    this.ended!.push({
+      reason,
+      db: entry.databaseOf(words, address),
+      key: this.keyOf(address),
+      value: this.valueOf(address),
+    })
+  }
+
+  #endAll(bucket: number): void {
+    for (const ring of RINGS) {
+      this.#ring.walk(bucket + ring, (address) => this.#end(address, DELETED))
+    }
   }
 
   /** Counts an entry in (1) or out (-1). */
@@ -966,7 +1080,7 @@ export class Buckets implements RingOwner {
     words[bucket + EXPIRING]! += by
   }
 
-  #hashOf(address: number): number {
+  hashOf(address: number): number {
     const words = this.#words
     if (entry.isWide(words, address)) return entry.hashOf(words, address)
     return this.hashKey(

@@ -2,13 +2,13 @@
  * One record in a ring. Entries begin at multiples of 4 and are a multiple of 4 bytes long, and
  * none crosses the edge of a chunk, so a ring can be walked from entry to entry.
  *
- *   narrow   +------+----------+-----+-------+
- *            | head | [expiry] | key | value |          4 bytes of header, 12 with an expiry
- *            +------+----------+-----+-------+
- *   wide     +------+------+-----+-------+------+----------+---------+-----+-------------+
- *            | head | meta | key | value | hash | [expiry] | [pages] | key | [tail of]   |
- *            |      |      | len | len   |      |          |         |     |  value      |
- *            +------+------+-----+-------+------+----------+---------+-----+-------------+
+ *   narrow   +------+----------+-----+-------+-----------+
+ *            | head | [expiry] | key | value | [trailer] |      4 bytes of header, 12 with an expiry
+ *            +------+----------+-----+-------+-----------+
+ *   wide     +------+------+-----+-------+------+----------+---------+-----+-----------+-----------+
+ *            | head | meta | key | value | hash | [expiry] | [pages] | key | [tail of] | [trailer] |
+ *            |      |      | len | len   |      |          |         |     |  value    |           |
+ *            +------+------+-----+-------+------+----------+---------+-----+-----------+-----------+
  *   filler   +------+----------------- - -
  *            | head | whatever was here                  1, and its length in bytes
  *            +------+----------------- - -
@@ -17,11 +17,12 @@
  *            | 19..12 key length | 11..0 value length        (the last three: narrow only)
  *   filler   bit 31 set | 30 edge | 27..0 length in bytes. An edge fills what was left of a chunk;
  *            other fillers are what deleted and shortened entries leave behind ("dead" bytes).
- *   meta     bits 31..20 database | 19 tail in pages | 18 key in pages | 17 pages | 16..0 length
- *            of the entry in the ring, in words
+ *   meta     bits 31..20 database | 19 tail in pages | 18 key in pages | 17 pages | 16 in the main
+ *            list of big values (big-list.ts) | 15..0 length of the entry in the ring, in words
  *   expiry   milliseconds: low word, high word. 0: none after all (PERSIST keeps the field)
- *   pages    first page of the value (0: none), first page of the key (0: none), address of the
- *            next newer and of the next older entry of this bucket that has pages
+ *   pages    first page of the value (0: none), first page of the key (0: none)
+ *   trailer  what the policies `lru` and `second-chance` keep about every entry (eviction.ts); under
+ *            the other policies, and in entries with pages, there is none
  *
  * Wide is an entry with a key over 255 bytes, a value over 4,095, a database over 15, or pages.
  * It keeps the hash of its key, which narrow ones compute again when they are evicted (16 ns, where
@@ -58,7 +59,8 @@ const TYPE_SHIFT = 24
 const PAGED = 1 << 17
 const KEY_IN_PAGES = 1 << 18
 const TAIL_IN_PAGES = 1 << 19
-const ENTRY_WORDS = 0x1ffff
+const IN_MAIN_LIST = 1 << 16
+const ENTRY_WORDS = 0xffff
 
 /** The field of 12 bits for databases in `meta`. */
 export const DATABASES_MAX = 4_096
@@ -72,13 +74,11 @@ const WIDE_WORDS = 5
 /** Words of the pages field. */
 const VALUE_PAGE = 0
 const KEY_PAGE = 1
-const NEWER = 2
-const OLDER = 3
 
 export const NARROW_BYTES = 4
 export const WIDE_BYTES = 4 * WIDE_WORDS
 export const EXPIRY_BYTES = 8
-export const PAGES_BYTES = 16
+export const PAGES_BYTES = 8
 
 /** The longest header of an entry without pages, and what rounding up adds. */
 export const HEADER_BYTES_MAX = WIDE_BYTES + EXPIRY_BYTES + 3
@@ -117,16 +117,13 @@ export function narrowBytes(keyLength: number, valueLength: number, expires: boo
   return (NARROW_BYTES + (expires ? EXPIRY_BYTES : 0) + keyLength + valueLength + 3) & ~3
 }
 
-/** Bytes that the entry or filler takes in its ring. */
-export function entryBytes(words: Int32Array, at: number): number {
+/** Bytes that the entry or filler takes in its ring; `trailer`: bytes of each entry's trailer. */
+export function entryBytes(words: Int32Array, at: number, trailer: number): number {
   const head = words[at >> 2]!
   if (head < 0) return head & FILLER_BYTES
   if ((head & WIDE) !== 0) return (words[(at >> 2) + META]! & ENTRY_WORDS) << 2
-  return narrowBytes(
-    (head >>> KEY_SHIFT) & KEY_NARROW_MAX,
-    head & VALUE_NARROW_MAX,
-    (head & EXPIRY) !== 0,
-  )
+  const key = (head >>> KEY_SHIFT) & KEY_NARROW_MAX
+  return narrowBytes(key, head & VALUE_NARROW_MAX, (head & EXPIRY) !== 0) + trailer
 }
 
 /** The first word of a narrow entry. */
@@ -257,20 +254,19 @@ export function setKeyPage(words: Int32Array, at: number, page: number): void {
   words[pagesWord(words, at) + KEY_PAGE] = page
 }
 
-export function newerOf(words: Int32Array, at: number): number {
-  return words[pagesWord(words, at) + NEWER]!
+/** Is it in the main list of big values, not in the small one? */
+export function isInMainList(words: Int32Array, at: number): boolean {
+  return (words[(at >> 2) + META]! & IN_MAIN_LIST) !== 0
 }
 
-export function setNewer(words: Int32Array, at: number, entry: number): void {
-  words[pagesWord(words, at) + NEWER] = entry
+export function setInMainList(words: Int32Array, at: number): void {
+  words[(at >> 2) + META]! |= IN_MAIN_LIST
 }
 
-export function olderOf(words: Int32Array, at: number): number {
-  return words[pagesWord(words, at) + OLDER]!
-}
-
-export function setOlder(words: Int32Array, at: number, entry: number): void {
-  words[pagesWord(words, at) + OLDER] = entry
+/** The page by which an entry with pages is known in the list of big values. */
+export function firstPageOf(words: Int32Array, at: number): number {
+  const page = valuePageOf(words, at)
+  return page === 0 ? keyPageOf(words, at) : page
 }
 
 /** Position of the key's first byte, or where it would be, were it not in pages. */

@@ -1,7 +1,7 @@
 /*
  * The index of a bucket: from the hash of a key to the address of its entry.
  *
- *   slot     [ hash, its top bit flipped | frequency 2 | ring 1 | address / 4, 29 bits ]   8 bytes
+ *   slot     [ hash, its top bit flipped | frequency 2 | main 1 | address / 4, 29 bits ]   8 bytes
  *
  * Open addressing by *sorted* linear probing. The home of a hash is floor(hash * homes / 2^32), so
  * the order of homes is the order of hashes, and the slots are kept sorted by hash throughout:
@@ -31,17 +31,22 @@
  * RUN_MAX by the bucket. For hashes that cluster at the very end (only a bad hash function makes
  * those) the bucket gives up an entry rather than letting the index grow without end.
  */
+import { COUNT, PIECES } from './header.ts'
 import type { Arena, Layout } from './memory.ts'
 import { assert, Directory } from './memory.ts'
 import type { Pool } from './pool.ts'
 
-/** Fields of the index in a bucket's header. */
-const COUNT = 1
-const PIECES = 2
-
-/** Bits 28..0 of a slot's second word; frequency and ring bit lie above. */
+/** Bits 28..0 of a slot's second word. */
 const ADDRESS = 0x1fffffff
 const ABOVE_ADDRESS = ~ADDRESS
+
+/** Bit 29: the entry is in its bucket's main ring, or in the main list of big values. */
+export const IN_MAIN = 1 << 29
+
+/** Bits 31 and 30: accesses that counted. */
+const FREQUENCY_SHIFT = 30
+const FREQUENCY_ONE = 1 << FREQUENCY_SHIFT
+export const FREQUENCY_MAX = 3
 
 const SLACK_MAX = 64
 const SLACK_SHIFT = 3
@@ -162,10 +167,42 @@ export class Index {
     assert(false, 'an entry is not in its index')
   }
 
+  /** Accesses that counted of the entry at a position, at most `FREQUENCY_MAX`. */
+  frequency(bucket: number, position: number): number {
+    return this.#words[this.slot(bucket, position) + 1]! >>> FREQUENCY_SHIFT
+  }
+
+  /** Counts an access more (1), which must not be one too many, or less (-1). */
+  access(bucket: number, position: number, by: 1 | -1): void {
+    const at = this.slot(bucket, position) + 1
+    this.#words[at] = (this.#words[at]! + by * FREQUENCY_ONE) | 0
+  }
+
+  isInMain(bucket: number, position: number): boolean {
+    return (this.#words[this.slot(bucket, position) + 1]! & IN_MAIN) !== 0
+  }
+
+  /** Points the slot at a position to an entry of main that nobody accessed yet. */
+  promote(bucket: number, position: number, address: number): void {
+    this.#words[this.slot(bucket, position) + 1] = IN_MAIN | (address >>> 2)
+  }
+
   /** Points the slot at a position to another address; its other bits stay. */
   point(bucket: number, position: number, address: number): void {
     const slot = this.slot(bucket, position)
     this.#words[slot + 1] = (this.#words[slot + 1]! & ABOVE_ADDRESS) | (address >>> 2)
+  }
+
+  /** Points the slot at a position to the entry that takes the place of the one it named. */
+  succeed(
+    bucket: number,
+    position: number,
+    address: number,
+    isInMain: boolean,
+    frequency: number,
+  ): void {
+    const bits = (frequency << FREQUENCY_SHIFT) | (isInMain ? IN_MAIN : 0)
+    this.#words[this.slot(bucket, position) + 1] = bits | (address >>> 2)
   }
 
   /** Can one more entry be inserted for certain, and at a load that keeps searches short? */
@@ -214,7 +251,13 @@ export class Index {
    * hash's home and there. False when the slots from there to the end are all taken, which cannot
    * be when `hasRoom` was true and entries were only removed since.
    */
-  insert(bucket: number, position: number, hash: number, address: number): boolean {
+  insert(
+    bucket: number,
+    position: number,
+    hash: number,
+    address: number,
+    isInMain: boolean,
+  ): boolean {
     const words = this.#words
     const tag = tagOf(hash)
     const slots = this.slots(bucket)
@@ -232,7 +275,7 @@ export class Index {
     }
     const slot = this.slot(bucket, at)
     words[slot] = tag
-    words[slot + 1] = address >>> 2
+    words[slot + 1] = (isInMain ? IN_MAIN : 0) | (address >>> 2)
     words[bucket + COUNT]!++
     this.changes++
     return true

@@ -8,7 +8,7 @@
  * therefore every bucket can always store an entry, if need be by evicting its own.
  *
  *   header    LOCK FREE BUMP USED LIMIT RESERVED PARTLY ...      words, from layout.header
- *   table     next | generation | marks | sequence | newer | older | owner
+ *   table     next | generation | marks | 4 words for rings and for the list of big values
  *             a row for each chunk, id 1..chunks
  *
  * `marks` is the bit set of free pieces where the chunk holds pieces of an index or of ghosts, and
@@ -51,13 +51,20 @@ const TARGET = 14
 const INDEX_PIECES = 15
 /** Taken by who changes maxmemory; that of arena 0 counts. */
 export const SETTING = 16
+/** Policy and scope of eviction (policy.ts), the same in all arenas. */
+export const POLICY = 17
+/** Seven words: the lists of big values (big-list.ts). */
+export const BIG_LISTS = 18
 
 /** Columns of the chunk table. */
 export const NEXT = 0
 export const GENERATION = 1
 export const MARKS = 2
-/* Ring chunks: sequence; first pages: links of the list of big values. */
+/** Of a ring's chunk: how many chunks the head had entered before, and the clock at that time. */
 export const SEQUENCE = 3
+export const STAMP = 4
+/** Of a value's first page (big-list.ts): its clock, its neighbours, and the hash of its key. */
+export const ENTERED = 3
 export const NEWER = 4
 export const OLDER = 5
 export const OWNER = 6
@@ -160,6 +167,11 @@ export class Pool {
     return words[at + LIMIT]! - words[at + USED]! > words[at + RESERVED]!
   }
 
+  /** Is there a piece that needs no chunk? Only likely, too. */
+  get hasPiece(): boolean {
+    return this.available || this.#words[this.#header + PARTLY] !== 0
+  }
+
   /** Index in `words` of the chunk's row in the table. */
   row(chunk: number): number {
     return this.#table + chunk * CHUNK_WORDS
@@ -223,11 +235,10 @@ export class Pool {
     release(this.#words, this.#header + LOCK)
   }
 
-  /** The same for all chunks of a bucket's ring: from now on its first one is promised again. */
-  giveRing(first: number, last: number, count: number): void {
+  /** A bucket gave its last chunk back: from now on its first one is promised again. */
+  promise(): void {
     const words = this.#words
     acquire(words, this.#header + LOCK)
-    this.#push(first, last, count)
     words[this.#header + RESERVED]!++
     release(words, this.#header + LOCK)
   }

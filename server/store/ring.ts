@@ -5,27 +5,33 @@
  *     v                                           v
  *   [..oldest ....] -> [..............] -> [......|     ] -> back to the tail's chunk
  *
- * At the end of the head's chunk the ring takes another one from the pool. When the pool has none,
- * the head enters the chunk of the tail and *chases* it: entry by entry in front of the head is
- * evicted, oldest first, until the new one fits.
+ * At the end of the head's chunk the ring takes another one from the pool. When it may not or the
+ * pool has none, the head enters the chunk of the tail and *chases* it: entry by entry in front of
+ * the head is judged by the ring's owner, oldest first, until the new one fits. The owner makes an
+ * entry go (it evicts it, or moves it to another ring), or has the ring keep it.
  *
  *   one chunk, chased:   [newest ....|  gap  |oldest ......]
  *                                   head    tail
  *
- * Instead of being evicted, an entry may be *kept*: it moves from the tail to the head, which in a
- * chased chunk means that it slides down over the bytes of dead ones. That is how dead bytes (of
- * deleted, shortened and moved entries) are won back: a ring with too many of them slides a chunk
- * or two before it asks the pool or evicts, and one that shrank by deletes moves a few entries each
- * time until its tail's chunk is empty and goes back to the pool. Nothing live is evicted while the
- * pool has chunks, and copying is bounded to those few chunks an entry.
+ * An entry that is *kept* moves from the tail to the head, which in a chased chunk means that it
+ * slides down over the bytes of dead ones. That is how policies give an entry another round, and
+ * how dead bytes (of deleted, shortened and moved entries) are won back: a ring with too many of
+ * them slides a chunk or two before it asks the pool or evicts, and one that shrank by deletes moves
+ * a few entries each time until its tail's chunk is empty and goes back to the pool. Nothing live is
+ * evicted while the ring may grow, and copying is bounded to those few chunks an entry.
+ *
+ * How long an entry has been in the ring is known without a word of its own: the chunk table says
+ * which chunk was entered as which (SEQUENCE: the distance in bytes) and when (STAMP: the owner's
+ * clock). Of a chased chunk the ring remembers the former stamp, for the entries in front of the
+ * head.
  *
  * A chunk's generation is raised when its entries go: when the tail leaves it, and when the head
  * enters it in pursuit. So {address, generation} tells for ever whether an entry is still the one
  * that was meant (`alive`). It has 24 bits and skips 0, which is therefore never valid.
  *
  * The fields of a ring are a block of words anywhere in a bucket's header, so that a bucket can
- * have two of them (small and main); dead bytes and chunks are counted per ring, since what is
- * decided by them is decided per ring.
+ * have several; dead bytes and chunks are counted per ring, since what is decided by them is decided
+ * per ring.
  *
  * Rejected: deciding by a count of dead bytes per bucket (compaction of one ring then loops over
  * the dead bytes of the other), and compacting by wrapping while the pool has chunks (evicts live
@@ -35,7 +41,7 @@ import { entryBytes, isEdge, isFiller, writeEdge, writeFiller } from './entry.ts
 import type { Arena } from './memory.ts'
 import { assert } from './memory.ts'
 import type { Pool } from './pool.ts'
-import { GENERATION, NEXT } from './pool.ts'
+import { GENERATION, NEXT, SEQUENCE, STAMP } from './pool.ts'
 
 /** Fields of a ring's block. */
 const CHUNKS = 0
@@ -45,9 +51,13 @@ const TAIL_CHUNK = 3
 const TAIL = 4
 const CHASE = 5
 const DEAD = 6
+/** Bytes at the ends of chunks that no entry fitted into. */
+const PADDING = 7
+/** While chased: the stamp of the tail's chunk before the head entered it. */
+const CHASED_STAMP = 8
 
-/** Words of a ring's block; the eighth is free. */
-const RING_WORDS = 8
+/** Words of a ring's block; the tenth is free. */
+export const RING_WORDS = 10
 
 const GENERATION_MAX = 0xffffff
 
@@ -65,14 +75,31 @@ const SLIDES_MAX = 2
 const DEAD_SHARE = 4
 const DEAD_SHARE_DRY = 16
 
-/** What a ring tells its bucket about the entries it holds. */
+/** Verdicts about the entry at the tail. */
+export const GONE = 0
+export const KEEP = 1
+/** It may not go, and keeping it would not help: the ring has no room. */
+export const STUCK = 2
+
+/** Whose ring it is: decides who goes and where chunks come from. */
 export interface RingOwner {
-  /** The entry must go: it was evicted. The owner forgets it and calls `kill`. */
-  evict(bucket: number, address: number): void
+  /**
+   * The entry at the tail is in the way. GONE: it is a filler now (`kill`), whatever became of it.
+   * KEEP: the ring moves it to its head. STUCK: the placement fails.
+   */
+  judge(bucket: number, ring: number, address: number): number
   /** The entry's bytes stand at `to` now. */
   moved(bucket: number, from: number, to: number): void
-  /** Would evicting entries of this bucket free pages? */
-  hasPages(bucket: number): boolean
+  /** May the ring take another chunk from the pool, if that has one? */
+  mayExtend(bucket: number, ring: number): boolean
+  /** Has the ring more chunks than it should have? Then one goes for each that it fills. */
+  hasSurplus(bucket: number, ring: number): boolean
+  /** A chunk for a ring that has none; 0: none. */
+  firstChunk(bucket: number, ring: number): number
+  /** The pool is dry and this ring full: true if somebody gave the pool a chunk. */
+  relieve(bucket: number, ring: number): boolean
+  /** What the stamps of chunks say. */
+  clock(bucket: number): number
 }
 
 /** The rings of one arena. `ring` is the index of the ring's first word, `bucket` is the owner's. */
@@ -82,21 +109,31 @@ export class Ring {
   readonly #pool: Pool
   readonly #owner: RingOwner
   readonly #chunkBytes: number
-  /** Word of a bucket's header where raised generations are counted, as a double. */
+  /** Bytes of every entry's trailer. */
+  readonly #trailer: number
+  /** Words of a bucket's header where these are counted, as doubles. */
   readonly #generations: number
+  readonly #movedBytes: number
 
   constructor(
     arena: Arena,
     pool: Pool,
     owner: RingOwner,
-    options: { readonly chunkBytes: number; readonly generationsWord: number },
+    options: {
+      readonly chunkBytes: number
+      readonly trailer: number
+      readonly generationsWord: number
+      readonly movedBytesWord: number
+    },
   ) {
     this.#arena = arena
     this.#words = arena.words
     this.#pool = pool
     this.#owner = owner
     this.#chunkBytes = options.chunkBytes
+    this.#trailer = options.trailer
     this.#generations = options.generationsWord
+    this.#movedBytes = options.movedBytesWord
   }
 
   chunks(ring: number): number {
@@ -105,6 +142,10 @@ export class Ring {
 
   deadBytes(ring: number): number {
     return this.#words[ring + DEAD]!
+  }
+
+  padding(ring: number): number {
+    return this.#words[ring + PADDING]!
   }
 
   isEmpty(ring: number): boolean {
@@ -145,15 +186,60 @@ export class Ring {
     return chunk !== words[ring + TAIL_CHUNK] || address >= words[ring + TAIL]!
   }
 
+  /** Bytes between the entry's place and the head: what was written since, padding included. */
+  distance(ring: number, address: number): number {
+    const words = this.#words
+    const head = words[ring + HEAD]!
+    const headChunk = words[ring + HEAD_CHUNK]!
+    const chunk = this.#pool.chunkOf(address)
+    if (chunk === headChunk) {
+      const inFront = address >= head ? words[ring + CHUNKS]! * this.#chunkBytes : 0
+      return head - address + inFront
+    }
+    const sequence = words[this.#pool.row(chunk) + SEQUENCE]!
+    const since = (words[this.#pool.row(headChunk) + SEQUENCE]! - sequence) | 0
+    const inChunks = head - this.#pool.start(headChunk) - (address - this.#pool.start(chunk))
+    return since * this.#chunkBytes + inChunks
+  }
+
+  /** The owner's clock when the head entered the chunk in which this entry was written. */
+  stampAt(ring: number, address: number): number {
+    const words = this.#words
+    const chunk = this.#pool.chunkOf(address)
+    const inFront = chunk === words[ring + HEAD_CHUNK] && address >= words[ring + HEAD]!
+    return inFront ? words[ring + CHASED_STAMP]! : words[this.#pool.row(chunk) + STAMP]!
+  }
+
+  /** Would `place` find room in the ring as it is: without a chunk, and with nobody judged? */
+  fits(ring: number, bytes: number): boolean {
+    const words = this.#words
+    if (words[ring + CHUNKS] === 0) return false
+    const head = words[ring + HEAD]!
+    if (words[ring + CHASE] === 1) return words[ring + TAIL]! - head >= bytes
+    if (this.#end(words[ring + HEAD_CHUNK]!) - head >= bytes) return true
+    return this.#spare(ring) !== 0 || this.isEmpty(ring)
+  }
+
   /**
    * Position of `bytes` (a multiple of 4, at most half a chunk) free bytes, which the caller fills
-   * with an entry at once. Evicts when the pool is dry; never fails.
+   * with an entry at once. 0: the owner lets nobody go.
    */
   place(bucket: number, ring: number, bytes: number): number {
     const words = this.#words
-    if (words[ring + CHUNKS] === 0) this.#begin(ring)
-    let keep = words[ring + CHASE] === 1 && (this.#pool.available || this.#isDeadHeavy(ring))
+    if (words[ring + CHUNKS] === 0 && !this.#begin(bucket, ring)) return 0
+    const head = words[ring + HEAD]!
+    if (words[ring + CHASE] === 0 && this.#end(words[ring + HEAD_CHUNK]!) - head >= bytes) {
+      words[ring + HEAD] = head + bytes
+      return head
+    }
+    return this.#placeFull(bucket, ring, bytes)
+  }
+
+  #placeFull(bucket: number, ring: number, bytes: number): number {
+    const words = this.#words
+    let keep = words[ring + CHASE] === 1 && (this.#mayGrow(bucket, ring) || this.isDeadHeavy(ring))
     let slides = 0
+    let relieved = false
     for (;;) {
       const head = words[ring + HEAD]!
       if (words[ring + CHASE] === 1) {
@@ -161,7 +247,12 @@ export class Ring {
           words[ring + HEAD] = head + bytes
           return head
         }
-        this.#pass(bucket, ring, keep)
+        if (this.#pass(bucket, ring, keep)) continue
+        if (relieved) return 0
+        // Not by way of its entries: perhaps somebody gives it a chunk.
+        relieved = true
+        this.#relieve(bucket, ring)
+        keep = this.#mayGrow(bucket, ring)
         continue
       }
       const end = this.#end(words[ring + HEAD_CHUNK]!)
@@ -174,22 +265,28 @@ export class Ring {
         continue
       }
       this.#closeHead(ring, head, end)
-      if (this.#enterSpare(ring)) continue
-      if (slides < SLIDES_MAX && this.#isDeadHeavy(ring)) {
+      if (this.#enterSpare(bucket, ring)) continue
+      if (slides < SLIDES_MAX && this.isDeadHeavy(ring)) {
         slides++
         keep = true
         this.#chase(bucket, ring)
-      } else if (!this.#extend(ring)) {
-        keep = false
-        this.#chase(bucket, ring)
+        continue
       }
+      if (this.#mayGrow(bucket, ring) && this.#extend(bucket, ring)) continue
+      if (!relieved) {
+        // Whoever gives a chunk may be another ring of this bucket, and move what is in this one.
+        relieved = true
+        this.#relieve(bucket, ring)
+        continue
+      }
+      keep = false
+      this.#chase(bucket, ring)
     }
   }
 
   /** Makes the entry at `address` a filler. Its bytes are dead until the tail passes them. */
   kill(ring: number, address: number): void {
-    const bytes = entryBytes(this.#words, address)
-    this.leaveDead(ring, address, bytes)
+    this.leaveDead(ring, address, entryBytes(this.#words, address, this.#trailer))
   }
 
   /** Makes `bytes` bytes at `address` a filler: what a shorter value leaves behind. */
@@ -204,32 +301,63 @@ export class Ring {
    */
   trim(bucket: number, ring: number, movesMax: number = TRIM_MOVES): void {
     const words = this.#words
-    if (words[ring + CHUNKS]! < 2 || !this.#isDeadHeavy(ring)) return
-    for (let moves = 0; moves < movesMax && this.#isDeadHeavy(ring); moves++) {
+    if (words[ring + CHUNKS]! < 2 || !this.isDeadHeavy(ring)) return
+    for (let moves = 0; moves < movesMax && this.isDeadHeavy(ring); moves++) {
       this.#pass(bucket, ring, true)
     }
     while (this.#giveSpare(ring));
   }
 
-  /** Evicts the oldest entry, or passes a filler. The ring must not be empty. */
-  passOldest(bucket: number, ring: number): void {
-    this.#pass(bucket, ring, false)
+  /** Has the owner judge the oldest entry. False: nobody may go, or the ring is empty. */
+  passOldest(bucket: number, ring: number): boolean {
+    return this.oldest(bucket, ring) !== 0 && this.#pass(bucket, ring, false)
+  }
+
+  /** Where the tail stands, 0: the ring has no chunk. Any thread may ask without a lock. */
+  tail(ring: number): number {
+    return this.#words[ring + CHUNKS] === 0 ? 0 : this.#words[ring + TAIL]!
+  }
+
+  /** Copies an entry within the arena. */
+  copy(to: number, from: number, bytes: number): void {
+    this.#arena.move(to, from, bytes)
+  }
+
+  /** Address of the oldest entry, fillers before it passed; 0: the ring is empty. */
+  oldest(bucket: number, ring: number): number {
+    const words = this.#words
+    while (words[ring + CHUNKS] !== 0 && !this.isEmpty(ring)) {
+      const address = words[ring + TAIL]!
+      if (!isFiller(words, address)) return address
+      this.#pass(bucket, ring, true)
+    }
+    return 0
+  }
+
+  /** Moves the oldest entry to the head. The ring must not be empty. */
+  keepOldest(bucket: number, ring: number): void {
+    this.#pass(bucket, ring, true)
   }
 
   /**
-   * Evicts, oldest first, until the pool has a chunk to give: one of this ring's, or what an
-   * evicted entry's pages gave. False when only one chunk is left and no entry has pages, or when
-   * the ring is empty.
+   * Gives one of the ring's chunks to the pool, having its oldest entries judged. False when only
+   * one chunk is left (the last one goes with `close`), or nobody may go.
    */
   yieldChunk(bucket: number, ring: number): boolean {
     for (;;) {
-      if (this.#pool.available) return true
-      if (this.#words[ring + CHUNKS] === 0) return false
       if (this.#giveSpare(ring)) return true
-      if (this.isEmpty(ring)) return false
-      if (this.#words[ring + CHUNKS] === 1 && !this.#owner.hasPages(bucket)) return false
-      this.#pass(bucket, ring, false)
+      if (this.#words[ring + CHUNKS]! < 2 || this.isEmpty(ring)) return false
+      if (!this.#pass(bucket, ring, false)) return false
     }
+  }
+
+  /** Empties the ring and gives all its chunks to the pool. False: somebody may not go. */
+  close(bucket: number, ring: number): boolean {
+    while (this.oldest(bucket, ring) !== 0) {
+      if (!this.#pass(bucket, ring, false)) return false
+    }
+    this.reset(bucket, ring)
+    return true
   }
 
   /** Gives all chunks back; the entries are forgotten without a word to the owner. */
@@ -244,7 +372,7 @@ export class Ring {
       if (i === count) break
       last = words[this.#pool.row(last) + NEXT]!
     }
-    this.#pool.giveRing(first, last, count)
+    this.#pool.giveList(first, last, count)
     words.fill(0, ring, ring + RING_WORDS)
   }
 
@@ -264,10 +392,14 @@ export class Ring {
     for (let i = 0; i < count; i++) chunk = words[this.#pool.row(chunk) + NEXT]!
     assert(chunk === words[ring + HEAD_CHUNK], 'a ring has not as many chunks as it counts')
     let dead = 0
+    let padding = 0
     this.#walk(ring, (address) => {
-      if (isFiller(words, address) && !isEdge(words, address)) dead += entryBytes(words, address)
+      if (!isFiller(words, address)) return
+      if (isEdge(words, address)) padding += entryBytes(words, address, 0)
+      else dead += entryBytes(words, address, 0)
     })
     assert(dead === words[ring + DEAD], 'a ring has not as many dead bytes as it counts')
+    assert(padding === words[ring + PADDING], 'a ring has not as much padding as it counts')
     return count
   }
 
@@ -281,7 +413,7 @@ export class Ring {
       const isLast = lapped && chunk === words[ring + HEAD_CHUNK]
       const end = isLast ? words[ring + HEAD]! : this.#end(chunk)
       while (address < end) {
-        const bytes = entryBytes(words, address)
+        const bytes = entryBytes(words, address, this.#trailer)
         assert(bytes >= 4 && address + bytes <= end, 'an entry crosses an edge')
         visit(address)
         address += bytes
@@ -293,20 +425,21 @@ export class Ring {
     }
   }
 
-  /** Takes the tail's entry out of the way: over a filler, by eviction, or by a move to the head. */
-  #pass(bucket: number, ring: number, keep: boolean): void {
+  /** Takes the tail's entry out of the way: over a filler, by the owner, or by a move to the head. */
+  #pass(bucket: number, ring: number, keep: boolean): boolean {
     const words = this.#words
     const address = words[ring + TAIL]!
-    const bytes = entryBytes(words, address)
+    const bytes = entryBytes(words, address, this.#trailer)
     if (isFiller(words, address)) {
-      if (!isEdge(words, address)) words[ring + DEAD]! -= bytes
-    } else if (keep) {
-      this.#keep(bucket, ring, address, bytes)
+      words[ring + (isEdge(words, address) ? PADDING : DEAD)]! -= bytes
     } else {
-      this.#owner.evict(bucket, address)
-      words[ring + DEAD]! -= bytes
+      const verdict = keep ? KEEP : this.#owner.judge(bucket, ring, address)
+      if (verdict === STUCK) return false
+      if (verdict === KEEP) this.#keep(bucket, ring, address, bytes)
+      else words[ring + DEAD]! -= bytes
     }
     this.#advanceTail(bucket, ring, address + bytes)
+    return true
   }
 
   /** Moves the tail's entry to the head. In a chased chunk there is always room for it. */
@@ -317,13 +450,17 @@ export class Ring {
       const end = this.#end(words[ring + HEAD_CHUNK]!)
       if (end - head < bytes) {
         this.#closeHead(ring, head, end)
-        if (!this.#enterSpare(ring) && !this.#extend(ring)) this.#chase(bucket, ring)
+        const entered =
+          this.#enterSpare(bucket, ring) ||
+          (this.#mayGrow(bucket, ring) && this.#extend(bucket, ring))
+        if (!entered) this.#chase(bucket, ring)
       }
     }
     const to = words[ring + HEAD]!
     words[ring + HEAD] = to + bytes
     if (to === from) return
     this.#arena.move(to, from, bytes)
+    this.#arena.doubles[(bucket + this.#movedBytes) >> 1]! += bytes
     this.#owner.moved(bucket, from, to)
   }
 
@@ -346,7 +483,7 @@ export class Ring {
   }
 
   /** Are so many bytes dead that live entries should be moved together? */
-  #isDeadHeavy(ring: number): boolean {
+  isDeadHeavy(ring: number): boolean {
     const share = this.#pool.available ? DEAD_SHARE : DEAD_SHARE_DRY
     return this.#words[ring + DEAD]! * share > this.#words[ring + CHUNKS]! * this.#chunkBytes
   }
@@ -361,17 +498,28 @@ export class Ring {
     this.#arena.doubles[(bucket + this.#generations) >> 1]!++
   }
 
-  /** Takes the chunk that was promised to the bucket. */
-  #begin(ring: number): void {
+  #mayGrow(bucket: number, ring: number): boolean {
+    return this.#pool.available && this.#owner.mayExtend(bucket, ring)
+  }
+
+  /** Before the ring chases its own: a chunk too many goes, or somebody gives one. */
+  #relieve(bucket: number, ring: number): void {
+    if (this.#owner.hasSurplus(bucket, ring)) this.yieldChunk(bucket, ring)
+    else if (this.#owner.mayExtend(bucket, ring)) this.#owner.relieve(bucket, ring)
+  }
+
+  #begin(bucket: number, ring: number): boolean {
     const words = this.#words
-    const chunk = this.#pool.takePromised()
-    this.#initialise(chunk)
+    const chunk = this.#owner.firstChunk(bucket, ring)
+    if (chunk === 0) return false
+    this.#initialise(bucket, chunk, 0)
     words[this.#pool.row(chunk) + NEXT] = chunk
     words[ring + CHUNKS] = 1
     words[ring + HEAD_CHUNK] = chunk
     words[ring + TAIL_CHUNK] = chunk
     words[ring + HEAD] = this.#pool.start(chunk)
     words[ring + TAIL] = this.#pool.start(chunk)
+    return true
   }
 
   /** Of an empty ring: the head goes back to its chunk's start. */
@@ -381,17 +529,25 @@ export class Ring {
     this.#raise(bucket, chunk)
     words[ring + HEAD] = this.#pool.start(chunk)
     words[ring + TAIL] = this.#pool.start(chunk)
+    words[this.#pool.row(chunk) + STAMP] = this.#owner.clock(bucket)
   }
 
   /** Fills what is left of the head's chunk. */
   #closeHead(ring: number, head: number, end: number): void {
-    if (head < end) writeEdge(this.#words, head, end - head)
-    this.#words[ring + HEAD] = end
+    const words = this.#words
+    if (head < end) {
+      writeEdge(words, head, end - head)
+      words[ring + PADDING]! += end - head
+    }
+    words[ring + HEAD] = end
   }
 
-  #enter(ring: number, chunk: number): void {
-    this.#words[ring + HEAD_CHUNK] = chunk
-    this.#words[ring + HEAD] = this.#pool.start(chunk)
+  #enter(bucket: number, ring: number, chunk: number): void {
+    const words = this.#words
+    const before = this.#pool.row(words[ring + HEAD_CHUNK]!)
+    this.#initialise(bucket, chunk, (words[before + SEQUENCE]! + 1) | 0)
+    words[ring + HEAD_CHUNK] = chunk
+    words[ring + HEAD] = this.#pool.start(chunk)
   }
 
   /** The chunk behind the head's, if no entry is in it. */
@@ -402,15 +558,15 @@ export class Ring {
     return next === words[ring + TAIL_CHUNK] ? 0 : next
   }
 
-  #enterSpare(ring: number): boolean {
+  #enterSpare(bucket: number, ring: number): boolean {
     const spare = this.#spare(ring)
-    if (spare !== 0) this.#enter(ring, spare)
+    if (spare !== 0) this.#enter(bucket, ring, spare)
     return spare !== 0
   }
 
   #giveSpare(ring: number): boolean {
     const words = this.#words
-    const spare = this.#spare(ring)
+    const spare = words[ring + CHUNKS]! < 2 ? 0 : this.#spare(ring)
     if (spare === 0) return false
     const row = this.#pool.row(words[ring + HEAD_CHUNK]!)
     words[row + NEXT] = words[this.#pool.row(spare) + NEXT]!
@@ -420,22 +576,24 @@ export class Ring {
   }
 
   /** Takes a chunk from the pool and goes on in it. */
-  #extend(ring: number): boolean {
+  #extend(bucket: number, ring: number): boolean {
     const words = this.#words
     const chunk = this.#pool.take()
     if (chunk === 0) return false
-    this.#initialise(chunk)
     const row = this.#pool.row(words[ring + HEAD_CHUNK]!)
     words[this.#pool.row(chunk) + NEXT] = words[row + NEXT]!
     words[row + NEXT] = chunk
     words[ring + CHUNKS]!++
-    this.#enter(ring, chunk)
+    this.#enter(bucket, ring, chunk)
     return true
   }
 
-  #initialise(chunk: number): void {
+  #initialise(bucket: number, chunk: number, sequence: number): void {
+    const words = this.#words
     const row = this.#pool.row(chunk)
-    if (this.#words[row + GENERATION] === 0) this.#words[row + GENERATION] = 1
+    if (words[row + GENERATION] === 0) words[row + GENERATION] = 1
+    words[row + SEQUENCE] = sequence
+    words[row + STAMP] = this.#owner.clock(bucket)
   }
 
   /** The head enters the chunk of the tail. */
@@ -443,7 +601,8 @@ export class Ring {
     const words = this.#words
     const chunk = words[ring + TAIL_CHUNK]!
     this.#raise(bucket, chunk)
-    this.#enter(ring, chunk)
+    words[ring + CHASED_STAMP] = words[this.#pool.row(chunk) + STAMP]!
+    this.#enter(bucket, ring, chunk)
     words[ring + CHASE] = 1
   }
 }

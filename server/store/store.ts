@@ -11,12 +11,14 @@
  * The files, in reading order: memory (arenas, copies, what stands where), pool (chunks), entry
  * (one record), ring, index, big (pages), bucket (all of these together), and this one.
  */
-import type { Chain, Winner } from './big.ts'
+import { BigList } from './big-list.ts'
+import type { Chain } from './big.ts'
 import { Chains, Pages } from './big.ts'
 import type { Sink } from './bucket.ts'
 import * as bucket from './bucket.ts'
-import { Buckets, IN_PAGES, Key, MISS, NO_ROOM, OUT_OF_MEMORY, STORED } from './bucket.ts'
+import { Buckets, IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, STORED } from './bucket.ts'
 import { DATABASES_MAX, HEADER_BYTES_MAX, TYPE_STRING } from './entry.ts'
+import * as header from './header.ts'
 import type { Hash } from './hash.ts'
 import { xxh32 } from './hash.ts'
 import type { Arena, IoMemory, Layout, Memory } from './memory.ts'
@@ -30,11 +32,22 @@ import {
   OWN_AT,
   OWN_BYTES,
   release,
-  tryAcquire,
 } from './memory.ts'
-import { Pool, SETTING, TOKEN_BLOCKS } from './pool.ts'
+import type { Policy, Scope } from './policy.ts'
+import {
+  DEFAULT_POLICY,
+  POLICIES,
+  policyOf,
+  policyWord,
+  SCOPES,
+  scopeOf,
+  trailerBytesOf,
+} from './policy.ts'
+import { Pool, POLICY, SETTING, TOKEN_BLOCKS } from './pool.ts'
+import { Relief } from './relief.ts'
+import { Verb } from './verb.ts'
 
-export type { IoMemory, Sink }
+export type { IoMemory, Policy, Scope, Sink }
 export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_STRING }
 
 /** Longest value, Redis's default `proto-max-bulk-len`. */
@@ -55,6 +68,10 @@ export interface StoreOptions {
   readonly ceiling?: number
   /** uint32 */
   readonly seed: number
+  /** In which order entries go. Default: s3a. */
+  readonly policy?: Policy
+  /** Which entries may go. Default: all. */
+  readonly scope?: Scope
   /** 16 unless said; at most 4,096. */
   readonly databases?: number
   /** Tests force collisions with a constant one. Default: xxh32. */
@@ -100,10 +117,32 @@ export interface StoreStats {
   /** Sets whose value took the place of the one before. */
   readonly inPlace: number
   readonly evicted: number
+  /** Of these: from the small and main rings, and big values. */
+  readonly evictedSmall: number
+  readonly evictedMain: number
+  readonly evictedBig: number
+  /** Entries and big values that were asked for while in small, and went on to main. */
+  readonly promoted: number
+  /** Bytes of entries that got another round in main. */
+  readonly reinsertedBytes: number
+  /** Bytes of all entries that were moved within their rings, for another round or together. */
+  readonly movedBytes: number
+  /** Keys that came back while a ghost of them was there. */
+  readonly ghostHits: number
   readonly expiredLazily: number
   readonly expiredActively: number
+  /** Times that a look-up met another key of the same hash. */
+  readonly collisionsMet: number
   /** Entries lost because more than 64 keys had one hash. */
-  readonly collisions: number
+  readonly collisionsLost: number
+  /** Chunks that buckets below the mean took from others. */
+  readonly stolenChunks: number
+  /** Bytes in rings of removed and replaced entries, and at the ends of chunks. */
+  readonly deadBytes: number
+  readonly paddingBytes: number
+  /** Slots of all indexes, and how many are taken. */
+  readonly indexSlots: number
+  readonly indexUsed: number
   /** How often a chunk's entries went for others. */
   readonly generations: number
   /** Entries with pages now, and the bytes of these pages. */
@@ -118,7 +157,7 @@ export type KeyVisitor = (bytes: Uint8Array, pos: number, length: number, type: 
 
 const NO_TAIL = new Uint8Array(0)
 
-export class Store implements Winner {
+export class Store {
   readonly io: IoMemory
   /** The arenas, for `attach` in another thread. */
   readonly shared: readonly Memory[]
@@ -131,7 +170,9 @@ export class Store implements Winner {
   readonly #arenas: readonly Arena[]
   readonly #pools: readonly Pool[]
   readonly #chains: Chains
-  readonly #key: Key
+  readonly #bigs: BigList
+  readonly #relief: Relief
+  readonly #verb: Verb
   readonly #buckets: readonly Buckets[]
   readonly #databases: number
   readonly #bucketMask: number
@@ -142,13 +183,7 @@ export class Store implements Winner {
   #number = 0
   #home: Buckets
   #header = 0
-  /** Number of the bucket this thread has locked, -1: none. */
-  #locked = -1
   #found = false
-  /** May the locked bucket be evicted from when a page is needed? Not while an address is held. */
-  #mayYieldOwn = true
-  /** The last bucket a page was won from. */
-  #hand = 0
   #sweepBucket = 0
   #sweepHash = 0
   #tokenNext = 0
@@ -172,20 +207,32 @@ export class Store implements Winner {
     this.#bucketMask = layout.buckets - 1
     this.#arenas = memories.arenas
     this.#pools = memories.arenas.map((arena) => new Pool(arena.words, layout))
-    this.#chains = new Chains(memories.arenas, this.#pools, layout, memories.io, this)
-    this.#key = new Key(memories.io.bytes)
+    this.#verb = new Verb(memories.io.bytes)
+    this.#relief = new Relief(layout, {
+      arenas: memories.arenas,
+      pools: this.#pools,
+      verb: this.#verb,
+    })
+    this.#chains = new Chains(memories.arenas, this.#pools, layout, memories.io, this.#relief)
+    this.#bigs = new BigList(memories.arenas[0]!, layout, this.#chains)
     this.#inRingMax = (1 << layout.chunkShift) / 2 - HEADER_BYTES_MAX
+    const policy = options.policy ?? DEFAULT_POLICY
     const shape = {
       layout,
       hash: options.hash ?? xxh32,
       seed: options.seed,
       io: memories.io.bytes,
+      trailer: trailerBytesOf(policy),
     }
-    this.#buckets = memories.arenas.map(
-      (arena, index) => new Buckets(arena, this.#pools[index]!, this.#chains, this.#key, shape),
-    )
+    this.#buckets = memories.arenas.map((arena, index) => {
+      const neighbours = this.#relief.neighboursOf(index)
+      const parts = { chains: this.#chains, bigs: this.#bigs, verb: this.#verb, neighbours }
+      return new Buckets(arena, this.#pools[index]!, parts, shape)
+    })
+    this.#relief.join(this.#bigs, this.#buckets)
     this.#home = this.#buckets[0]!
     if (options.attach !== undefined) return
+    this.#writePolicy(policyWord(policy, options.scope ?? 'all'))
     this.#buckets.forEach((buckets, arena) =>
       buckets.open(Math.ceil((layout.buckets - arena) / layout.arenas)),
     )
@@ -201,7 +248,7 @@ export class Store implements Winner {
   get(db: number, bytes: Uint8Array, pos: number, length: number, sink: Sink): number {
     const buckets = this.#aim(db, bytes, pos, length)
     this.#lock()
-    const result = buckets.get(this.#header, sink, this.now)
+    const result = buckets.get(this.#header, sink)
     this.#unlock()
     return result
   }
@@ -225,17 +272,17 @@ export class Store implements Winner {
       return this.#setLong(bytes, valuePos, valueLength, expireAt)
     }
     this.#lock()
-    buckets.put(this.#header, TYPE_STRING, bytes, valuePos, valueLength, expireAt)
-    this.#countSet()
+    const stored = buckets.put(this.#header, TYPE_STRING, bytes, valuePos, valueLength, expireAt)
+    if (stored) this.#countSet()
     this.#unlockAfterWrite()
-    return STORED
+    return stored ? STORED : OUT_OF_MEMORY
   }
 
   /** True if a visible value was removed. A lease is removed too, and counts false. */
   delete(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
     const buckets = this.#aim(db, bytes, pos, length)
     this.#lock()
-    const removed = buckets.remove(this.#header, this.now)
+    const removed = buckets.remove(this.#header)
     this.#unlockAfterWrite()
     return removed
   }
@@ -243,7 +290,8 @@ export class Store implements Winner {
   has(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
     const buckets = this.#aim(db, bytes, pos, length)
     this.#lock()
-    const found = buckets.findFresh(this.#header, this.now) !== 0
+    const found = buckets.findFresh(this.#header) !== 0
+    if (found) buckets.touch(this.#header)
     this.#unlock()
     return found
   }
@@ -256,9 +304,16 @@ export class Store implements Winner {
    * called in between.
    */
   open(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
+    this.peek(db, bytes, pos, length)
+    if (this.#found) this.#home.touch(this.#header)
+    return this.#found
+  }
+
+  /** The same for who only wants to know of the key, which counts as no access. */
+  peek(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
     const buckets = this.#aim(db, bytes, pos, length)
     this.#lock()
-    buckets.findFresh(this.#header, this.now)
+    buckets.findFresh(this.#header)
     this.#refresh()
     return this.#found
   }
@@ -269,27 +324,42 @@ export class Store implements Winner {
 
   /** Valid while open and found, kept up to date by the verbs below; and after NO_ROOM. */
   get valueLength(): number {
-    return this.#key.valueLength
+    return this.#verb.valueLength
   }
 
   /** Milliseconds on the `now` scale, 0: none. While open and found. */
   get expireAt(): number {
-    return this.#key.expireAt
+    return this.#verb.expireAt
   }
 
   /** While open and found. */
   get valueType(): number {
-    return this.#key.valueType
+    return this.#verb.valueType
+  }
+
+  /** Accesses that counted of the open value (policies s3a and s3-fifo), 0..3. */
+  get frequency(): number {
+    return this.#found ? this.#home.frequency(this.#header) : 0
+  }
+
+  /** Milliseconds since the open value was last asked for; -1: the policy does not keep it. */
+  get idleMs(): number {
+    return this.#found ? this.#home.eviction.idleMs(this.#home.address) : -1
+  }
+
+  /** Bytes the open value takes with its key: in its ring, in pages, and its slot. */
+  get occupiedBytes(): number {
+    return this.#found ? this.#home.bytesOf(this.#home.address) : 0
   }
 
   /** Is the open value longer than 64 KB, so that it is sent from pages? */
   get inPages(): boolean {
-    return this.#found && this.#key.valueLength > bucket.COPIED_BYTES_MAX
+    return this.#found && this.#verb.valueLength > bucket.COPIED_BYTES_MAX
   }
 
   /** Copies part of the value to a position in the I/O memory. */
   read(from: number, length: number, to: number): void {
-    assert(this.#found && from + length <= this.#key.valueLength, 'a read outside of the value')
+    assert(this.#found && from + length <= this.#verb.valueLength, 'a read outside of the value')
     this.#home.read(this.#home.address, from, length, to)
   }
 
@@ -314,12 +384,12 @@ export class Store implements Winner {
 
   /** Appends to the value (creates it). Keeps the expiry. */
   append(bytes: Uint8Array, pos: number, length: number): number {
-    return this.setRange(this.#found ? this.#key.valueLength : 0, bytes, pos, length)
+    return this.setRange(this.#found ? this.#verb.valueLength : 0, bytes, pos, length)
   }
 
   /** The same with pages, which are taken over whatever the result. */
   appendPages(pages: Pages): number {
-    return this.setRangePages(this.#found ? this.#key.valueLength : 0, pages)
+    return this.setRangePages(this.#found ? this.#verb.valueLength : 0, pages)
   }
 
   /** Writes inside the value, zero-padding up to `offset` (creates it). Keeps the expiry. */
@@ -350,7 +420,7 @@ export class Store implements Winner {
   /** Removes the value, or the key's lease. True if there was a value. */
   remove(): boolean {
     this.#assertOpen()
-    const removed = this.#home.remove(this.#header, this.now)
+    const removed = this.#home.remove(this.#header)
     this.#refresh()
     return removed
   }
@@ -360,7 +430,7 @@ export class Store implements Winner {
     assert(this.inPages, 'a value without pages is pinned')
     const buckets = this.#home
     const chain = buckets.pin(buckets.address)
-    const tailLength = this.#key.valueLength - chain.length
+    const tailLength = this.#verb.valueLength - chain.length
     let tail = NO_TAIL
     if (tailLength > 0) {
       buckets.read(buckets.address, chain.length, tailLength, OWN_AT)
@@ -415,8 +485,7 @@ export class Store implements Winner {
       stored = this.#putChain(chain, expireAt) === STORED
       if (!stored) buckets.removeLease(this.#header)
     } else {
-      buckets.put(this.#header, TYPE_STRING, value, 0, value.length, expireAt)
-      stored = true
+      stored = buckets.put(this.#header, TYPE_STRING, value, 0, value.length, expireAt)
     }
     if (stored) this.#countSet()
     this.#unlockAfterWrite()
@@ -473,7 +542,7 @@ export class Store implements Winner {
             return number * HASHES + here
           }
           last = here
-          if (buckets.isVisible(address, db) && !buckets.isExpired(address, this.now)) {
+          if (buckets.isVisible(address, db) && !buckets.isExpired(address)) {
             this.#visit(buckets, address, visit)
           }
         }
@@ -503,7 +572,7 @@ export class Store implements Winner {
         if (to >= 0) {
           buckets.copyKey(address, to)
         } else {
-          this.#key.valueLength = result
+          this.#verb.valueLength = result
           result = NO_ROOM
         }
       }
@@ -573,21 +642,16 @@ export class Store implements Winner {
   }
 
   /**
-   * After maxMemory was lowered: evicts until about `chunksMax` chunks were given back, from buckets
-   * with more than their share in turn, in one round at most. True: there is more to do. What is
-   * held by pages that are being received or sent comes back only when their holders release them.
+   * After maxMemory was lowered: evicts until about `chunksMax` chunks were given back, whoever is
+   * oldest going first. True: there is more to do. What is held by pages that are being received or sent comes back only when their holders release them.
    */
   shrink(chunksMax: number): boolean {
-    for (const pool of this.#pools) pool.lower()
+    this.#lower()
     const before = this.excess
     const end = Math.max(0, before - Math.max(1, chunksMax))
-    // Of the buckets together, somebody has more than the share as long as there is an excess.
-    this.#lowerTo(end, (buckets, header, share) => {
-      if (buckets.chunks(header) > share) buckets.yieldChunk(header)
-    })
-    // But those may have nothing to give: what is pinned, or pieces of indexes.
-    if (this.excess === before) this.#lowerTo(end, (buckets, header) => buckets.yieldChunk(header))
-    if (this.excess === before) this.#lowerTo(end, (buckets, header) => buckets.yieldPiece(header))
+    while (this.excess > end && this.#relief.win()) this.#lower()
+    // Those who hold chunks may have nothing to give: what is pinned, or pieces of indexes.
+    if (this.excess === before) this.#lowerPieces(end)
     return this.excess > 0
   }
 
@@ -605,7 +669,7 @@ export class Store implements Winner {
       if (buckets.expiringInAll(header) !== 0) at = index.seek(header, this.#sweepHash)
       for (; at < index.slots(header) && budget > 0; budget--) {
         const here = index.address(header, at)
-        if (here !== 0 && buckets.expireAtPosition(header, at, this.now)) removed++
+        if (here !== 0 && buckets.expireAtPosition(header, at)) removed++
         else at++
       }
       budget--
@@ -634,7 +698,10 @@ export class Store implements Winner {
         0,
       )
     const sum = (word: number): number =>
-      this.#sum((buckets, header) => buckets.counter(header, word))
+      this.#sum((buckets, bucket) => buckets.counter(bucket, word))
+    const evictedSmall = sum(header.EVICTED_SMALL)
+    const evictedMain = sum(header.EVICTED_MAIN)
+    const evictedBig = sum(header.EVICTED_BIG)
     return {
       maxMemory,
       ceiling: layout.ceiling,
@@ -653,44 +720,57 @@ export class Store implements Winner {
       arenas: layout.arenas,
       buckets: layout.buckets,
       entries: this.#sum((buckets, header) => buckets.entries(header)),
-      gets: sum(bucket.GETS),
-      hits: sum(bucket.HITS),
-      sets: sum(bucket.SETS),
-      inPlace: sum(bucket.IN_PLACE),
-      evicted: sum(bucket.EVICTED),
-      expiredLazily: sum(bucket.EXPIRED_LAZILY),
-      expiredActively: sum(bucket.EXPIRED_ACTIVELY),
-      collisions: sum(bucket.COLLISIONS),
-      generations: sum(bucket.GENERATIONS),
-      bigValues: sum(bucket.BIG_VALUES),
-      bigBytes: sum(bucket.BIG_PAGES) * chunkBytes,
+      gets: sum(header.GETS),
+      hits: sum(header.HITS),
+      sets: sum(header.SETS),
+      inPlace: sum(header.IN_PLACE),
+      evicted: evictedSmall + evictedMain + evictedBig,
+      evictedSmall,
+      evictedMain,
+      evictedBig,
+      promoted: sum(header.PROMOTED),
+      reinsertedBytes: sum(header.REINSERTED_BYTES),
+      movedBytes: sum(header.MOVED_BYTES),
+      ghostHits: sum(header.GHOST_HITS),
+      expiredLazily: sum(header.EXPIRED_LAZILY),
+      expiredActively: sum(header.EXPIRED_ACTIVELY),
+      collisionsMet: sum(header.COLLISIONS_MET),
+      collisionsLost: sum(header.COLLISIONS_LOST),
+      stolenChunks: sum(header.STOLEN),
+      deadBytes: this.#sum((buckets, bucket) => buckets.deadBytes(bucket)),
+      paddingBytes: this.#sum((buckets, bucket) => buckets.paddingBytes(bucket)),
+      indexSlots: this.#sum((buckets, bucket) => buckets.index.slots(bucket)),
+      indexUsed: this.#sum((buckets, bucket) => buckets.index.count(bucket)),
+      generations: sum(header.GENERATIONS),
+      bigValues: sum(header.BIG_VALUES),
+      bigBytes: sum(header.BIG_PAGES) * chunkBytes,
       pinnedBytes: this.#chains.orphaned * chunkBytes,
     }
   }
 
-  /** For `Chains`: makes some arena's pool have a chunk, evicting over the buckets in turn. */
-  win(): boolean {
-    for (let i = 0; i < this.#layout.buckets; i++) {
-      this.#hand = (this.#hand + 1) % this.#layout.buckets
-      const buckets = this.#bucketsOf(this.#hand)
-      const header = this.#headerOf(this.#hand)
-      if (this.#hand === this.#locked) {
-        if (this.#mayYieldOwn && buckets.yieldChunk(header)) return true
-        continue
-      }
-      // Never wait for a second lock: two threads could wait for each other.
-      const words = this.#wordsOf(this.#hand)
-      if (!tryAcquire(words, header + bucket.LOCK)) continue
-      const gave = buckets.yieldChunk(header)
-      release(words, header + bucket.LOCK)
-      if (gave) return true
-    }
-    return false
+  /** In which order entries go, and which may. */
+  get policy(): Policy {
+    return POLICIES[policyOf(this.#policyWord)]!
+  }
+
+  get scope(): Scope {
+    return SCOPES[scopeOf(this.#policyWord)]!
+  }
+
+  /**
+   * Changes the policy while the store is in use. False: one of the two policies keeps something
+   * with each entry, which can be chosen at the start only.
+   */
+  setPolicy(policy: Policy, scope: Scope): boolean {
+    const isOther = policy !== this.policy
+    if (isOther && trailerBytesOf(policy) + trailerBytesOf(this.policy) > 0) return false
+    this.#writePolicy(policyWord(policy, scope))
+    return true
   }
 
   /** For tests: throws when parts of the store contradict each other. Takes time by the entries. */
   check(): void {
-    assert(this.#locked === -1, 'a lock is held')
+    assert(this.#verb.locked === -1, 'a lock is held')
     let chunks = 0
     let pages = 0
     for (let number = 0; number < this.#layout.buckets; number++) {
@@ -711,6 +791,14 @@ export class Store implements Winner {
 
   /* ---- private ---- */
 
+  get #policyWord(): number {
+    return this.#arenas[0]!.words[this.#layout.header + POLICY]!
+  }
+
+  #writePolicy(word: number): void {
+    for (const arena of this.#arenas) arena.words[this.#layout.header + POLICY] = word
+  }
+
   #bucketsOf(number: number): Buckets {
     return this.#buckets[number % this.#buckets.length]!
   }
@@ -727,21 +815,18 @@ export class Store implements Winner {
     return this.#pools.reduce((sum, pool) => sum + pool.used, 0)
   }
 
-  /**
-   * Has each bucket once, in turn, give something back, until the excess is down to `end`. `share`
-   * is what maxMemory grants it, in chunks.
-   */
-  #lowerTo(end: number, give: (buckets: Buckets, header: number, share: number) => void): void {
-    for (let i = 0; i < this.#layout.buckets && this.excess > end; i++) {
-      this.#hand = (this.#hand + 1) % this.#layout.buckets
-      const pool = this.#pools[this.#hand % this.#pools.length]!
-      if (pool.excess === 0) continue
-      const share = (pool.target - pool.pieceChunks) / this.#layout.bucketsPerArena
-      const buckets = this.#turnTo(this.#hand)
+  #lower(): void {
+    for (const pool of this.#pools) pool.lower()
+  }
+
+  /** Has each bucket once give a piece of its index back, until the excess is down to `end`. */
+  #lowerPieces(end: number): void {
+    for (let number = 0; number < this.#layout.buckets && this.excess > end; number++) {
+      const buckets = this.#turnTo(number)
       this.#lock()
-      give(buckets, this.#header, share)
+      buckets.yieldPiece(this.#header)
       this.#unlockAfterWrite()
-      for (const each of this.#pools) each.lower()
+      this.#lower()
     }
   }
 
@@ -759,9 +844,9 @@ export class Store implements Winner {
 
   /** Makes a key the current one. */
   #aim(db: number, bytes: Uint8Array, pos: number, length: number): Buckets {
-    assert(this.#locked === -1, 'a record is still open')
+    assert(this.#verb.locked === -1, 'a record is still open')
     assert(db >= 0 && db < this.#databases, 'there is no such database')
-    const key = this.#key
+    const key = this.#verb
     key.db = db
     key.bytes = bytes
     key.pos = pos
@@ -771,15 +856,16 @@ export class Store implements Winner {
   }
 
   #lock(): void {
-    assert(this.#locked === -1, 'a second lock is taken')
-    this.#locked = this.#number
-    acquire(this.#wordsOf(this.#number), this.#header + bucket.LOCK)
+    assert(this.#verb.locked === -1, 'a second lock is taken')
+    this.#verb.locked = this.#number
+    this.#verb.now = this.now
+    acquire(this.#wordsOf(this.#number), this.#header + header.LOCK)
   }
 
   #unlock(): void {
-    assert(this.#locked === this.#number, 'a lock is given back that is not held')
-    this.#locked = -1
-    release(this.#wordsOf(this.#number), this.#header + bucket.LOCK)
+    assert(this.#verb.locked === this.#number, 'a lock is given back that is not held')
+    this.#verb.locked = -1
+    release(this.#wordsOf(this.#number), this.#header + header.LOCK)
   }
 
   #unlockAfterWrite(): void {
@@ -789,18 +875,18 @@ export class Store implements Winner {
   }
 
   #assertOpen(): void {
-    assert(this.#locked !== -1, 'no record is open')
+    assert(this.#verb.locked !== -1, 'no record is open')
   }
 
   /** After a verb on the open record: what is there now? */
   #refresh(): void {
     this.#found = this.#home.address !== 0
     if (this.#found) this.#home.describe()
-    else this.#key.forget()
+    else this.#verb.forget()
   }
 
   #countSet(): void {
-    this.#home.countUp(this.#header, bucket.SETS)
+    this.#home.countUp(this.#header, header.SETS)
   }
 
   /** A chain with a copy of bytes; null: no memory. */
@@ -823,9 +909,9 @@ export class Store implements Winner {
   }
 
   #put(bytes: Uint8Array, pos: number, length: number, expireAt: number): number {
-    if (this.#key.length + length <= this.#inRingMax) {
-      this.#home.put(this.#header, TYPE_STRING, bytes, pos, length, expireAt)
-      return STORED
+    if (this.#verb.length + length <= this.#inRingMax) {
+      const stored = this.#home.put(this.#header, TYPE_STRING, bytes, pos, length, expireAt)
+      return stored ? STORED : OUT_OF_MEMORY
     }
     const chain = this.#chainOf(bytes, pos, length)
     return chain === null ? OUT_OF_MEMORY : this.#putChain(chain, expireAt)
@@ -836,7 +922,7 @@ export class Store implements Winner {
     const result = this.#home.putChain(this.#header, chain, expireAt, TYPE_STRING)
     if (result !== STORED) {
       this.#chains.undo(chain)
-      this.#home.findFresh(this.#header, this.now)
+      this.#home.findFresh(this.#header)
     }
     return result
   }
@@ -848,22 +934,22 @@ export class Store implements Winner {
       const chain = this.#chains.adopt(0, 0, 0)
       return this.#chains.extend(chain, length) ? chain : null
     }
-    this.#mayYieldOwn = false
+    this.#verb.mayYieldOwn = false
     const chain = this.#home.thaw(this.#home.address, length, shared)
-    this.#mayYieldOwn = true
+    this.#verb.mayYieldOwn = true
     return chain
   }
 
   #setRange(offset: number, bytes: Uint8Array, pos: number, length: number): number {
     const buckets = this.#home
-    const before = this.#found ? this.#key.valueLength : 0
-    const expireAt = this.#found ? this.#key.expireAt : 0
+    const before = this.#found ? this.#verb.valueLength : 0
+    const expireAt = this.#found ? this.#verb.expireAt : 0
     const after = Math.max(before, offset + length)
     if (this.#found && after === before && !buckets.isPinned(buckets.address)) {
       buckets.writeInside(buckets.address, offset, bytes, pos, length)
       return STORED
     }
-    if (this.#key.length + after <= this.#inRingMax) {
+    if (this.#verb.length + after <= this.#inRingMax) {
       if (this.#found) buckets.read(buckets.address, 0, before, OWN_AT)
       const io = this.io.bytes
       if (offset > before) io.fill(0, OWN_AT + before, OWN_AT + offset)
@@ -879,8 +965,8 @@ export class Store implements Winner {
   }
 
   #setRangeChain(offset: number, source: Chain): number {
-    const before = this.#found ? this.#key.valueLength : 0
-    const expireAt = this.#found ? this.#key.expireAt : 0
+    const before = this.#found ? this.#verb.valueLength : 0
+    const expireAt = this.#found ? this.#verb.expireAt : 0
     if (offset === 0 && before === 0) return this.#putChain(source, expireAt)
     const after = Math.max(before, offset + source.length)
     const chain = this.#thaw(after, offset >= before)
@@ -897,9 +983,9 @@ export class Store implements Winner {
 
   #setExpiry(expireAt: number): number {
     const buckets = this.#home
-    const length = this.#key.valueLength
+    const length = this.#verb.valueLength
     if (buckets.setExpiryInPlace(this.#header, buckets.address, expireAt)) return STORED
-    if (this.#key.length + length <= this.#inRingMax) {
+    if (this.#verb.length + length <= this.#inRingMax) {
       buckets.read(buckets.address, 0, length, OWN_AT)
       return this.#put(this.io.bytes, OWN_AT, length, expireAt)
     }
@@ -953,7 +1039,7 @@ export class Store implements Winner {
     for (let i = 0; i < slots; i++) {
       const address = buckets.index.address(header, (first + i) % slots)
       if (address === 0 || !buckets.isVisible(address, db)) continue
-      if (!buckets.isExpired(address, this.now)) return address
+      if (!buckets.isExpired(address)) return address
     }
     return 0
   }

@@ -13,8 +13,10 @@ const storeStats: InfoSource['store']['stats'] = {
   ...{ maxMemory: 2 ** 26, ceiling: 2 ** 31, usedBytes: 2 ** 20, touchedBytes: 3 * 2 ** 19 },
   ...{ excessBytes: 8192, chunkBytes: 4096, chunks: 100, chunksFree: 90 },
   ...{ arenas: 1, buckets: 512, entries: 7, gets: 1, hits: 1, sets: 9, inPlace: 2, evicted: 3 },
-  ...{ expiredLazily: 4, expiredActively: 5, collisions: 0, generations: 1, bigValues: 0 },
-  ...{ bigBytes: 0, pinnedBytes: 0 },
+  ...{ expiredLazily: 4, expiredActively: 5, collisionsMet: 0, generations: 1, bigValues: 0 },
+  ...{ bigBytes: 0, pinnedBytes: 0, collisionsLost: 0, evictedSmall: 1, evictedMain: 1 },
+  ...{ evictedBig: 1, promoted: 0, reinsertedBytes: 0, movedBytes: 0, ghostHits: 0 },
+  ...{ stolenChunks: 0, deadBytes: 0, paddingBytes: 0, indexSlots: 64, indexUsed: 7 },
 }
 
 const group = parseGroup('user match user:{id} origin http://127.0.0.1:1/{id}'.split(' '))

@@ -43,16 +43,17 @@ test('a narrow entry keeps its fields, the largest values of each', (t) => {
   t.false(entry.isPaged(words, AT))
   t.is(entry.keyAt(words, AT), AT + 12)
   t.is(entry.valueAt(words, AT), AT + 12 + 255)
-  t.is(entry.entryBytes(words, AT), 12 + 255 + 4_095 + 2)
+  t.is(entry.entryBytes(words, AT, 0), 12 + 255 + 4_095 + 2)
 })
 
 test('a narrow entry has 4 bytes of header, and is rounded up to 4', (t) => {
-  t.is(entry.entryBytes(narrow({ key: 0, value: 0 }), AT), 4)
-  t.is(entry.entryBytes(narrow({ key: 1, value: 0 }), AT), 8)
-  t.is(entry.entryBytes(narrow({ key: 4, value: 0 }), AT), 8)
-  t.is(entry.entryBytes(narrow({ key: 16, value: 100 }), AT), 120)
-  t.is(entry.entryBytes(narrow({ key: 16, value: 100, expireAt: 1 }), AT), 128)
+  t.is(entry.entryBytes(narrow({ key: 0, value: 0 }), AT, 0), 4)
+  t.is(entry.entryBytes(narrow({ key: 1, value: 0 }), AT, 0), 8)
+  t.is(entry.entryBytes(narrow({ key: 4, value: 0 }), AT, 0), 8)
+  t.is(entry.entryBytes(narrow({ key: 16, value: 100 }), AT, 0), 120)
+  t.is(entry.entryBytes(narrow({ key: 16, value: 100, expireAt: 1 }), AT, 0), 128)
   t.is(entry.narrowBytes(16, 101, true), 132)
+  t.is(entry.entryBytes(narrow({ key: 16, value: 100 }), AT, 12), 132, 'and the trailer')
 })
 
 test('a wide entry keeps its fields, the largest values of each', (t) => {
@@ -65,20 +66,21 @@ test('a wide entry keeps its fields, the largest values of each', (t) => {
   t.is(entry.keyLengthOf(words, AT), 300_000)
   t.is(entry.valueLengthOf(words, AT), 512 * 1024 * 1024)
   t.is(entry.expireAtOf(words, AT), 1_700_000_000_123)
-  t.is(entry.entryBytes(words, AT), 65_536)
+  t.is(entry.entryBytes(words, AT, 0), 65_536)
   t.true(entry.isWide(words, AT) && entry.isPaged(words, AT))
   t.true(entry.isKeyInPages(words, AT) && entry.isTailInPages(words, AT))
-  t.is(entry.keyAt(words, AT), AT + 20 + 8 + 16)
-  t.is(entry.valueAt(words, AT), AT + 20 + 8 + 16)
+  t.is(entry.keyAt(words, AT), AT + 20 + 8 + 8)
+  t.is(entry.valueAt(words, AT), AT + 20 + 8 + 8)
   entry.setValuePage(words, AT, 1)
   entry.setKeyPage(words, AT, 2)
-  entry.setNewer(words, AT, 3)
-  entry.setOlder(words, AT, 4)
-  const links = [entry.valuePageOf, entry.keyPageOf, entry.newerOf, entry.olderOf]
-  t.deepEqual(
-    links.map((link) => link(words, AT)),
-    [1, 2, 3, 4],
-  )
+  t.deepEqual([entry.valuePageOf(words, AT), entry.keyPageOf(words, AT)], [1, 2])
+  t.is(entry.firstPageOf(words, AT), 1)
+  entry.setValuePage(words, AT, 0)
+  t.is(entry.firstPageOf(words, AT), 2)
+  t.false(entry.isInMainList(words, AT))
+  entry.setInMainList(words, AT)
+  t.true(entry.isInMainList(words, AT))
+  t.is(entry.entryBytes(words, AT, 0), 65_536)
   t.is(entry.expireAtOf(words, AT), 1_700_000_000_123)
 })
 
@@ -92,7 +94,7 @@ test('flags of a wide entry do not touch each other', (t) => {
     t.is(entry.isTailInPages(words, AT), flag === 'tailInPages')
     t.is(entry.hasExpiry(words, AT), flag === 'expires')
     t.is(entry.databaseOf(words, AT), 0)
-    t.is(entry.entryBytes(words, AT), 44)
+    t.is(entry.entryBytes(words, AT, 0), 44)
   }
 })
 
@@ -115,10 +117,10 @@ test('fillers say how long they are, and whether they are edges', (t) => {
     entry.writeFiller(words, AT, bytes)
     t.true(entry.isFiller(words, AT))
     t.false(entry.isEdge(words, AT))
-    t.is(entry.entryBytes(words, AT), bytes)
+    t.is(entry.entryBytes(words, AT, 0), bytes)
     entry.writeEdge(words, AT, bytes)
     t.true(entry.isFiller(words, AT))
     t.true(entry.isEdge(words, AT))
-    t.is(entry.entryBytes(words, AT), bytes)
+    t.is(entry.entryBytes(words, AT, 0), bytes)
   }
 })

@@ -26,7 +26,7 @@ function insert({ index, bucket }: Fixture, hash: number, address: number): bool
     if (index.isEndTaken(bucket) || index.isFull(bucket)) return false
     break
   }
-  return index.insert(bucket, index.seek(bucket, hash), hash, address)
+  return index.insert(bucket, index.seek(bucket, hash), hash, address, false)
 }
 
 /** Hashes and addresses in the order of their positions. */

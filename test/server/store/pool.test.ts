@@ -40,7 +40,8 @@ test('a ring that gives all its chunks back is promised one again', (t) => {
   let last = 0
   for (let chunk = pool.take(); chunk !== 0; chunk = pool.take()) last = chunk
   t.is(pool.used, layout.chunks)
-  pool.giveRing(promised, promised, 1)
+  pool.give(promised)
+  pool.promise()
   t.is(pool.take(), 0)
   pool.give(last)
   t.is(pool.take(), last)
@@ -86,7 +87,8 @@ test('the pool knows how many chunks are pages, pieces and of rings', (t) => {
   pool.givePage(pages[1]!)
   t.deepEqual([pool.used, pool.pages, pool.ringChunks], [5, 2, 2])
   t.is(pool.takePage(), pages[1]!)
-  pool.giveRing(promised, promised, 1)
+  pool.give(promised)
+  pool.promise()
   while (pool.take() !== 0);
   t.is(pool.takePage(), 0, 'the promised chunk stays')
   t.is(pool.pages, 3)

@@ -4,12 +4,13 @@ import type { Arena } from '../../../server/store/memory.ts'
 import type { Pool } from '../../../server/store/pool.ts'
 import { GENERATION } from '../../../server/store/pool.ts'
 import type { RingOwner } from '../../../server/store/ring.ts'
-import { raised, Ring } from '../../../server/store/ring.ts'
+import { GONE, KEEP, raised, Ring, STUCK } from '../../../server/store/ring.ts'
 import { dice } from './model.ts'
 import { parts } from './parts.ts'
 
 const CHUNK = 512
-const GENERATIONS = 40
+const GENERATIONS = 68
+const MOVED_BYTES = 74
 
 /** A bucket that has nothing but a ring: remembers where each entry stands, and its generation. */
 class Owner implements RingOwner {
@@ -23,7 +24,11 @@ class Owner implements RingOwner {
   readonly entries = new Map<number, { address: number; generation: number; bytes: number }>()
   readonly byAddress = new Map<number, number>()
   readonly evicted: number[] = []
-  paged = false
+  /** What becomes of the entry at the tail. */
+  verdict: (id: number) => number = () => GONE
+  chunksMax = Infinity
+  surplus = false
+  ticks = 0
   #next = 1
 
   constructor(promised = 1) {
@@ -33,7 +38,12 @@ class Owner implements RingOwner {
     this.words = arena.words
     this.bucket = layout.firstBucket
     this.block = this.bucket + 8
-    this.ring = new Ring(arena, pool, this, { chunkBytes: CHUNK, generationsWord: GENERATIONS })
+    this.ring = new Ring(arena, pool, this, {
+      chunkBytes: CHUNK,
+      trailer: 0,
+      generationsWord: GENERATIONS,
+      movedBytesWord: MOVED_BYTES,
+    })
   }
 
   /** Leaves the pool with this many chunks. */
@@ -46,6 +56,7 @@ class Owner implements RingOwner {
   add(bytes: number): number {
     const id = this.#next++
     const address = this.ring.place(this.bucket, this.block, bytes)
+    if (address === 0) return 0
     const keyLength = Math.min(bytes - 4, 255)
     this.words[address >> 2] = narrowHead(0, 0, keyLength, bytes - 4 - keyLength, false)
     if (bytes > 4) this.words[(address >> 2) + 1] = id
@@ -62,10 +73,33 @@ class Owner implements RingOwner {
     this.byAddress.delete(address)
   }
 
-  evict(_bucket: number, address: number): void {
+  judge(_bucket: number, _ring: number, address: number): number {
     const id = this.byAddress.get(address)!
+    const verdict = this.verdict(id)
+    if (verdict !== GONE) return verdict
     this.evicted.push(id)
     this.delete(id)
+    return GONE
+  }
+
+  mayExtend(): boolean {
+    return this.ring.chunks(this.block) < this.chunksMax
+  }
+
+  hasSurplus(): boolean {
+    return this.surplus
+  }
+
+  firstChunk(): number {
+    return this.pool.takePromised()
+  }
+
+  relieve(): boolean {
+    return false
+  }
+
+  clock(): number {
+    return this.ticks
   }
 
   moved(_bucket: number, from: number, to: number): void {
@@ -75,10 +109,6 @@ class Owner implements RingOwner {
     const { bytes } = this.entries.get(id)!
     this.entries.delete(id) // it is the newest now
     this.entries.set(id, { address: to, generation: this.ring.generationAt(to), bytes })
-  }
-
-  hasPages(): boolean {
-    return this.paged
   }
 
   /** What is wrong, or null. A ring that keeps entries changes their order and generations. */
@@ -94,7 +124,7 @@ class Owner implements RingOwner {
     if (order.join() !== ids.join()) return 'other entries, or in another order, than were written'
     for (const [id, { address, generation, bytes }] of this.entries) {
       if (isFiller(this.words, address)) return `${id} was overwritten by a filler`
-      if (entryBytes(this.words, address) !== bytes) return `${id} has another length`
+      if (entryBytes(this.words, address, 0) !== bytes) return `${id} has another length`
       if (bytes > 4 && this.words[(address >> 2) + 1] !== id) return `${id} has other bytes`
       if (!keeps && !this.ring.alive(this.block, address, generation)) return `${id} is not alive`
     }
@@ -217,20 +247,85 @@ test('a ring yields a chunk by evicting its oldest entries, but never its last c
   t.true(owner.ring.yieldChunk(owner.bucket, owner.block))
   t.deepEqual(owner.evicted, [1, 2, 3, 4, 5, 6, 7, 8])
   t.is(owner.ring.chunks(owner.block), 3)
-  t.true(owner.ring.yieldChunk(owner.bucket, owner.block)) // the pool has it still
-  t.is(owner.evicted.length, 8)
   for (let rest = 2; rest > 0; rest--) {
-    owner.pool.take()
     t.true(owner.ring.yieldChunk(owner.bucket, owner.block))
   }
-  owner.pool.take()
   t.false(owner.ring.yieldChunk(owner.bucket, owner.block))
   t.is(owner.ring.chunks(owner.block), 1)
   t.is(owner.entries.size, 8)
   t.is(owner.fault(true), null)
-  owner.paged = true
+  const used = owner.pool.used
+  t.true(owner.ring.close(owner.bucket, owner.block))
+  t.is(owner.entries.size, 0, 'a ring that is closed lets the last one go')
+  t.is(owner.pool.used, used - 1)
+})
+
+test('an entry that is kept is the newest, and nobody goes who is kept for ever', (t) => {
+  const owner = new Owner()
+  owner.drain(2)
+  const [kept] = Array.from({ length: 3 * 8 }, () => owner.add(64))
+  owner.verdict = (id) => (id === kept ? KEEP : GONE)
+  for (let i = 0; i < 200; i++) {
+    owner.add(64)
+    t.is(owner.fault(true), null)
+  }
+  t.true(owner.entries.has(kept!))
+  t.is(owner.entries.size, 3 * 8)
+})
+
+test('where nobody may go a placement fails, and works again when somebody may', (t) => {
+  const owner = new Owner()
+  owner.drain(1)
+  for (let i = 0; i < 2 * 8; i++) owner.add(64)
+  owner.verdict = () => STUCK
+  for (let i = 0; i < 5; i++) t.is(owner.add(64), 0)
+  t.is(owner.fault(), null)
+  t.is(owner.entries.size, 2 * 8)
   t.false(owner.ring.yieldChunk(owner.bucket, owner.block))
-  t.is(owner.entries.size, 0, 'entries with pages are evicted to the last')
+  t.false(owner.ring.close(owner.bucket, owner.block))
+  owner.delete(2)
+  owner.verdict = (id) => (id === 1 ? KEEP : STUCK)
+  t.not(owner.add(64), 0)
+  t.is(owner.fault(true), null)
+  owner.verdict = () => GONE
+  t.not(owner.add(64), 0)
+  t.is(owner.fault(true), null)
+})
+
+test('a ring that may not extend chases its own tail, and one with a surplus gives a chunk', (t) => {
+  const owner = new Owner()
+  owner.drain(10)
+  owner.chunksMax = 3
+  for (let i = 0; i < 5 * 8; i++) owner.add(64)
+  t.is(owner.ring.chunks(owner.block), 3)
+  t.is(owner.evicted.length, 2 * 8)
+  owner.surplus = true
+  owner.chunksMax = 2
+  owner.add(64)
+  t.is(owner.ring.chunks(owner.block), 2)
+  t.is(owner.fault(), null)
+})
+
+test('distances and stamps are those of the entry, in front of the head too', (t) => {
+  const owner = new Owner()
+  owner.drain(3)
+  const stamps = new Map<number, number>()
+  const placed = new Map<number, number>()
+  for (let i = 0; i < 40 * 8; i++) {
+    owner.ticks++
+    const startsChunk = i % 8 === 0
+    const id = owner.add(64)
+    if (startsChunk) stamps.set(i >> 3, owner.ticks)
+    placed.set(id, i)
+    for (const [held, { address }] of owner.entries) {
+      const at = placed.get(held)!
+      const distance = owner.ring.distance(owner.block, address)
+      if (distance !== (i + 1 - at) * 64) return t.fail(`distance ${distance} of ${i - at}`)
+      const stamp = owner.ring.stampAt(owner.block, address)
+      if (stamp !== stamps.get(at >> 3)) return t.fail(`stamp ${stamp} in step ${i} of ${at}`)
+    }
+  }
+  return t.pass()
 })
 
 test('a reset gives everything back, and what was alive is not', (t) => {

@@ -208,7 +208,7 @@ test('100 rewrites of a store filled to 90 % lose nothing', (t) => {
 })
 
 test('rewrites with other lengths lose nothing at 80 %: dead bytes are won back', (t) => {
-  const s = new Texts({ maxMemory: 4 * MB })
+  const s = new Texts({ maxMemory: 8 * MB })
   const value = Buffer.alloc(140, 'v')
   const set = (i: number, round = 0): number =>
     s.set(`key:${i}`, value.subarray(0, LENGTHS[(i + round) % 4]))
@@ -376,10 +376,10 @@ test('a replaced value that is being sent counts as pinned', (t) => {
 test('64 keys of one hash are kept, the 65th takes the place of the oldest', (t) => {
   const s = new Texts({ hash: () => 0x00ff0000 })
   for (let i = 0; i < 64; i++) s.set(`key:${i}`, `${i}`)
-  t.is(s.store.stats.collisions, 0)
+  t.is(s.store.stats.collisionsLost, 0)
   for (let i = 0; i < 64; i++) t.is(s.get(`key:${i}`), `${i}`)
   s.set('key:64', '64')
-  t.is(s.store.stats.collisions, 1)
+  t.is(s.store.stats.collisionsLost, 1)
   t.is(s.get('key:0'), null)
   for (let i = 1; i <= 64; i++) t.is(s.get(`key:${i}`), `${i}`)
   s.set('key:5', 'again') // no new one, so nobody goes

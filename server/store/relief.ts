@@ -1,0 +1,233 @@
+/*
+ * Where chunks come from when the pool is dry: the one place that knows all buckets and the big
+ * values, and chooses between them.
+ *
+ * Two are asked. A big value needs a page (`win`): big values of the small list go when they have
+ * been there as long as entries are in the buckets' small rings, or when they hold more than their
+ * share of all memory; else whoever is older goes, the oldest big value of the main list or the
+ * oldest entries of some bucket, one bucket after the other. So a stream of big values that nobody
+ * asks for again passes through the small list and touches nobody else.
+ *
+ * A ring is full (`relieve`): a big value goes that is clearly older than the ring's own oldest, or
+ * a bucket above the mean gives a chunk to one below it. (A pool freezes shares as they stood when
+ * it ran dry. Keys spread evenly, so this hardly ever fires; it is for those that did not.)
+ *
+ * Ages are told by each bucket's own clock, the entries it took in. Keys spread evenly over buckets,
+ * so these clocks go equally fast, and only differences of one clock are compared.
+ *
+ * The thread may have a bucket locked. Other locks are only tried: two threads that wait for each
+ * other's would wait for ever.
+ */
+import type { BigList } from './big-list.ts'
+import type { Winner } from './big.ts'
+import type { Buckets } from './bucket.ts'
+import type { Neighbours } from './eviction.ts'
+import { LOCK, MAIN, SMALL, STOLEN } from './header.ts'
+import type { Arena, Layout } from './memory.ts'
+import { release, tryAcquire } from './memory.ts'
+import type { Pool } from './pool.ts'
+import { GONE } from './ring.ts'
+import type { Verb } from './verb.ts'
+
+/** Share of all memory that big values nobody asked for again may hold. */
+const SMALL_LIST_SHARE = 0.1
+
+/** A big value goes for a ring's chunk when it is so many times as old as the ring's oldest. */
+const OLDER_BY = 1.25
+
+/** Buckets that are looked at for one chunk to move between buckets. */
+const STEAL_TRIES = 8
+
+/** Big values that are looked at when those before may not go. */
+const BIG_TRIES = 8
+
+export class Relief implements Winner {
+  readonly #layout: Layout
+  readonly #arenas: readonly Arena[]
+  readonly #pools: readonly Pool[]
+  readonly #verb: Verb
+  #bigs!: BigList
+  #buckets: readonly Buckets[] = []
+  /** The bucket that was asked last. */
+  #hand = 0
+
+  constructor(
+    layout: Layout,
+    parts: {
+      readonly arenas: readonly Arena[]
+      readonly pools: readonly Pool[]
+      readonly verb: Verb
+    },
+  ) {
+    this.#layout = layout
+    this.#arenas = parts.arenas
+    this.#pools = parts.pools
+    this.#verb = parts.verb
+  }
+
+  /** The big values and the buckets of all arenas, which need this object before; once. */
+  join(bigs: BigList, buckets: readonly Buckets[]): void {
+    this.#bigs = bigs
+    this.#buckets = buckets
+  }
+
+  /** What the buckets of an arena ask. */
+  neighboursOf(arena: number): Neighbours {
+    return {
+      relieve: (bucket) => this.#relieve(arena, bucket),
+      win: () => this.win(),
+      admitsBig: (age) => this.#admitsBig(age),
+    }
+  }
+
+  /** Makes some pool have a chunk more. False: nobody may go. */
+  win(): boolean {
+    const rounds = 2 * this.#layout.buckets
+    for (let i = 0; i < rounds; i++) {
+      const number = this.#next()
+      const isLast = i >= this.#layout.buckets
+      const small = this.#bigs.oldest(false)
+      if (small !== 0 && (isLast || this.#isSmallDue(small, number))) {
+        if (this.#judgeOldest(false)) return true
+      }
+      const main = this.#bigs.oldest(true)
+      if (main !== 0 && (isLast || this.#ageOf(main) >= this.#ringAge(number, MAIN))) {
+        if (this.#judgeOldest(true)) return true
+        if (!isLast) continue
+      }
+      if ((isLast || this.#hasShare(number)) && this.#yieldChunk(number)) return true
+    }
+    return false
+  }
+
+  /** Has the bucket as many chunks as the mean of its arena, or more? */
+  #hasShare(number: number): boolean {
+    const arena = number % this.#pools.length
+    const chunks = this.#bucketsOf(number).eviction.chunks(this.#header(number))
+    return chunks >= Math.floor(this.#mean(arena))
+  }
+
+  /** Ring chunks of an arena's buckets in the mean. */
+  #mean(arena: number): number {
+    return this.#pools[arena]!.ringChunks / this.#bucketsIn(arena)
+  }
+
+  #bucketsIn(arena: number): number {
+    return Math.ceil((this.#layout.buckets - arena) / this.#layout.arenas)
+  }
+
+  #relieve(arena: number, bucket: number): boolean {
+    const buckets = this.#buckets[arena]!
+    const pool = this.#pools[arena]!
+    const oldest = this.#bigs.oldest(true)
+    if (oldest !== 0) {
+      const ringAge = buckets.eviction.oldestAge(bucket, MAIN)
+      if (this.#ageOf(oldest) > ringAge * OLDER_BY && this.#judgeOldest(true) && pool.available) {
+        return true
+      }
+    }
+    return this.#steal(arena, bucket)
+  }
+
+  /** Takes a chunk from a bucket of the same arena that has more than the mean. */
+  #steal(arena: number, bucket: number): boolean {
+    const buckets = this.#buckets[arena]!
+    const mean = this.#mean(arena)
+    if (buckets.eviction.chunks(bucket) > mean - 1) return false
+    for (let i = 0; i < STEAL_TRIES; i++) {
+      const number = (this.#next() % this.#bucketsIn(arena)) * this.#layout.arenas + arena
+      const victim = this.#header(number)
+      if (victim === bucket || buckets.eviction.chunks(victim) < mean + 1) continue
+      if (!this.#yieldChunk(number)) continue
+      buckets.countUp(bucket, STOLEN)
+      return true
+    }
+    return false
+  }
+
+  #isSmallDue(page: number, number: number): boolean {
+    const bytes = this.#bigs.pages(false) * 2 ** this.#layout.chunkShift
+    if (bytes > SMALL_LIST_SHARE * this.#pools[0]!.maxMemory) return true
+    return this.#ageOf(page) >= this.#ringAge(number, SMALL)
+  }
+
+  #admitsBig(age: number): boolean {
+    const oldest = this.#bigs.oldest(true)
+    return oldest === 0 || age <= this.#ageOf(oldest)
+  }
+
+  /** Judges big values, oldest first, until one goes or is kept. True: one went. */
+  #judgeOldest(isMain: boolean): boolean {
+    let page = this.#bigs.oldest(isMain)
+    for (let i = 0; page !== 0 && i < BIG_TRIES; i++) {
+      const verdict = this.#judge(page)
+      if (verdict !== null) return verdict === GONE
+      page = this.#bigs.newer(page)
+    }
+    return false
+  }
+
+  /** The verdict on a big value; null: its bucket is locked, or it may not go now, or it is gone. */
+  #judge(page: number): number | null {
+    const verb = this.#verb
+    if (page === verb.guardedPage) return null
+    const hash = this.#bigs.hash(page)
+    const number = this.#numberOf(hash)
+    const bucket = this.#header(number)
+    const words = this.#words(number)
+    const isOwn = number === verb.locked
+    if (isOwn ? !verb.mayYieldOwn : !tryAcquire(words, bucket + LOCK)) return null
+    const buckets = this.#bucketsOf(number)
+    const position = buckets.positionOfBig(bucket, hash, page)
+    const verdict = position < 0 ? null : buckets.eviction.judgeBig(bucket, position)
+    if (!isOwn) {
+      buckets.settle(bucket)
+      release(words, bucket + LOCK)
+    }
+    return verdict
+  }
+
+  #yieldChunk(number: number): boolean {
+    const bucket = this.#header(number)
+    const buckets = this.#bucketsOf(number)
+    if (number === this.#verb.locked) {
+      return this.#verb.mayYieldOwn && buckets.eviction.yieldChunk(bucket)
+    }
+    const words = this.#words(number)
+    if (!tryAcquire(words, bucket + LOCK)) return false
+    const gave = buckets.eviction.yieldChunk(bucket)
+    buckets.settle(bucket)
+    release(words, bucket + LOCK)
+    return gave
+  }
+
+  #ageOf(page: number): number {
+    const number = this.#numberOf(this.#bigs.hash(page))
+    return this.#bucketsOf(number).eviction.bigAge(this.#header(number), page)
+  }
+
+  #ringAge(number: number, ring: number): number {
+    return this.#bucketsOf(number).eviction.oldestAge(this.#header(number), ring)
+  }
+
+  #next(): number {
+    this.#hand = (this.#hand + 1) % this.#layout.buckets
+    return this.#hand
+  }
+
+  #numberOf(hash: number): number {
+    return hash & (this.#layout.buckets - 1)
+  }
+
+  #bucketsOf(number: number): Buckets {
+    return this.#buckets[number % this.#buckets.length]!
+  }
+
+  #header(number: number): number {
+    return this.#bucketsOf(number).header(Math.floor(number / this.#buckets.length))
+  }
+
+  #words(number: number): Int32Array {
+    return this.#arenas[number % this.#arenas.length]!.words
+  }
+}
