@@ -147,7 +147,7 @@ test('maxmemory cannot be raised above its ceiling, nor lowered below what is pr
     store.setMaxMemory(maxMemory + 4096)
     t.throws(() => store.setMaxMemory(maxMemory + 4097), {
       instanceOf: RangeError,
-      message: `maxmemory can be raised to its ceiling of ${maxMemory + 4096} bytes, which is set at the start`,
+      message: `maxmemory can be raised to its ceiling of ${maxMemory + 4096} bytes: start with a larger ceiling (maxmemory-ceiling) to go beyond`,
     })
     const { message } = t.throws(() => store.setMaxMemory(1), { instanceOf: RangeError })
     const least = Number(/lowered to (\d+) bytes while/.exec(message)?.[1])
