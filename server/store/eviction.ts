@@ -373,15 +373,14 @@ export class Eviction implements RingOwner {
   mayExtend(bucket: number, ring: number): boolean {
     if (ring !== bucket + SMALL) return true
     if (this.ring.chunks(ring) < this.#smallChunksMax(bucket)) return true
-    const words = this.#words
-    if (words[bucket + header.WAS_DRY] === 1) return false
-    if (this.#pool.available) return true
-    words[bucket + header.WAS_DRY] = 1
-    return false
+    return this.#words[bucket + header.WAS_DRY] === 0
   }
 
+  /** Asked when the pool has no chunk for the ring: from now on SMALL keeps to its share. */
   hasSurplus(bucket: number, ring: number): boolean {
-    return ring === bucket + SMALL && this.ring.chunks(ring) > this.#smallChunksMax(bucket)
+    if (ring !== bucket + SMALL) return false
+    this.#words[bucket + header.WAS_DRY] = 1
+    return this.ring.chunks(ring) > this.#smallChunksMax(bucket)
   }
 
   #smallChunksMax(bucket: number): number {

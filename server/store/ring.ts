@@ -92,7 +92,10 @@ export interface RingOwner {
   moved(bucket: number, from: number, to: number): void
   /** May the ring take another chunk from the pool, if that has one? */
   mayExtend(bucket: number, ring: number): boolean
-  /** Has the ring more chunks than it should have? Then one goes for each that it fills. */
+  /**
+   * The ring is full and the pool gives it nothing. Has it more chunks than it should have? Then one
+   * goes for each that it fills.
+   */
   hasSurplus(bucket: number, ring: number): boolean
   /** A chunk for a ring that has none; 0: none. */
   firstChunk(bucket: number, ring: number): number
