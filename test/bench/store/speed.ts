@@ -1,0 +1,156 @@
+/*
+ * One contender in a process of its own: how many sets and gets a second, and where it halts.
+ *
+ *   set        keys that are not there yet, one number after the other
+ *   get        random keys, all there
+ *   overwrite  random keys, all there, by values of the same length
+ *   mixed      random keys, all there: nine gets and one set
+ *
+ * Time is taken for batches: the longest one shows what stands still meanwhile, be it the garbage
+ * collector, a map that is copied to a larger one, or another program on the same core.
+ */
+import { PerformanceObserver } from 'node:perf_hooks'
+import { setImmediate as turn } from 'node:timers/promises'
+import { type Contender, type ContenderName, createContender, writeKey } from './contender.ts'
+
+export const PHASES = ['set', 'get', 'overwrite', 'mixed'] as const
+export type Phase = (typeof PHASES)[number]
+
+export interface SpeedOptions {
+  readonly name: ContenderName
+  readonly entries: number
+  readonly maxMemory: number
+}
+
+export interface PhaseFigures {
+  readonly nanosPerOperation: number
+  readonly longestBatchMs: number
+  /** All the garbage collector's work on the main thread during this phase. */
+  readonly gcMs: number
+}
+
+export type SpeedFigures = Readonly<Record<Phase, PhaseFigures>>
+
+export const BATCH = 256
+
+/** A small one of each is driven through all phases first, so that the code is compiled. */
+const WARM_UP_ENTRIES = 20_000
+const WARM_UP_MEMORY = 16 * 2 ** 20
+const WARM_UP_ROUNDS = 3
+
+export async function measureSpeed(options: SpeedOptions): Promise<SpeedFigures> {
+  for (let round = 0; round < WARM_UP_ROUNDS; round++) {
+    const small = { ...options, entries: WARM_UP_ENTRIES, maxMemory: WARM_UP_MEMORY }
+    await drive(createContender(small), WARM_UP_ENTRIES)
+  }
+  return drive(createContender(options), options.entries)
+}
+
+async function drive(contender: Contender, entries: number): Promise<SpeedFigures> {
+  const figures: Partial<Record<Phase, PhaseFigures>> = {}
+  for (const phase of PHASES) {
+    const collections = new Collections()
+    const batches = await timed(contender, phase, entries)
+    figures[phase] = { ...batches, gcMs: await collections.end() }
+  }
+  if (contender.entries !== entries && contender.entries !== 0) {
+    throw new Error(`${contender.entries} entries are left of ${entries}`)
+  }
+  return figures as SpeedFigures
+}
+
+async function timed(
+  contender: Contender,
+  phase: Phase,
+  entries: number,
+): Promise<{ nanosPerOperation: number; longestBatchMs: number }> {
+  const random = new Xorshift(0x9e3779b9)
+  await turn()
+  let longest = 0
+  const start = performance.now()
+  let before = start
+  for (let done = 0; done < entries; done += BATCH) {
+    runBatch(contender, phase, { from: done, to: Math.min(done + BATCH, entries), entries, random })
+    const now = performance.now()
+    if (now - before > longest) longest = now - before
+    before = now
+  }
+  return { nanosPerOperation: ((before - start) * 1e6) / entries, longestBatchMs: longest }
+}
+
+interface Batch {
+  readonly from: number
+  readonly to: number
+  readonly entries: number
+  readonly random: Xorshift
+}
+
+function runBatch(contender: Contender, phase: Phase, batch: Batch): void {
+  const { from, to, entries, random } = batch
+  if (phase === 'set') {
+    for (let number = from; number < to; number++) set(contender, number)
+  } else if (phase === 'get') {
+    for (let i = from; i < to; i++) get(contender, random.below(entries))
+  } else if (phase === 'overwrite') {
+    for (let i = from; i < to; i++) set(contender, random.below(entries))
+  } else {
+    for (let i = from; i < to; i++) {
+      if (i % 10 === 0) set(contender, random.below(entries))
+      else get(contender, random.below(entries))
+    }
+  }
+}
+
+export function set(contender: Contender, number: number, expireAt = 0): void {
+  const bytes = contender.bytes
+  writeKey(bytes, contender.keyAt, number)
+  bytes[contender.valueAt] = number
+  contender.set(expireAt)
+}
+
+/** @throws {Error} when it is not there, or its value is that of another */
+export function get(contender: Contender, number: number): void {
+  writeKey(contender.bytes, contender.keyAt, number)
+  contender.bytes[contender.valueAt] = number
+  const at = contender.get()
+  if (at < 0) throw new Error(`key ${number} is lost`)
+  if (contender.reply[at] !== (number & 255)) throw new Error(`key ${number} has a wrong value`)
+}
+
+export class Xorshift {
+  #state: number
+
+  constructor(seed: number) {
+    this.#state = seed
+  }
+
+  below(limit: number): number {
+    let x = this.#state
+    x ^= x << 13
+    x ^= x >>> 17
+    x ^= x << 5
+    this.#state = x
+    return Math.floor((x >>> 0) * (limit / 2 ** 32))
+  }
+}
+
+/** Adds up the garbage collector's times from its construction to `end`. */
+export class Collections {
+  readonly #observer: PerformanceObserver
+  #totalMs = 0
+
+  constructor() {
+    this.#observer = new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) this.#totalMs += entry.duration
+    })
+    this.#observer.observe({ entryTypes: ['gc'] })
+  }
+
+  /** What was observed is told in a later turn. @returns the time of all */
+  async end(): Promise<number> {
+    await turn()
+    await turn()
+    this.#observer.disconnect()
+    return this.#totalMs
+  }
+}
