@@ -191,8 +191,11 @@ function ioMemory(memory: Memory): IoMemory {
 /** Where the store's own part of the I/O memory begins. */
 export const OWN_AT = OWN
 
-/** Copies of up to this many bytes are made byte by byte: a call into WASM costs as much. */
-const LOOP_BYTES_MAX = 16
+/**
+ * Copies of up to this many bytes are made byte by byte. A call into WASM takes 17-25 ns whatever the
+ * length, the loop 11-24 ns for 4 bytes, 21-52 for 8 and 39-87 for 16 (Node 20 to 26).
+ */
+const LOOP_BYTES_MAX = 6
 
 /** One arena: three views of the same memory, and the copies WASM makes. Positions are in bytes. */
 export class Arena {
