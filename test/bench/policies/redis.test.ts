@@ -24,6 +24,15 @@ test('sampled LRU comes within a point of LRU and holds what it may', (t) => {
   t.is(sampled.size, 90)
 })
 
+test('the pool makes a better choice than five draws alone', (t) => {
+  const policy = new RedisLru(1_000, 2_000, new SeededRandom(1))
+  for (let key = 0; key < 1_500; key++) policy.request(key)
+  // 500 evictions, and the oldest 500 are 0 to 499. The best of five alone leaves about 360.
+  let newer = 0
+  for (let key = 999; key >= 500; key--) if (policy.request(key)) newer++
+  t.true(newer > 390 && newer < 500, `${newer} of the newer 500 are there`)
+})
+
 test('LFU keeps what was used often through a scan', (t) => {
   const often = 'a'.repeat(200)
   const scan = 'bcdefghijklmnopqrstuvwxyz'

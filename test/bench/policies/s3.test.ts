@@ -118,6 +118,16 @@ test('under a loop longer than the cache main stays as it is with the age rule',
   t.true(ratio({ ...s3a, lookback: null }) < 45, `${ratio({ ...s3a, lookback: null })}`)
 })
 
+test('a key that costs more than half of small begins in main', (t) => {
+  const remains = (cost: number): boolean => {
+    const policy = new S3(100, 40, s3Fifo, [cost, ...Array.from({ length: 39 }, () => 5)])
+    for (let key = 0; key < 40; key++) policy.request(key)
+    return policy.request(0)
+  }
+  t.false(remains(5))
+  t.true(remains(6))
+})
+
 for (const [name, options] of Object.entries({ s3Fifo, s3a })) {
   test(`${name}: costs of 1 change nothing`, (t) => {
     const trace = mixedTrace(10_000)
