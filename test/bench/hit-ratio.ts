@@ -10,7 +10,6 @@
  */
 import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
-import { availablePolicies } from './hit-ratio/policies.ts'
 import { makeUp, SAMPLE_PATH } from './hit-ratio/made-up.ts'
 import {
   byteColumns,
@@ -29,12 +28,14 @@ import { describeMachine } from './machine.ts'
 import { keyCount } from './policies/policy.ts'
 import { table } from './table.ts'
 import { readTrace, type Trace } from '../replay/trace.ts'
+import { POLICIES } from '../../server/store/policy.ts'
 
 const HELP = `node dist/test/bench/hit-ratio.js [options] [trace ...]
   Traces: gzipped or plain text, one access a line, the key as a small number. Without any: the
   sample that is part of the project, and a longer one that is made up on the spot.
   --quick           the sample only, and fewer accesses of mixed sizes: under a minute
-  --policy NAME     a maxmemory-policy of the store; may be repeated (the first one meets the rivals)
+  --policy NAME     only this maxmemory-policy of the store; may be repeated (the first one meets
+                    the rivals, and is tried in a single bucket too)
   --value BYTES     size of the values (100)
   --accesses N      only the first N accesses of each trace
   --no-one-bucket   leave out the store of a single bucket
@@ -76,10 +77,20 @@ const { values, positionals } = parseArgs({
 async function main(): Promise<void> {
   if (values.help) return console.log(HELP)
   console.log(`${describeMachine()}, Node ${process.version}\n`)
-  const subjects: Subject[] = availablePolicies(values.policy)
+  const subjects = subjectsNamed(values.policy ?? POLICIES)
   const rivals = values.rivals ? installedRivals() : []
   for (const [name, trace] of traces()) await reportTrace(name, trace, subjects, rivals)
   if (values.sizes) reportSizes(subjects)
+}
+
+/** The store with each of these policies. */
+function subjectsNamed(names: readonly string[]): Subject[] {
+  return names.map((name) => {
+    const policy = POLICIES.find((one) => one === name)
+    if (policy === undefined)
+      throw new Error(`the policies are ${POLICIES.join(', ')}, not ${name}`)
+    return { name: `store ${name}`, choice: { policy } }
+  })
 }
 
 function* traces(): Generator<[name: string, trace: Trace]> {
@@ -100,7 +111,10 @@ async function reportTrace(
   console.log(`### ${name}: ${trace.length} accesses to ${keys} keys\n`)
   const all = [...subjects]
   if (values['one-bucket']) {
-    all.push({ name: 'one bucket', choice: { ...subjects[0]!.choice, buckets: 1 } })
+    all.push({
+      name: `${subjects[0]!.name}, one bucket`,
+      choice: { ...subjects[0]!.choice, buckets: 1 },
+    })
   }
   const sizes: SizeReport[] = []
   for (const share of SHARES) {

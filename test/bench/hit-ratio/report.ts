@@ -109,7 +109,7 @@ function subjectCells(run: StoreRun, trace: Trace, keys: number): string[] {
 }
 
 export function byteColumns(rivals: readonly Rival[]): string[] {
-  const own = ['value', 'maxmemory', 'ringtier', 'held']
+  const own = ['value', 'maxmemory', 'store', 'held']
   const theirs = rivals.flatMap(({ name, exact }) => [
     name,
     'held',
