@@ -21,6 +21,7 @@
  * exactly one of them sees "orphaned, no pins" and frees the chain. New pins need the bucket's
  * lock and an entry, so none can come after the orphaning.
  */
+import type { Endings } from './endings.ts'
 import type { Arena, IoMemory, Layout } from './memory.ts'
 import { assert, OWN_AT, OWN_BYTES } from './memory.ts'
 import type { Pool } from './pool.ts'
@@ -58,6 +59,7 @@ export class Chains {
   readonly #arenas: readonly Arena[]
   readonly #pools: readonly Pool[]
   readonly #winner: Winner
+  readonly #endings: Endings | null
   readonly #io: Uint8Array
   readonly #header: Int32Array
   readonly #inFlight: number
@@ -72,10 +74,12 @@ export class Chains {
     layout: Layout,
     io: IoMemory,
     winner: Winner,
+    endings: Endings | null = null,
   ) {
     this.#arenas = arenas
     this.#pools = pools
     this.#winner = winner
+    this.#endings = endings
     this.#io = io.bytes
     this.#header = arenas[0]!.words
     this.#inFlight = layout.header + PAGES_IN_FLIGHT
@@ -263,6 +267,11 @@ export class Chains {
     return true
   }
 
+  /** Tells of the entries that went for pages. */
+  tell(): void {
+    if (this.#endings !== null) this.#endings.tell()
+  }
+
   /** The page of the chain that has this index. */
   page(chain: Chain, index: number): number {
     return this.#page(chain, index)
@@ -290,6 +299,20 @@ export class Chains {
     Atomics.add(this.#header, this.#orphaned, pages)
     const before = Atomics.or(this.#arena(first).words, this.#row(first) + MARKS, ORPHANED)
     if (before === 0) Atomics.sub(this.#header, this.#orphaned, this.#free(first))
+  }
+
+  /**
+   * Copies the first bytes from page `first` on to heap memory, as many as it has. Without the
+   * store's own area, which whoever makes an entry end may be using.
+   */
+  copyTo(target: Uint8Array, first: number): void {
+    let page = first
+    for (let done = 0; done < target.length; done += this.pageBytes) {
+      const start = this.start(page)
+      const piece = Math.min(target.length - done, this.pageBytes)
+      target.set(this.#arena(page).bytes.subarray(start, start + piece), done)
+      page = this.next(page)
+    }
   }
 
   /** Gives the store's own area's bytes to heap memory: [from, from + target.length) of the chain. */
@@ -415,11 +438,13 @@ export class Pages {
     const total = chain.length + length
     if (total > this.#lengthMax || !this.#chains.extend(chain, total)) {
       this.release()
+      this.#chains.tell()
       return false
     }
     this.#chains.write(chain, chain.length, bytes, pos, length)
     chain.length = total
     this.#length = total
+    this.#chains.tell()
     return true
   }
 

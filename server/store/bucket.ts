@@ -14,9 +14,11 @@
  */
 import type { Chain, Chains } from './big.ts'
 import type { BigList } from './big-list.ts'
+import type { Ended, Endings } from './endings.ts'
+import { DELETED, EVICTED, EXPIRED, OVERWRITTEN } from './endings.ts'
 import * as entry from './entry.ts'
 import type { Entries, Neighbours } from './eviction.ts'
-import { DELETED, EVICTED, Eviction, EXPIRED, OVERWRITTEN } from './eviction.ts'
+import { Eviction } from './eviction.ts'
 import { Form } from './form.ts'
 import { Ghosts } from './ghost.ts'
 import type { Hash } from './hash.ts'
@@ -52,20 +54,12 @@ export interface Sink {
   reserve(length: number): number
 }
 
-/** An entry that ended: why, and copies of what it was. */
-export interface Ended {
-  readonly reason: number
-  readonly db: number
-  readonly key: Uint8Array
-  readonly value: Uint8Array
-}
-
 export class Buckets implements Entries {
   readonly index: Index
   readonly eviction: Eviction
   readonly ghosts: Ghosts
-  /** Entries that ended since somebody looked, oldest first; null: nobody wants to know. */
-  ended: Ended[] | null = null
+  /** Where entries that end are told of; null: nobody wants to know. */
+  readonly #endings: Endings | null
   readonly #ring: Ring
   readonly #arena: Arena
   readonly #bytes: Uint8Array
@@ -91,7 +85,13 @@ export class Buckets implements Entries {
   constructor(
     arena: Arena,
     pool: Pool,
-    parts: { chains: Chains; bigs: BigList; verb: Verb; neighbours: Neighbours },
+    parts: {
+      chains: Chains
+      bigs: BigList
+      verb: Verb
+      neighbours: Neighbours
+      endings: Endings | null
+    },
     options: { layout: Layout; hash: Hash; seed: number; io: Uint8Array; trailer: number },
   ) {
     const layout = options.layout
@@ -103,6 +103,7 @@ export class Buckets implements Entries {
     this.#chains = parts.chains
     this.#bigs = parts.bigs
     this.#verb = parts.verb
+    this.#endings = parts.endings
     this.#layout = layout
     this.#hash = options.hash
     this.#seed = options.seed
@@ -362,19 +363,13 @@ export class Buckets implements Entries {
   /** The key of an entry on the heap. */
   keyOf(address: number): Uint8Array {
     const words = this.#words
-    const length = entry.keyLengthOf(words, address)
-    const copy = new Uint8Array(length)
-    if (!entry.isKeyInPages(words, address)) {
-      const at = entry.keyAt(words, address)
-      copy.set(this.#bytes.subarray(at, at + length))
+    const copy = new Uint8Array(entry.keyLengthOf(words, address))
+    if (entry.isKeyInPages(words, address)) {
+      this.#chains.copyTo(copy, entry.keyPageOf(words, address))
       return copy
     }
-    const chain = this.#chains.adopt(
-      entry.keyPageOf(words, address),
-      this.#chains.pagesFor(length),
-      length,
-    )
-    this.#chains.gather(chain, 0, copy)
+    const at = entry.keyAt(words, address)
+    copy.set(this.#bytes.subarray(at, at + copy.length))
     return copy
   }
 
@@ -384,13 +379,17 @@ export class Buckets implements Entries {
     const copy = new Uint8Array(entry.valueLengthOf(words, address))
     const inPages = this.bytesInPages(address)
     if (inPages > 0) {
-      const pages = this.#chains.pagesFor(inPages)
-      const chain = this.#chains.adopt(entry.valuePageOf(words, address), pages, inPages)
-      this.#chains.gather(chain, 0, copy.subarray(0, inPages))
+      this.#chains.copyTo(copy.subarray(0, inPages), entry.valuePageOf(words, address))
     }
     const at = entry.valueAt(words, address)
     copy.set(this.#bytes.subarray(at, at + copy.length - inPages), inPages)
     return copy
+  }
+
+  /** Copies of an entry that ends. */
+  endedAt(address: number, reason: number): Ended {
+    const db = entry.databaseOf(this.#words, address)
+    return { reason, db, key: this.keyOf(address), value: this.valueOf(address) }
   }
 
   /** Bytes an entry takes in all: in its ring, in pages, and its slot. */
@@ -681,7 +680,7 @@ export class Buckets implements Entries {
    */
   reset(bucket: number): void {
     const words = this.#words
-    if (this.ended !== null) this.#endAll(bucket)
+    if (this.#endings !== null) this.#endAll(bucket)
     const ring = this.#ring
     ring.walk(bucket + PAGED, (address) => {
       this.#leaveList(address)
@@ -823,7 +822,7 @@ export class Buckets implements Entries {
     const form = this.#form
     const left = entry.entryBytes(words, old, this.#trailer) - form.bytes
     if (left < 0 || entry.isPaged(words, old)) return false
-    if (this.ended !== null) this.#end(old, OVERWRITTEN)
+    if (this.#endings !== null) this.#end(old, OVERWRITTEN)
     this.eviction.leave(bucket, old)
     if (form.narrow && !form.expires && entry.isNarrowWithoutExpiry(words, old)) {
       // The most frequent case: only the value differs, and nothing that is counted.
@@ -920,7 +919,7 @@ export class Buckets implements Entries {
   /** Forgets the entry found, whose slot its successor gets, with the pages it does not take over. */
   #forgetButPages(bucket: number, address: number, valuePage: number, keyPage: number): void {
     const words = this.#words
-    if (this.ended !== null) this.#end(address, OVERWRITTEN)
+    if (this.#endings !== null) this.#end(address, OVERWRITTEN)
     this.#count(bucket, address, -1)
     if (!entry.isPaged(words, address)) {
       this.#forgetInRing(bucket, address, this.index.isInMain(bucket, this.#position))
@@ -998,7 +997,7 @@ export class Buckets implements Entries {
 
   /** Forgets an entry that the index does not know any more. */
   #kill(bucket: number, address: number, isInMain: boolean, reason: number): void {
-    if (this.ended !== null) this.#end(address, reason)
+    if (this.#endings !== null) this.#end(address, reason)
     this.#count(bucket, address, -1)
     if (!entry.isPaged(this.#words, address)) {
       this.#forgetInRing(bucket, address, isInMain)
@@ -1050,14 +1049,9 @@ export class Buckets implements Entries {
 
   /** Keeps copies of an entry that ends, for whoever wants to know. Leases are nobody's business. */
   #end(address: number, reason: number): void {
-    const words = this.#words
-    if (entry.typeOf(words, address) === entry.TYPE_LEASE) return
-    this.ended!.push({
-      reason,
-      db: entry.databaseOf(words, address),
-      key: this.keyOf(address),
-      value: this.valueOf(address),
-    })
+    if (entry.typeOf(this.#words, address) === entry.TYPE_LEASE) return
+    if (this.#verb.goesOn && this.#matches(address, false)) return
+    this.#endings!.push(this.endedAt(address, reason))
   }
 
   #endAll(bucket: number): void {

@@ -38,6 +38,7 @@
  * https://github.com/coocood/freecache, segment.go (evacuate).
  */
 import type { BigList } from './big-list.ts'
+import { EVICTED, EXPIRED } from './endings.ts'
 import * as entry from './entry.ts'
 import type { Ghosts } from './ghost.ts'
 import * as header from './header.ts'
@@ -67,12 +68,6 @@ const CHANCES_MAX = 6
 
 /** Values that go at most for one chunk of a ring of entries with pages, or of an index. */
 const WINS_MAX = 64
-
-/** Why an entry ended. */
-export const EVICTED = 0
-export const EXPIRED = 1
-export const DELETED = 2
-export const OVERWRITTEN = 3
 
 /** What eviction asks of the bucket. */
 export interface Entries {

@@ -7,6 +7,7 @@
  * lock is held between calls, but for an open record (`open` ... `close`), which is meant for what
  * one command does with one key. Nothing is thrown while a lock is held: what must not happen is an
  * assert, and ends the process.
+ * (Who listens to the entries that end is called after the lock was given back: endings.ts.)
  *
  * The files, in reading order: memory (arenas, copies, what stands where), pool (chunks), entry
  * (one record), ring, index, big (pages), bucket (all of these together), and this one.
@@ -17,6 +18,8 @@ import { Chains, Pages } from './big.ts'
 import type { Sink } from './bucket.ts'
 import * as bucket from './bucket.ts'
 import { Buckets, IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, STORED } from './bucket.ts'
+import type { Ended, Reason, RemovalListener } from './endings.ts'
+import { Endings, OVERWRITTEN } from './endings.ts'
 import { DATABASES_MAX, HEADER_BYTES_MAX, TYPE_STRING } from './entry.ts'
 import * as header from './header.ts'
 import type { Hash } from './hash.ts'
@@ -47,7 +50,7 @@ import { Pool, POLICY, SETTING, TOKEN_BLOCKS } from './pool.ts'
 import { Relief } from './relief.ts'
 import { Verb } from './verb.ts'
 
-export type { IoMemory, Policy, Scope, Sink }
+export type { IoMemory, Policy, Reason, RemovalListener, Scope, Sink }
 export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_STRING }
 
 /** Longest value, Redis's default `proto-max-bulk-len`. */
@@ -74,6 +77,14 @@ export interface StoreOptions {
   readonly scope?: Scope
   /** 16 unless said; at most 4,096. */
   readonly databases?: number
+  /**
+   * Told of every entry that ended through this object (each thread tells of what its own verbs
+   * made end), with copies of its key and value that are the callee's then. Called in the order in
+   * which they ended, before the verb returns, when the store is consistent and no lock is held:
+   * it may use the store. It delays the verb. What it throws is thrown by the verb, which has done
+   * its work; the others that ended are told all the same. Leases are not told of.
+   */
+  readonly onRemoved?: RemovalListener
   /** Tests force collisions with a constant one. Default: xxh32. */
   readonly hash?: Hash
   /**
@@ -173,6 +184,8 @@ export class Store {
   readonly #bigs: BigList
   readonly #relief: Relief
   readonly #verb: Verb
+  /** Null: nobody wants to know what ended. */
+  readonly #endings: Endings | null
   readonly #buckets: readonly Buckets[]
   readonly #databases: number
   readonly #bucketMask: number
@@ -208,12 +221,20 @@ export class Store {
     this.#arenas = memories.arenas
     this.#pools = memories.arenas.map((arena) => new Pool(arena.words, layout))
     this.#verb = new Verb(memories.io.bytes)
+    this.#endings = options.onRemoved ? new Endings(this.#verb, options.onRemoved) : null
     this.#relief = new Relief(layout, {
       arenas: memories.arenas,
       pools: this.#pools,
       verb: this.#verb,
     })
-    this.#chains = new Chains(memories.arenas, this.#pools, layout, memories.io, this.#relief)
+    this.#chains = new Chains(
+      memories.arenas,
+      this.#pools,
+      layout,
+      memories.io,
+      this.#relief,
+      this.#endings,
+    )
     this.#bigs = new BigList(memories.arenas[0]!, layout, this.#chains)
     this.#inRingMax = (1 << layout.chunkShift) / 2 - HEADER_BYTES_MAX
     const policy = options.policy ?? DEFAULT_POLICY
@@ -226,7 +247,13 @@ export class Store {
     }
     this.#buckets = memories.arenas.map((arena, index) => {
       const neighbours = this.#relief.neighboursOf(index)
-      const parts = { chains: this.#chains, bigs: this.#bigs, verb: this.#verb, neighbours }
+      const parts = {
+        chains: this.#chains,
+        bigs: this.#bigs,
+        verb: this.#verb,
+        neighbours,
+        endings: this.#endings,
+      }
       return new Buckets(arena, this.#pools[index]!, parts, shape)
     })
     this.#relief.join(this.#bigs, this.#buckets)
@@ -395,7 +422,9 @@ export class Store {
   /** Writes inside the value, zero-padding up to `offset` (creates it). Keeps the expiry. */
   setRange(offset: number, bytes: Uint8Array, pos: number, length: number): number {
     this.#assertOpen()
+    const former = this.#former()
     const result = this.#setRange(offset, bytes, pos, length)
+    this.#changed(former, result)
     this.#refresh()
     return result
   }
@@ -404,7 +433,9 @@ export class Store {
   setRangePages(offset: number, pages: Pages): number {
     this.#assertOpen()
     const source = pages.surrender()
+    const former = this.#former()
     const result = source === null ? OUT_OF_MEMORY : this.#setRangeChain(offset, source)
+    this.#changed(former, result)
     this.#refresh()
     return result
   }
@@ -412,7 +443,9 @@ export class Store {
   /** Sets the expiry of the open value, 0 removes it. OUT_OF_MEMORY only for one with pages. */
   setExpiry(expireAt: number): number {
     assert(this.#found, 'an expiry is set where no value is open')
+    this.#verb.goesOn = true
     const result = this.#setExpiry(expireAt)
+    this.#verb.goesOn = false
     this.#refresh()
     return result
   }
@@ -602,8 +635,11 @@ export class Store {
       this.#lock()
       if (db < 0) buckets.reset(this.#header)
       else buckets.flush(this.#header, db)
-      this.#unlock()
+      this.#release()
+      // Not all at once: copies of everything would not fit into any heap.
+      if (this.#endings !== null) this.#endings.deliver()
     }
+    this.#tell()
   }
 
   /** Bytes, as it is now: another thread may have changed it. */
@@ -652,6 +688,7 @@ export class Store {
     while (this.excess > end && this.#relief.win()) this.#lower()
     // Those who hold chunks may have nothing to give: what is pinned, or pieces of indexes.
     if (this.excess === before) this.#lowerPieces(end)
+    this.#tell()
     return this.excess > 0
   }
 
@@ -678,8 +715,9 @@ export class Store {
       const finished = at >= index.slots(header)
       this.#sweepHash = finished ? 0 : index.hash(header, at)
       if (finished) this.#sweepBucket = (this.#sweepBucket + 1) % this.#layout.buckets
-      this.#unlockAfterWrite()
+      this.#releaseAfterWrite()
     }
+    this.#tell()
     return removed
   }
 
@@ -825,7 +863,7 @@ export class Store {
       const buckets = this.#turnTo(number)
       this.#lock()
       buckets.yieldPiece(this.#header)
-      this.#unlockAfterWrite()
+      this.#releaseAfterWrite()
       this.#lower()
     }
   }
@@ -862,16 +900,45 @@ export class Store {
     acquire(this.#wordsOf(this.#number), this.#header + header.LOCK)
   }
 
+  /** The last thing a verb does: the listener may call others. */
   #unlock(): void {
+    this.#release()
+    this.#tell()
+  }
+
+  #unlockAfterWrite(): void {
+    this.#releaseAfterWrite()
+    this.#tell()
+  }
+
+  /** Gives the lock back; `tell` must follow. */
+  #release(): void {
     assert(this.#verb.locked === this.#number, 'a lock is given back that is not held')
     this.#verb.locked = -1
     release(this.#wordsOf(this.#number), this.#header + header.LOCK)
   }
 
-  #unlockAfterWrite(): void {
+  #releaseAfterWrite(): void {
     this.#home.settle(this.#header)
     this.#found = false
-    this.#unlock()
+    this.#release()
+  }
+
+  #tell(): void {
+    if (this.#endings !== null) this.#endings.tell()
+  }
+
+  /** Before a change to a part of the open value: what it is, if somebody wants to know. */
+  #former(): Ended | null {
+    if (this.#endings === null || !this.#found) return null
+    this.#verb.goesOn = true
+    return this.#home.endedAt(this.#home.address, OVERWRITTEN)
+  }
+
+  /** After the change. */
+  #changed(former: Ended | null, result: number): void {
+    this.#verb.goesOn = false
+    if (former !== null && result === STORED) this.#endings!.push(former)
   }
 
   #assertOpen(): void {
@@ -900,7 +967,10 @@ export class Store {
 
   #setLong(bytes: Uint8Array, pos: number, length: number, expireAt: number): number {
     const chain = this.#chainOf(bytes, pos, length)
-    if (chain === null) return OUT_OF_MEMORY
+    if (chain === null) {
+      this.#tell()
+      return OUT_OF_MEMORY
+    }
     this.#lock()
     const result = this.#putChain(chain, expireAt)
     if (result === STORED) this.#countSet()

@@ -19,6 +19,8 @@ export class Verb {
   mayYieldOwn = true
   /** First page of a big value that must not go: its successor takes over its pages. 0: none. */
   guardedPage = 0
+  /** Its value goes on in another entry: that the one before ends is nobody's business. */
+  goesOn = false
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes
