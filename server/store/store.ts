@@ -679,7 +679,8 @@ export class Store {
 
   /**
    * After maxMemory was lowered: evicts until about `chunksMax` chunks were given back, whoever is
-   * oldest going first. True: there is more to do. What is held by pages that are being received or sent comes back only when their holders release them.
+   * oldest going first. True: there is more to do. What is held by pages that are being received or
+   * sent comes back only when their holders release them.
    */
   shrink(chunksMax: number): boolean {
     this.#lower()

@@ -161,22 +161,24 @@ test('maxmemory cannot be raised above its ceiling, nor lowered below what is pr
   }
 })
 
-test('at its least, every bucket of a store still takes an entry', (t) => {
-  const store = open({ maxMemory: 64 * MB, buckets: 16 })
-  // Many short entries: the indexes alone are more than the least.
-  for (let i = 0; i < 500_000; i++) put(store, `${i}`, Buffer.alloc(0))
-  const least = /lowered to (\d+)/.exec(t.throws(() => store.setMaxMemory(0)).message)![1]
-  store.setMaxMemory(Number(least))
-  shrinkAll(store)
-  checkInvariants(store)
-  t.true(store.stats.usedBytes <= Number(least))
-  for (let i = 0; i < 5000; i++) {
-    const key = `new:${i}`
-    t.is(put(store, key, Buffer.alloc(100)), STORED)
-    if (!has(store, key)) t.fail('an entry was not stored')
-  }
-  checkInvariants(store)
-})
+for (const policy of ['s3a', 'fifo'] as const) {
+  test(`at its least, every bucket of a store still takes an entry (${policy})`, (t) => {
+    const store = open({ maxMemory: 64 * MB, buckets: 16, policy })
+    // Many short entries: the indexes alone are more than the least.
+    for (let i = 0; i < 500_000; i++) put(store, `${i}`, Buffer.alloc(0))
+    const least = /lowered to (\d+)/.exec(t.throws(() => store.setMaxMemory(0)).message)![1]
+    store.setMaxMemory(Number(least))
+    shrinkAll(store)
+    checkInvariants(store)
+    t.true(store.stats.usedBytes <= Number(least))
+    for (let i = 0; i < 5000; i++) {
+      const key = `new:${i}`
+      t.is(put(store, key, Buffer.alloc(100)), STORED)
+      if (!has(store, key)) t.fail('an entry was not stored')
+    }
+    checkInvariants(store)
+  })
+}
 
 test('what a slow reader and a sender hold comes back when they let go', (t) => {
   const store = open({ maxMemory: 16 * MB })
@@ -208,7 +210,18 @@ test('the longest value and the share of pages in flight follow maxmemory', (t) 
   store.setMaxMemory(32 * MB)
   t.is(put(store, 'key', value), STORED)
   t.true(has(store, 'key'))
+  for (const key of ['a', 'b', 'c']) t.is(put(store, key, value), STORED)
   store.setMaxMemory(8 * MB)
+  t.true(store.excess > 0)
+  t.is(put(store, 'other', value), OUT_OF_MEMORY)
+  const received = [store.pages(), store.pages()]
+  const half = value.subarray(0, 3 * MB)
+  t.deepEqual(
+    received.map((pages) => pages.write(half, 0, half.length)),
+    [true, false],
+    'half of maxmemory as it is to become',
+  )
+  for (const pages of received) pages.release()
   shrinkAll(store)
   t.is(put(store, 'key', value), OUT_OF_MEMORY)
   t.is(put(store, 'key', Buffer.alloc(3 * MB)), STORED)

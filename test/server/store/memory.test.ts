@@ -168,6 +168,8 @@ test('a ceiling makes room for chunks and pieces, and takes nothing from those o
       const paid = fixedBytes(layout, ceiling, layout.chunks) + layout.chunks * chunkBytes
       t.true(paid <= ceiling && ceiling - paid < 2 * chunkBytes)
       t.true(layout.wasmPages * 64 * KB < 2 ** 31)
+      const base = multiMemory ? 0 : IO_BYTES
+      t.true(layout.origin + (layout.chunks + 1) * chunkBytes - base <= ceiling)
     }
   }
 })
