@@ -197,3 +197,28 @@ test('a directory without memory for a piece leaves the index as it was', (t) =>
   t.false(f.index.grow(f.bucket))
   t.deepEqual(contents(f), before)
 })
+
+test('an index gives a piece back only if its entries find places in the others', (t) => {
+  const [spread, clustered] = [fixture(), fixture()]
+  for (let i = 0; i < 70; i++) t.true(insert(spread, i * 40_000_000, 16 + i * 16))
+  t.is(spread.index.pieces(spread.bucket), 2)
+  for (let i = 69; i >= 40; i--) spread.index.remove(spread.bucket, lastOf(spread))
+  t.true(spread.index.yieldPiece(spread.bucket))
+  spread.index.check(spread.bucket)
+  t.is(spread.index.pieces(spread.bucket), 1)
+  t.false(spread.index.yieldPiece(spread.bucket), 'the first one stays')
+  // In one piece there are nine slots from the last home on, in two there are seventeen.
+  for (let i = 0; i < 70; i++) t.true(insert(clustered, i * 40_000_000, 16 + i * 16))
+  for (let i = 69; i >= 0; i--) clustered.index.remove(clustered.bucket, lastOf(clustered))
+  for (let i = 0; i < 12; i++) t.true(insert(clustered, 0xfffffff0, 16 + i * 16))
+  t.false(clustered.index.yieldPiece(clustered.bucket))
+  t.is(clustered.index.pieces(clustered.bucket), 2)
+  clustered.index.check(clustered.bucket)
+})
+
+/** Position of the last entry. */
+function lastOf({ index, bucket }: Fixture): number {
+  let position = index.slots(bucket) - 1
+  while (index.address(bucket, position) === 0) position--
+  return position
+}
