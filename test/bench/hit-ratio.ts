@@ -28,23 +28,27 @@ import { describeMachine } from './machine.ts'
 import { keyCount } from './policies/policy.ts'
 import { table } from './table.ts'
 import { readTrace, type Trace } from '../replay/trace.ts'
-import { POLICIES } from '../../server/store/policy.ts'
+import { POLICIES, type Policy } from '../../server/store/policy.ts'
 
 const HELP = `node dist/test/bench/hit-ratio.js [options] [trace ...]
   Traces: gzipped or plain text, one access a line, the key as a small number. Without any: the
   sample that is part of the project, and a longer one that is made up on the spot.
   --quick           the sample only, and fewer accesses of mixed sizes: under a minute
   --policy NAME     only this maxmemory-policy of the store; may be repeated (the first one meets
-                    the rivals, and is tried in a single bucket too)
+                    the rivals)
   --value BYTES     size of the values (100)
   --accesses N      only the first N accesses of each trace
-  --no-one-bucket   leave out the store of a single bucket
+  --no-one-bucket   leave out stores of a single bucket
   --no-rivals       leave out redis-server and memcached
   --no-sizes        leave out the values of mixed sizes`
 
 const SHARES = [0.01, 0.05, 0.1, 0.2]
+/** One for each queue of S3-FIFO. */
+const ENTRIES_MIN = 2
 /** Caches of fewer entries are not put beside real servers: less than 18 entries a bucket. */
 const RIVALS_FROM_ENTRIES = 9_000
+/** These are tried in a store of a single bucket too. */
+const SINGLE_POLICIES: readonly (Policy | undefined)[] = ['s3a', 's3-fifo']
 /** The longer trace that stands in for real ones. */
 const MADE_UP = { accesses: 1_000_000, popular: 60_000, seed: 3 }
 const SIZES = {
@@ -93,6 +97,13 @@ function subjectsNamed(names: readonly string[]): Subject[] {
   })
 }
 
+/** What there is to learn of a policy without the loss that comes from many small buckets. */
+function singles(subjects: readonly Subject[]): Subject[] {
+  return subjects
+    .filter(({ choice }) => SINGLE_POLICIES.includes(choice.policy))
+    .map(({ name, choice }) => ({ name: `${name}, one bucket`, choice: { ...choice, buckets: 1 } }))
+}
+
 function* traces(): Generator<[name: string, trace: Trace]> {
   const accessesMax = Number(values.accesses ?? Number.POSITIVE_INFINITY)
   for (const path of positionals) yield [basename(path, '.gz'), readTrace(path, accessesMax)]
@@ -109,16 +120,10 @@ async function reportTrace(
 ): Promise<void> {
   const keys = keyCount(trace)
   console.log(`### ${name}: ${trace.length} accesses to ${keys} keys\n`)
-  const all = [...subjects]
-  if (values['one-bucket']) {
-    all.push({
-      name: `${subjects[0]!.name}, one bucket`,
-      choice: { ...subjects[0]!.choice, buckets: 1 },
-    })
-  }
+  const all = values['one-bucket'] ? [...subjects, ...singles(subjects)] : subjects
   const sizes: SizeReport[] = []
   for (const share of SHARES) {
-    const entries = Math.max(1, Math.floor(keys * share))
+    const entries = Math.max(ENTRIES_MIN, Math.floor(keys * share))
     process.stderr.write(`${name}: ${entries} entries\n`)
     const options = { subjects: all, valueBytes: Number(values.value) }
     sizes.push(reportSize(trace, keys, entries, options))

@@ -99,6 +99,8 @@ export function replayStore(
 /** Close enough: 0.3 % of the entries are about 0.03 points of hit ratio. */
 const TOLERANCE = 0.003
 const REPLAYS_MAX = 8
+/** From one replay to the next, while only one side is known. */
+const STEP_MAX = 2
 /** The first guess of what an entry costs beyond its key and value. */
 const OVERHEAD_BYTES = 24
 
@@ -144,7 +146,8 @@ function aim(entries: number, below: StoreRun | null, above: StoreRun | null): n
     )
   }
   const run = (below ?? above)!
-  return run.maxMemory * (1 + 1.1 * (entries / run.entries - 1))
+  const factor = 1 + 1.1 * (entries / run.entries - 1)
+  return run.maxMemory * Math.min(STEP_MAX, Math.max(1 / STEP_MAX, factor))
 }
 
 /** The least maxmemory a store of so many buckets takes. */

@@ -71,13 +71,13 @@ export interface SizeReport {
 }
 
 export function entryColumns(subjects: readonly Subject[]): string[] {
-  const own = subjects.flatMap(({ name }) => [name, 'held', 'gap'])
-  return ['cache holds', 'a bucket', ...IDEALS.map(({ name }) => name), 'value', ...own]
+  const own = subjects.map(({ name }) => name)
+  return ['cache holds', 'a bucket', ...IDEALS.map(({ name }) => name), 'value', 'held', ...own]
 }
 
 /**
- * One size of the cache: the ideals, and each subject with what it held and its gap to an S3-FIFO
- * that holds exactly as many.
+ * One size of the cache: the ideals, the size of the values and the entries the first subject held,
+ * and each subject's hit ratio, with its gap to an S3-FIFO that holds exactly as many as it did.
  */
 export function reportSize(
   trace: Trace,
@@ -87,25 +87,27 @@ export function reportSize(
 ): SizeReport {
   const ideals = IDEALS.map((ideal) => percent(hitRatio(ideal.make(entries, keys, trace), trace)))
   const share = ((100 * entries) / keys).toFixed(0)
-  const cells = [`${entries} (${share} %)`, (entries / BUCKETS).toFixed(1), ...ideals]
-  let first: StoreRun | null = null
-  const own: string[] = []
-  for (const [i, { choice }] of options.subjects.entries()) {
+  const runs: (StoreRun | null)[] = []
+  for (const { choice } of options.subjects) {
     const valueBytes = valueBytesFor(entries, options.valueBytes, choice)
-    const run = replayStoreHolding(trace, entries, valueBytes, choice, first?.maxMemory)
-    if (i === 0) {
-      first = run
-      cells.push(`${valueBytes} B`)
-    }
-    own.push(...(run === null ? ['-', '-', '-'] : subjectCells(run, trace, keys)))
+    const known = runs.find((run) => run?.valueBytes === valueBytes)
+    runs.push(replayStoreHolding(trace, entries, valueBytes, choice, known?.maxMemory))
   }
-  return { entries, cells: [...cells, ...own], run: first }
+  const run = runs[0] ?? null
+  const cells = [
+    `${entries} (${share} %)`,
+    (entries / BUCKETS).toFixed(1),
+    ...ideals,
+    `${run?.valueBytes ?? '-'} B`,
+    run?.entries.toFixed(0) ?? '-',
+    ...runs.map((one) => (one === null ? '-' : withGap(one, trace, keys))),
+  ]
+  return { entries, cells, run }
 }
 
-function subjectCells(run: StoreRun, trace: Trace, keys: number): string[] {
-  const held = Math.round(run.entries)
-  const ideal = hitRatio(new S3(held, keys, s3Fifo), trace)
-  return [percent(run.hitRatio), String(held), signed(run.hitRatio - ideal)]
+function withGap(run: StoreRun, trace: Trace, keys: number): string {
+  const ideal = hitRatio(new S3(Math.round(run.entries), keys, s3Fifo), trace)
+  return `${percent(run.hitRatio)} (${signed(run.hitRatio - ideal)})`
 }
 
 export function byteColumns(rivals: readonly Rival[]): string[] {

@@ -88,7 +88,8 @@ export class S3 implements Policy {
 
   /**
    * `capacity` is in entries, or in what `costs` counts (bytes). A key that costs more than half of
-   * small begins in main; one that costs more than main is never stored.
+   * small begins in main; one that costs more than main is never stored. It takes 2 at least, one
+   * for each queue.
    */
   constructor(capacity: number, keys: number, options: S3Options, costs: Costs | null = null) {
     this.#options = options
