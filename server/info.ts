@@ -11,8 +11,9 @@ import type { PeerCounters } from '../cluster/peer.ts'
 import type { RouterCounters } from '../cluster/router.ts'
 import type { Clock } from '../cluster/world.ts'
 import type { Config } from './config.ts'
+import { redisNameOf } from './policies.ts'
 import type { Stats } from './stats.ts'
-import type { StoreStats } from './store/store.ts'
+import type { BucketStats, Store } from './store/store.ts'
 import { readMachine, readUsage } from './system.ts'
 import { redisVersion, version } from './version.ts'
 
@@ -20,11 +21,7 @@ import { redisVersion, version } from './version.ts'
 export interface InfoSource {
   readonly config: Config
   readonly world: { readonly clock: Clock }
-  readonly store: {
-    readonly stats: StoreStats
-    size(db: number): number
-    expiring(db: number): number
-  }
+  readonly store: Pick<Store, 'stats' | 'bucketStats' | 'policy' | 'scope' | 'size' | 'expiring'>
   readonly stats: Stats
   readonly clients: ReadonlyMap<number, InfoClient>
   readonly loading: {
@@ -79,6 +76,7 @@ const sections: readonly Section[] = [
   { name: 'cluster', byDefault: true, fields: clusterFields },
   { name: 'keyspace', byDefault: true, fields: keyspaceFields },
   { name: 'store', byDefault: true, fields: storeFields },
+  { name: 'storebuckets', byDefault: false, fields: storeBucketFields },
   { name: 'groups', byDefault: true, fields: groupFields },
 ]
 
@@ -171,7 +169,8 @@ function memoryFields({ clients, config, stats, store }: InfoSource): Fields {
     total_system_memory_human: human(memoryBytes),
     maxmemory: config.maxmemory,
     maxmemory_human: human(config.maxmemory),
-    maxmemory_policy: config['maxmemory-policy'],
+    maxmemory_policy: redisNameOf(config['maxmemory-policy']),
+    ringtier_maxmemory_policy: config['maxmemory-policy'],
     allocator_frag_ratio: (touched / Math.max(used, 1)).toFixed(2),
     allocator_frag_bytes: touched - used,
     allocator_rss_ratio: '1.00',
@@ -325,9 +324,12 @@ function keyspaceFields({ config, store }: InfoSource): Fields {
   return fields
 }
 
-function storeFields({ store: { stats } }: InfoSource): Fields {
+function storeFields({ store }: InfoSource): Fields {
+  const { stats } = store
   return {
-    store_policy: 'fifo',
+    store_policy: store.policy,
+    // Which entries may go: all, those with an expiry (volatile), or none.
+    store_scope: store.scope,
     store_max_bytes: stats.maxMemory,
     store_ceiling_bytes: stats.ceiling,
     store_used_bytes: stats.usedBytes,
@@ -339,6 +341,7 @@ function storeFields({ store: { stats } }: InfoSource): Fields {
     store_buckets: stats.buckets,
     store_chunk_bytes: stats.chunkBytes,
     store_chunks: stats.chunks,
+    store_chunks_used: stats.chunks - stats.chunksFree,
     store_chunks_free: stats.chunksFree,
     store_entries: stats.entries,
     store_gets: stats.gets,
@@ -346,14 +349,54 @@ function storeFields({ store: { stats } }: InfoSource): Fields {
     store_sets: stats.sets,
     store_sets_in_place: stats.inPlace,
     store_evicted: stats.evicted,
+    // By what they were evicted from: the rings, and the lists of values with pages.
+    store_evicted_small: stats.evictedSmall,
+    store_evicted_main: stats.evictedMain,
+    store_evicted_big: stats.evictedBig,
+    // From small to main; and copied within main for another round.
+    store_promoted: stats.promoted,
+    store_reinserted_bytes: stats.reinsertedBytes,
+    // Copied within rings in all, to bring living entries together.
+    store_moved_bytes: stats.movedBytes,
+    store_ghost_hits: stats.ghostHits,
     store_expired_lazily: stats.expiredLazily,
     store_expired_actively: stats.expiredActively,
-    store_collisions: stats.collisionsLost,
+    // Another key with the same hash was met; one went because 64 others had its hash.
+    store_collisions_met: stats.collisionsMet,
+    store_collisions_lost: stats.collisionsLost,
     store_generations: stats.generations,
+    store_chunks_stolen: stats.stolenChunks,
+    store_dead_bytes: stats.deadBytes,
+    store_padding_bytes: stats.paddingBytes,
+    store_index_slots: stats.indexSlots,
+    store_index_used: stats.indexUsed,
+    store_index_load: (stats.indexUsed / Math.max(stats.indexSlots, 1)).toFixed(2),
     store_big_values: stats.bigValues,
     store_big_bytes: stats.bigBytes,
+    // Pages of values that are gone, and are still being sent.
     store_pinned_bytes: stats.pinnedBytes,
   }
+}
+
+/** How the counters are spread over the buckets; STORE BUCKET tells those of one. */
+function storeBucketFields({ store }: InfoSource): Fields {
+  const { buckets } = store.stats
+  const all = Array.from({ length: buckets }, (_, number) => store.bucketStats(number))
+  const fields = Object.keys(all[0]!) as (keyof BucketStats)[]
+  return Object.fromEntries(
+    fields.map((field) => {
+      const values = all.map((stats) => stats[field])
+      const min = Math.min(...values)
+      const max = Math.max(...values)
+      const mean = (values.reduce((sum, value) => sum + value, 0) / buckets).toFixed(2)
+      return [`store_bucket_${snakeCase(field)}`, pairs({ min, mean, max })]
+    }),
+  )
+}
+
+/** 'deadBytes' as fields are named: 'dead_bytes'. */
+export function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 }
 
 function groupFields({ loading: { groups, loads } }: InfoSource): Fields | null {

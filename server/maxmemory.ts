@@ -1,9 +1,11 @@
 /**
- * maxmemory while the server runs. CONFIG SET raises it at once, up to `maxmemory-ceiling`, for which
- * the store has address space. It lowers it at once too: nobody gets more memory from then on, and
- * what is too much is evicted in slices between events, as fast as the loop turns. Pages that a slow
- * client is being sent, or that a value is being received into, come back when that ends; while
- * nothing can be evicted, it is tried again from time to time.
+ * maxmemory and its policy, at the start and while the server runs.
+ *
+ * CONFIG SET raises maxmemory at once, up to `maxmemory-ceiling`, for which the store has address
+ * space. It lowers it at once too: nobody gets more memory from then on, and what is too much is
+ * evicted in slices between events, as fast as the loop turns. Pages that a slow client is being
+ * sent, or that a value is being received into, come back when that ends; while nothing can be
+ * evicted, it is tried again from time to time.
  *
  * The system keeps what the store has touched: WebAssembly's memory cannot be given back. INFO shows
  * both, used and touched.
@@ -12,6 +14,7 @@ import type { Clock, Timer } from '../cluster/world.ts'
 import type { Config } from './config.ts'
 import { BadValue, sizeText } from './config/kinds.ts'
 import type { Log } from './log.ts'
+import { meaningOf, type PolicyName, policyNotice } from './policies.ts'
 import { Store } from './store/store.ts'
 
 /** Other clients wait for a slice, and for the last of its steps beyond it. */
@@ -29,8 +32,9 @@ const retryMs = 100
 export function openStore(config: Config, seed: number, log: Log): Store {
   const { databases, maxmemory: maxMemory } = config
   const ceiling = config['maxmemory-ceiling']
+  const options = { maxMemory, seed, databases, ...meaningOf(config['maxmemory-policy']) }
   try {
-    return new Store({ maxMemory, ceiling, seed, databases })
+    return new Store({ ...options, ceiling })
   } catch (error) {
     const isOurs = ceiling > maxMemory && !config.isSet('maxmemory-ceiling')
     if (!(error instanceof RangeError) || !isOurs) throw error
@@ -38,11 +42,11 @@ export function openStore(config: Config, seed: number, log: Log): Store {
       { ceiling },
       'no address space for a ceiling above maxmemory: maxmemory cannot be raised while this server runs',
     )
-    return new Store({ maxMemory, seed, databases })
+    return new Store(options)
   }
 }
 
-/** Has the store follow `maxmemory`. */
+/** Has the store follow `maxmemory` and `maxmemory-policy`. */
 export class MaxMemory {
   readonly #store: Store
   readonly #clock: Clock
@@ -58,6 +62,7 @@ export class MaxMemory {
     this.#log = log
     this.#stepChunks = Math.max(1, stepBytes / store.stats.chunkBytes)
     config.onChange('maxmemory', (bytes) => this.#set(bytes))
+    config.onChange('maxmemory-policy', (name) => this.#setPolicy(name))
   }
 
   stop(): void {
@@ -73,12 +78,26 @@ export class MaxMemory {
       throw new BadValue(error.message)
     }
     if (this.#store.excess === 0) return
-    const { usedBytes } = this.#store.stats
+    const { usedBytes } = this.#store
     this.#log.warning(
       { maxmemory: bytes, used: usedBytes },
       `maxmemory ${sizeText(bytes)} is less than what is used: keys are being evicted`,
     )
     if (!this.#shrinking) this.#later(true)
+  }
+
+  #setPolicy(name: PolicyName): void {
+    const store = this.#store
+    const current = store.policy
+    const { policy, scope } = meaningOf(name, store.policyIsFixed ? current : null)
+    if (!store.setPolicy(policy, scope)) {
+      const fixed = store.policyIsFixed ? current : policy
+      throw new BadValue(
+        `${fixed} keeps bytes with every key, so it can be chosen and left at the start only; this server runs with ${current}`,
+      )
+    }
+    const notice = policyNotice(name)
+    if (notice !== null) this.#log.notice(`maxmemory-policy: ${notice}`)
   }
 
   #slice(): void {

@@ -112,7 +112,7 @@ export class Server {
       world.clock.every(sweepPeriodMs, () => this.#sweep()),
       world.clock.every(idlePeriodMs, () => this.#closeIdle()),
     )
-    this.stats.start(world.clock, () => this.store.stats.usedBytes)
+    this.stats.start(world.clock, () => this.store.usedBytes)
   }
 
   get clients(): ReadonlyMap<number, Client> {

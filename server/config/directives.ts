@@ -7,6 +7,7 @@
  */
 import { resolve as resolvePath } from 'node:path'
 import { VIRTUAL_NODES } from '../../cluster/ring.ts'
+import { DEFAULT_POLICY_NAME, policyNames, policyNotice } from '../policies.ts'
 import {
   BadValue,
   choice,
@@ -89,18 +90,6 @@ const databasesMax = 256
 const valueBytesMax = 512 * MB
 /** As in Redis. */
 const bindMax = 16
-
-const policyNotice =
-  'evicts as fifo does: the entry that was written first goes first; no other policy is built yet'
-const oomNotBuilt =
-  "is not built yet: a full memory always evicts the oldest entry (use 'fifo', or one of allkeys-lru, allkeys-lfu, allkeys-random, which mean the same here)"
-const policiesNotBuilt = [
-  'noeviction',
-  'volatile-lru',
-  'volatile-lfu',
-  'volatile-random',
-  'volatile-ttl',
-]
 
 export const directives = {
   bind: row(list(checkBind), {
@@ -190,20 +179,14 @@ export const directives = {
     summary:
       "What `maxmemory` may be raised to while the server runs: that much address space is taken at the start, and no memory; 0 means 2gb, or for a larger maxmemory the machine's (or the control group's) memory, but never less than maxmemory.",
   }),
-  'maxmemory-policy': row(
-    choice(
-      ['fifo', 'allkeys-lru', 'allkeys-lfu', 'allkeys-random'],
-      Object.fromEntries(policiesNotBuilt.map((name) => [name, `'${name}' ${oomNotBuilt}`])),
-    ),
-    {
-      default: 'fifo',
-      section: 'Memory',
-      mutable: true,
-      summary:
-        'What goes when memory is full: `fifo`, the oldest entry. The names of Redis are accepted and mean the same.',
-      notice: (policy) => (policy === 'fifo' ? null : policyNotice),
-    },
-  ),
+  'maxmemory-policy': row(choice(policyNames), {
+    default: DEFAULT_POLICY_NAME,
+    section: 'Memory',
+    mutable: true,
+    summary:
+      'Which keys go when memory is full: all in the order of `s3a`, `s3-fifo`, `fifo`, `lru` or `second-chance` (the last two can be chosen, and left, at the start only); `allkeys-*`, `volatile-*` and `noeviction` choose who may go, as in Redis, in the order of `s3a`. See docs/eviction.md.',
+    notice: policyNotice,
+  }),
   requirepass: row(text(), {
     default: '',
     section: 'Security',

@@ -148,11 +148,8 @@ export function yesNo(): Kind<boolean> {
   }
 }
 
-/** One of a few words. `notBuilt` are words of Redis that are refused, each with its reason. */
-export function choice<const Word extends string>(
-  words: readonly Word[],
-  notBuilt: Readonly<Record<string, string>> = {},
-): Kind<Word> {
+/** One of a few words. */
+export function choice<const Word extends string>(words: readonly Word[]): Kind<Word> {
   return {
     type: 'one of',
     limits: words.join(', '),
@@ -161,8 +158,7 @@ export function choice<const Word extends string>(
       const lower = word.toLowerCase()
       const chosen = words.find((candidate) => candidate === lower)
       if (chosen !== undefined) return chosen
-      const reason = notBuilt[lower]
-      throw new BadValue(reason ?? configOneOf(words))
+      throw new BadValue(configOneOf(words))
     },
     format: (value) => value,
   }

@@ -696,7 +696,6 @@ export class Buckets implements Entries {
     words[bucket + EXPIRING] = 0
     words[bucket + LEASES] = 0
     this.#doubles[(bucket + header.BIG_VALUES) >> 1] = 0
-    this.#doubles[(bucket + header.BIG_PAGES) >> 1] = 0
     const counts = bucket + DATABASES
     words.fill(0, counts, counts + 2 * this.#layout.databases)
     this.address = 0
@@ -894,7 +893,6 @@ export class Buckets implements Entries {
     const hash = form.hash
     this.#bigs.enter(entry.firstPageOf(words, at), { hash, clock, isMain: pages.isInMain, count })
     words[bucket + PAGES]! += count
-    this.#doubles[(bucket + header.BIG_PAGES) >> 1]! += count
     this.#doubles[(bucket + header.BIG_VALUES) >> 1]!++
   }
 
@@ -1024,7 +1022,6 @@ export class Buckets implements Entries {
   #countPages(bucket: number, address: number): void {
     const pages = this.pagesOf(address)
     this.#words[bucket + PAGES]! -= pages
-    this.#doubles[(bucket + header.BIG_PAGES) >> 1]! -= pages
     this.#doubles[(bucket + header.BIG_VALUES) >> 1]!--
   }
 

@@ -62,7 +62,6 @@ export const GHOST_HITS = 76
 export const STOLEN = 78
 /* Of what is there now: */
 export const BIG_VALUES = 80
-export const BIG_PAGES = 82
 
 /** The first of the counts of databases. */
 export const DATABASES = BUCKET_FIXED_WORDS

@@ -48,9 +48,11 @@ import {
 } from './policy.ts'
 import { Pool, POLICY, SETTING, TOKEN_BLOCKS } from './pool.ts'
 import { Relief } from './relief.ts'
+import type { BucketStats, StoreStats } from './stats.ts'
+import { bucketStats, sumOf } from './stats.ts'
 import { Verb } from './verb.ts'
 
-export type { IoMemory, Policy, Reason, RemovalListener, Scope, Sink }
+export type { BucketStats, IoMemory, Policy, Reason, RemovalListener, Scope, Sink, StoreStats }
 export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_STRING }
 
 /** Longest value, Redis's default `proto-max-bulk-len`. */
@@ -99,68 +101,6 @@ export interface StoreOptions {
    * least maxMemory is 4 KB a bucket. Default: 512.
    */
   readonly buckets?: number
-}
-
-/** Counted exactly, since the start. Bytes are of maxMemory. */
-export interface StoreStats {
-  readonly maxMemory: number
-  /** What maxMemory can be raised to. */
-  readonly ceiling: number
-  /** More than maxMemory only while what is too much since it was lowered is evicted. */
-  readonly usedBytes: number
-  /**
-   * What was ever used. The system holds it for us whether it is used now or not: WebAssembly's
-   * memory cannot be given back.
-   */
-  readonly touchedBytes: number
-  /** Bytes that are to be evicted because maxMemory was lowered. */
-  readonly excessBytes: number
-  readonly chunkBytes: number
-  readonly chunks: number
-  readonly chunksFree: number
-  readonly arenas: number
-  readonly buckets: number
-  /** Keys of all databases, expired ones not yet removed included. */
-  readonly entries: number
-  readonly gets: number
-  readonly hits: number
-  readonly sets: number
-  /** Sets whose value took the place of the one before. */
-  readonly inPlace: number
-  readonly evicted: number
-  /** Of these: from the small and main rings, and big values. */
-  readonly evictedSmall: number
-  readonly evictedMain: number
-  readonly evictedBig: number
-  /** Entries and big values that were asked for while in small, and went on to main. */
-  readonly promoted: number
-  /** Bytes of entries that got another round in main. */
-  readonly reinsertedBytes: number
-  /** Bytes of all entries that were moved within their rings, for another round or together. */
-  readonly movedBytes: number
-  /** Keys that came back while a ghost of them was there. */
-  readonly ghostHits: number
-  readonly expiredLazily: number
-  readonly expiredActively: number
-  /** Times that a look-up met another key of the same hash. */
-  readonly collisionsMet: number
-  /** Entries lost because more than 64 keys had one hash. */
-  readonly collisionsLost: number
-  /** Chunks that buckets below the mean took from others. */
-  readonly stolenChunks: number
-  /** Bytes in rings of removed and replaced entries, and at the ends of chunks. */
-  readonly deadBytes: number
-  readonly paddingBytes: number
-  /** Slots of all indexes, and how many are taken. */
-  readonly indexSlots: number
-  readonly indexUsed: number
-  /** How often a chunk's entries went for others. */
-  readonly generations: number
-  /** Entries with pages now, and the bytes of these pages. */
-  readonly bigValues: number
-  readonly bigBytes: number
-  /** Pages of replaced and removed values that live on because they are being sent. */
-  readonly pinnedBytes: number
 }
 
 /** Visits a key; it lies at bytes[pos, pos + length) during the call only. */
@@ -722,69 +662,46 @@ export class Store {
     return removed
   }
 
-  /** Counted now, over all buckets. */
+  /** Bytes in use now. */
+  get usedBytes(): number {
+    return this.#bytes(
+      (pool) => pool.limit,
+      (pool) => pool.used,
+    )
+  }
+
+  /** Counted now, over all buckets: some ten microseconds a hundred buckets. */
   get stats(): StoreStats {
     const layout = this.#layout
     const chunkBytes = 1 << layout.chunkShift
-    const maxMemory = this.maxMemory
     const chunks = this.#pools.reduce((sum, pool) => sum + pool.limit, 0)
-    const used = this.#chunksUsed()
-    // Bytes of the arenas with so many chunks paid for, and so many taken.
-    const bytes = (paid: (pool: Pool) => number, taken: (pool: Pool) => number): number =>
-      this.#pools.reduce(
-        (total, pool) =>
-          total + fixedBytes(layout, maxMemory, paid(pool)) + taken(pool) * chunkBytes,
-        0,
-      )
-    const sum = (word: number): number =>
-      this.#sum((buckets, bucket) => buckets.counter(bucket, word))
-    const evictedSmall = sum(header.EVICTED_SMALL)
-    const evictedMain = sum(header.EVICTED_MAIN)
-    const evictedBig = sum(header.EVICTED_BIG)
+    const sum = sumOf(
+      Array.from({ length: layout.buckets }, (_, number) => this.bucketStats(number)),
+    )
     return {
-      maxMemory,
+      ...sum,
+      maxMemory: this.maxMemory,
       ceiling: layout.ceiling,
-      usedBytes: bytes(
-        (pool) => pool.limit,
-        (pool) => pool.used,
-      ),
-      touchedBytes: bytes(
+      usedBytes: this.usedBytes,
+      touchedBytes: this.#bytes(
         (pool) => Math.max(pool.limit, pool.touched),
         (pool) => pool.touched,
       ),
       excessBytes: this.excess * chunkBytes,
       chunkBytes,
       chunks,
-      chunksFree: chunks - used,
+      chunksFree: chunks - this.#chunksUsed(),
       arenas: layout.arenas,
       buckets: layout.buckets,
-      entries: this.#sum((buckets, header) => buckets.entries(header)),
-      gets: sum(header.GETS),
-      hits: sum(header.HITS),
-      sets: sum(header.SETS),
-      inPlace: sum(header.IN_PLACE),
-      evicted: evictedSmall + evictedMain + evictedBig,
-      evictedSmall,
-      evictedMain,
-      evictedBig,
-      promoted: sum(header.PROMOTED),
-      reinsertedBytes: sum(header.REINSERTED_BYTES),
-      movedBytes: sum(header.MOVED_BYTES),
-      ghostHits: sum(header.GHOST_HITS),
-      expiredLazily: sum(header.EXPIRED_LAZILY),
-      expiredActively: sum(header.EXPIRED_ACTIVELY),
-      collisionsMet: sum(header.COLLISIONS_MET),
-      collisionsLost: sum(header.COLLISIONS_LOST),
-      stolenChunks: sum(header.STOLEN),
-      deadBytes: this.#sum((buckets, bucket) => buckets.deadBytes(bucket)),
-      paddingBytes: this.#sum((buckets, bucket) => buckets.paddingBytes(bucket)),
-      indexSlots: this.#sum((buckets, bucket) => buckets.index.slots(bucket)),
-      indexUsed: this.#sum((buckets, bucket) => buckets.index.count(bucket)),
-      generations: sum(header.GENERATIONS),
-      bigValues: sum(header.BIG_VALUES),
-      bigBytes: sum(header.BIG_PAGES) * chunkBytes,
+      evicted: sum.evictedSmall + sum.evictedMain + sum.evictedBig,
+      bigBytes: sum.pages * chunkBytes,
       pinnedBytes: this.#chains.orphaned * chunkBytes,
     }
+  }
+
+  /** Of the bucket of this number, 0 to buckets - 1. */
+  bucketStats(number: number): BucketStats {
+    return bucketStats(this.#bucketsOf(number), this.#headerOf(number))
   }
 
   /** In which order entries go, and which may. */
@@ -796,13 +713,18 @@ export class Store {
     return SCOPES[scopeOf(this.#policyWord)]!
   }
 
+  /** Does the policy keep something with each entry, so that it stands until the store ends? */
+  get policyIsFixed(): boolean {
+    return trailerBytesOf(this.policy) > 0
+  }
+
   /**
    * Changes the policy while the store is in use. False: one of the two policies keeps something
    * with each entry, which can be chosen at the start only.
    */
   setPolicy(policy: Policy, scope: Scope): boolean {
     const isOther = policy !== this.policy
-    if (isOther && trailerBytesOf(policy) + trailerBytesOf(this.policy) > 0) return false
+    if (isOther && (this.policyIsFixed || trailerBytesOf(policy) > 0)) return false
     this.#writePolicy(policyWord(policy, scope))
     return true
   }
@@ -824,7 +746,7 @@ export class Store {
     for (const pool of this.#pools) pool.check()
     const used = this.#chunksUsed()
     assert(used === chunks + pages + pieces, 'chunks in use are not those of rings and pages')
-    const { usedBytes, maxMemory } = this.stats
+    const { usedBytes, maxMemory } = this
     assert(usedBytes <= maxMemory || this.excess > 0, 'maxmemory is exceeded')
   }
 
@@ -848,6 +770,17 @@ export class Store {
 
   #wordsOf(number: number): Int32Array {
     return this.#arenas[number % this.#arenas.length]!.words
+  }
+
+  /** Bytes of the arenas with so many chunks paid for, and so many taken. */
+  #bytes(paid: (pool: Pool) => number, taken: (pool: Pool) => number): number {
+    const layout = this.#layout
+    const { maxMemory } = this
+    return this.#pools.reduce(
+      (total, pool) =>
+        total + fixedBytes(layout, maxMemory, paid(pool)) + taken(pool) * 2 ** layout.chunkShift,
+      0,
+    )
   }
 
   #chunksUsed(): number {

@@ -411,23 +411,22 @@ test('limits: at them accepted, beyond them refused', (t) => {
   t.throws(() => from('--bind', ...sixteen, '::1'), { message: /Too many bind addresses/ })
 })
 
-test('maxmemory-policy: names of Redis that mean the same are taken with a notice', (t) => {
-  t.deepEqual(from('--maxmemory-policy', 'fifo').notices, [])
+test('maxmemory-policy: names of Redis are taken, with a notice where they mean another order', (t) => {
+  t.is(loadConfig()['maxmemory-policy'], 's3a')
+  for (const name of ['s3a', 's3-fifo', 'fifo', 'lru', 'second-chance', 'noeviction']) {
+    t.deepEqual(from('--maxmemory-policy', name).notices, [], name)
+  }
   const config = from('--maxmemory-policy', 'AllKeys-LRU')
   t.is(config['maxmemory-policy'], 'allkeys-lru')
-  t.regex(config.notices[0]!, /^maxmemory-policy: evicts as fifo does/)
-})
-
-test('maxmemory-policy: names that would promise what is not built are refused', (t) => {
-  for (const name of ['noeviction', 'volatile-lru', 'volatile-ttl']) {
-    t.regex(
-      refused(t, () => from('--maxmemory-policy', name)),
-      new RegExp(`'${name}' is not built yet: a full memory always evicts the oldest`),
-    )
+  t.deepEqual(config.get(['maxmemory-policy']).get('maxmemory-policy'), 'allkeys-lru')
+  t.regex(config.notices[0]!, /^maxmemory-policy: keys go in the order of s3a, which stands for/)
+  for (const kind of ['lru', 'lfu', 'random', 'ttl']) {
+    const { notices } = from('--maxmemory-policy', `volatile-${kind}`)
+    t.regex(notices[0]!, /^maxmemory-policy: only keys with an expiry go, and in the order of s3a/)
   }
   t.regex(
-    refused(t, () => from('--maxmemory-policy', 'lru')),
-    /must be one of the following: fifo/,
+    refused(t, () => from('--maxmemory-policy', 'mru')),
+    /must be one of the following: s3a, s3-fifo, fifo, lru, second-chance, allkeys-lru/,
   )
 })
 
@@ -529,11 +528,9 @@ test('set: listeners hear of changes only, and one that refuses takes all back',
 })
 
 test('set: what is refused at the start is refused later, with the same reason', (t) => {
-  t.is(
-    loadConfig()
-      .set([['maxmemory-policy', 'noeviction']])
-      ?.slice(0, 110),
-    "ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - 'noeviction' is not built yet: a ful",
+  t.regex(
+    loadConfig().set([['maxmemory-policy', 'mru']]) ?? '',
+    /argument 'maxmemory-policy'\) - argument\(s\) must be one of the following: s3a, /,
   )
   t.regex(loadConfig().set([['tls-port', '1']]) ?? '', /TLS is not built yet$/)
 })

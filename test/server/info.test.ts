@@ -10,13 +10,15 @@ import { version } from '../../server/version.ts'
 import { available, PROJECT, startRedis } from '../process.ts'
 
 const storeStats: InfoSource['store']['stats'] = {
+  entries: 7,
   ...{ maxMemory: 2 ** 26, ceiling: 2 ** 31, usedBytes: 2 ** 20, touchedBytes: 3 * 2 ** 19 },
   ...{ excessBytes: 8192, chunkBytes: 4096, chunks: 100, chunksFree: 90 },
-  ...{ arenas: 1, buckets: 512, entries: 7, gets: 1, hits: 1, sets: 9, inPlace: 2, evicted: 3 },
+  ...{ arenas: 1, buckets: 512, gets: 1, hits: 1, sets: 9, inPlace: 2, evicted: 3 },
   ...{ expiredLazily: 4, expiredActively: 5, collisionsMet: 0, generations: 1, bigValues: 0 },
   ...{ bigBytes: 0, pinnedBytes: 0, collisionsLost: 0, evictedSmall: 1, evictedMain: 1 },
   ...{ evictedBig: 1, promoted: 0, reinsertedBytes: 0, movedBytes: 0, ghostHits: 0 },
   ...{ stolenChunks: 0, deadBytes: 0, paddingBytes: 0, indexSlots: 64, indexUsed: 7 },
+  ...{ expiring: 2, smallChunks: 1, mainChunks: 9, pagedChunks: 0, pages: 0 },
 }
 
 const group = parseGroup('user match user:{id} origin http://127.0.0.1:1/{id}'.split(' '))
@@ -29,7 +31,14 @@ function source(changes: Partial<InfoSource> = {}): InfoSource {
   return {
     config: loadConfig({ args: ['--maxmemory', '64mb'] }),
     world: { clock: clock as InfoSource['world']['clock'] },
-    store: { stats: storeStats, size: (db) => (db === 3 ? 7 : 0), expiring: () => 2 },
+    store: {
+      stats: storeStats,
+      bucketStats: (number) => ({ ...storeStats, entries: number === 5 ? 7 : 0 }),
+      policy: 's3a',
+      scope: 'volatile',
+      size: (db) => (db === 3 ? 7 : 0),
+      expiring: () => 2,
+    },
     stats: new Stats(),
     clients: new Map(),
     loading: {
@@ -80,7 +89,7 @@ test('named sections come in any case, once each; unknown ones are nothing', (t)
   t.deepEqual(titles(info(source(), ['nosuch', 'CommandStats'])), ['# Commandstats'])
   t.true(titles(info(source(), ['default', 'commandstats'])).includes('# Commandstats'))
   t.true(titles(info(source(), ['ALL'])).includes('# Commandstats'))
-  t.is(titles(info(source(), ['everything', 'cpu'])).length, 13)
+  t.is(titles(info(source(), ['everything', 'cpu'])).length, 14)
 })
 
 test('the server section tells time, port and mode', (t) => {
@@ -124,6 +133,37 @@ test('memory is that of the store, and its peak is never below it', (t) => {
   t.true(Number(fields.get('rss_overhead_bytes')) > rss / 2)
   stats.usedMemoryPeak = 2 ** 21
   t.is(read(source({ stats }), 'memory').get('used_memory_peak_perc'), '50.00%')
+})
+
+test('the policy is told by a name of Redis, and by its own', (t) => {
+  const told = (name: string): (string | undefined)[] => {
+    const config = loadConfig({ args: ['--maxmemory-policy', name] })
+    const fields = read(source({ config }), 'memory')
+    return ['maxmemory_policy', 'ringtier_maxmemory_policy'].map((field) => fields.get(field))
+  }
+  const nearest = {
+    ...{ s3a: 'allkeys-lfu', 's3-fifo': 'allkeys-lfu', fifo: 'allkeys-random' },
+    ...{ lru: 'allkeys-lru', 'second-chance': 'allkeys-lru' },
+  }
+  for (const [name, redisName] of Object.entries(nearest))
+    t.deepEqual(told(name), [redisName, name])
+  for (const name of ['noeviction', 'volatile-ttl', 'allkeys-lru']) {
+    t.deepEqual(told(name), [name, name])
+  }
+  const fields = read(source(), 'store')
+  t.is(fields.get('store_policy'), 's3a')
+  t.is(fields.get('store_scope'), 'volatile')
+})
+
+test('counters of the buckets are told by their spread, where they are asked for', (t) => {
+  const { stats } = source().store
+  const store = { ...source().store, stats: { ...stats, buckets: 8 } }
+  t.is(
+    info(source({ store }), ['storebuckets']).split('\r\n')[1],
+    'store_bucket_entries:min=0,mean=0.88,max=7',
+  )
+  t.false(info(source(), []).includes('store_bucket_'))
+  t.true(info(source({ store }), ['all']).includes('\r\nstore_bucket_dead_bytes:min='))
 })
 
 test('commands that were called, and errors, are counted by name', (t) => {

@@ -230,3 +230,53 @@ test('a server whose memory is lowered answers all the while', async (t) => {
   }
   t.true(Number(/used_memory:(\d+)/.exec(await client.info('memory'))![1]) <= 8 * MB)
 })
+
+const setPolicy = (client: RawClient, name: string): Promise<string> =>
+  client.command('CONFIG', 'SET', 'maxmemory-policy', name)
+
+test('CONFIG SET maxmemory-policy changes what goes while serving', async (t) => {
+  const { server, client } = await start()
+  t.deepEqual([server.store.policy, server.store.scope], ['s3a', 'all'])
+  const meanings: [name: string, policy: string, scope: string][] = [
+    ['fifo', 'fifo', 'all'],
+    ['s3-fifo', 's3-fifo', 'all'],
+    ['allkeys-random', 's3a', 'all'],
+    ['volatile-lfu', 's3a', 'volatile'],
+    ['noeviction', 's3a', 'none'],
+    ['s3a', 's3a', 'all'],
+  ]
+  for (const [name, policy, scope] of meanings) {
+    t.is(await setPolicy(client, name), '+OK\r\n')
+    t.deepEqual([server.store.policy, server.store.scope], [policy, scope], name)
+    const shownName = `*2\r\n$16\r\nmaxmemory-policy\r\n$${name.length}\r\n${name}\r\n`
+    t.is(await client.command('CONFIG', 'GET', 'maxmemory-policy'), shownName)
+  }
+})
+
+test('policies that keep bytes with every key are chosen and left at the start only', async (t) => {
+  const { server, client } = await start()
+  const refusedWith = (fixed: string, current: string): string =>
+    `-ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - ${fixed} keeps bytes with every key, so it can be chosen and left at the start only; this server runs with ${current}\r\n`
+  for (const name of ['lru', 'second-chance']) {
+    t.is(await setPolicy(client, name), refusedWith(name, 's3a'))
+    t.is(server.store.policy, 's3a')
+    const { server: other, connect } = await startInProcess(['--maxmemory-policy', name])
+    const client2 = connect()
+    t.is(other.store.policy, name as 'lru')
+    t.is(await setPolicy(client2, 'fifo'), refusedWith(name, name))
+    // A name of Redis changes who may go, and leaves the order.
+    t.is(await setPolicy(client2, 'volatile-lru'), '+OK\r\n')
+    t.deepEqual([other.store.policy, other.store.scope], [name as 'lru', 'volatile'])
+    t.is(await setPolicy(client2, name), '+OK\r\n')
+    t.deepEqual([other.store.policy, other.store.scope], [name as 'lru', 'all'])
+  }
+  t.regex(await client.command('CONFIG', 'GET', 'maxmemory-policy'), /\r\ns3a\r\n$/)
+})
+
+test('a policy that is refused takes what was set beside it back', async (t) => {
+  const { server, client } = await start()
+  const reply = client.command('CONFIG', 'SET', 'maxmemory', '8mb', 'maxmemory-policy', 'lru')
+  t.regex(await reply, /^-ERR CONFIG SET failed .*'maxmemory-policy'/)
+  t.is(server.store.maxMemory, 4 * MB)
+  t.is(server.store.policy, 's3a')
+})
