@@ -79,6 +79,11 @@ export class BigList {
     release(this.#words, this.#lock)
   }
 
+  /** Makes a value that has just come in older, by the bucket's clock. */
+  backdate(page: number, age: number): void {
+    this.#chains.setField(page, ENTERED, (this.#chains.field(page, ENTERED) - age) | 0)
+  }
+
   leave(page: number, isMain: boolean, count: number): void {
     acquire(this.#words, this.#lock)
     this.#remove(this.#list(isMain), page)

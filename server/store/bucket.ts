@@ -140,8 +140,8 @@ export class Buckets implements Entries {
     return this.#doubles[(bucket + word) >> 1]!
   }
 
-  countUp(bucket: number, word: number): void {
-    this.#doubles[(bucket + word) >> 1]!++
+  countUp(bucket: number, word: number, by = 1): void {
+    this.#doubles[(bucket + word) >> 1]! += by
   }
 
   /** Entries of all databases that a client can see. */
@@ -423,6 +423,27 @@ export class Buckets implements Entries {
     return this.index.frequency(bucket, this.#position)
   }
 
+  /** Gives the entry just stored what it had in a snapshot: accesses, rank, and age as a big value. */
+  warm(
+    bucket: number,
+    had: { readonly frequency: number; readonly isInMain: boolean; readonly age: number },
+  ): void {
+    const index = this.index
+    const address = this.address
+    const position = index.locate(bucket, this.hashOf(address), address)
+    const isRaised = had.isInMain && !index.isInMain(bucket, position)
+    // In a ring it comes to main as one that was asked for.
+    let frequency = isRaised ? Math.max(1, had.frequency) : had.frequency
+    if (entry.isPaged(this.#words, address)) {
+      if (isRaised) this.eviction.enterMainList(bucket, position)
+      this.#bigs.backdate(entry.firstPageOf(this.#words, address), had.age)
+      frequency = had.frequency
+    }
+    for (let i = index.frequency(bucket, position); i < frequency; i++) {
+      index.access(bucket, position, 1)
+    }
+  }
+
   /* ---- writing ---- */
 
   /** Would the current key with such a value lie in the ring as a whole? */
@@ -647,6 +668,12 @@ export class Buckets implements Entries {
       this.#doubles[(bucket + counter) >> 1]!++
     }
     this.#removeAt(bucket, position, reason)
+  }
+
+  /** Removes the entry at an address, whose time was over. Not counted. */
+  forget(bucket: number, address: number): void {
+    const position = this.index.locate(bucket, this.hashOf(address), address)
+    this.drop(bucket, position, EXPIRED, 0)
   }
 
   /** Removes the entry at a position because it expired, if it did. */

@@ -596,9 +596,7 @@ export class Eviction implements RingOwner {
       isAsked &&
       (chosen !== policy.S3A || this.#neighbours.admitsBig(this.bigAge(bucket, page)))
     ) {
-      this.#bigs.promote(page, clock, this.#entries.pagesOf(address))
-      entry.setInMainList(words, address)
-      index.promote(bucket, position, address)
+      this.enterMainList(bucket, position)
       this.#doubles[(bucket + header.PROMOTED) >> 1]!++
       return KEEP
     }
@@ -607,6 +605,29 @@ export class Eviction implements RingOwner {
     this.#entries.drop(bucket, position, EVICTED, header.EVICTED_BIG)
     if (!isInMain && chosen <= policy.S3_FIFO) this.#remember(bucket, hash, stamp)
     return GONE
+  }
+
+  /** Moves the big value at a position of the index from the small list to the main one. */
+  enterMainList(bucket: number, position: number): void {
+    const words = this.#words
+    const address = this.#index.address(bucket, position)
+    const clock = words[bucket + header.CLOCK]!
+    this.#bigs.promote(entry.firstPageOf(words, address), clock, this.#entries.pagesOf(address))
+    entry.setInMainList(words, address)
+    this.#index.promote(bucket, position, address)
+  }
+
+  /** Visits the entries without pages in the order in which they would go: roughly, but for lru. */
+  oldestFirst(bucket: number, visit: (address: number) => void): void {
+    if (this.trailer !== policy.LRU_TRAILER_BYTES) {
+      this.ring.walk(bucket + SMALL, visit)
+      this.ring.walk(bucket + MAIN, visit)
+      return
+    }
+    const words = this.#words
+    for (let at = words[bucket + header.OLDEST]!; at !== 0; at = words[this.#trailerAt(at)]!) {
+      visit(at)
+    }
   }
 
   /* ---- lru and second-chance: what they keep in the trailer of each entry ---- */

@@ -60,6 +60,8 @@ export const REINSERTED_BYTES = 72
 export const MOVED_BYTES = 74
 export const GHOST_HITS = 76
 export const STOLEN = 78
+/** Changes to what is stored that are no sets: removals, expiries, parts of values. */
+export const CHANGES = 84
 /* Of what is there now: */
 export const BIG_VALUES = 80
 

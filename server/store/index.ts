@@ -328,6 +328,49 @@ export class Index {
     return true
   }
 
+  /** Copies all slots, empty ones too, as they stand: to target[at ...]. */
+  copyOut(bucket: number, target: Int32Array, at: number): void {
+    const pieceWords = 1 << (this.#pieceShift - 2)
+    for (let piece = 0; piece < this.pieces(bucket); piece++) {
+      const first = this.#words[this.#directory.word(bucket, piece)]! >> 2
+      target.set(this.#words.subarray(first, first + pieceWords), at + piece * pieceWords)
+    }
+  }
+
+  /**
+   * Takes `count` sorted slots, source[at ...], into an index that is empty. `addressOf` gives the
+   * address of an entry for the one that stands in its slot. False: no memory; nothing was changed.
+   */
+  takeIn(
+    bucket: number,
+    source: Int32Array,
+    slots: { readonly at: number; readonly count: number },
+    addressOf: (address: number) => number,
+  ): boolean {
+    const words = this.#words
+    const before = this.pieces(bucket)
+    const most = Math.max(before, this.#pool.indexPiecesMax)
+    const needed = Math.ceil(slots.count / LOAD_GROW / (this.#slotMask + 1))
+    let pieces = Math.min(Math.max(before, needed), most)
+    while (!this.#canDeal(source, slots, pieces)) {
+      if (pieces === most) return false
+      pieces = Math.min(pieces + Math.max(1, pieces >>> 2), most)
+    }
+    if (!this.#takePieces(bucket, pieces)) return false
+    let to = -1
+    for (let i = 0; i < slots.count; i++) {
+      const tag = source[slots.at + 2 * i]!
+      const held = source[slots.at + 2 * i + 1]!
+      to = Math.max(this.home(bucket, tagOf(tag)), to + 1)
+      const slot = this.slot(bucket, to)
+      words[slot] = tag
+      words[slot + 1] = (held & ABOVE_ADDRESS) | (addressOf(addressIn(held)) >>> 2)
+    }
+    words[bucket + COUNT] = slots.count
+    this.changes++
+    return true
+  }
+
   /** Forgets all entries and gives all pieces but the first back. */
   reset(bucket: number): void {
     const words = this.#words
@@ -383,6 +426,40 @@ export class Index {
   #homesOf(slots: number): number {
     const slack = slots >>> SLACK_SHIFT
     return slots - (slack < SLACK_MAX ? slack : SLACK_MAX)
+  }
+
+  /** Would these slots find places in so many pieces, the last one staying free? */
+  #canDeal(
+    source: Int32Array,
+    slots: { readonly at: number; readonly count: number },
+    pieces: number,
+  ): boolean {
+    const all = pieces << this.#slotShift
+    const homes = this.#homesOf(all)
+    let to = -1
+    for (let i = 0; i < slots.count; i++) {
+      const hash = tagOf(source[slots.at + 2 * i]!) >>> 0
+      to = Math.max(Math.floor(hash * (homes / 2 ** 32)), to + 1)
+    }
+    return to < all - 1
+  }
+
+  /** Brings an empty index to so many pieces. False: the pool has not as many. */
+  #takePieces(bucket: number, pieces: number): boolean {
+    const words = this.#words
+    const before = this.pieces(bucket)
+    for (let got = before; got < pieces; got++) {
+      const piece = this.#pool.takePiece()
+      words[this.#directory.word(bucket, got)] = piece
+      if (piece !== 0) {
+        this.#arena.clear(piece, 1 << this.#pieceShift)
+        continue
+      }
+      while (--got >= before) this.#pool.givePiece(words[this.#directory.word(bucket, got)]!)
+      return false
+    }
+    words[bucket + PIECES] = pieces
+    return true
   }
 
   #copySlot(to: number, from: number): void {

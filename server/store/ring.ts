@@ -81,6 +81,19 @@ export const KEEP = 1
 /** It may not go, and keeping it would not help: the ring has no room. */
 export const STUCK = 2
 
+/** A ring as it stands, apart from the bytes in its chunks. */
+export interface RingOutline {
+  /** From the tail's on; empty when the ring is. Those without entries are left out. */
+  readonly chunks: readonly number[]
+  /** The stamp of each. */
+  readonly stamps: readonly number[]
+  /** Offsets in the first chunk and in the last one; while chased, both in the first. */
+  readonly tail: number
+  readonly head: number
+  readonly isChased: boolean
+  readonly chasedStamp: number
+}
+
 /** Whose ring it is: decides who goes and where chunks come from. */
 export interface RingOwner {
   /**
@@ -384,6 +397,60 @@ export class Ring {
     this.#walk(ring, (address) => {
       if (!isFiller(this.#words, address)) visit(address)
     })
+  }
+
+  /** How the ring stands: with the bytes of its chunks all that `adopt` needs. */
+  outline(ring: number): RingOutline {
+    const words = this.#words
+    const chunks: number[] = []
+    const isChased = words[ring + CHASE] === 1
+    const last = words[ring + HEAD_CHUNK]!
+    if (words[ring + CHUNKS] !== 0 && !this.isEmpty(ring)) {
+      let chunk = words[ring + TAIL_CHUNK]!
+      do {
+        chunks.push(chunk)
+        chunk = words[this.#pool.row(chunk) + NEXT]!
+      } while (isChased ? chunk !== last : chunks.at(-1) !== last)
+    }
+    const first = chunks[0]
+    return {
+      chunks,
+      stamps: chunks.map((chunk) => words[this.#pool.row(chunk) + STAMP]!),
+      tail: first === undefined ? 0 : words[ring + TAIL]! - this.#pool.start(first),
+      head: first === undefined ? 0 : words[ring + HEAD]! - this.#pool.start(last),
+      isChased,
+      chasedStamp: words[ring + CHASED_STAMP]!,
+    }
+  }
+
+  /** Makes a ring that has no chunks stand so: in chunks that have their entries already. */
+  adopt(
+    ring: number,
+    outline: RingOutline,
+    fillers: { readonly dead: number; readonly padding: number },
+  ): void {
+    const { chunks, stamps } = outline
+    const words = this.#words
+    const first = chunks[0]
+    if (first === undefined) return
+    const last = outline.isChased ? first : chunks.at(-1)!
+    chunks.forEach((chunk, i) => {
+      const row = this.#pool.row(chunk)
+      if (words[row + GENERATION] === 0) words[row + GENERATION] = 1
+      // The head entered a chased chunk after all others.
+      words[row + SEQUENCE] = outline.isChased && i === 0 ? chunks.length : i
+      words[row + STAMP] = stamps[i]!
+      words[row + NEXT] = chunks[(i + 1) % chunks.length]!
+    })
+    words[ring + CHUNKS] = chunks.length
+    words[ring + HEAD_CHUNK] = last
+    words[ring + HEAD] = this.#pool.start(last) + outline.head
+    words[ring + TAIL_CHUNK] = first
+    words[ring + TAIL] = this.#pool.start(first) + outline.tail
+    words[ring + CHASE] = outline.isChased ? 1 : 0
+    words[ring + CHASED_STAMP] = outline.chasedStamp
+    words[ring + DEAD] = fillers.dead
+    words[ring + PADDING] = fillers.padding
   }
 
   /** Throws when the ring cannot be walked or its counts are wrong. @returns its chunks */

@@ -15,15 +15,26 @@
 import { BigList } from './big-list.ts'
 import type { Chain } from './big.ts'
 import { Chains, Pages } from './big.ts'
+import type { Block, Found, Pinned } from './block.ts'
+import { factsOf, IMAGE, ITEMS, itemBytes, pieceAt, writeItem } from './block.ts'
 import type { Sink } from './bucket.ts'
 import * as bucket from './bucket.ts'
 import { Buckets, IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, STORED } from './bucket.ts'
 import type { Ended, Reason, RemovalListener } from './endings.ts'
 import { Endings, OVERWRITTEN } from './endings.ts'
-import { DATABASES_MAX, HEADER_BYTES_MAX, TYPE_STRING } from './entry.ts'
+import {
+  DATABASES_MAX,
+  HEADER_BYTES_MAX,
+  isPaged,
+  keyAt,
+  TYPE_LEASE,
+  TYPE_STRING,
+} from './entry.ts'
 import * as header from './header.ts'
 import type { Hash } from './hash.ts'
 import { xxh32 } from './hash.ts'
+import type { Implanted } from './image.ts'
+import { Images } from './image.ts'
 import type { Arena, IoMemory, Layout, Memory } from './memory.ts'
 import {
   acquire,
@@ -101,12 +112,33 @@ export interface StoreOptions {
    * least maxMemory is 4 KB a bucket. Default: 512.
    */
   readonly buckets?: number
+  /** Tests lower it: a larger bucket is written to snapshots entry by entry. Default: 32 MB. */
+  readonly imageBytesMax?: number
+}
+
+/** What a snapshot says of the store it is of: where it is the same, images fit. */
+export interface StoreShape {
+  readonly maxMemory: number
+  readonly chunkBytes: number
+  readonly buckets: number
+  readonly databases: number
+  readonly seed: number
+  /** A hash of known bytes: equal where keys are hashed alike. */
+  readonly probe: number
+  /** Bytes that the policy keeps with each entry. */
+  readonly trailer: number
 }
 
 /** Visits a key; it lies at bytes[pos, pos + length) during the call only. */
 export type KeyVisitor = (bytes: Uint8Array, pos: number, length: number, type: number) => void
 
 const NO_TAIL = new Uint8Array(0)
+
+/** What is hashed for `StoreShape.probe`. */
+const PROBE = Uint8Array.of(82, 73, 78, 71, 84, 73, 69, 82)
+
+/** A larger bucket is not copied at once: at 5 GB/s that would hold everybody up for 7 ms. */
+const IMAGE_BYTES_MAX = 32 * 1024 * 1024
 
 export class Store {
   readonly io: IoMemory
@@ -127,6 +159,9 @@ export class Store {
   /** Null: nobody wants to know what ended. */
   readonly #endings: Endings | null
   readonly #buckets: readonly Buckets[]
+  readonly #images: readonly Images[]
+  readonly #imageBytesMax: number
+  readonly #seed: number
   readonly #databases: number
   readonly #bucketMask: number
   /** Key and value up to this many bytes together lie in the ring, whatever the header. */
@@ -196,6 +231,15 @@ export class Store {
       }
       return new Buckets(arena, this.#pools[index]!, parts, shape)
     })
+    this.#seed = options.seed
+    this.#imageBytesMax = options.imageBytesMax ?? IMAGE_BYTES_MAX
+    this.#images = this.#buckets.map(
+      ({ index, eviction }, arena) =>
+        new Images({
+          ...{ arena: memories.arenas[arena]!, pool: this.#pools[arena]!, layout },
+          ...{ index, eviction },
+        }),
+    )
     this.#relief.join(this.#bigs, this.#buckets)
     this.#home = this.#buckets[0]!
     if (options.attach !== undefined) return
@@ -250,6 +294,7 @@ export class Store {
     const buckets = this.#aim(db, bytes, pos, length)
     this.#lock()
     const removed = buckets.remove(this.#header)
+    if (removed) this.#countChange()
     this.#unlockAfterWrite()
     return removed
   }
@@ -365,6 +410,7 @@ export class Store {
     const former = this.#former()
     const result = this.#setRange(offset, bytes, pos, length)
     this.#changed(former, result)
+    if (result === STORED) this.#countChange()
     this.#refresh()
     return result
   }
@@ -376,6 +422,7 @@ export class Store {
     const former = this.#former()
     const result = source === null ? OUT_OF_MEMORY : this.#setRangeChain(offset, source)
     this.#changed(former, result)
+    if (result === STORED) this.#countChange()
     this.#refresh()
     return result
   }
@@ -386,6 +433,7 @@ export class Store {
     this.#verb.goesOn = true
     const result = this.#setExpiry(expireAt)
     this.#verb.goesOn = false
+    if (result === STORED) this.#countChange()
     this.#refresh()
     return result
   }
@@ -394,6 +442,7 @@ export class Store {
   remove(): boolean {
     this.#assertOpen()
     const removed = this.#home.remove(this.#header)
+    if (removed) this.#countChange()
     this.#refresh()
     return removed
   }
@@ -401,15 +450,7 @@ export class Store {
   /** The value as pages, for sending; it must be `inPages`. Immutable until released. */
   pin(): Pages {
     assert(this.inPages, 'a value without pages is pinned')
-    const buckets = this.#home
-    const chain = buckets.pin(buckets.address)
-    const tailLength = this.#verb.valueLength - chain.length
-    let tail = NO_TAIL
-    if (tailLength > 0) {
-      buckets.read(buckets.address, chain.length, tailLength, OWN_AT)
-      tail = this.io.bytes.slice(OWN_AT, OWN_AT + tailLength)
-    }
-    return new Pages(this.#chains, this.#lengthMax, chain, tail)
+    return this.#pin(this.#home.address, this.#verb.valueLength)
   }
 
   /* ---- leases: the fence of a load ---- */
@@ -573,8 +614,11 @@ export class Store {
     for (let number = 0; number < this.#layout.buckets; number++) {
       const buckets = this.#turnTo(number)
       this.#lock()
+      const before = buckets.entries(this.#header)
       if (db < 0) buckets.reset(this.#header)
       else buckets.flush(this.#header, db)
+      const gone = before - buckets.entries(this.#header)
+      if (gone > 0) buckets.countUp(this.#header, header.CHANGES, gone)
       this.#release()
       // Not all at once: copies of everything would not fit into any heap.
       if (this.#endings !== null) this.#endings.deliver()
@@ -702,6 +746,144 @@ export class Store {
   /** Of the bucket of this number, 0 to buckets - 1. */
   bucketStats(number: number): BucketStats {
     return bucketStats(this.#bucketsOf(number), this.#headerOf(number))
+  }
+
+  /* ---- snapshots: see block.ts, image.ts, snapshot.ts ---- */
+
+  get shape(): StoreShape {
+    const { buckets, chunkShift } = this.#layout
+    return {
+      maxMemory: this.maxMemory,
+      chunkBytes: 1 << chunkShift,
+      buckets,
+      databases: this.#databases,
+      seed: this.#seed,
+      probe: this.#home.hashKey(0, PROBE, 0, PROBE.length) >>> 0,
+      trailer: trailerBytesOf(this.policy),
+    }
+  }
+
+  /** Changes to what is stored, since the start: a key that is set or removed counts one. */
+  get changes(): number {
+    return this.#sum(
+      (buckets, bucket) =>
+        buckets.counter(bucket, header.SETS) + buckets.counter(bucket, header.CHANGES),
+    )
+  }
+
+  /** Is the bucket written as an image? Else as items. */
+  hasImage(number: number): boolean {
+    const bytes = this.#images[number % this.#images.length]!.bytes(this.#headerOf(number))
+    return this.shape.trailer === 0 && bytes <= this.#imageBytesMax
+  }
+
+  /**
+   * Copies a bucket into the block, but for its entries with pages: those are added to `pinned`, and
+   * are to be released. @returns the entries in the block
+   */
+  captureImage(number: number, block: Block, pinned: Pinned[]): number {
+    this.#turnTo(number)
+    const images = this.#images[number % this.#images.length]!
+    block.begin(IMAGE, number)
+    for (;;) {
+      block.room(images.bytes(this.#header))
+      this.#lock()
+      if (images.bytes(this.#header) <= block.bytes.length - block.end) break
+      this.#unlock()
+    }
+    images.capture(this.#header, block)
+    this.#pinAll(pinned)
+    this.#unlock()
+    return images.finish(block)
+  }
+
+  /**
+   * Copies entries of a bucket into the block as items, from a hash on (0 begins) until there are
+   * about `bytesMax`; all of them, in the order in which they would go, if they are so few. With
+   * the first come those with pages, as above. @returns the hash to go on with, -1: no more
+   */
+  captureItems(
+    number: number,
+    hash: number,
+    block: Block,
+    { bytesMax, pinned }: { readonly bytesMax: number; readonly pinned: Pinned[] },
+  ): number {
+    const { index, eviction } = this.#turnTo(number)
+    const bucket = this.#header
+    block.begin(ITEMS, number)
+    block.room(bytesMax)
+    this.#lock()
+    if (hash === 0) this.#pinAll(pinned)
+    let next = -1
+    if (hash === 0 && this.#images[number % this.#images.length]!.bytes(bucket) <= bytesMax) {
+      eviction.oldestFirst(bucket, (address) => this.#addItem(block, address))
+    } else {
+      let last = -1
+      for (let at = index.seek(bucket, hash); at < index.slots(bucket); at++) {
+        const address = index.address(bucket, at)
+        if (address === 0) continue
+        const here = index.hash(bucket, at)
+        // Equal hashes stay together: the next call cannot begin between them.
+        if (block.end - block.start >= bytesMax && here !== last) {
+          next = here
+          break
+        }
+        last = here
+        this.#addItem(block, address)
+      }
+    }
+    this.#unlock()
+    return next
+  }
+
+  /** Puts an image into its bucket; `shift` is added to expiry times. */
+  implant(block: Block, shift: number): Implanted {
+    assert(block.bucket < this.#layout.buckets, 'there is no such bucket')
+    const buckets = this.#turnTo(block.bucket)
+    this.#lock()
+    const options = { shift, now: this.now, mask: this.#bucketMask }
+    const images = this.#images[block.bucket % this.#images.length]!
+    const done = images.implant(this.#header, block, options, (address) =>
+      buckets.forget(this.#header, address),
+    )
+    this.#unlockAfterWrite()
+    return done
+  }
+
+  /**
+   * Stores an entry of a snapshot whose key lies in `bytes`, and the value too unless it is given as
+   * pages, which are taken over. Not counted as a set. OUT_OF_MEMORY as `set`.
+   */
+  revive(bytes: Uint8Array, found: Found, expireAt: number, pages: Pages | null): number {
+    const { db, keyAt, keyLength, valueAt, valueLength } = found
+    const buckets = this.#aim(db, bytes, keyAt, keyLength)
+    let chain = pages === null ? null : pages.surrender()
+    const isLong = keyLength + valueLength > this.#inRingMax
+    if (pages === null && isLong) chain = this.#chainOf(bytes, valueAt, valueLength)
+    if ((pages !== null || isLong) && chain === null) return OUT_OF_MEMORY
+    this.#lock()
+    const result =
+      chain === null
+        ? this.#put(bytes, valueAt, valueLength, expireAt)
+        : this.#putChain(chain, expireAt)
+    if (result === STORED) {
+      buckets.warm(this.#header, found)
+    }
+    this.#unlockAfterWrite()
+    return result
+  }
+
+  /** After the last `revive`: brings the big values of each list into the order of their ages. */
+  sortBigs(): void {
+    const bigs = this.#bigs
+    for (const isMain of [false, true]) {
+      const aged = [...bigs.walk(isMain)].map((page) => {
+        const number = bigs.hash(page) & this.#bucketMask
+        return { page, age: this.#bucketsOf(number).eviction.bigAge(this.#headerOf(number), page) }
+      })
+      aged.sort((a, b) => b.age - a.age)
+      for (const { page } of aged) bigs.renew(page, isMain, bigs.enteredAt(page))
+    }
   }
 
   /** In which order entries go, and which may. */
@@ -884,6 +1066,51 @@ export class Store {
     this.#found = this.#home.address !== 0
     if (this.#found) this.#home.describe()
     else this.#verb.forget()
+  }
+
+  /** The value of an entry of the locked bucket as pages. */
+  #pin(address: number, length: number): Pages {
+    const buckets = this.#home
+    const inPages = buckets.bytesInPages(address)
+    const chain = inPages === 0 ? null : buckets.pin(address)
+    let tail = NO_TAIL
+    if (length > inPages) {
+      buckets.read(address, inPages, length - inPages, OWN_AT)
+      tail = this.io.bytes.slice(OWN_AT, OWN_AT + length - inPages)
+    }
+    return new Pages(this.#chains, this.#lengthMax, chain, tail)
+  }
+
+  /** Adds all entries of the locked bucket that have pages, but leases. */
+  #pinAll(pinned: Pinned[]): void {
+    const buckets = this.#home
+    const bucket = this.#header
+    buckets.eviction.ring.walk(bucket + header.PAGED, (address) => {
+      const facts = factsOf(buckets, bucket, this.#wordsOf(this.#number), address)
+      if (facts.type === TYPE_LEASE) return
+      const pages = this.#pin(address, facts.valueLength)
+      pinned.push({ ...facts, key: buckets.keyOf(address), pages })
+    })
+  }
+
+  /** Adds an entry of the locked bucket without pages, unless it is a lease. */
+  #addItem(block: Block, address: number): void {
+    const words = this.#wordsOf(this.#number)
+    if (isPaged(words, address)) return
+    const facts = factsOf(this.#home, this.#header, words, address)
+    if (facts.type === TYPE_LEASE) return
+    const { keyLength, valueLength } = facts
+    block.room(itemBytes(keyLength, valueLength))
+    const to = writeItem(block, { ...facts, offset: 0, pieceLength: valueLength })
+    const from = keyAt(words, address)
+    const arena = this.#arenas[this.#number % this.#arenas.length]!.bytes
+    block.bytes.set(arena.subarray(from, from + keyLength), to)
+    const value = arena.subarray(from + keyLength, from + keyLength + valueLength)
+    block.bytes.set(value, pieceAt(to, keyLength))
+  }
+
+  #countChange(): void {
+    this.#home.countUp(this.#header, header.CHANGES)
   }
 
   #countSet(): void {

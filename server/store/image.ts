@@ -1,0 +1,478 @@
+/*
+ * A bucket's image: what stands in its rings, chunk by chunk from tail to head, and the slots of its
+ * index. It is made by copying and loaded by copying; only the addresses in the slots have to be
+ * written anew, since the chunks will be others:
+ *
+ *   meta           | stamps          | parts of chunks                         | slots
+ *   clock, rings   | one a chunk     | tail's ... whole ... whole ... head's   | hash, place
+ *
+ *   place    frequency 2 | main 1 | (ordinal of the chunk in the image * chunk size + offset) / 4
+ *
+ * A ring whose head chases its tail has both in one chunk: its image has that chunk twice, first the
+ * part behind the tail, at the end the part before the head, and they meet again in one chunk.
+ *
+ * Entries with pages are not in it: their values lie all over the arenas, and may be as long as half
+ * of memory. Nor are ghosts, which grow back. Leases are, and are dropped when it is loaded: the
+ * loads that they stand for have ended.
+ *
+ * Loading an image needs a bucket that is empty, and chunks of the size it was made with. Where it
+ * does not fit, or the pool is dry (chunks wander from bucket to bucket while a snapshot is taken, so
+ * all images together may have more than there are), its entries are stored one by one: `entriesOf`.
+ */
+import type { Block } from './block.ts'
+import { Found } from './block.ts'
+import * as entry from './entry.ts'
+import type { Eviction } from './eviction.ts'
+import * as header from './header.ts'
+import { MAIN, SMALL } from './header.ts'
+import type { Index } from './index.ts'
+import type { Arena, Layout } from './memory.ts'
+import type { Pool } from './pool.ts'
+import type { Ring, RingOutline } from './ring.ts'
+
+/** Results of implanting an image. */
+export const IMPLANTED = 0
+/** The bucket or the pool has no room for it as it is: replay it. */
+export const NO_ROOM_FOR_IMAGE = 1
+/** It contradicts itself. Nothing was changed. */
+export const NO_IMAGE = 2
+
+/** Parts of chunks are copied in lines of so many bytes, so that both sides are aligned alike. */
+const LINE = 64
+
+/** Words of the meta part. */
+const CLOCK = 0
+const SLOTS = 1
+/** Of each ring, from here on: */
+const RING_META = 2
+const RING_META_WORDS = 5
+const META_WORDS = 16
+
+/** The rings an image has, in its order. */
+const RINGS = [SMALL, MAIN]
+
+const ADDRESS = 0x1fffffff
+const ABOVE_ADDRESS = ~ADDRESS
+/** A part of a chunk in an image. */
+interface Part {
+  readonly isMain: boolean
+  /** The chunk's number in the image, counted over both rings. */
+  readonly ordinal: number
+  /** The part's bytes are [from, to) of the chunk. */
+  readonly from: number
+  readonly to: number
+  /** Position in the block that byte 0 of the chunk would have. */
+  readonly base: number
+}
+
+/** What of a bucket its images need. */
+interface ImageParts {
+  readonly arena: Arena
+  readonly pool: Pool
+  readonly layout: Layout
+  readonly index: Index
+  readonly eviction: Eviction
+}
+
+/** Found while an image is looked through. */
+interface Census {
+  /** Bytes of fillers of both rings: small's, main's. */
+  readonly dead: [number, number]
+  readonly padding: [number, number]
+  /** Places (ordinal * chunk size + offset) of entries that are not to stay. */
+  readonly drops: number[]
+  readonly sizes: Int32Array
+  readonly expiring: Int32Array
+  leases: number
+  expired: number
+}
+
+/** What an implanted image brought. */
+export interface Implanted {
+  readonly result: number
+  readonly entries: number
+  readonly expired: number
+}
+
+/** The images of one arena's buckets; `bucket` is the first word of a bucket's header. */
+export class Images {
+  readonly #arena: Arena
+  readonly #words: Int32Array
+  readonly #pool: Pool
+  readonly #layout: Layout
+  readonly #index: Index
+  readonly #ring: Ring
+  readonly #eviction: Eviction
+  readonly #chunkShift: number
+  readonly #chunkBytes: number
+  /** By chunk: its number in the image under way, plus one. */
+  #ordinals: Int32Array | null = null
+  #outlines: readonly RingOutline[] = []
+
+  constructor(parts: ImageParts) {
+    this.#arena = parts.arena
+    this.#words = parts.arena.words
+    this.#pool = parts.pool
+    this.#layout = parts.layout
+    this.#index = parts.index
+    this.#eviction = parts.eviction
+    this.#ring = parts.eviction.ring
+    this.#chunkShift = parts.layout.chunkShift
+    this.#chunkBytes = 1 << parts.layout.chunkShift
+  }
+
+  /** At most so many bytes an image of the bucket takes, as it is now. */
+  bytes(bucket: number): number {
+    const chunks = this.#ring.chunks(bucket + SMALL) + this.#ring.chunks(bucket + MAIN)
+    const parts = chunks + 2
+    return (
+      4 * (META_WORDS + parts) + LINE + parts * this.#chunkBytes + 8 * this.#index.slots(bucket)
+    )
+  }
+
+  /** Copies the bucket into a block with room for it. Under the bucket's lock; then `finish`. */
+  capture(bucket: number, block: Block): void {
+    const { words } = block
+    const outlines = RINGS.map((ring) => this.#ring.outline(bucket + ring))
+    const meta = block.start >> 2
+    words.fill(0, meta, meta + META_WORDS)
+    words[meta + CLOCK] = this.#words[bucket + header.CLOCK]!
+    let stamp = meta + META_WORDS
+    outlines.forEach((outline, i) => {
+      writeOutline(words, meta + RING_META + i * RING_META_WORDS, outline)
+      for (const each of outline.stamps) words[stamp++] = each
+    })
+    const parts = partsOf(outlines, this.#chunkBytes, block.start)
+    const chunks = outlines.flatMap((outline) => outline.chunks)
+    for (const { ordinal, from, to, base } of parts) {
+      const origin = this.#pool.start(chunks[ordinal]!)
+      const lines = this.#arena.bytes.subarray(origin + floor(from), origin + ceil(to))
+      block.bytes.set(lines, base + floor(from))
+    }
+    block.end = endOf(parts, outlines, block.start)
+    const slots = this.#index.slots(bucket)
+    this.#index.copyOut(bucket, words, block.end >> 2)
+    words[meta + SLOTS] = slots
+    block.end += 8 * slots
+    this.#outlines = outlines
+  }
+
+  /** Brings the slots into the form of the file. Without the lock. @returns entries in the image */
+  finish(block: Block): number {
+    const { words } = block
+    const meta = block.start >> 2
+    const slots = words[meta + SLOTS]!
+    const first = (block.end >> 2) - 2 * slots
+    const ordinals = (this.#ordinals ??= new Int32Array(this.#layout.chunks + 1))
+    const chunks = this.#outlines.flatMap((outline) => outline.chunks)
+    chunks.forEach((chunk, ordinal) => (ordinals[chunk] = ordinal + 1))
+    const { origin } = this.#layout
+    const shift = this.#chunkShift
+    const offset = this.#chunkBytes - 1
+    let to = first
+    for (let from = first; from < first + 2 * slots; from += 2) {
+      const held = words[from + 1]!
+      if (held === 0) continue
+      const inChunks = ((held & ADDRESS) << 2) - origin
+      const ordinal = ordinals[inChunks >>> shift]! - 1
+      // Entries with pages lie in a ring of their own, and in items.
+      if (ordinal < 0) continue
+      words[to] = words[from]!
+      const place = (ordinal << shift) | (inChunks & offset)
+      words[to + 1] = (held & ABOVE_ADDRESS) | (place >>> 2)
+      to += 2
+    }
+    for (const chunk of chunks) ordinals[chunk] = 0
+    const entries = (to - first) / 2
+    words[meta + SLOTS] = entries
+    block.end = to << 2
+    return entries
+  }
+
+  /**
+   * Puts an image into the bucket, which must be empty; `shift` is added to expiry times. Under the
+   * bucket's lock. `drop` is called afterwards for entries that are not to stay. Leases are counted
+   * among the entries, and dropped.
+   */
+  implant(
+    bucket: number,
+    block: Block,
+    options: { readonly shift: number; readonly now: number; readonly mask: number },
+    drop: (address: number) => void,
+  ): Implanted {
+    const { words } = block
+    const image = readImage(block, this.#chunkBytes)
+    const census = image === null ? null : this.#census(image, block, options)
+    if (image === null || census === null) return { result: NO_IMAGE, entries: 0, expired: 0 }
+    const { outlines, parts, slots, slotsAt, chunkCount } = image
+    if (!this.#slotsAreGood(image, words, block.bucket & options.mask, options.mask)) {
+      return { result: NO_IMAGE, entries: 0, expired: 0 }
+    }
+    const chunks = this.#take(bucket, chunkCount)
+    if (chunks === null) return { result: NO_ROOM_FOR_IMAGE, entries: 0, expired: 0 }
+    const addressOf = (place: number): number =>
+      this.#pool.start(chunks[place >>> this.#chunkShift]!) + (place & (this.#chunkBytes - 1))
+    if (!this.#index.takeIn(bucket, words, { at: slotsAt, count: slots }, addressOf)) {
+      this.#giveBack(chunks)
+      return { result: NO_ROOM_FOR_IMAGE, entries: 0, expired: 0 }
+    }
+    for (const { ordinal, from, to, base } of parts) {
+      const origin = this.#pool.start(chunks[ordinal]!)
+      this.#arena.bytes.set(block.bytes.subarray(base + from, base + to), origin + from)
+    }
+    this.#words[bucket + header.CLOCK] = words[(block.start >> 2) + CLOCK]!
+    let first = 0
+    outlines.forEach((outline, i) => {
+      const own = chunks.slice(first, first + outline.stamps.length)
+      const fillers = { dead: census.dead[i]!, padding: census.padding[i]! }
+      this.#ring.adopt(bucket + RINGS[i]!, { ...outline, chunks: own }, fillers)
+      first += own.length
+    })
+    this.#count(bucket, census)
+    for (const place of census.drops) drop(addressOf(place))
+    return { result: IMPLANTED, entries: slots - census.drops.length, expired: census.expired }
+  }
+
+  /** Looks at every entry, and moves its expiry. Null: the image contradicts itself. */
+  #census(
+    image: Image,
+    block: Block,
+    { shift, now }: { readonly shift: number; readonly now: number },
+  ): Census | null {
+    const { words } = block
+    const databases = this.#layout.databases
+    const census: Census = {
+      dead: [0, 0],
+      padding: [0, 0],
+      drops: [],
+      sizes: new Int32Array(databases),
+      expiring: new Int32Array(databases),
+      leases: 0,
+      expired: 0,
+    }
+    let entries = 0
+    for (const part of image.parts) {
+      const end = part.base + part.to
+      let at = part.base + part.from
+      while (at < end) {
+        const bytes = entry.entryBytes(words, at, 0)
+        if (bytes < 4 || (bytes & 3) !== 0 || at + bytes > end) return null
+        if (entry.isFiller(words, at)) {
+          const side = part.isMain ? 1 : 0
+          if (entry.isEdge(words, at)) census.padding[side] += bytes
+          else census.dead[side] += bytes
+        } else {
+          entries++
+          const place = (part.ordinal << this.#chunkShift) | (at - part.base)
+          if (!countEntry(census, words, at, { place, shift, now })) return null
+        }
+        at += bytes
+      }
+    }
+    return entries === image.slots ? census : null
+  }
+
+  /** Are they sorted, of this bucket, and do they lie in the image's chunks? */
+  #slotsAreGood(image: Image, words: Int32Array, low: number, mask: number): boolean {
+    const { slots, slotsAt, chunkCount } = image
+    const end = chunkCount << this.#chunkShift
+    let before = -0x80000000
+    for (let at = slotsAt; at < slotsAt + 2 * slots; at += 2) {
+      const tag = words[at]!
+      if (tag < before || (tag & mask) !== low) return false
+      if (((words[at + 1]! & ADDRESS) << 2) >>> 0 >= end) return false
+      before = tag
+    }
+    return true
+  }
+
+  /** So many chunks for an empty bucket. Null: there are not as many, or it is not empty. */
+  #take(bucket: number, count: number): number[] | null {
+    if (this.#eviction.chunks(bucket) > 0 || this.#index.count(bucket) > 0) return null
+    const chunks: number[] = []
+    for (let i = 0; i < count; i++) {
+      const chunk = i === 0 ? this.#pool.takePromised() : this.#pool.take()
+      if (chunk === 0) {
+        this.#giveBack(chunks)
+        return null
+      }
+      chunks.push(chunk)
+    }
+    return chunks
+  }
+
+  #giveBack(chunks: readonly number[]): void {
+    if (chunks.length === 0) return
+    for (const chunk of chunks) this.#pool.give(chunk)
+    this.#pool.promise()
+  }
+
+  #count(bucket: number, census: Census): void {
+    const words = this.#words
+    const { databases } = this.#layout
+    const counts = bucket + header.DATABASES
+    for (let db = 0; db < databases; db++) {
+      words[counts + db]! += census.sizes[db]!
+      words[counts + databases + db]! += census.expiring[db]!
+      words[bucket + header.EXPIRING]! += census.expiring[db]!
+    }
+    words[bucket + header.LEASES]! += census.leases
+  }
+}
+
+/** False: it is no entry that an image can have. */
+function countEntry(
+  census: Census,
+  words: Int32Array,
+  at: number,
+  { place, shift, now }: { readonly place: number; readonly shift: number; readonly now: number },
+): boolean {
+  if (entry.typeOf(words, at) === entry.TYPE_LEASE) {
+    census.leases++
+    census.drops.push(place)
+    return true
+  }
+  const db = entry.databaseOf(words, at)
+  if (db >= census.sizes.length || entry.isPaged(words, at)) return false
+  census.sizes[db]!++
+  if (!entry.hasExpiry(words, at)) return true
+  const expireAt = entry.expireAtOf(words, at)
+  if (expireAt === 0) return true
+  census.expiring[db]!++
+  if (shift !== 0) entry.setExpireAt(words, at, expireAt + shift)
+  if (expireAt + shift > now) return true
+  census.expired++
+  census.drops.push(place)
+  return true
+}
+
+function floor(bytes: number): number {
+  return bytes & -LINE
+}
+
+function ceil(bytes: number): number {
+  return (bytes + LINE - 1) & -LINE
+}
+
+function writeOutline(words: Int32Array, at: number, outline: RingOutline): void {
+  words[at] = outline.stamps.length
+  words[at + 1] = outline.tail
+  words[at + 2] = outline.head
+  words[at + 3] = outline.isChased ? 1 : 0
+  words[at + 4] = outline.chasedStamp
+}
+
+/** The parts of both rings' chunks and where they stand in a block whose body begins at `start`. */
+function partsOf(outlines: readonly RingOutline[], chunkBytes: number, start: number): Part[] {
+  const parts: Part[] = []
+  let position = firstPart(outlines, start)
+  let ordinal = 0
+  const add = (isMain: boolean, chunk: number, from: number, to: number): void => {
+    parts.push({ isMain, ordinal: chunk, from, to, base: position - floor(from) })
+    position += ceil(to) - floor(from)
+  }
+  outlines.forEach(({ stamps, tail, head, isChased }, i) => {
+    const count = stamps.length
+    for (let k = 0; k < count; k++) {
+      const isLast = k === count - 1 && !isChased
+      add(i === 1, ordinal + k, k === 0 ? tail : 0, isLast ? head : chunkBytes)
+    }
+    if (isChased) add(i === 1, ordinal, 0, head)
+    ordinal += count
+  })
+  return parts
+}
+
+function firstPart(outlines: readonly RingOutline[], start: number): number {
+  const stamps = outlines.reduce((sum, outline) => sum + outline.stamps.length, 0)
+  return start + ceil(4 * (META_WORDS + stamps))
+}
+
+function endOf(parts: readonly Part[], outlines: readonly RingOutline[], start: number): number {
+  const last = parts.at(-1)
+  return last === undefined ? firstPart(outlines, start) : last.base + ceil(last.to)
+}
+
+/** An image that was read from a file. */
+interface Image {
+  readonly outlines: readonly RingOutline[]
+  readonly parts: readonly Part[]
+  readonly chunkCount: number
+  readonly slots: number
+  /** Index in `words` of the first slot. */
+  readonly slotsAt: number
+}
+
+/** Null: the numbers in its meta part do not fit its length. */
+function readImage(block: Block, chunkBytes: number): Image | null {
+  const { words, start, end } = block
+  const meta = start >> 2
+  if (end - start < 4 * META_WORDS) return null
+  const slots = words[meta + SLOTS]!
+  const outlines: RingOutline[] = []
+  let stamp = meta + META_WORDS
+  for (let i = 0; i < 2; i++) {
+    const at = meta + RING_META + i * RING_META_WORDS
+    const count = words[at]!
+    const tail = words[at + 1]!
+    const head = words[at + 2]!
+    const isChased = words[at + 3] === 1
+    const offsets = [tail, head]
+    if (!offsets.every((offset) => offset >= 0 && offset <= chunkBytes && offset % 4 === 0)) {
+      return null
+    }
+    if (count < 0 || count > (end - start) / 4 || (isChased && (head > tail || count === 0))) {
+      return null
+    }
+    if (count === 1 && !isChased && head < tail) return null
+    const stamps = [...words.subarray(stamp, stamp + count)]
+    if (stamps.length < count) return null
+    stamp += count
+    outlines.push({ chunks: [], stamps, tail, head, isChased, chasedStamp: words[at + 4]! })
+  }
+  const parts = partsOf(outlines, chunkBytes, start)
+  const slotsAt = endOf(parts, outlines, start) >> 2
+  if (slots < 0 || (slotsAt << 2) + 8 * slots !== end) return null
+  const chunkCount = outlines.reduce((sum, outline) => sum + outline.stamps.length, 0)
+  return { outlines, parts, chunkCount, slots, slotsAt }
+}
+
+/**
+ * The entries of an image made with chunks of `chunkBytes`, the oldest of small first and the newest
+ * of main last, leases left out. The same object each time.
+ * @throws {RangeError} the image contradicts itself
+ */
+export function* entriesOf(block: Block, chunkBytes: number): Generator<Found> {
+  const image = readImage(block, chunkBytes)
+  if (image === null) throw new RangeError('an image does not fit its length')
+  const { words } = block
+  const shift = 31 - Math.clz32(chunkBytes)
+  const heat = new Uint8Array((image.chunkCount << shift) >>> 2)
+  for (let at = image.slotsAt; at < image.slotsAt + 2 * image.slots; at += 2) {
+    heat[words[at + 1]! & ADDRESS] = 1 + (words[at + 1]! >>> 30)
+  }
+  const found = new Found()
+  for (const { isMain, ordinal, from, to, base } of image.parts) {
+    const end = base + to
+    for (let at = base + from; at < end;) {
+      const bytes = entry.entryBytes(words, at, 0)
+      if (bytes < 4 || at + bytes > end) throw new RangeError('an entry crosses an edge')
+      const warmth = heat[((ordinal << shift) | (at - base)) >>> 2]!
+      const isLease = !entry.isFiller(words, at) && entry.typeOf(words, at) === entry.TYPE_LEASE
+      if (!entry.isFiller(words, at) && warmth > 0 && !isLease) {
+        found.db = entry.databaseOf(words, at)
+        found.type = entry.typeOf(words, at)
+        found.expireAt = entry.expireAtOf(words, at)
+        found.keyAt = entry.keyAt(words, at)
+        found.keyLength = entry.keyLengthOf(words, at)
+        found.valueAt = entry.valueAt(words, at)
+        found.valueLength = entry.valueLengthOf(words, at)
+        found.pieceLength = found.valueLength
+        found.frequency = warmth - 1
+        found.isInMain = isMain
+        yield found
+      }
+      at += bytes
+    }
+  }
+}
