@@ -240,9 +240,22 @@ export const ERR_COMMAND_ARITY = 'ERR Invalid number of arguments specified for 
 export const ERR_COMMAND_ARGUMENTS = 'ERR Invalid arguments specified for command'
 /** SHUTDOWN ABORT of no shutdown. */
 export const ERR_NO_SHUTDOWN = 'ERR No shutdown in progress.'
-/** SHUTDOWN SAVE. Ours: there is nothing that could save yet. */
-export const ERR_SHUTDOWN_SAVE =
-  'ERR SHUTDOWN SAVE is not possible: this version keeps no data on disk. Use SHUTDOWN NOSAVE'
+/** SHUTDOWN whose snapshot cannot be written: the server goes on. */
+export const ERR_SHUTDOWN = 'ERR Errors trying to SHUTDOWN. Check logs.'
+
+/* ---- snapshots ---- */
+
+/** SAVE and BGSAVE while the one or the other is at work. */
+export const ERR_SAVE_IN_PROGRESS = 'ERR Background save already in progress'
+/** With stop-writes-on-bgsave-error: a write, or PING, after a background save has failed. */
+export const ERR_MISCONF =
+  "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to" +
+  ' disk. Commands that may modify the data set are disabled, because this instance is configured' +
+  ' to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option).' +
+  ' Please check the Redis logs for details about the RDB error.'
+/** SAVE that failed, and the operating system's reason. Redis says no more than ERR. */
+export const saveFailed = (reason: string): string =>
+  `ERR the snapshot cannot be written: ${reason}`
 
 /* ---- the cluster ---- */
 

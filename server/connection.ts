@@ -81,14 +81,14 @@ export class Connection implements ClientConnection {
     this.#finish()
   }
 
-  /** Output: the client takes bytes again. Execute what was kept, then read on. */
+  /** The client takes bytes again, or commands may run again. Execute what was kept, then read on. */
   onReady(): void {
     if (this.#closed) return
     this.#begin()
     this.#input.resume()
     this.#finish()
-    if (this.#halfClosed && this.output.ready) this.output.end()
-    if (this.#paused && this.output.ready) {
+    if (this.#halfClosed && this.mayExecute()) this.output.end()
+    if (this.#paused && this.mayExecute()) {
       this.#paused = false
       this.#socket.resume()
     }
@@ -114,13 +114,13 @@ export class Connection implements ClientConnection {
   }
 
   mayExecute(): boolean {
-    return this.output.ready
+    return this.output.ready && !this.#server.frozen
   }
 
   /** The other side has sent all it will: answer what is under way, then close. */
   onEnd(): void {
     if (this.#closed) return
-    if (this.#input.waitingBytes > 0 && !this.output.ready) this.#halfClosed = true
+    if (this.#input.waitingBytes > 0 && !this.mayExecute()) this.#halfClosed = true
     else this.output.end()
   }
 
@@ -173,7 +173,7 @@ export class Connection implements ClientConnection {
         'closing a client that reached the query buffer limit',
       )
       this.destroy()
-    } else if (!output.ready && !this.#paused) {
+    } else if (!this.mayExecute() && !this.#paused) {
       this.#paused = true
       this.#socket.pause()
     }

@@ -6,7 +6,7 @@ import type { Connection } from './connection.ts'
 import type { Server } from './server.ts'
 
 /**
- * From arguments to a command: look up, arity, authentication, memory, route, run; in that order,
+ * From arguments to a command: look up, arity, authentication, snapshots, memory, route, run; in that order,
  * which is Redis's. What a client sees of each refusal is Redis's line.
  */
 
@@ -57,6 +57,13 @@ function judge(server: Server, connection: Connection): void {
   if (!client.authenticated && (entry.flags & flagBits.no_auth) === 0 && needsPassword(server)) {
     refuse(server, client, entry, errors.ERR_NOAUTH)
     return
+  }
+  if (server.snapshots.restricts) {
+    const line = server.snapshots.refusalOf(entry)
+    if (line !== null) {
+      refuse(server, client, entry, line)
+      return
+    }
   }
   if (connection.lostBulk) {
     refuse(server, client, entry, errors.ERR_OOM)

@@ -12,6 +12,7 @@ import type { RouterCounters } from '../cluster/router.ts'
 import type { Clock } from '../cluster/world.ts'
 import type { Config } from './config.ts'
 import { redisNameOf } from './policies.ts'
+import type { LoadProgress, Snapshots } from './snapshots.ts'
 import type { Stats } from './stats.ts'
 import type { BucketStats, Store } from './store/store.ts'
 import { readMachine, readUsage } from './system.ts'
@@ -22,6 +23,18 @@ export interface InfoSource {
   readonly config: Config
   readonly world: { readonly clock: Clock }
   readonly store: Pick<Store, 'stats' | 'bucketStats' | 'policy' | 'scope' | 'size' | 'expiring'>
+  readonly snapshots: Pick<
+    Snapshots,
+    | 'backgroundInProgress'
+    | 'changes'
+    | 'durationSeconds'
+    | 'lastDurationSeconds'
+    | 'lastSaveSeconds'
+    | 'lastStatus'
+    | 'loaded'
+    | 'loading'
+    | 'saves'
+  >
   readonly stats: Stats
   readonly clients: ReadonlyMap<number, InfoClient>
   readonly loading: {
@@ -190,22 +203,45 @@ function memoryFields({ clients, config, stats, store }: InfoSource): Fields {
   }
 }
 
-function persistenceFields({ startedAt, store }: InfoSource): Fields {
+function persistenceFields({ snapshots, world }: InfoSource): Fields {
+  const { loaded, loading } = snapshots
   return {
-    loading: 0,
+    loading: loading === null ? 0 : 1,
     async_loading: 0,
-    rdb_changes_since_last_save: store.stats.sets,
-    rdb_bgsave_in_progress: 0,
-    rdb_last_save_time: Math.floor(startedAt / 1000),
-    rdb_last_bgsave_status: 'ok',
-    rdb_last_bgsave_time_sec: -1,
-    rdb_current_bgsave_time_sec: -1,
-    rdb_saves: 0,
+    ...(loading === null ? {} : loadingFields(loading, world.clock)),
+    rdb_changes_since_last_save: snapshots.changes,
+    rdb_bgsave_in_progress: snapshots.backgroundInProgress ? 1 : 0,
+    rdb_last_save_time: snapshots.lastSaveSeconds,
+    rdb_last_bgsave_status: snapshots.lastStatus,
+    rdb_last_bgsave_time_sec: snapshots.lastDurationSeconds,
+    rdb_current_bgsave_time_sec: snapshots.durationSeconds,
+    rdb_saves: snapshots.saves,
+    rdb_last_load_keys_expired: loaded.expired,
+    rdb_last_load_keys_loaded: loaded.keys,
+    // What the last load has lost: keys that are known of, records, the end of the file.
+    snapshot_last_load_keys_lost: loaded.lostKeys,
+    snapshot_last_load_records_damaged: loaded.damagedRecords,
+    snapshot_last_load_cut_off: loaded.isCutOff ? 1 : 0,
+    // Records that did not fit as they were, and came in entry by entry.
+    snapshot_last_load_records_replayed: loaded.replayed,
     aof_enabled: 0,
     aof_rewrite_in_progress: 0,
     aof_rewrite_scheduled: 0,
     aof_last_bgrewrite_status: 'ok',
     aof_last_write_status: 'ok',
+  }
+}
+
+function loadingFields({ startedAt, totalBytes, loadedBytes }: LoadProgress, clock: Clock): Fields {
+  const elapsed = Math.max(1, clock.now() - startedAt) / 1000
+  const left = totalBytes - loadedBytes
+  const eta = loadedBytes === 0 ? 1 : Math.ceil((left * elapsed) / loadedBytes)
+  return {
+    loading_start_time: Math.floor((clock.wall() - (clock.now() - startedAt)) / 1000),
+    loading_total_bytes: totalBytes,
+    loading_loaded_bytes: loadedBytes,
+    loading_loaded_perc: ((100 * loadedBytes) / Math.max(1, totalBytes)).toFixed(2),
+    loading_eta_seconds: eta,
   }
 }
 

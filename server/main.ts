@@ -14,7 +14,8 @@ import { BadValue, sizeText } from './config/kinds.ts'
 import { helpText } from './config/page.ts'
 import { ConfigError, reasonOf } from './config/sources.ts'
 import { createLog, type Log } from './log.ts'
-import { createServer, type Server } from './server.ts'
+import { createServer, type EndOptions, type Server } from './server.ts'
+import { SnapshotError } from './snapshot-file.ts'
 import { MEMORY_BYTES_MIN, memoryBytesMax } from './store/memory.ts'
 import { createSystemWorld, formatTime, readMachine, stayAlive } from './system.ts'
 import { version } from './version.ts'
@@ -52,6 +53,8 @@ async function run(): Promise<void> {
   announce(server, config, log)
   // With `port 0` nothing else would.
   stayAlive()
+  await server.loaded
+  log.notice('Ready to accept connections')
   await server.stopped
   if (config.pidfile !== '') rmSync(config.pidfile, { force: true })
   log.notice('ringtier is now ready to exit, bye bye...')
@@ -102,6 +105,9 @@ async function startServer(config: Config, log: Log): Promise<Server> {
   try {
     server = await createServer(config, createSystemWorld(), log)
   } catch (cause) {
+    if (cause instanceof SnapshotError) {
+      throw new ConfigError(config.whereOf('dbfilename') || 'snapshot', cause.message, { cause })
+    }
     if (!(cause instanceof RangeError)) throw cause
     // What the system does not give, by address space or limits of the process.
     const name = config.isSet('maxmemory-ceiling') ? 'maxmemory-ceiling' : 'maxmemory'
@@ -159,12 +165,21 @@ function endOnSignals(server: Server, log: Log): void {
     if (ending) process.exit(1)
     ending = true
     log.notice(`Received ${signal}, shutting down`)
-    server.shutdown()
+    const { config } = server
+    const name = signal === 'SIGINT' ? 'shutdown-on-sigint' : 'shutdown-on-sigterm'
+    void server.end(endOptions(config[name])).then((done) => {
+      ending = done
+    })
   }
   process.on('SIGTERM', end)
   process.on('SIGINT', end)
   // Log files are moved away by others, who then send this.
   process.on('SIGHUP', () => log.reopen())
+}
+
+function endOptions(flags: readonly string[]): EndOptions {
+  const save = flags.includes('save') ? true : flags.includes('nosave') ? false : null
+  return { save, force: flags.includes('force') }
 }
 
 function writePidFile(path: string, log: Log): void {
@@ -196,7 +211,6 @@ function announce(server: Server, config: Config, log: Log): void {
     log.warning("this Node.js does not let sockets read into one buffer: 'data' events are used")
   }
   log.notice('Server initialized')
-  log.notice('Ready to accept connections')
 }
 
 function banner(config: Config, addresses: readonly string[]): string {

@@ -1,6 +1,5 @@
 import type { Duplex } from 'node:stream'
 import type { Loader } from '../cluster/origin/loader.ts'
-import type { World } from '../cluster/world.ts'
 import type { Args } from '../protocol/args.ts'
 import type { DecoderLimits } from '../protocol/decoder.ts'
 import * as errors from '../protocol/errors.ts'
@@ -11,12 +10,15 @@ import { commands } from './commands/index.ts'
 import type { Config } from './config.ts'
 import { Connection, type Socket } from './connection.ts'
 import { DuplexSocket } from './duplex.ts'
+import type { ServerWorld } from './files.ts'
 import { type Listener, listen } from './listener.ts'
 import { Loading } from './loading.ts'
 import type { Log } from './log.ts'
 import { MaxMemory, openStore } from './maxmemory.ts'
 import { ReplyAreas, type Slot } from './output.ts'
 import { Routing } from './routing.ts'
+import { type Checksum, loadChecksum, type SnapshotReader } from './snapshot-file.ts'
+import { findSnapshot, type SavePoint, Snapshots } from './snapshots.ts'
 import { type CommandStats, Stats } from './stats.ts'
 import type { Store } from './store/store.ts'
 import { version } from './version.ts'
@@ -31,15 +33,40 @@ const addressMissing: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPP
 /** A bulk longer than this is received into pages of the store. */
 const bigBytesMin = 64 * 1024
 
-/** Makes a server of its parts; it serves streams given to `handle`, and sockets after `listen`. */
+/**
+ * Makes a server of its parts; it serves streams given to `handle`, and sockets after `listen`. Until
+ * `loaded` resolves it reads its snapshot.
+ * @throws {SnapshotError} there is one that cannot be loaded
+ */
 export async function createServer(
   config: Config,
-  world: World,
+  world: ServerWorld,
   log: Log,
   loader?: Loader,
 ): Promise<Server> {
   const ringHash = await Routing.loadHash()
-  return new Server({ config, world, log, ringHash, loader: loader ?? (await loaderFor(config)) })
+  const checksum = await loadChecksum()
+  const snapshot = await snapshotFor(config, world, log, checksum)
+  const parts = { config, world, log, ringHash, checksum, snapshot }
+  return new Server({ ...parts, loader: loader ?? (await loaderFor(config)) })
+}
+
+/**
+ * A node of a cluster begins empty: while it was away others answered for its keys, and what they
+ * were told since is newer than its snapshot.
+ */
+async function snapshotFor(
+  config: Config,
+  { files }: ServerWorld,
+  log: Log,
+  checksum: Checksum,
+): Promise<SnapshotReader | null> {
+  const path = (): string => config.dbfilename
+  const snapshot = await findSnapshot({ files, log, checksum, path })
+  if (snapshot === null || config.members === null || config.members.all.length < 2) return snapshot
+  await snapshot.close()
+  log.warning('the snapshot is not loaded: other nodes may have answered for its keys since')
+  return null
 }
 
 /** The HTTP client is large and slow to load: only who has groups pays for it. */
@@ -56,16 +83,33 @@ const NO_LOADER: Loader = {
 
 interface ServerParts {
   readonly config: Config
-  readonly world: World
+  readonly world: ServerWorld
   readonly log: Log
   readonly ringHash: (text: string) => number
+  readonly checksum: Checksum
+  readonly snapshot: SnapshotReader | null
   readonly loader: Loader
+}
+
+/** How to end. */
+export interface EndOptions {
+  /** Null: where there are save points. */
+  readonly save: boolean | null
+  /** End also when the snapshot cannot be written. */
+  readonly force: boolean
+}
+
+/** The words of `save`: seconds and changes, alternating. */
+function savePoints(words: readonly string[]): SavePoint[] {
+  return words.flatMap((seconds, i) =>
+    i % 2 === 0 ? [{ seconds: Number(seconds), changes: Number(words[i + 1]) }] : [],
+  )
 }
 
 /** What a server is made of: the only wiring there is. */
 export class Server {
   readonly config: Config
-  readonly world: World
+  readonly world: ServerWorld
   readonly log: Log
   readonly store: Store
   readonly stats = new Stats()
@@ -74,6 +118,11 @@ export class Server {
   readonly decoderLimits: DecoderLimits
   readonly loading: Loading
   readonly routing: Routing
+  readonly snapshots: Snapshots
+  /** Resolves when the snapshot was read, at once if there is none. */
+  readonly loaded: Promise<void>
+  /** No command runs: the last snapshot is being written. */
+  frozen = false
   /** On the clock's scale. */
   readonly startedAt: number
   /** 40 hex digits, new at each start. */
@@ -90,14 +139,16 @@ export class Server {
   #nextClientId = 1
   #stopping = false
 
-  constructor({ config, world, log, ringHash, loader }: ServerParts) {
+  constructor({ config, world, log, ringHash, checksum, snapshot, loader }: ServerParts) {
     this.config = config
     this.world = world
     this.log = log
     this.startedAt = world.clock.now()
     this.runId = world.random.bytes(20).toString('hex')
     this.stopped = new Promise((resolve) => (this.#stop = resolve))
-    this.store = openStore(config, world.random.uint32(), log)
+    const seed = world.random.uint32()
+    // With its seed the snapshot's images fit as they are.
+    this.store = openStore(config, snapshot?.facts.seed ?? seed, log)
     this.#maxMemory = new MaxMemory(this.store, config, { clock: world.clock, log })
     this.store.now = this.startedAt
     this.areas = new ReplyAreas(this.store.io, (run) => world.clock.soon(run))
@@ -113,6 +164,8 @@ export class Server {
       world.clock.every(idlePeriodMs, () => this.#closeIdle()),
     )
     this.stats.start(world.clock, () => this.store.usedBytes)
+    this.snapshots = this.#openSnapshots(checksum)
+    this.loaded = snapshot === null ? Promise.resolve() : this.snapshots.load(snapshot)
   }
 
   get clients(): ReadonlyMap<number, Client> {
@@ -196,6 +249,34 @@ export class Server {
     if (this.#stopping && this.#connections.size === 0) this.#stop()
   }
 
+  /**
+   * SHUTDOWN, and signals: writes the last snapshot where there are save points or `save` says so,
+   * during which no command runs, and then shuts down. False: it cannot be written, and is not done
+   * without; the server goes on.
+   */
+  async end(how: EndOptions): Promise<boolean> {
+    if (this.#stopping || this.frozen) return true
+    const { snapshots } = this
+    const saves = snapshots.loading === null && (how.save ?? snapshots.hasPoints)
+    this.frozen = true
+    await snapshots.abort()
+    try {
+      if (saves) {
+        this.log.notice('Saving the final RDB snapshot before exiting.')
+        await snapshots.save()
+      }
+    } catch {
+      if (!how.force) {
+        this.log.warning("Error trying to save the DB, can't exit.")
+        this.#thaw()
+        return false
+      }
+      this.log.warning('Error trying to save the DB. Exit anyway.')
+    }
+    this.shutdown()
+    return true
+  }
+
   /** Stops: no new clients, replies under way leave, then `stopped` resolves. */
   shutdown(): void {
     if (this.#stopping) return
@@ -204,6 +285,8 @@ export class Server {
     this.stats.stop()
     this.#maxMemory.stop()
     void this.#closeListeners()
+    this.snapshots.stop()
+    void this.snapshots.abort()
     this.loading.close()
     this.routing.close()
     for (const connection of [...this.#connections.values()]) connection.closeAfterReply()
@@ -212,6 +295,25 @@ export class Server {
       for (const connection of [...this.#connections.values()]) connection.destroy()
       this.#stop()
     })
+  }
+
+  #thaw(): void {
+    this.frozen = false
+    for (const connection of [...this.#connections.values()]) connection.onReady()
+  }
+
+  #openSnapshots(checksum: Checksum): Snapshots {
+    const { config, log, store, world } = this
+    const { clock, files, random } = world
+    const path = (): string => config.dbfilename
+    const snapshots = new Snapshots({ store, files, clock, random, log, checksum, path })
+    const configure = (): void =>
+      snapshots.configure(savePoints(config.save), config['stop-writes-on-bgsave-error'])
+    config.onChange('save', configure)
+    config.onChange('stop-writes-on-bgsave-error', configure)
+    configure()
+    snapshots.start()
+    return snapshots
   }
 
   #accept(socket: Socket): Connection {

@@ -8,7 +8,8 @@ import { connect } from 'node:net'
 import { availableParallelism, totalmem } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
-import type { Clock, Network, Random, Timer, World } from '../cluster/world.ts'
+import type { Clock, Network, Random, Timer } from '../cluster/world.ts'
+import { type ServerWorld, systemFiles } from './files.ts'
 
 /** Longest delay a Node timer takes; a longer one would fire at once. */
 export const delayMsMax = 2 ** 31 - 1
@@ -72,9 +73,12 @@ const systemNetwork: Network = {
   },
 }
 
-/** The World of this machine: monotonic clock, unguessable numbers, TCP. */
-export function createSystemWorld(): World {
-  return { clock: new SystemClock(), random: new SystemRandom(), network: systemNetwork }
+/** The World of this machine: monotonic clock, unguessable numbers, TCP, disks. */
+export function createSystemWorld(): ServerWorld {
+  return {
+    ...{ clock: new SystemClock(), random: new SystemRandom() },
+    ...{ network: systemNetwork, files: systemFiles },
+  }
 }
 
 /** Keeps the process alive until it exits, also when nothing listens. */

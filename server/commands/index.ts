@@ -5,6 +5,7 @@ import { connectionCommands } from './connection.ts'
 import { counterCommands } from './counter.ts'
 import { keyCommands } from './key.ts'
 import { keyspaceCommands } from './keyspace.ts'
+import { persistenceCommands } from './persistence.ts'
 import { serverCommands } from './server.ts'
 import { stringCommands } from './string.ts'
 
@@ -16,6 +17,7 @@ export const commands: readonly Command[] = [
   ...keyspaceCommands,
   ...connectionCommands,
   ...serverCommands,
+  ...persistenceCommands,
   ...commandCommands,
   ...clusterCommands,
 ]

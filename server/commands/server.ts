@@ -59,10 +59,11 @@ function configResetStat({ reply, server }: Client): void {
 }
 
 /**
- * NOW and FORCE are about waiting for replicas and about failed saves: there are neither. A
- * shutdown cannot be called off, for nothing is waited for but replies under way.
+ * NOW is about waiting for replicas: there are none. A shutdown cannot be called off, for while the
+ * last snapshot is written no command runs.
  */
-function shutdown({ args, reply, server }: Client): void {
+function shutdown(client: Client): void {
+  const { args, reply, server } = client
   const given = { nosave: false, save: false, now: false, force: false, abort: false }
   const options = Object.keys(given) as (keyof typeof given)[]
   for (let i = 1; i < args.count; i++) {
@@ -74,8 +75,14 @@ function shutdown({ args, reply, server }: Client): void {
   if (abort && Object.values(how).includes(true)) return reply.error(errors.ERR_SYNTAX)
   if (abort) return reply.error(errors.ERR_NO_SHUTDOWN)
   if (how.nosave && how.save) return reply.error(errors.ERR_SYNTAX)
-  if (how.save) return reply.error(errors.ERR_SHUTDOWN_SAVE)
-  server.shutdown()
+  const save = how.save ? true : how.nosave ? false : null
+  const slot = client.defer()
+  void server.end({ save, force: how.force }).then((done) => {
+    // When it is done nothing is answered, as in Redis: the connection ends.
+    slot.settle((later) => {
+      if (!done) later.error(errors.ERR_SHUTDOWN)
+    })
+  })
 }
 
 const noKeys = [0, 0, 0] as const

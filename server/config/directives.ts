@@ -33,6 +33,7 @@ export const sections = [
   'Memory',
   'Security',
   'Groups and cluster',
+  'Snapshots',
   'Process and logs',
 ] as const
 
@@ -234,6 +235,41 @@ export const directives = {
     mutable: false,
     summary: 'Points of each node on the ring of slots; the same on all nodes.',
   }),
+  save: row(savePoints(), {
+    default: [],
+    section: 'Snapshots',
+    mutable: true,
+    summary:
+      'Pairs of seconds and changes: a snapshot is written when so much time has gone by and so much has changed since the last; an empty value never, and then SHUTDOWN does not either.',
+  }),
+  dbfilename: row(text(checkFileName), {
+    default: 'dump.ringtier',
+    section: 'Snapshots',
+    mutable: true,
+    protected: true,
+    summary:
+      'The name of the snapshot, in `dir`: read at the start, written by SAVE, BGSAVE, SHUTDOWN and `save`.',
+  }),
+  'stop-writes-on-bgsave-error': row(yesNo(), {
+    default: false,
+    section: 'Snapshots',
+    mutable: true,
+    summary:
+      'Refuses writes while there are save points and the last background save has failed; a cache rather goes on, so unlike in Redis it is off.',
+  }),
+  'shutdown-on-sigterm': row(flags(shutdownFlags()), {
+    default: ['default'],
+    section: 'Snapshots',
+    mutable: true,
+    summary:
+      'What SIGTERM does about the snapshot: `default` saves where there are save points; `save`, `nosave`; `force` ends although it failed.',
+  }),
+  'shutdown-on-sigint': row(flags(shutdownFlags()), {
+    default: ['default'],
+    section: 'Snapshots',
+    mutable: true,
+    summary: 'The same for SIGINT.',
+  }),
   loglevel: row(choice(['debug', 'verbose', 'notice', 'warning', 'nothing']), {
     default: 'notice',
     section: 'Process and logs',
@@ -343,7 +379,8 @@ const count = (): Kind<number> => integer(0, intMax)
 const anySize = (): Kind<number> => size(0, longMax)
 const portNumber = (): Kind<number> => integer(0, 65535)
 
-const noDisk = 'nothing is written to disk yet'
+const noLogFile = 'there is no append-only file; snapshots are what is written to disk'
+const ownFormat = 'snapshots have a format of their own: always checksummed, never compressed'
 const noReplicas = 'there is no replication: each key lives on one node of the cluster'
 const noTypes = 'there are only strings yet'
 const noScripts = 'there are no scripts yet'
@@ -361,10 +398,8 @@ const freedAtOnce = 'memory is given back at once and in small steps'
 /** Each reason with the directives it stands for: kind, and Redis's default as CONFIG GET writes it. */
 const ignoredByReason: readonly (readonly [string, Readonly<Record<string, IgnoredRow>>])[] = [
   [
-    noDisk,
+    noLogFile,
     {
-      save: [savePoints(), ''],
-      dbfilename: [text(checkFileName), 'dump.rdb'],
       appendonly: [yesNo(), 'no'],
       appendfilename: [text(checkFileName), 'appendonly.aof'],
       appenddirname: [text(checkFileName), 'appendonlydir'],
@@ -378,14 +413,16 @@ const ignoredByReason: readonly (readonly [string, Readonly<Record<string, Ignor
       'aof-timestamp-enabled': [yesNo(), 'no'],
       'aof-disable-auto-gc': [yesNo(), 'no'],
       aof_rewrite_cpulist: [text(), ''],
+    },
+  ],
+  [
+    ownFormat,
+    {
       bgsave_cpulist: [text(), ''],
       rdbcompression: [yesNo(), 'yes'],
       rdbchecksum: [yesNo(), 'yes'],
       'rdb-save-incremental-fsync': [yesNo(), 'yes'],
       'rdb-del-sync-files': [yesNo(), 'no'],
-      'stop-writes-on-bgsave-error': [yesNo(), 'yes'],
-      'shutdown-on-sigint': [flags(shutdownFlags()), 'default'],
-      'shutdown-on-sigterm': [flags(shutdownFlags()), 'default'],
       'sanitize-dump-payload': [choice(['no', 'yes', 'clients']), 'no'],
     },
   ],
@@ -661,7 +698,6 @@ export const ignored: readonly IgnoredDirective[] = ignoredByReason.flatMap(([re
         section: 'Process and logs',
         summary: '',
         mutable: !ignoredImmutable.has(name),
-        protected: name === 'dbfilename',
         aliases: Object.keys(ignoredAliases).filter((alias) => ignoredAliases[alias] === name),
         ...(refuse === undefined ? {} : { refuse: (value: unknown) => refuse(kind.format(value)) }),
         notice: (value: unknown) =>

@@ -29,7 +29,7 @@ function typeText({ kind }: Row<unknown>): string {
 /* ---- --help ---- */
 
 const helpWidth = 96
-const helpIndent = 30
+const helpIndent = 33
 
 /** What `--help` prints. */
 export function helpText(): string {
@@ -50,8 +50,8 @@ the command line (--port 7000); the later of these counts. Directives of Redis t
 are accepted, and the log tells that they have no effect.
 
 ${options.join('\n')}
-  -h, --help                  Prints this.
-  -v, --version               Prints the versions of ringtier and Node.js.
+  -h, --help                     Prints this.
+  -v, --version                  Prints the versions of ringtier and Node.js.
 `
 }
 

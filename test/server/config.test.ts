@@ -450,7 +450,8 @@ test('notices tell what has no effect, once for each reason, and only where it d
   t.deepEqual(
     from('--appendonly', 'yes', '--rdbcompression', 'no', '--slave-priority', '1').notices,
     [
-      'appendonly, rdbcompression: has no effect: nothing is written to disk yet',
+      'appendonly: has no effect: there is no append-only file; snapshots are what is written to disk',
+      'rdbcompression: has no effect: snapshots have a format of their own: always checksummed, never compressed',
       'replica-priority: has no effect: there is no replication: each key lives on one node of the cluster',
     ],
   )
@@ -681,6 +682,8 @@ const oracleTest = available('redis-server') ? test.serial : test.serial.skip
 /** Differences that are meant. */
 const ourDefaults = new Set([
   ...['port', 'bind', 'dir', 'save', 'maxmemory', 'maxmemory-policy', 'shutdown-timeout'],
+  // A cache rather loses a snapshot than writes.
+  ...['dbfilename', 'stop-writes-on-bgsave-error'],
 ])
 /** Ours refuses or limits where Redis does not, and says why. */
 const ourTexts = new Set(['loglevel', 'maxmemory-policy', 'bind', 'tls-port'])

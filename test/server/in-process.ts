@@ -3,8 +3,10 @@ import type { Loader } from '../../cluster/origin/loader.ts'
 import type { Network } from '../../cluster/world.ts'
 import type { Client } from '../../server/client.ts'
 import { loadConfig } from '../../server/config.ts'
-import { createLog } from '../../server/log.ts'
+import type { Files } from '../../server/files.ts'
+import { createLog, type Log } from '../../server/log.ts'
 import { createServer, type Server } from '../../server/server.ts'
+import { MemoryFiles } from './memory-files.ts'
 import { RawClient } from '../raw.ts'
 import { VirtualClock } from '../sim/clock.ts'
 import { SeededRandom } from '../sim/random.ts'
@@ -27,7 +29,7 @@ const noNetwork: Network = {
 /** `args` as on the command line. */
 export async function startInProcess(
   args: readonly string[] = [],
-  options: { loader?: Loader; seed?: number; network?: Network } = {},
+  options: { loader?: Loader; seed?: number; network?: Network; files?: Files; log?: Log } = {},
 ): Promise<InProcess> {
   const clock = new VirtualClock()
   const config = loadConfig({ args: ['--maxmemory', '16mb', '--port', '0', ...args] })
@@ -35,8 +37,9 @@ export async function startInProcess(
     clock,
     random: new SeededRandom(options.seed ?? 1),
     network: options.network ?? noNetwork,
+    files: options.files ?? new MemoryFiles(),
   }
-  const log = createLog({ level: 'nothing' })
+  const log = options.log ?? createLog({ level: 'nothing' })
   const server = await createServer(config, world, log, options.loader)
   const connectSession = (): { client: RawClient; session: Client } => {
     const [near, far] = duplexPair()

@@ -26,6 +26,14 @@ const noErrors = Object.fromEntries(
   ['busy', 'timeout', 'too-large'].map((kind) => [kind, 0]),
 ) as ReturnType<InfoSource['loading']['loads']['counters']>['errors']
 
+const snapshots: InfoSource['snapshots'] = {
+  ...{ changes: 11, saves: 3, lastSaveSeconds: 1_600_000_000, lastStatus: 'ok', loading: null },
+  ...{ backgroundInProgress: false, durationSeconds: -1, lastDurationSeconds: -1 },
+  loaded: {
+    ...{ keys: 5, expired: 1, lostKeys: 2, damagedRecords: 1, isCutOff: true, replayed: 4 },
+  },
+}
+
 function source(changes: Partial<InfoSource> = {}): InfoSource {
   const clock = { now: () => 190_000_500, wall: () => 1_700_000_000_123.4 }
   return {
@@ -39,6 +47,7 @@ function source(changes: Partial<InfoSource> = {}): InfoSource {
       size: (db) => (db === 3 ? 7 : 0),
       expiring: () => 2,
     },
+    snapshots,
     stats: new Stats(),
     clients: new Map(),
     loading: {
@@ -239,7 +248,7 @@ test('the version is that of package.json', (t) => {
 })
 
 /** Ours, or where the value is. */
-const ourFields = /^(ringtier|node|store|group|javascript)_/
+const ourFields = /^(ringtier|node|store|group|javascript|snapshot)_/
 
 const oracleTest = available('redis-server') ? test : test.skip
 oracleTest('fields that Redis has too stand in the section where Redis has them', async (t) => {

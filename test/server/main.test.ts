@@ -91,7 +91,7 @@ test.serial(
       entries.map(({ msg }) => msg),
       [
         `ringtier ${version} PID: ${server.pid}`,
-        'appendonly: has no effect: nothing is written to disk yet',
+        'appendonly: has no effect: there is no append-only file; snapshots are what is written to disk',
         'hz: has no effect: it tunes a part of Redis that is not here',
         'Server initialized',
         'Ready to accept connections',

@@ -10,7 +10,7 @@ import { Reply } from '../../../protocol/reply.ts'
 import type { Client } from '../../../server/client.ts'
 import { type Command, CommandTable, takes } from '../../../server/command.ts'
 import { loadConfig } from '../../../server/config.ts'
-import type { Server } from '../../../server/server.ts'
+import type { EndOptions, Server } from '../../../server/server.ts'
 import { Stats } from '../../../server/stats.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 import { SeededRandom } from '../../sim/random.ts'
@@ -26,7 +26,8 @@ export class Bench {
   readonly clock = new VirtualClock()
   readonly clients = new Map<number, Client>()
   readonly stats = new Stats()
-  shutdowns = 0
+  /** What SHUTDOWN asked for. */
+  readonly ends: EndOptions[] = []
   readonly server: Server
 
   constructor(rows: readonly Command[], options: BenchOptions = {}) {
@@ -39,7 +40,10 @@ export class Bench {
       routing: { enabled: membership !== null, membership },
       clients,
       stats,
-      shutdown: () => this.shutdowns++,
+      end: (how: EndOptions) => {
+        this.ends.push(how)
+        return Promise.resolve(true)
+      },
     }
     this.server = server as unknown as Server
   }
@@ -90,6 +94,8 @@ export class Session {
         client.protocol = version
         this.#reply.protocol = version
       },
+      // Its reply is not looked at here.
+      defer: () => ({ settle: () => {} }),
       closeAfterReply: () => (this.ended = 'after reply'),
       destroy: () => {
         this.ended = 'at once'

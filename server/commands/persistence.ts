@@ -1,0 +1,80 @@
+/** Commands about snapshots. */
+import * as errors from '../../protocol/errors.ts'
+import type { Client } from '../client.ts'
+import type { Command } from '../command.ts'
+import { reasonOf } from '../config/sources.ts'
+
+/** Answers when the file is on the disk; others are served meanwhile. */
+function save(client: Client): void {
+  const { reply, server } = client
+  const { snapshots } = server
+  if (snapshots.inProgress) {
+    reply.error(errors.ERR_SAVE_IN_PROGRESS)
+    return
+  }
+  const slot = client.defer()
+  snapshots.save().then(
+    () => slot.settle((later) => later.ok()),
+    (error: NodeJS.ErrnoException) => {
+      slot.settle((later) => later.error(errors.saveFailed(reasonOf(error))))
+    },
+  )
+}
+
+/** Nothing else ever stands in the way of a save, so with SCHEDULE it is as without. */
+function bgsave({ args, reply, server }: Client): void {
+  const { snapshots } = server
+  if (args.count > 2 || (args.count === 2 && !args.is(1, 'schedule'))) {
+    reply.error(errors.ERR_SYNTAX)
+  } else if (snapshots.inProgress) {
+    reply.error(errors.ERR_SAVE_IN_PROGRESS)
+  } else {
+    snapshots.saveInBackground()
+    reply.simple('Background saving started')
+  }
+}
+
+function lastsave({ reply, server }: Client): void {
+  reply.integer(server.snapshots.lastSaveSeconds)
+}
+
+const noKeys = [0, 0, 0] as const
+
+export const persistenceCommands = [
+  {
+    name: 'save',
+    arity: 1,
+    flags: ['admin', 'noscript', 'no_async_loading', 'no_multi'],
+    keys: noKeys,
+    group: 'server',
+    since: '1.0.0',
+    complexity: 'O(N) where N is the total number of keys in all databases',
+    summary: 'Writes a snapshot to disk and answers when it is there.',
+    run: save,
+  },
+  {
+    name: 'bgsave',
+    arity: -1,
+    flags: ['admin', 'noscript', 'no_async_loading'],
+    keys: noKeys,
+    group: 'server',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Begins to write a snapshot to disk.',
+    syntax: '[SCHEDULE]',
+    run: bgsave,
+  },
+  {
+    name: 'lastsave',
+    arity: 1,
+    flags: ['loading', 'stale', 'fast'],
+    keys: noKeys,
+    group: 'server',
+    categories: ['admin', 'dangerous'],
+    tips: ['nondeterministic_output'],
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Tells when the last snapshot was written, in seconds since 1970.',
+    run: lastsave,
+  },
+] as const satisfies readonly Command[]
