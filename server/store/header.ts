@@ -39,6 +39,8 @@ export const GHOST_CHECK = 40
 /** `lru`: addresses of the entries used last and used longest ago. */
 export const NEWEST = 41
 export const OLDEST = 42
+/** Entries the bucket had when its ghosts were given their size. */
+export const GHOST_ENTRIES = 43
 /** `second-chance`: sum of the times of all entries' last accesses, a double. */
 export const ACCESS_SUM = 44
 

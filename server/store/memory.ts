@@ -260,6 +260,9 @@ export class Arena {
 /** Words of a bucket's header before its counters of databases. bucket.ts and ring.ts name them. */
 export const BUCKET_FIXED_WORDS = 96
 
+/** Words of the ghosts that lie in a bucket's header. */
+export const NEAR_GHOST_WORDS = 32
+
 /** Words of an arena's header. pool.ts names them. */
 const ARENA_HEADER_WORDS = 64
 
@@ -314,6 +317,8 @@ export interface Layout {
   /** Where the addresses of a bucket's pieces stand: those of its index, and of its ghosts. */
   readonly indexPieces: DirectoryShape
   readonly ghostPieces: DirectoryShape
+  /** First word in a bucket's header of the few ghosts that lie there, while they are enough. */
+  readonly nearGhosts: number
   readonly chunkShift: number
   /** Chunks one arena has room for: what the ceiling pays for. */
   readonly chunks: number
@@ -387,7 +392,8 @@ export function layoutOf(options: LayoutOptions): Layout {
   const firstBucket = header + ARENA_HEADER_WORDS
   const indexFirst = BUCKET_FIXED_WORDS + 2 * databases
   const ghostFirst = indexFirst + near.index
-  const bucketWords = roundUp(ghostFirst + near.ghost, 16)
+  const nearGhosts = roundUp(ghostFirst + near.ghost, 2)
+  const bucketWords = roundUp(nearGhosts + NEAR_GHOST_WORDS, 16)
   const indexFar = firstBucket + bucketsPerArena * bucketWords
   const ghostFar = indexFar + (most.index - near.index) * bucketsPerArena
   const chunkTable = ghostFar + (most.ghost - near.ghost) * bucketsPerArena
@@ -406,6 +412,7 @@ export function layoutOf(options: LayoutOptions): Layout {
     firstPiece: 0,
     pieceShift,
     indexPieces: { piecesMax: most.index, near: near.index, first: indexFirst, far: indexFar },
+    nearGhosts,
     ghostPieces: { piecesMax: most.ghost, near: near.ghost, first: ghostFirst, far: ghostFar },
     chunkShift,
     chunks: 0,
