@@ -552,6 +552,7 @@ export class Buckets implements Entries {
     const frequency = old === 0 ? 0 : index.frequency(bucket, this.#position)
     let isInMain = isLease
     if (old === 0) isInMain ||= this.eviction.choosesMainList(bucket, form.hash)
+    else if (entry.isPaged(this.#words, old)) isInMain = entry.isInMainList(this.#words, old)
     else isInMain = index.isInMain(bucket, this.#position)
     const position = this.#position
     if (old !== 0) this.#forgetButPages(bucket, old, chain.first, keyPage)
@@ -735,7 +736,7 @@ export class Buckets implements Entries {
   yieldPiece(bucket: number): boolean {
     const count = this.index.count(bucket)
     if (this.ghosts.pieces(bucket) > this.ghosts.wanted(count)) {
-      this.ghosts.fit(bucket, count)
+      this.ghosts.fit(bucket, count, () => false)
       return true
     }
     while (this.index.pieces(bucket) > 1) {
@@ -810,11 +811,8 @@ export class Buckets implements Entries {
         const position = this.index.locate(bucket, hash, at)
         const isInMain = this.index.isInMain(bucket, position)
         assert(entry.isPaged(words, at) === (block === PAGED), 'an entry is in the wrong ring')
-        if (block === PAGED) {
-          assert(entry.isInMainList(words, at) === isInMain, 'an entry is in the other list')
-        } else {
-          assert(isInMain === (block === MAIN), 'a slot names the wrong ring')
-        }
+        const named = block === PAGED || isInMain === (block === MAIN)
+        assert(named, 'a slot names the wrong ring')
         pages += this.pagesOf(at)
         if (entry.typeOf(words, at) === entry.TYPE_LEASE) {
           leases++

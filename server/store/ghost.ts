@@ -102,20 +102,27 @@ export class Ghosts {
     return entries > before * STALE || entries * STALE * STALE < before
   }
 
-  /** Begins the ghosts anew with as many pieces as are wanted, or as the pool has. */
-  fit(bucket: number, entries: number): void {
+  /**
+   * Begins the ghosts anew with as many pieces as are wanted, or as the pool has and `spare` makes it
+   * have. With fewer than wanted they are soon stale again.
+   */
+  fit(bucket: number, entries: number, spare: (bucket: number) => boolean): void {
     const words = this.#words
     this.reset(bucket)
     const wanted = this.wanted(entries)
     let got = 0
-    for (; got < wanted; got++) {
+    while (got < wanted) {
       const piece = this.#pool.takePiece()
-      if (piece === 0) break
+      if (piece === 0) {
+        if (spare(bucket)) continue
+        break
+      }
       words[this.#directory.word(bucket, got)] = piece
       this.#arena.clear(piece, 1 << this.#pieceShift)
+      got++
     }
     words[bucket + PIECES] = got
-    words[bucket + GHOST_ENTRIES] = entries
+    words[bucket + GHOST_ENTRIES] = got === wanted ? entries : Math.ceil((entries * got) / wanted)
     words[bucket + UNIT] = Math.max(0, 31 - Math.clz32(entries) - UNIT_SHIFT)
   }
 

@@ -30,8 +30,6 @@ export const SMALL = 8
 export const MAIN = 18
 export const PAGED = 28
 
-/** Was the pool dry since the bucket was empty? */
-export const WAS_DRY = 38
 /** Logarithm of the unit in which ghosts tell their age. */
 export const GHOST_UNIT = 39
 /** The clock at which to look again whether the ghosts have the right size. */

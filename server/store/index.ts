@@ -37,7 +37,7 @@ import type { Pool } from './pool.ts'
 const ADDRESS = 0x1fffffff
 const ABOVE_ADDRESS = ~ADDRESS
 
-/** Bit 29: the entry is in its bucket's main ring, or in the main list of big values. */
+/** Bit 29: the entry is in its bucket's main ring. Of entries with pages it says nothing. */
 export const IN_MAIN = 1 << 29
 
 /** Bits 31 and 30: accesses that counted. */
@@ -192,6 +192,18 @@ export class Index {
   /** Points the slot at a position to an entry of main that nobody accessed yet. */
   promote(bucket: number, position: number, address: number): void {
     this.#words[this.slot(bucket, position) + 1] = IN_MAIN | (address >>> 2)
+  }
+
+  /** Everything that was in the bucket's small ring is in its main ring from now on. */
+  renameToMain(bucket: number): void {
+    const words = this.#words
+    const slots = this.slots(bucket)
+    for (let position = 0; position < slots;) {
+      const end = position + this.slotsLeft(position)
+      for (let slot = this.slot(bucket, position); position < end; position++, slot += 2) {
+        if (words[slot + 1] !== 0) words[slot + 1]! |= IN_MAIN
+      }
+    }
   }
 
   /** Points the slot at a position to another address; its other bits stay. */

@@ -162,14 +162,14 @@ export class Pool {
 
   /** Would `take` give a chunk? Without the lock: with several threads only likely. */
   get available(): boolean {
-    const words = this.#words
-    const at = this.#header
-    return words[at + LIMIT]! - words[at + USED]! > words[at + RESERVED]!
+    return this.free > 0
   }
 
-  /** Is there a piece that needs no chunk? Only likely, too. */
-  get hasPiece(): boolean {
-    return this.available || this.#words[this.#header + PARTLY] !== 0
+  /** Chunks that `take` would give. The same holds. */
+  get free(): number {
+    const words = this.#words
+    const at = this.#header
+    return words[at + LIMIT]! - words[at + USED]! - words[at + RESERVED]!
   }
 
   /** Index in `words` of the chunk's row in the table. */

@@ -105,10 +105,7 @@ export interface RingOwner {
   moved(bucket: number, from: number, to: number): void
   /** May the ring take another chunk from the pool, if that has one? */
   mayExtend(bucket: number, ring: number): boolean
-  /**
-   * The ring is full and the pool gives it nothing. Has it more chunks than it should have? Then one
-   * goes for each that it fills.
-   */
+  /** Has the ring more chunks than it should have? Then one goes for each that it fills. */
   hasSurplus(bucket: number, ring: number): boolean
   /** A chunk for a ring that has none; 0: none. */
   firstChunk(bucket: number, ring: number): number
@@ -334,6 +331,14 @@ export class Ring {
     return this.#words[ring + CHUNKS] === 0 ? 0 : this.#words[ring + TAIL]!
   }
 
+  /** Makes a ring's chunks those of another ring of the bucket, which has none. */
+  rename(from: number, to: number): void {
+    const words = this.#words
+    assert(words[to + CHUNKS] === 0, 'a ring with chunks is given another name')
+    words.copyWithin(to, from, from + RING_WORDS)
+    words.fill(0, from, from + RING_WORDS)
+  }
+
   /** Copies an entry within the arena. */
   copy(to: number, from: number, bytes: number): void {
     this.#arena.move(to, from, bytes)
@@ -356,14 +361,14 @@ export class Ring {
   }
 
   /**
-   * Gives one of the ring's chunks to the pool, having its oldest entries judged. False when only
-   * one chunk is left (the last one goes with `close`), or nobody may go.
+   * Gives one of the ring's chunks to the pool, sliding its entries together if many bytes are dead,
+   * having the oldest ones judged if not. False when only one chunk is left (the last one goes with `close`), or nobody may go.
    */
   yieldChunk(bucket: number, ring: number): boolean {
     for (;;) {
       if (this.#giveSpare(ring)) return true
       if (this.#words[ring + CHUNKS]! < 2 || this.isEmpty(ring)) return false
-      if (!this.#pass(bucket, ring, false)) return false
+      if (!this.#pass(bucket, ring, this.isDeadHeavy(ring))) return false
     }
   }
 
