@@ -290,6 +290,9 @@ const shapes: readonly (Partial<StoreOptions> & { readonly name: string })[] = [
   { name: 'one arena', maxMemory: 3 * MB, ceiling: 10 * MB },
   { name: 'three arenas', maxMemory: 3 * MB, ceiling: 10 * MB, arenaShareMax: 4 * MB },
   { name: 'one bucket', maxMemory: 64 * KB, ceiling: 512 * KB, buckets: 1 },
+  { name: 'lru', policy: 'lru', maxMemory: 3 * MB, ceiling: 10 * MB },
+  { name: 'second-chance', policy: 'second-chance', maxMemory: 3 * MB, ceiling: 10 * MB },
+  { name: 'volatile', scope: 'volatile', maxMemory: 3 * MB, ceiling: 10 * MB },
   { name: 'equal hashes', maxMemory: 3 * MB, ceiling: 6 * MB, hash: () => 7 },
 ]
 for (const { name, ...options } of shapes) {
@@ -322,12 +325,39 @@ for (const { name, ...options } of shapes) {
       }
       if (step % 1000 === 0) checkInvariants(store)
     }
-    shrinkAll(store)
+    if (options.scope === undefined) {
+      shrinkAll(store)
+      t.true(store.stats.usedBytes <= store.maxMemory)
+      t.true(store.size(0) > 0)
+    } else {
+      t.is(store.size(0), model.size, 'nothing has an expiry, so nothing was evicted')
+    }
     checkInvariants(store)
-    t.true(store.stats.usedBytes <= store.maxMemory)
-    t.true(store.size(0) > 0)
   })
 }
+
+test('where nobody may go, lowering waits for deletes, and writes meanwhile find no memory', (t) => {
+  const store = open({ maxMemory: 8 * MB, scope: 'none' })
+  for (let i = 0; i < 6000; i++) t.is(put(store, `key:${i}`, Buffer.alloc(1000, i)), STORED)
+  const { usedBytes } = store.stats
+  t.true(usedBytes > 6 * MB)
+  store.setMaxMemory(4 * MB)
+  t.true(store.shrink(1000))
+  t.is(store.size(0), 6000)
+  let refused = 0
+  for (let i = 0; i < 200; i++) {
+    if (put(store, `new:${i}`, Buffer.alloc(5000)) === OUT_OF_MEMORY) refused++
+  }
+  t.is(refused, 200)
+  t.true(store.stats.usedBytes <= usedBytes)
+  checkInvariants(store)
+  for (let i = 0; i < 4500; i++) store.delete(0, Buffer.from(`key:${i}`), 0, `key:${i}`.length)
+  t.false(store.shrink(1000))
+  t.true(store.stats.usedBytes <= 4 * MB)
+  t.is(put(store, 'new', Buffer.alloc(5000)), STORED)
+  t.is(store.size(0), 1501)
+  checkInvariants(store)
+})
 
 function readValue(store: Store, key: string): Buffer | null {
   if (!store.open(0, Buffer.from(key), 0, key.length)) {
