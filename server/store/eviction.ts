@@ -425,6 +425,7 @@ export class Eviction implements RingOwner {
    * spare, or nobody may go. Every bucket keeps one chunk.
    */
   yieldChunk(bucket: number): boolean {
+    if (!this.#hasVictims(bucket) && !this.#isHollow(bucket)) return false
     // It may be asked in the middle of a placement in another bucket, or in another ring.
     const wanted = this.#wanted
     const rounds = this.#rounds
@@ -435,6 +436,27 @@ export class Eviction implements RingOwner {
     this.#rounds = rounds
     this.#keptBytes = keptBytes
     return done
+  }
+
+  /**
+   * May somebody in the bucket go? Where the policy keeps nearly all, each write that is refused
+   * would look at every entry of every bucket otherwise, which takes seconds. (Who has expired is
+   * found by the sweep.)
+   */
+  #hasVictims(bucket: number): boolean {
+    const scope = this.#scope
+    const words = this.#words
+    if (scope === policy.ALL || words[bucket + header.LEASES] !== 0) return true
+    return scope === policy.VOLATILE && words[bucket + header.EXPIRING] !== 0
+  }
+
+  /** Can a ring do without a chunk as it is? */
+  #isHollow(bucket: number): boolean {
+    const ring = this.ring
+    if (ring.hasSpare(bucket + SMALL) || ring.hasSpare(bucket + MAIN)) return true
+    return (
+      Math.max(ring.deadBytes(bucket + SMALL), ring.deadBytes(bucket + MAIN)) >= this.#chunkBytes
+    )
   }
 
   #yieldChunk(bucket: number): boolean {
@@ -469,12 +491,20 @@ export class Eviction implements RingOwner {
 
   /** Makes some entry go; the index needs its slot. False: nobody may, or all have pages. */
   dropOne(bucket: number): boolean {
+    if (!this.#hasVictims(bucket)) return false
     this.#begin(0)
     const first = this.#isOneRing || this.ring.chunks(bucket + SMALL) === 0 ? MAIN : SMALL
     const second = first === SMALL ? MAIN : SMALL
-    return (
-      this.ring.passOldest(bucket, bucket + first) || this.ring.passOldest(bucket, bucket + second)
-    )
+    return this.#dropOneOf(bucket, first) || this.#dropOneOf(bucket, second)
+  }
+
+  /** Those that are kept are passed too: once round the ring, and nobody may go. */
+  #dropOneOf(bucket: number, ring: number): boolean {
+    const before = this.#index.count(bucket)
+    while (this.ring.passOldest(bucket, bucket + ring)) {
+      if (this.#index.count(bucket) < before) return true
+    }
+    return false
   }
 
   /** May an entry go to make room at all? */

@@ -625,6 +625,11 @@ export class Ring {
     words[ring + HEAD] = this.#pool.start(chunk)
   }
 
+  /** Is there a chunk without entries behind the head's? */
+  hasSpare(ring: number): boolean {
+    return this.#words[ring + CHUNKS]! > 1 && this.#spare(ring) !== 0
+  }
+
   /** The chunk behind the head's, if no entry is in it. */
   #spare(ring: number): number {
     const words = this.#words
