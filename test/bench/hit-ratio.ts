@@ -24,6 +24,7 @@ import {
 } from './hit-ratio/report.ts'
 import { installedRivals, type Rival } from './hit-ratio/rivals.ts'
 import { makeSizes, sizesIdeal, sizesInStore } from './hit-ratio/sizes.ts'
+import { stepColumns, stepRows } from './hit-ratio/steps.ts'
 import { describeMachine } from './machine.ts'
 import { keyCount } from './policies/policy.ts'
 import { table } from './table.ts'
@@ -38,6 +39,7 @@ const HELP = `node dist/test/bench/hit-ratio.js [options] [trace ...]
                     the rivals)
   --value BYTES     size of the values (100)
   --accesses N      only the first N accesses of each trace
+  --steps           only the steps from S3-FIFO to S3A, simulated
   --no-one-bucket   leave out stores of a single bucket
   --no-rivals       leave out redis-server and memcached
   --no-sizes        leave out the values of mixed sizes`
@@ -71,6 +73,7 @@ const { values, positionals } = parseArgs({
     policy: { type: 'string', multiple: true },
     value: { type: 'string', default: '100' },
     accesses: { type: 'string' },
+    steps: { type: 'boolean', default: false },
     'one-bucket': { type: 'boolean', default: true },
     rivals: { type: 'boolean', default: true },
     sizes: { type: 'boolean', default: true },
@@ -81,6 +84,10 @@ const { values, positionals } = parseArgs({
 async function main(): Promise<void> {
   if (values.help) return console.log(HELP)
   console.log(`${describeMachine()}, Node ${process.version}\n`)
+  if (values.steps) {
+    for (const [name, trace] of traces()) reportSteps(name, trace)
+    return
+  }
   const subjects = subjectsNamed(values.policy ?? POLICIES)
   const rivals = values.rivals ? installedRivals() : []
   for (const [name, trace] of traces()) await reportTrace(name, trace, subjects, rivals)
@@ -112,6 +119,18 @@ function* traces(): Generator<[name: string, trace: Trace]> {
   if (!values.quick) yield ['made up', makeUp(MADE_UP).slice(0, accessesMax)]
 }
 
+function capacity(keys: number, share: number): number {
+  return Math.max(ENTRIES_MIN, Math.floor(keys * share))
+}
+
+function reportSteps(name: string, trace: Trace): void {
+  const keys = keyCount(trace)
+  const capacities = SHARES.map((share) => capacity(keys, share))
+  const rows = stepRows(trace, keys, capacities)
+  console.log(`### ${name}: ${trace.length} accesses to ${keys} keys\n`)
+  console.log(`${table(stepColumns(capacities), rows)}\n`)
+}
+
 async function reportTrace(
   name: string,
   trace: Trace,
@@ -123,7 +142,7 @@ async function reportTrace(
   const all = values['one-bucket'] ? [...subjects, ...singles(subjects)] : subjects
   const sizes: SizeReport[] = []
   for (const share of SHARES) {
-    const entries = Math.max(ENTRIES_MIN, Math.floor(keys * share))
+    const entries = capacity(keys, share)
     process.stderr.write(`${name}: ${entries} entries\n`)
     const options = { subjects: all, valueBytes: Number(values.value) }
     sizes.push(reportSize(trace, keys, entries, options))
