@@ -75,6 +75,8 @@ export class Buckets implements Entries {
   readonly #io: Uint8Array
   readonly #trailer: number
   readonly #form: Form
+  /** Read ahead of a placement. Nobody needs it, but what nobody could need would not be read. */
+  atHead = 0
   /** Address of the entry `find` found, 0: none. */
   address = 0
   /** Its position in the index; when none was found, where the search ended. */
@@ -470,6 +472,7 @@ export class Buckets implements Entries {
     const form = this.#form
     const index = this.index
     form.draw(this.#verb, length, expireAt !== 0)
+    this.atHead = this.#ring.wordAtHead(bucket + SMALL)
     let old = this.find(bucket, isLease)
     if (old !== 0 && this.#overwrite(bucket, old, type, bytes, pos, expireAt)) return true
     const changes = index.changes
@@ -1004,14 +1007,14 @@ export class Buckets implements Entries {
     this.drop(bucket, position, EVICTED, header.EVICTED_MAIN)
   }
 
-  /** Enters the current key, for which there is no slot. */
+  /** Enters the current key, for which `find` found nothing, and the index is as it was then. */
   #insert(bucket: number, at: number, isInMain: boolean): void {
     const index = this.index
     const hash = this.#verb.hash
-    let position = index.seek(bucket, hash)
+    let position = this.#position
     if (this.#equals >= RUN_MAX) {
       this.#doubles[(bucket + header.COLLISIONS_LOST) >> 1]!++
-      this.#evictAt(bucket, position)
+      this.#evictAt(bucket, index.seek(bucket, hash))
       position = index.seek(bucket, hash)
     }
     const inserted = index.insert(bucket, position, hash, at, isInMain)

@@ -220,8 +220,8 @@ export class Eviction implements RingOwner {
   /** Makes SMALL the bucket's MAIN if it has taken all there was for it, and needs more. */
   #mayDivide(bucket: number, bytes: number): void {
     const ring = this.ring
-    if (this.#pool.available || ring.chunks(bucket + SMALL) < 2) return
-    if (ring.fits(bucket + SMALL, bytes) || ring.isDeadHeavy(bucket + SMALL)) return
+    if (ring.chunks(bucket + SMALL) < 2 || ring.fits(bucket + SMALL, bytes)) return
+    if (this.#pool.available || ring.isDeadHeavy(bucket + SMALL)) return
     ring.rename(bucket + SMALL, bucket + MAIN)
     this.#index.renameToMain(bucket)
   }

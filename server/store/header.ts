@@ -2,8 +2,8 @@
  * The header of a bucket: everything that is known of a bucket but its slots, ghosts and entries.
  * It lies in shared memory, and belongs to whoever holds the lock in its first word.
  *
- *   lock, counts | small ring | main ring | ring of entries with pages | eviction | counters
- *   0..7         | 8..17      | 18..27    | 28..37                     | 38..45   | 46..95
+ *   lock, counts | small ring | main ring | ring of entries with pages | eviction and counters
+ *   0..7         | 8..17      | 18..27    | 28..37                     | 38..95
  *
  *   | entries of each database | expiring ones of each database | directories of index and ghosts
  *   | 96..                     |                                | (memory.ts: layout)
@@ -31,21 +31,24 @@ export const MAIN = 18
 export const PAGED = 28
 
 /** Logarithm of the unit in which ghosts tell their age. */
-export const GHOST_UNIT = 39
+export const GHOST_UNIT = 38
 /** The clock at which to look again whether the ghosts have the right size. */
-export const GHOST_CHECK = 40
-/** `lru`: addresses of the entries used last and used longest ago. */
-export const NEWEST = 41
-export const OLDEST = 42
+export const GHOST_CHECK = 39
 /** Entries the bucket had when its ghosts were given their size. */
-export const GHOST_ENTRIES = 43
-/** `second-chance`: sum of the times of all entries' last accesses, a double. */
-export const ACCESS_SUM = 44
+export const GHOST_ENTRIES = 40
 
-/* Counters: doubles, since the start. Two words each. */
-export const GETS = 46
-export const HITS = 48
-export const SETS = 50
+/* Counters: doubles, since the start. Two words each, the most frequent where the cache is warm. */
+export const SETS = 42
+export const GETS = 44
+export const HITS = 46
+
+/** `lru`: addresses of the entries used last and used longest ago. */
+export const NEWEST = 48
+export const OLDEST = 49
+/** `second-chance`: sum of the times of all entries' last accesses, a double. */
+export const ACCESS_SUM = 50
+
+/* More counters. */
 export const IN_PLACE = 52
 export const EVICTED_SMALL = 54
 export const EVICTED_MAIN = 56

@@ -223,6 +223,15 @@ export class Ring {
     return inFront ? words[ring + CHASED_STAMP]! : words[this.#pool.row(chunk) + STAMP]!
   }
 
+  /**
+   * The first word at the ring's head, or any. To be read early: that the head's line is not in the
+   * cache then costs nothing, since the slot of the index is fetched at the same time.
+   */
+  wordAtHead(ring: number): number {
+    const words = this.#words
+    return words[words[ring + HEAD]! >> 2]!
+  }
+
   /** Would `place` find room in the ring as it is: without a chunk, and with nobody judged? */
   fits(ring: number, bytes: number): boolean {
     const words = this.#words
@@ -314,6 +323,8 @@ export class Ring {
    */
   trim(bucket: number, ring: number, movesMax: number = TRIM_MOVES): void {
     const words = this.#words
+    // It is asked after every write, and seldom has something to do.
+    if (words[ring + DEAD] === 0) return
     if (words[ring + CHUNKS]! < 2 || !this.isDeadHeavy(ring)) return
     for (let moves = 0; moves < movesMax && this.isDeadHeavy(ring); moves++) {
       this.#pass(bucket, ring, true)
