@@ -81,7 +81,7 @@ export class MaxMemory {
     const { usedBytes } = this.#store
     this.#log.warning(
       { maxmemory: bytes, used: usedBytes },
-      `maxmemory ${sizeText(bytes)} is less than what is used: keys are being evicted`,
+      `maxmemory ${sizeText(bytes)} is less than what is used: keys are evicted as far as maxmemory-policy lets them`,
     )
     if (!this.#shrinking) this.#later(true)
   }
