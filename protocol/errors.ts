@@ -112,6 +112,12 @@ export const ERR_NAN_OR_INFINITY = 'ERR increment would produce NaN or Infinity'
 export const ERR_OFFSET = 'ERR offset is out of range'
 /** APPEND or SETRANGE: the value would be longer than proto-max-bulk-len. */
 export const ERR_STRING_TOO_LONG = 'ERR string exceeds maximum allowed size (proto-max-bulk-len)'
+const POLICIES_SWITCHED =
+  'Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.'
+/** OBJECT FREQ, where accesses are not counted. */
+export const ERR_NO_FREQUENCY = `ERR An LFU maxmemory policy is not selected, access frequency not tracked. ${POLICIES_SWITCHED}`
+/** OBJECT IDLETIME, where the time of an access is not kept. */
+export const ERR_NO_IDLE_TIME = `ERR An LFU maxmemory policy is selected, idle time not tracked. ${POLICIES_SWITCHED}`
 /** SCAN of what is no unsigned 64-bit integer. */
 export const ERR_CURSOR = 'ERR invalid cursor'
 

@@ -16,13 +16,13 @@ import type { LoadProgress, Snapshots } from './snapshots.ts'
 import type { Stats } from './stats.ts'
 import type { BucketStats, Store } from './store/store.ts'
 import { readMachine, readUsage } from './system.ts'
+import { human, percent, usageOf } from './usage.ts'
 import { redisVersion, version } from './version.ts'
 
 /** What INFO looks at: the part of Server that it needs. */
 export interface InfoSource {
   readonly config: Config
   readonly world: { readonly clock: Clock }
-  readonly store: Pick<Store, 'stats' | 'bucketStats' | 'policy' | 'scope' | 'size' | 'expiring'>
   readonly snapshots: Pick<
     Snapshots,
     | 'backgroundInProgress'
@@ -34,6 +34,10 @@ export interface InfoSource {
     | 'loaded'
     | 'loading'
     | 'saves'
+  >
+  readonly store: Pick<
+    Store,
+    'stats' | 'buckets' | 'bucketStats' | 'policy' | 'scope' | 'size' | 'expiring'
   >
   readonly stats: Stats
   readonly clients: ReadonlyMap<number, InfoClient>
@@ -154,24 +158,24 @@ function clientFields({ clients, config, loading }: InfoSource): Fields {
   }
 }
 
-function memoryFields({ clients, config, stats, store }: InfoSource): Fields {
+function memoryFields(server: InfoSource): Fields {
+  const { config } = server
   const { memoryBytes } = readMachine()
-  const usage = readUsage()
-  const { touchedBytes: touched, usedBytes: used } = store.stats
-  const peak = Math.max(stats.usedMemoryPeak, used)
-  const buffers = [...clients.values()].reduce(
-    (sum, client) => sum + client.queryBytes + client.outputBytes,
-    0,
-  )
+  const { used, peak, startup, overhead, dataset, touched, resident, ...account } = usageOf(server)
   return {
     // Of maxmemory: keys, values, their index. The process needs more: see used_memory_rss.
     used_memory: used,
     used_memory_human: human(used),
-    used_memory_rss: usage.residentBytes,
-    used_memory_rss_human: human(usage.residentBytes),
+    used_memory_rss: resident,
+    used_memory_rss_human: human(resident),
     used_memory_peak: peak,
     used_memory_peak_human: human(peak),
-    used_memory_peak_perc: `${((100 * used) / Math.max(peak, 1)).toFixed(2)}%`,
+    used_memory_peak_perc: `${percent(used, peak).toFixed(2)}%`,
+    // All that is no key and no value, and of that what was there before the first key.
+    used_memory_overhead: overhead,
+    used_memory_startup: startup,
+    used_memory_dataset: dataset,
+    used_memory_dataset_perc: `${percent(dataset, used - startup).toFixed(2)}%`,
     // The store's memory: in use; and ever touched, which the system holds for us, used or not.
     allocator_allocated: used,
     allocator_active: touched,
@@ -189,17 +193,18 @@ function memoryFields({ clients, config, stats, store }: InfoSource): Fields {
     allocator_rss_ratio: '1.00',
     allocator_rss_bytes: 0,
     // JavaScript's heap, code, buffers: all that is not the store.
-    rss_overhead_ratio: (usage.residentBytes / Math.max(touched, 1)).toFixed(2),
-    rss_overhead_bytes: usage.residentBytes - touched,
-    mem_fragmentation_ratio: (usage.residentBytes / Math.max(used, 1)).toFixed(2),
-    mem_fragmentation_bytes: usage.residentBytes - used,
-    mem_clients_normal: buffers,
+    rss_overhead_ratio: (resident / Math.max(touched, 1)).toFixed(2),
+    rss_overhead_bytes: resident - touched,
+    mem_fragmentation_ratio: (resident / Math.max(used, 1)).toFixed(2),
+    mem_fragmentation_bytes: resident - used,
+    mem_clients_normal: account.clients,
+    mem_cluster_links: account.peers,
     mem_allocator: 'webassembly',
     active_defrag_running: 0,
     lazyfree_pending_objects: 0,
     lazyfreed_objects: 0,
-    javascript_heap_used: usage.heapUsedBytes,
-    javascript_heap_total: usage.heapTotalBytes,
+    javascript_heap_used: account.heapUsed,
+    javascript_heap_total: account.heapTotal,
   }
 }
 
@@ -246,7 +251,7 @@ function loadingFields({ startedAt, totalBytes, loadedBytes }: LoadProgress, clo
 }
 
 function statsFields({ stats, store }: InfoSource): Fields {
-  const { evicted, expiredActively, expiredLazily } = store.stats
+  const { evicted, expired } = stats.sinceReset(store.stats)
   return {
     total_connections_received: stats.connectionsReceived,
     total_commands_processed: stats.commandsProcessed,
@@ -259,7 +264,7 @@ function statsFields({ stats, store }: InfoSource): Fields {
     sync_full: 0,
     sync_partial_ok: 0,
     sync_partial_err: 0,
-    expired_keys: expiredActively + expiredLazily,
+    expired_keys: expired,
     evicted_keys: evicted,
     evicted_clients: 0,
     keyspace_hits: stats.keyspaceHits,
@@ -416,7 +421,7 @@ function storeFields({ store }: InfoSource): Fields {
 
 /** How the counters are spread over the buckets; STORE BUCKET tells those of one. */
 function storeBucketFields({ store }: InfoSource): Fields {
-  const { buckets } = store.stats
+  const { buckets } = store
   const all = Array.from({ length: buckets }, (_, number) => store.bucketStats(number))
   const fields = Object.keys(all[0]!) as (keyof BucketStats)[]
   return Object.fromEntries(
@@ -456,15 +461,4 @@ function pairs(values: Fields): string {
   return Object.entries(values)
     .map(([name, value]) => `${name}=${value}`)
     .join(',')
-}
-
-/** As Redis: '918.94K', '23.54G'. */
-export function human(bytes: number): string {
-  if (bytes < 1024) return `${bytes}B`
-  let value = bytes / 1024
-  for (const unit of ['K', 'M', 'G', 'T']) {
-    if (value < 1024) return `${value.toFixed(2)}${unit}`
-    value /= 1024
-  }
-  return `${value.toFixed(2)}P`
 }

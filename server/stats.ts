@@ -36,6 +36,13 @@ export interface CommandStats {
   failed: number
 }
 
+/** What the store counts of keys that are gone. */
+export interface RemovalCounts {
+  readonly evicted: number
+  readonly expiredLazily: number
+  readonly expiredActively: number
+}
+
 /** Counters of the server that INFO shows; CONFIG RESETSTAT clears them. */
 export class Stats {
   commandsProcessed = 0
@@ -46,8 +53,9 @@ export class Stats {
   keyspaceHits = 0
   keyspaceMisses = 0
   totalErrorReplies = 0
-  /** The most bytes of the store in use, as seen by `sample`. */
+  /** The most bytes of the store in use, as seen by `sample`, and those before the first key. */
   usedMemoryPeak = 0
+  usedMemoryAtStart = 0
   /** By the error's first word. */
   readonly errors = new Map<string, number>()
   /** By full command name ('client|list'). */
@@ -56,11 +64,14 @@ export class Stats {
   readonly #input = new Rate()
   readonly #output = new Rate()
   #sampledAtMs = NaN
+  #evictedBefore = 0
+  #expiredBefore = 0
   #timer: Timer | null = null
 
   /** Samples until `stop`; `usedMemory` tells the store's bytes in use. */
   start(clock: Clock, usedMemory: () => number): void {
-    this.sample(clock.now(), usedMemory())
+    this.usedMemoryAtStart = usedMemory()
+    this.sample(clock.now(), this.usedMemoryAtStart)
     this.#timer = clock.every(samplePeriodMs, () => this.sample(clock.now(), usedMemory()))
   }
 
@@ -112,8 +123,21 @@ export class Stats {
     else if (this.errors.size < errorsMax) this.errors.set(code, 1)
   }
 
+  /**
+   * Keys that were evicted and that expired, since the last reset: the store's counters themselves
+   * are never set back.
+   */
+  sinceReset(store: RemovalCounts): { evicted: number; expired: number } {
+    return {
+      evicted: store.evicted - this.#evictedBefore,
+      expired: store.expiredLazily + store.expiredActively - this.#expiredBefore,
+    }
+  }
+
   /** CONFIG RESETSTAT. */
-  reset(): void {
+  reset(store: RemovalCounts): void {
+    this.#evictedBefore = store.evicted
+    this.#expiredBefore = store.expiredLazily + store.expiredActively
     this.commandsProcessed = 0
     this.connectionsReceived = 0
     this.rejectedConnections = 0

@@ -5,8 +5,11 @@ import { connectionCommands } from './connection.ts'
 import { counterCommands } from './counter.ts'
 import { keyCommands } from './key.ts'
 import { keyspaceCommands } from './keyspace.ts'
+import { memoryCommands } from './memory.ts'
+import { objectCommands } from './object.ts'
 import { persistenceCommands } from './persistence.ts'
 import { serverCommands } from './server.ts'
+import { storeCommands } from './store.ts'
 import { stringCommands } from './string.ts'
 
 /** Every command there is. */
@@ -15,9 +18,12 @@ export const commands: readonly Command[] = [
   ...counterCommands,
   ...keyCommands,
   ...keyspaceCommands,
+  ...objectCommands,
   ...connectionCommands,
   ...serverCommands,
   ...persistenceCommands,
+  ...memoryCommands,
+  ...storeCommands,
   ...commandCommands,
   ...clusterCommands,
 ]

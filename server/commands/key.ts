@@ -10,7 +10,7 @@ import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { STORED } from '../store/store.ts'
 import { EX, EXAT, expiryError, PX, PXAT, readExpiry, type TimeForm, wallOffset } from './expiry.ts'
-import { countLookup, openKey, typeNames } from './lookup.ts'
+import { countLookup, openKey, peekKey, touchKey, typeNames } from './lookup.ts'
 
 /* ---- existence ---- */
 
@@ -36,8 +36,21 @@ function exists(client: Client): void {
   client.reply.integer(count)
 }
 
+/** EXISTS that counts as an access to each key, which is what it is for. */
+function touch(client: Client): void {
+  const { store, args } = client
+  let count = 0
+  for (let i = 1; i < args.count; i++) {
+    const found = touchKey(client, i)
+    store.close()
+    countLookup(client, found)
+    if (found) count++
+  }
+  client.reply.integer(count)
+}
+
 function type(client: Client): void {
-  const found = openKey(client, 1)
+  const found = peekKey(client, 1)
   const name = found ? typeNames[client.store.valueType]! : 'none'
   client.store.close()
   countLookup(client, found)
@@ -132,7 +145,7 @@ const NO_EXPIRY = -1
 /** Seconds are rounded, half a second up, as Redis does. */
 function replyExpiry(client: Client, form: TimeForm): void {
   const { store } = client
-  const found = openKey(client, 1)
+  const found = peekKey(client, 1)
   const expireAt = found ? store.expireAt : 0
   store.close()
   countLookup(client, found)
@@ -233,11 +246,11 @@ export const keyCommands = [
     tips: ['request_policy:multi_shard', 'response_policy:agg_sum'],
     since: '3.2.1',
     complexity: 'O(N) where N is the number of keys',
-    summary: 'Counts the keys that exist.',
+    summary: 'Counts the keys that exist, as an access to each, which keeps it from being evicted.',
     syntax: 'key [key ...]',
     placement: 'scatter',
     repeatable: () => true,
-    run: exists,
+    run: touch,
   },
   {
     name: 'type',

@@ -1,8 +1,22 @@
 import type { Client } from '../client.ts'
 import { TYPE_STRING } from '../store/store.ts'
 
-/** Opens the record of the key that argument i is; true if there is such a key. `close` it after. */
+/**
+ * Opens the record of the key that argument i is; true if there is such a key. `close` it after. It
+ * counts as an access, which keeps the key from being evicted, unless the client said NO-TOUCH.
+ */
 export function openKey(client: Client, i: number): boolean {
+  return client.noTouch ? peekKey(client, i) : touchKey(client, i)
+}
+
+/** The same for commands that only look at what is known of a key: no access, whoever asks. */
+export function peekKey(client: Client, i: number): boolean {
+  const { args } = client
+  return client.store.peek(client.db, args.bytes, args.pos(i), args.length(i))
+}
+
+/** The same as an access, whoever asks. */
+export function touchKey(client: Client, i: number): boolean {
   const { args } = client
   return client.store.open(client.db, args.bytes, args.pos(i), args.length(i))
 }

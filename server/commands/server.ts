@@ -54,7 +54,7 @@ function configRewrite({ reply, server }: Client): void {
 }
 
 function configResetStat({ reply, server }: Client): void {
-  server.stats.reset()
+  server.stats.reset(server.store.stats)
   reply.ok()
 }
 

@@ -116,6 +116,10 @@ function replyOpen(client: Client): Pages | null {
 
 /** Replies with the value of the key that argument i is, or null. */
 export function replyValue(client: Client, i: number): void {
+  if (client.noTouch) {
+    replyFarValue(client, i)
+    return
+  }
   const { store, args, reply } = client
   const length = store.get(client.db, args.bytes, args.pos(i), args.length(i), reply)
   if (length >= 0) {
@@ -129,7 +133,7 @@ export function replyValue(client: Client, i: number): void {
   }
 }
 
-/** The same for a value that lies in pages, or for which the reply area had no room. */
+/** The same for a value that lies in pages, or has no room in the reply area; or without a touch. */
 function replyFarValue(client: Client, i: number): void {
   const found = openWithRoom(client, i)
   const pages = found ? replyOpen(client) : null
@@ -432,7 +436,9 @@ function msetnx(client: Client): void {
     return
   }
   for (let i = 1; i < args.count; i += 2) {
-    if (store.has(client.db, args.bytes, args.pos(i), args.length(i))) {
+    const found = openKey(client, i)
+    store.close()
+    if (found) {
       reply.integer(0)
       return
     }

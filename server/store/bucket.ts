@@ -456,7 +456,8 @@ export class Buckets implements Entries {
 
   /**
    * Stores a value that fits in the ring, in place of the key's entry of the same kind, and removes
-   * the key's lease (a lease must not have one already). False: no memory, the policy lets nobody
+   * the key's lease (a lease must not have one already). `isAccess`: it counts as one to the entry
+   * there was, if nobody counted it yet. False: no memory, the policy lets nobody
    * go for it; the key's entry is as it was.
    */
   put(
@@ -466,6 +467,7 @@ export class Buckets implements Entries {
     pos: number,
     length: number,
     expireAt: number,
+    isAccess = false,
   ): boolean {
     const isLease = type === entry.TYPE_LEASE
     if (!isLease && this.#words[bucket + LEASES] !== 0) this.removeLease(bucket)
@@ -474,6 +476,7 @@ export class Buckets implements Entries {
     form.draw(this.#verb, length, expireAt !== 0)
     this.atHead = this.#ring.wordAtHead(bucket + SMALL)
     let old = this.find(bucket, isLease)
+    if (isAccess && old !== 0) this.touch(bucket)
     if (old !== 0 && this.#overwrite(bucket, old, type, bytes, pos, expireAt)) return true
     const changes = index.changes
     const isNew = old === 0
@@ -668,9 +671,7 @@ export class Buckets implements Entries {
   /** Removes the entry at a position of the index, whatever it is. */
   drop(bucket: number, position: number, reason: number, counter: number): void {
     const address = this.index.address(bucket, position)
-    if (counter !== 0 && entry.typeOf(this.#words, address) !== entry.TYPE_LEASE) {
-      this.#doubles[(bucket + counter) >> 1]!++
-    }
+    if (counter !== 0 && !this.#endsUnseen(address)) this.#doubles[(bucket + counter) >> 1]!++
     this.#removeAt(bucket, position, reason)
   }
 
@@ -1072,11 +1073,16 @@ export class Buckets implements Entries {
     return this.#chains.pagesFor(this.bytesInPages(address)) + this.#chains.pagesFor(keyBytes)
   }
 
-  /** Keeps copies of an entry that ends, for whoever wants to know. Leases are nobody's business. */
+  /** Keeps copies of an entry that ends, for whoever wants to know. */
   #end(address: number, reason: number): void {
-    if (entry.typeOf(this.#words, address) === entry.TYPE_LEASE) return
-    if (this.#verb.goesOn && this.#matches(address, false)) return
+    if (this.#endsUnseen(address)) return
     this.#endings!.push(this.endedAt(address, reason))
+  }
+
+  /** A lease is nobody's value, and one that goes on in another entry has not ended. */
+  #endsUnseen(address: number): boolean {
+    if (entry.typeOf(this.#words, address) === entry.TYPE_LEASE) return true
+    return this.#verb.goesOn && this.#matches(address, false)
   }
 
   #endAll(bucket: number): void {

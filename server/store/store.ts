@@ -265,7 +265,7 @@ export class Store {
   }
 
   /**
-   * Replaces whatever the key held, a lease too. Key and value lie in the same `bytes`. expireAt: ms
+   * Replaces whatever the key held, a lease too; an access to a key that was there. Key and value lie in the same `bytes`. expireAt: ms
    * on the `now` scale, 0: none. STORED, or OUT_OF_MEMORY for a value over half of maxMemory (then
    * the key holds what it held).
    */
@@ -283,7 +283,15 @@ export class Store {
       return this.#setLong(bytes, valuePos, valueLength, expireAt)
     }
     this.#lock()
-    const stored = buckets.put(this.#header, TYPE_STRING, bytes, valuePos, valueLength, expireAt)
+    const stored = buckets.put(
+      this.#header,
+      TYPE_STRING,
+      bytes,
+      valuePos,
+      valueLength,
+      expireAt,
+      true,
+    )
     if (stored) this.#countSet()
     this.#unlockAfterWrite()
     return stored ? STORED : OUT_OF_MEMORY
@@ -299,11 +307,11 @@ export class Store {
     return removed
   }
 
+  /** Is there such a key? The question counts as no access. */
   has(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
     const buckets = this.#aim(db, bytes, pos, length)
     this.#lock()
     const found = buckets.findFresh(this.#header) !== 0
-    if (found) buckets.touch(this.#header)
     this.#unlock()
     return found
   }
@@ -743,6 +751,11 @@ export class Store {
     }
   }
 
+  /** How many buckets there are. */
+  get buckets(): number {
+    return this.#layout.buckets
+  }
+
   /** Of the bucket of this number, 0 to buckets - 1. */
   bucketStats(number: number): BucketStats {
     return bucketStats(this.#bucketsOf(number), this.#headerOf(number))
@@ -1046,8 +1059,8 @@ export class Store {
 
   /** Before a change to a part of the open value: what it is, if somebody wants to know. */
   #former(): Ended | null {
+    this.#verb.goesOn = this.#found
     if (this.#endings === null || !this.#found) return null
-    this.#verb.goesOn = true
     return this.#home.endedAt(this.#home.address, OVERWRITTEN)
   }
 
@@ -1133,6 +1146,7 @@ export class Store {
       return OUT_OF_MEMORY
     }
     this.#lock()
+    if (this.#home.findFresh(this.#header) !== 0) this.#home.touch(this.#header)
     const result = this.#putChain(chain, expireAt)
     if (result === STORED) this.#countSet()
     this.#unlockAfterWrite()

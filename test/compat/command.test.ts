@@ -124,6 +124,9 @@ const costsOtherwise: ReadonlySet<string> = new Set([
   'cluster|slots',
   'command',
   'command|list',
+  'memory|malloc-stats', // there are none
+  'memory|purge', // there is nothing to be done
+  'memory|usage', // there are no collections
 ])
 
 /** What must be equal in COMMAND DOCS. */

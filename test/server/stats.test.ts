@@ -59,7 +59,7 @@ test('reset clears counters and rates, and rates go on from there', (t) => {
   stats.of('get').calls++
   stats.error('ERR')
   stats.sample(100, 0)
-  stats.reset()
+  stats.reset({ evicted: 3, expiredLazily: 4, expiredActively: 5 })
   t.is(stats.instantaneousOps, 0)
   t.is(stats.commands.get('get')!.calls, 0)
   t.is(stats.errors.size, 0)

@@ -1,4 +1,5 @@
 import test from 'ava'
+import { startInProcess } from '../in-process.ts'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -70,11 +71,33 @@ test('CONFIG REWRITE needs a file, and writes it', (t) => {
   }
 })
 
-test('CONFIG RESETSTAT clears the counters', (t) => {
-  const server = bench()
-  server.stats.keyspaceHits = 5
-  t.is(server.connect().say('config', 'resetstat'), ok)
-  t.is(server.stats.keyspaceHits, 0)
+test('CONFIG RESETSTAT resets what INFO stats says of keys that went, not what the store counts', async (t) => {
+  const { server, clock, connect } = await startInProcess(['--maxmemory', '2mb'])
+  const client = connect()
+  const fields = async (): Promise<number[]> => {
+    const text = await client.command('INFO', 'stats')
+    const names = ['expired_keys', 'evicted_keys', 'keyspace_hits', 'keyspace_misses']
+    return names.map((name) => Number(new RegExp(`\r\n${name}:(\\d+)`).exec(text)![1]))
+  }
+  const sets = []
+  for (let i = 0; i < 30_000; i++) sets.push(client.command('SET', `key:${i}`, 'v'.repeat(100)))
+  await Promise.all(sets)
+  await client.command('SET', 'brief', 'v', 'PX', '5')
+  await clock.advance(5)
+  await client.command('GET', 'brief')
+  await client.command('STRLEN', 'key:29999')
+  const before = await fields()
+  t.is(before[0], 1)
+  t.true(before[1]! > 1_000)
+  t.deepEqual(before.slice(2), [1, 1])
+  const { evicted } = server.store.stats
+  t.is(await client.command('CONFIG', 'RESETSTAT'), '+OK\r\n')
+  t.deepEqual(await fields(), [0, 0, 0, 0])
+  t.is(server.store.stats.evicted, evicted)
+  await client.command('SET', 'brief', 'v', 'PX', '5')
+  await clock.advance(5)
+  await client.command('GET', 'brief')
+  t.is((await fields())[0], 1)
 })
 
 test('SHUTDOWN ends the server and answers nothing', (t) => {
