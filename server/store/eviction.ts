@@ -46,7 +46,7 @@ import type { Ghosts } from './ghost.ts'
 import * as header from './header.ts'
 import { MAIN, PAGED, SMALL } from './header.ts'
 import type { Index } from './index.ts'
-import { FREQUENCY_MAX } from './index.ts'
+import { FREQUENCY, FREQUENCY_ONE, IN_MAIN, isOftenAsked } from './index.ts'
 import type { Arena, Layout } from './memory.ts'
 import { assert } from './memory.ts'
 import * as policy from './policy.ts'
@@ -105,6 +105,8 @@ export class Eviction implements RingOwner {
   readonly #chunkBytes: number
   /** Bytes of every entry's trailer. */
   readonly trailer: number
+  /** The ring in which the last placement found room, or did not: SMALL, MAIN or PAGED. */
+  placedIn = MAIN
   /** Of the placement under way: bytes wanted, rounds given because of accesses, bytes kept. */
   #wanted = 0
   #rounds = 0
@@ -172,10 +174,10 @@ export class Eviction implements RingOwner {
     const held = this.#words[slot + 1]!
     const chosen = policy.policyOf(word)
     if (chosen === policy.S3A) {
-      if (held >>> 30 === FREQUENCY_MAX || !this.#counts(bucket, held, address)) return
-      this.#words[slot + 1] = (held + (1 << 30)) | 0
+      if (isOftenAsked(held) || !this.#counts(bucket, held, address)) return
+      this.#words[slot + 1] = (held + FREQUENCY_ONE) | 0
     } else if (chosen === policy.S3_FIFO) {
-      if (held >>> 30 !== FREQUENCY_MAX) this.#words[slot + 1] = (held + (1 << 30)) | 0
+      if (!isOftenAsked(held)) this.#words[slot + 1] = (held + FREQUENCY_ONE) | 0
     } else if (chosen !== policy.FIFO) {
       this.#touchTrailer(bucket, slot, address, chosen)
     }
@@ -185,7 +187,7 @@ export class Eviction implements RingOwner {
   #counts(bucket: number, held: number, address: number): boolean {
     const words = this.#words
     if (entry.isPaged(words, address)) return true
-    const inMain = (held & (1 << 29)) !== 0
+    const inMain = (held & IN_MAIN) !== 0
     const ring = bucket + (inMain ? MAIN : SMALL)
     const window = this.ring.chunks(ring) * this.#chunkBytes * (inMain ? WINDOW_MAIN : WINDOW_SMALL)
     return this.ring.distance(ring, address) > window
@@ -193,28 +195,23 @@ export class Eviction implements RingOwner {
 
   /* ---- placing ---- */
 
-  /**
-   * Room for an entry of the current key that is new to the bucket: its ring (SMALL, MAIN) is in
-   * `placedIn` then. 0: nobody may go for it.
-   */
+  /** Room for an entry that is new to the bucket; `placedIn` says where. 0: nobody may go for it. */
   placeNew(bucket: number, hash: number, bytes: number, isLease: boolean): number {
-    const ring = isLease ? MAIN : this.#choose(bucket, hash, bytes)
+    // A lease must not go early. While there is no MAIN, nobody goes.
+    const leaseRing = this.ring.chunks(bucket + MAIN) === 0 && !this.#isOneRing ? SMALL : MAIN
+    const ring = isLease ? leaseRing : this.#choose(bucket, hash, bytes)
     return this.place(bucket, ring, bytes)
   }
-
-  placedIn = MAIN
 
   /** Room for an entry in this ring, or else in the other one. 0: none. */
   place(bucket: number, ring: number, bytes: number): number {
     this.#begin(bytes)
     if (ring === SMALL && this.ring.chunks(bucket + MAIN) === 0) this.#mayDivide(bucket, bytes)
     this.placedIn = ring
-    let at = this.ring.place(bucket, bucket + ring, bytes)
-    if (at !== 0 || ring === PAGED) return at
+    const at = this.ring.place(bucket, bucket + ring, bytes)
+    if (at !== 0 || ring === PAGED || (ring === MAIN && this.#isOneRing)) return at
     this.placedIn = ring === MAIN ? SMALL : MAIN
-    if (this.placedIn === SMALL && this.#isOneRing) return 0
-    at = this.ring.place(bucket, bucket + this.placedIn, bytes)
-    return at
+    return this.ring.place(bucket, bucket + this.placedIn, bytes)
   }
 
   /** Makes SMALL the bucket's MAIN if it has taken all there was for it, and needs more. */
@@ -720,7 +717,7 @@ export class Eviction implements RingOwner {
       this.#bigs.renew(entry.firstPageOf(words, address), true, words[bucket + header.CLOCK]!)
     } else {
       // One more round, however often it was asked for.
-      words[slot + 1] = (words[slot + 1]! & 0x3fffffff) | (1 << 30)
+      words[slot + 1] = (words[slot + 1]! & ~FREQUENCY) | FREQUENCY_ONE
     }
   }
 

@@ -42,8 +42,9 @@ export const IN_MAIN = 1 << 29
 
 /** Bits 31 and 30: accesses that counted. */
 const FREQUENCY_SHIFT = 30
-const FREQUENCY_ONE = 1 << FREQUENCY_SHIFT
-export const FREQUENCY_MAX = 3
+export const FREQUENCY_ONE = 1 << FREQUENCY_SHIFT
+export const FREQUENCY = 3 << FREQUENCY_SHIFT
+const FREQUENCY_MAX = 3
 
 const HASHES = 2 ** 32
 
@@ -65,6 +66,11 @@ export const RUN_MAX = 64
 /** The hash as it stands in a slot. */
 export function tagOf(hash: number): number {
   return hash ^ 0x80000000
+}
+
+/** Does a slot's second word hold as many accesses as it can? */
+export function isOftenAsked(held: number): boolean {
+  return held >>> FREQUENCY_SHIFT === FREQUENCY_MAX
 }
 
 /** The address a slot's second word holds. */
