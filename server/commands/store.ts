@@ -3,6 +3,7 @@ import { ERR_NOT_INTEGER, valueBetween } from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { snakeCase } from '../info.ts'
+import type { BucketStats } from '../store/store.ts'
 import { helpRow, noSubcommand } from './container.ts'
 
 /** The counters of one bucket, by the names of INFO storebuckets. */
@@ -11,11 +12,12 @@ function bucket({ args, reply, store }: Client): void {
   if (Number.isNaN(number)) return reply.error(ERR_NOT_INTEGER)
   const last = store.buckets - 1
   if (number < 0 || number > last) return reply.error(valueBetween(0, last))
-  const fields: [string, number][] = Object.entries(store.bucketStats(number))
+  const stats = store.bucketStats(number)
+  const fields = Object.keys(stats) as (keyof BucketStats)[]
   reply.map(fields.length)
-  for (const [name, count] of fields) {
-    reply.text(snakeCase(name))
-    reply.integer(count)
+  for (const field of fields) {
+    reply.text(snakeCase(field))
+    reply.integer(stats[field])
   }
 }
 

@@ -391,8 +391,9 @@ export class Eviction implements RingOwner {
   firstChunk(bucket: number, ring: number): number {
     if (this.chunks(bucket) === 0) return this.#pool.takePromised()
     const chunk = this.#pool.take()
-    if (chunk !== 0 || !this.relieve(bucket, ring)) return chunk
-    return this.#pool.take()
+    if (chunk !== 0) return chunk
+    // All that the bucket has may be values with pages, which do not go for it by themselves.
+    return this.relieve(bucket, ring) || this.#win() ? this.#pool.take() : 0
   }
 
   /** The pool is dry: a ring that lacks chunks is given one. */

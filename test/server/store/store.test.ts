@@ -252,6 +252,18 @@ test('a value of half of maxmemory is taken, one byte more is not', (t) => {
   checkInvariants(s.store)
 })
 
+test('a store full of values with pages takes short ones, under every policy', (t) => {
+  for (const policy of ['s3a', 's3-fifo', 'fifo', 'lru', 'second-chance'] as const) {
+    const s = new Texts({ maxMemory: 2 * MB, policy })
+    for (let i = 0; i < 5_000; i++) t.is(s.set(`big:${i}`, 'v'.repeat(1_000)), STORED)
+    for (let i = 0; i < 1_000; i++) {
+      t.is(s.set(`short:${i}`, 'v'), STORED, `${policy}: ${i}`)
+      t.is(s.get(`short:${i}`), 'v')
+    }
+    checkInvariants(s.store)
+  }
+})
+
 test('big values win their pages from small ones, and the other way round', (t) => {
   const s = new Texts({ maxMemory: 4 * MB })
   for (let i = 0; i < 40_000; i++) s.set(`key:${i}`, 'v'.repeat(60))
