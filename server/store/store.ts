@@ -438,10 +438,11 @@ export class Store {
   /** Sets the expiry of the open value, 0 removes it. OUT_OF_MEMORY only for one with pages. */
   setExpiry(expireAt: number): number {
     assert(this.#found, 'an expiry is set where no value is open')
+    const had = this.#verb.expireAt
     this.#verb.goesOn = true
     const result = this.#setExpiry(expireAt)
     this.#verb.goesOn = false
-    if (result === STORED) this.#countChange()
+    if (result === STORED && (had !== 0 || expireAt !== 0)) this.#countChange()
     this.#refresh()
     return result
   }
