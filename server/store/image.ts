@@ -53,6 +53,7 @@ const RINGS = [SMALL, MAIN]
 
 const ADDRESS = 0x1fffffff
 const ABOVE_ADDRESS = ~ADDRESS
+
 /** A part of a chunk in an image. */
 interface Part {
   readonly isMain: boolean
@@ -74,17 +75,71 @@ interface ImageParts {
   readonly eviction: Eviction
 }
 
-/** Found while an image is looked through. */
-interface Census {
+/** What is found when an image is looked through; expiry times are moved on the way. */
+class Census {
   /** Bytes of fillers of both rings: small's, main's. */
-  readonly dead: [number, number]
-  readonly padding: [number, number]
+  readonly dead: [number, number] = [0, 0]
+  readonly padding: [number, number] = [0, 0]
   /** Places (ordinal * chunk size + offset) of entries that are not to stay. */
-  readonly drops: number[]
+  readonly drops: number[] = []
   readonly sizes: Int32Array
   readonly expiring: Int32Array
-  leases: number
-  expired: number
+  entries = 0
+  leases = 0
+  expired = 0
+  readonly #words: Int32Array
+  readonly #shift: number
+  readonly #now: number
+
+  constructor(words: Int32Array, databases: number, shift: number, now: number) {
+    this.#words = words
+    this.#shift = shift
+    this.#now = now
+    this.sizes = new Int32Array(databases)
+    this.expiring = new Int32Array(databases)
+  }
+
+  /** False: what stands in this part are no entries, or none that an image can have. */
+  take(part: Part, chunkShift: number): boolean {
+    const words = this.#words
+    const end = part.base + part.to
+    const side = part.isMain ? 1 : 0
+    let at = part.base + part.from
+    while (at < end) {
+      const bytes = entry.entryBytes(words, at, 0)
+      if (bytes < 4 || (bytes & 3) !== 0 || at + bytes > end) return false
+      if (!entry.isFiller(words, at)) {
+        if (!this.#count(at, (part.ordinal << chunkShift) | (at - part.base))) return false
+      } else if (entry.isEdge(words, at)) {
+        this.padding[side] += bytes
+      } else {
+        this.dead[side] += bytes
+      }
+      at += bytes
+    }
+    return true
+  }
+
+  #count(at: number, place: number): boolean {
+    const words = this.#words
+    this.entries++
+    if (entry.typeOf(words, at) === entry.TYPE_LEASE) {
+      this.leases++
+      this.drops.push(place)
+      return true
+    }
+    const db = entry.databaseOf(words, at)
+    if (db >= this.sizes.length || entry.isPaged(words, at)) return false
+    this.sizes[db]!++
+    const expireAt = entry.expireAtOf(words, at)
+    if (expireAt === 0) return true
+    this.expiring[db]!++
+    if (this.#shift !== 0) entry.setExpireAt(words, at, expireAt + this.#shift)
+    if (expireAt + this.#shift > this.#now) return true
+    this.expired++
+    this.drops.push(place)
+    return true
+  }
 }
 
 /** What an implanted image brought. */
@@ -202,19 +257,22 @@ export class Images {
   ): Implanted {
     const { words } = block
     const image = readImage(block, this.#chunkBytes)
-    const census = image === null ? null : this.#census(image, block, options)
-    if (image === null || census === null) return { result: NO_IMAGE, entries: 0, expired: 0 }
+    if (image === null) return failed(NO_IMAGE)
     const { outlines, parts, slots, slotsAt, chunkCount } = image
-    if (!this.#slotsAreGood(image, words, block.bucket & options.mask, options.mask)) {
-      return { result: NO_IMAGE, entries: 0, expired: 0 }
-    }
+    const { shift, now, mask } = options
+    const census = new Census(words, this.#layout.databases, shift, now)
+    const isSound =
+      this.#slotsAreGood(image, words, block.bucket & mask, mask) &&
+      parts.every((part) => census.take(part, this.#chunkShift)) &&
+      census.entries === slots
+    if (!isSound) return failed(NO_IMAGE)
     const chunks = this.#take(bucket, chunkCount)
-    if (chunks === null) return { result: NO_ROOM_FOR_IMAGE, entries: 0, expired: 0 }
+    if (chunks === null) return failed(NO_ROOM_FOR_IMAGE)
     const addressOf = (place: number): number =>
       this.#pool.start(chunks[place >>> this.#chunkShift]!) + (place & (this.#chunkBytes - 1))
     if (!this.#index.takeIn(bucket, words, { at: slotsAt, count: slots }, addressOf)) {
       this.#giveBack(chunks)
-      return { result: NO_ROOM_FOR_IMAGE, entries: 0, expired: 0 }
+      return failed(NO_ROOM_FOR_IMAGE)
     }
     for (const { ordinal, from, to, base } of parts) {
       const origin = this.#pool.start(chunks[ordinal]!)
@@ -231,45 +289,6 @@ export class Images {
     this.#count(bucket, census)
     for (const place of census.drops) drop(addressOf(place))
     return { result: IMPLANTED, entries: slots - census.drops.length, expired: census.expired }
-  }
-
-  /** Looks at every entry, and moves its expiry. Null: the image contradicts itself. */
-  #census(
-    image: Image,
-    block: Block,
-    { shift, now }: { readonly shift: number; readonly now: number },
-  ): Census | null {
-    const { words } = block
-    const databases = this.#layout.databases
-    const census: Census = {
-      dead: [0, 0],
-      padding: [0, 0],
-      drops: [],
-      sizes: new Int32Array(databases),
-      expiring: new Int32Array(databases),
-      leases: 0,
-      expired: 0,
-    }
-    let entries = 0
-    for (const part of image.parts) {
-      const end = part.base + part.to
-      let at = part.base + part.from
-      while (at < end) {
-        const bytes = entry.entryBytes(words, at, 0)
-        if (bytes < 4 || (bytes & 3) !== 0 || at + bytes > end) return null
-        if (entry.isFiller(words, at)) {
-          const side = part.isMain ? 1 : 0
-          if (entry.isEdge(words, at)) census.padding[side] += bytes
-          else census.dead[side] += bytes
-        } else {
-          entries++
-          const place = (part.ordinal << this.#chunkShift) | (at - part.base)
-          if (!countEntry(census, words, at, { place, shift, now })) return null
-        }
-        at += bytes
-      }
-    }
-    return entries === image.slots ? census : null
   }
 
   /** Are they sorted, of this bucket, and do they lie in the image's chunks? */
@@ -320,30 +339,8 @@ export class Images {
   }
 }
 
-/** False: it is no entry that an image can have. */
-function countEntry(
-  census: Census,
-  words: Int32Array,
-  at: number,
-  { place, shift, now }: { readonly place: number; readonly shift: number; readonly now: number },
-): boolean {
-  if (entry.typeOf(words, at) === entry.TYPE_LEASE) {
-    census.leases++
-    census.drops.push(place)
-    return true
-  }
-  const db = entry.databaseOf(words, at)
-  if (db >= census.sizes.length || entry.isPaged(words, at)) return false
-  census.sizes[db]!++
-  if (!entry.hasExpiry(words, at)) return true
-  const expireAt = entry.expireAtOf(words, at)
-  if (expireAt === 0) return true
-  census.expiring[db]!++
-  if (shift !== 0) entry.setExpireAt(words, at, expireAt + shift)
-  if (expireAt + shift > now) return true
-  census.expired++
-  census.drops.push(place)
-  return true
+function failed(result: number): Implanted {
+  return { result, entries: 0, expired: 0 }
 }
 
 function floor(bytes: number): number {

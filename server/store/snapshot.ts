@@ -155,17 +155,21 @@ export class BlockSink {
   /** Blocks that were stored entry by entry although they are images. */
   replayed = 0
   readonly #store: Store
+  readonly #databases: number
   readonly #chunkBytes: number
   readonly #fitsImages: boolean
   readonly #shift: number
+  readonly #buckets: number
   #partial: Partial | null = null
 
   /** `shift`: milliseconds to add to the blocks' expiry times, for the store's scale. */
   constructor(store: Store, facts: BlockFacts, shift: number) {
     const { shape } = store
     this.#store = store
+    this.#databases = shape.databases
     this.#chunkBytes = facts.chunkBytes
     this.#shift = Math.round(shift)
+    this.#buckets = facts.buckets
     this.#fitsImages =
       shape.trailer === 0 &&
       shape.chunkBytes === facts.chunkBytes &&
@@ -185,6 +189,7 @@ export class BlockSink {
    * @throws {RangeError} the block contradicts itself; a part of it may have been stored
    */
   *load(block: Block): Generator<void, void> {
+    if (block.bucket >= this.#buckets) throw new RangeError('there is no such bucket')
     if (block.kind !== IMAGE) {
       yield* this.#each(block, itemsOf(block), this.#shift)
       return
@@ -230,7 +235,7 @@ export class BlockSink {
     const store = this.#store
     if (expireAt !== 0 && expireAt <= store.now) {
       this.expired++
-    } else if (found.db >= store.shape.databases || found.type !== TYPE_STRING) {
+    } else if (found.db >= this.#databases || found.type !== TYPE_STRING) {
       this.lost++
     } else if (store.revive(block.bytes, found, expireAt, pages) === STORED) {
       this.loaded++
