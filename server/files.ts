@@ -76,8 +76,18 @@ class SystemInput implements InputFile {
   }
 }
 
+/**
+ * So many bytes are sent to the disk as they come, while more are written: else they pile up in
+ * memory, and the sync at the end takes as long as all the writing before.
+ */
+const flushedAtOnce = 32 * 1024 * 1024
+
 class SystemOutput implements OutputFile {
   readonly #handle: FileHandle
+  #unflushed = 0
+  #flushing: Promise<void> | null = null
+  /** Why the disk did not take what was written before. */
+  #failure: Error | null = null
 
   constructor(handle: FileHandle) {
     this.#handle = handle
@@ -88,14 +98,32 @@ class SystemOutput implements OutputFile {
       const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done)
       done += bytesWritten
     }
+    this.#unflushed += bytes.length
+    if (this.#unflushed >= flushedAtOnce && this.#flushing === null) this.#flush()
   }
 
-  sync(): Promise<void> {
-    return this.#handle.sync()
+  async sync(): Promise<void> {
+    await this.#flushing
+    // The system tells of an error once: after it the next sync would succeed.
+    if (this.#failure !== null) throw this.#failure
+    await this.#handle.sync()
   }
 
-  close(): Promise<void> {
-    return this.#handle.close()
+  async close(): Promise<void> {
+    await this.#flushing
+    await this.#handle.close()
+  }
+
+  #flush(): void {
+    this.#unflushed = 0
+    this.#flushing = this.#handle
+      .datasync()
+      .catch((error: Error) => {
+        this.#failure ??= error
+      })
+      .then(() => {
+        this.#flushing = null
+      })
   }
 }
 

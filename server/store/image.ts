@@ -268,9 +268,9 @@ export class Images {
     if (!isSound) return failed(NO_IMAGE)
     const chunks = this.#take(bucket, chunkCount)
     if (chunks === null) return failed(NO_ROOM_FOR_IMAGE)
-    const addressOf = (place: number): number =>
-      this.#pool.start(chunks[place >>> this.#chunkShift]!) + (place & (this.#chunkBytes - 1))
-    if (!this.#index.takeIn(bucket, words, { at: slotsAt, count: slots }, addressOf)) {
+    const origins = Int32Array.from(chunks, (chunk) => this.#pool.start(chunk) >>> 2)
+    const foreign = { words, at: slotsAt, count: slots, chunkShift: this.#chunkShift - 2 }
+    if (!this.#index.takeIn(bucket, foreign, origins)) {
       this.#giveBack(chunks)
       return failed(NO_ROOM_FOR_IMAGE)
     }
@@ -287,7 +287,9 @@ export class Images {
       first += own.length
     })
     this.#count(bucket, census)
-    for (const place of census.drops) drop(addressOf(place))
+    for (const place of census.drops) {
+      drop((origins[place >>> this.#chunkShift]! << 2) + (place & (this.#chunkBytes - 1)))
+    }
     return { result: IMPLANTED, entries: slots - census.drops.length, expired: census.expired }
   }
 

@@ -63,6 +63,15 @@ const LOAD_CLUSTERED = 0.25
 /** The most equal hashes a bucket keeps; beyond, the oldest of them goes. */
 export const RUN_MAX = 64
 
+/** Slots that stand somewhere else: words[at ...], two a slot. */
+export interface ForeignSlots {
+  readonly words: Int32Array
+  readonly at: number
+  readonly count: number
+  /** Logarithm of a chunk's words. */
+  readonly chunkShift: number
+}
+
 /** The hash as it stands in a slot. */
 export function tagOf(hash: number): number {
   return hash ^ 0x80000000
@@ -356,35 +365,42 @@ export class Index {
   }
 
   /**
-   * Takes `count` sorted slots, source[at ...], into an index that is empty. `addressOf` gives the
-   * address of an entry for the one that stands in its slot. False: no memory; nothing was changed.
+   * Takes sorted slots from elsewhere into an index that is empty. Where they have an address they
+   * have the number of a chunk and an offset in it, in words; `origins` has each chunk's first word.
+   * False: no memory; nothing was changed.
    */
-  takeIn(
-    bucket: number,
-    source: Int32Array,
-    slots: { readonly at: number; readonly count: number },
-    addressOf: (address: number) => number,
-  ): boolean {
+  takeIn(bucket: number, slots: ForeignSlots, origins: Int32Array): boolean {
     const words = this.#words
     const before = this.pieces(bucket)
     const most = Math.max(before, this.#pool.indexPiecesMax)
     const needed = Math.ceil(slots.count / LOAD_GROW / (this.#slotMask + 1))
     let pieces = Math.min(Math.max(before, needed), most)
-    while (!this.#canDeal(source, slots, pieces)) {
+    while (!this.#canDeal(slots, pieces)) {
       if (pieces === most) return false
       pieces = Math.min(pieces + Math.max(1, pieces >>> 2), most)
     }
     if (!this.#takePieces(bucket, pieces)) return false
-    let to = -1
-    for (let i = 0; i < slots.count; i++) {
-      const tag = source[slots.at + 2 * i]!
-      const held = source[slots.at + 2 * i + 1]!
-      to = Math.max(this.home(bucket, tagOf(tag)), to + 1)
-      const slot = this.slot(bucket, to)
+    const { words: source, at, count, chunkShift } = slots
+    const offset = (1 << chunkShift) - 1
+    const scale = this.#homes(bucket) / HASHES
+    let position = -1
+    let piece = -1
+    let first = 0
+    for (let from = at; from < at + 2 * count; from += 2) {
+      const tag = source[from]!
+      const held = source[from + 1]!
+      const home = Math.floor((tagOf(tag) >>> 0) * scale)
+      position = home > position ? home : position + 1
+      if (position >>> this.#slotShift !== piece) {
+        piece = position >>> this.#slotShift
+        first = words[this.#directory.word(bucket, piece)]! >> 2
+      }
+      const slot = first + ((position & this.#slotMask) << 1)
       words[slot] = tag
-      words[slot + 1] = (held & ABOVE_ADDRESS) | (addressOf(addressIn(held)) >>> 2)
+      const place = held & ADDRESS
+      words[slot + 1] = (held & ABOVE_ADDRESS) | (origins[place >>> chunkShift]! + (place & offset))
     }
-    words[bucket + COUNT] = slots.count
+    words[bucket + COUNT] = count
     this.changes++
     return true
   }
@@ -447,19 +463,15 @@ export class Index {
   }
 
   /** Would these slots find places in so many pieces, the last one staying free? */
-  #canDeal(
-    source: Int32Array,
-    slots: { readonly at: number; readonly count: number },
-    pieces: number,
-  ): boolean {
+  #canDeal({ words, at, count }: ForeignSlots, pieces: number): boolean {
     const all = pieces << this.#slotShift
-    const homes = this.#homesOf(all)
-    let to = -1
-    for (let i = 0; i < slots.count; i++) {
-      const hash = tagOf(source[slots.at + 2 * i]!) >>> 0
-      to = Math.max(Math.floor(hash * (homes / 2 ** 32)), to + 1)
+    const scale = this.#homesOf(all) / HASHES
+    let position = -1
+    for (let from = at; from < at + 2 * count; from += 2) {
+      const home = Math.floor((tagOf(words[from]!) >>> 0) * scale)
+      position = home > position ? home : position + 1
     }
-    return to < all - 1
+    return position < all - 1
   }
 
   /** Brings an empty index to so many pieces. False: the pool has not as many. */

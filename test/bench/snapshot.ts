@@ -10,10 +10,11 @@
  *
  * Pauses: sets and gets go on, a hundred in each turn of the event loop, as clients of a server would
  * have them, once without a save and once during one. A pause is the time from the end of one such
- * batch to the end of the next.
+ * batch to the end of the next; by the clock, and by the CPU time of the thread: on a machine that
+ * others use too, only that tells how long the server's own work held it up.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
@@ -127,13 +128,17 @@ async function compare(folder: string): Promise<void> {
   for (let round = 0; round < Number(values.rounds); round++) {
     let dd = 0
     if (round % 2 === 0) dd = ddSeconds(folder, bytes)
+    let cpu = cpuSeconds()
     const save = await secondsOf(() => snapshots.save())
+    const saveCpu = (cpuSeconds() - cpu) / (bytes / 1e9)
     if (round % 2 === 1) dd = ddSeconds(folder, bytes)
+    cpu = cpuSeconds()
     const images = await loadSeconds(open(maxMemory))
+    const loadCpu = (cpuSeconds() - cpu) / (bytes / 1e9)
     const entryByEntry = await loadSeconds(open(Math.floor(maxMemory * 0.9)))
     const quiet = await longestPause(traffic, (done) => setTimeout(done, save * 1000))
     const saving = await longestPause(traffic, (done) => void snapshots.save().then(done))
-    rounds.push({ dd, save, images, entryByEntry, quiet, saving })
+    rounds.push({ dd, save, images, entryByEntry, quiet, saving, saveCpu, loadCpu })
   }
   report(rounds, bytes)
 }
@@ -144,9 +149,17 @@ interface Round {
   readonly save: number
   readonly images: number
   readonly entryByEntry: number
-  /** Milliseconds. */
-  readonly quiet: number
-  readonly saving: number
+  readonly quiet: Pauses
+  readonly saving: Pauses
+  /** Of all threads, by bytes of the file. */
+  readonly saveCpu: number
+  readonly loadCpu: number
+}
+
+/** The longest one, in milliseconds: by the clock, and of CPU time of the main thread. */
+interface Pauses {
+  readonly clock: number
+  readonly cpu: number
 }
 
 function ddSeconds(folder: string, bytes: number): number {
@@ -176,20 +189,48 @@ async function loadSeconds(parts: SnapshotsParts): Promise<number> {
   return seconds
 }
 
-/** Milliseconds; batches go on until `begin` says that it is done. */
-async function longestPause(traffic: Traffic, begin: (done: () => void) => void): Promise<number> {
+/** Batches go on until `begin` says that it is done. */
+async function longestPause(traffic: Traffic, begin: (done: () => void) => void): Promise<Pauses> {
   let isDone = false
-  let longest = 0
+  let clock = 0
+  let cpu = 0
+  const thread = new ThreadTime()
   begin(() => (isDone = true))
   let last = performance.now()
+  let lastCpu = thread.milliseconds()
   while (!isDone) {
     traffic.batch()
     const now = performance.now()
-    longest = Math.max(longest, now - last)
+    const nowCpu = thread.milliseconds()
+    clock = Math.max(clock, now - last)
+    cpu = Math.max(cpu, nowCpu - lastCpu)
     last = now
+    lastCpu = nowCpu
     await new Promise((resolve) => setImmediate(resolve))
   }
-  return longest
+  thread.close()
+  return { clock, cpu }
+}
+
+/** CPU time of the main thread, which has the process's number. */
+class ThreadTime {
+  readonly #file = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r')
+  readonly #text = Buffer.alloc(64)
+
+  milliseconds(): number {
+    const length = readSync(this.#file, this.#text, 0, this.#text.length, 0)
+    return Number(this.#text.toString('latin1', 0, length).split(' ')[0]) / 1e6
+  }
+
+  close(): void {
+    closeSync(this.#file)
+  }
+}
+
+/** Seconds of CPU time of all threads. */
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1e6
 }
 
 function gb(bytes: number): string {
@@ -209,6 +250,18 @@ function report(rounds: readonly Round[], bytes: number): void {
   ]
   const speed = (pick: (round: Round) => number): number[] =>
     rounds.map((round) => bytes / pick(round) / 1e9)
+  const pauses = (name: string, pick: (round: Round) => Pauses): string[][] => [
+    row(
+      `longest pause ${name}, ms`,
+      rounds.map((round) => pick(round).clock),
+      1,
+    ),
+    row(
+      `the same, of CPU time`,
+      rounds.map((round) => pick(round).cpu),
+      1,
+    ),
+  ]
   console.log(
     table(
       ['', 'median', 'lowest', 'highest'],
@@ -226,23 +279,23 @@ function report(rounds: readonly Round[], bytes: number): void {
           rounds.map(({ dd, save }) => dd / save),
         ),
         row(
+          'CPU of a save, s a GB',
+          rounds.map(({ saveCpu }) => saveCpu),
+        ),
+        row(
           'load, GB/s',
           speed(({ images }) => images),
+        ),
+        row(
+          'CPU of a load, s a GB',
+          rounds.map(({ loadCpu }) => loadCpu),
         ),
         row(
           'load entry by entry, GB/s',
           speed(({ entryByEntry }) => entryByEntry),
         ),
-        row(
-          'longest pause while saving, ms',
-          rounds.map(({ saving }) => saving),
-          1,
-        ),
-        row(
-          'longest pause without, ms',
-          rounds.map(({ quiet }) => quiet),
-          1,
-        ),
+        ...pauses('while saving', ({ saving }) => saving),
+        ...pauses('without', ({ quiet }) => quiet),
       ],
     ),
   )
