@@ -207,12 +207,12 @@ export class Chains {
     }
   }
 
-  /** Copies the whole of `source` over the chain from `at` on, by way of the store's own area. */
-  writeChain(chain: Chain, at: number, source: Chain): void {
-    for (let from = 0; from < source.length; from += OWN_BYTES) {
-      const piece = Math.min(source.length - from, OWN_BYTES)
-      this.read(source, from, piece, OWN_AT)
-      this.write(chain, at + from, this.#io, OWN_AT, piece)
+  /** Copies source[from, from + length) over the chain at `at`, by way of the store's own area. */
+  writeChain(chain: Chain, at: number, source: Chain, from: number, length: number): void {
+    for (let done = 0; done < length; done += OWN_BYTES) {
+      const piece = Math.min(length - done, OWN_BYTES)
+      this.read(source, from + done, piece, OWN_AT)
+      this.write(chain, at + done, this.#io, OWN_AT, piece)
     }
   }
 

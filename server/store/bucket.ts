@@ -604,12 +604,7 @@ export class Buckets implements Entries {
       : this.#chains.adopt(0, 0, valueLength)
     if (!this.#chains.extend(chain, Math.max(length, valueLength))) return null
     if (!own && inPages > 0) {
-      const source = this.#chains.adopt(
-        entry.valuePageOf(words, address),
-        this.#chains.pagesFor(inPages),
-        inPages,
-      )
-      this.#chains.writeChain(chain, 0, source)
+      this.#chains.writeChain(chain, 0, this.#valueChain(address), 0, inPages)
     }
     const tail = valueLength - inPages
     if (tail > 0) {
@@ -627,19 +622,38 @@ export class Buckets implements Entries {
     pos: number,
     length: number,
   ): void {
-    const words = this.#words
+    const first = this.#lengthInPages(address, offset, length)
+    if (first > 0) this.#chains.write(this.#valueChain(address), offset, bytes, pos, first)
+    if (first === length) return
+    this.#arena.copyIn(this.#tailAt(address, offset + first), bytes, pos + first, length - first)
+  }
+
+  /** The same with the first `length` bytes of a chain. */
+  writeChainInside(address: number, offset: number, source: Chain, length: number): void {
+    const first = this.#lengthInPages(address, offset, length)
+    if (first > 0) this.#chains.writeChain(this.#valueChain(address), offset, source, 0, first)
+    if (first === length) return
+    // What is left lies in the ring: it is shorter than a page.
+    this.#chains.read(source, first, length - first, OWN_AT)
+    const to = this.#tailAt(address, offset + first)
+    this.#arena.copyIn(to, this.#io, OWN_AT, length - first)
+  }
+
+  /** How many of the bytes [offset, offset + length) of the value lie in pages. */
+  #lengthInPages(address: number, offset: number, length: number): number {
+    return Math.max(0, Math.min(length, this.bytesInPages(address) - offset))
+  }
+
+  /** Position of a byte of the value's tail, which is in the ring. */
+  #tailAt(address: number, offset: number): number {
+    return entry.valueAt(this.#words, address) + offset - this.bytesInPages(address)
+  }
+
+  /** What of the value lies in pages. */
+  #valueChain(address: number): Chain {
     const inPages = this.bytesInPages(address)
-    const first = Math.max(0, Math.min(length, inPages - offset))
-    if (first > 0) {
-      const chain = this.#chains.adopt(
-        entry.valuePageOf(words, address),
-        this.#chains.pagesFor(inPages),
-        inPages,
-      )
-      this.#chains.write(chain, offset, bytes, pos, first)
-    }
-    const to = entry.valueAt(words, address) + Math.max(0, offset - inPages)
-    this.#arena.copyIn(to, bytes, pos + first, length - first)
+    const first = entry.valuePageOf(this.#words, address)
+    return this.#chains.adopt(first, this.#chains.pagesFor(inPages), inPages)
   }
 
   /** Sets the expiry of the entry found; false when the entry has no room for one. */
@@ -719,13 +733,14 @@ export class Buckets implements Entries {
       this.#abandonPages(address)
     })
     if (this.eviction.chunks(bucket) > 0) {
-      for (const block of RINGS) ring.reset(bucket, bucket + block)
       this.#pool.promise()
+      for (const block of RINGS) ring.reset(bucket, bucket + block)
     }
     this.index.reset(bucket)
     this.eviction.reset(bucket)
     words[bucket + PAGES] = 0
     words[bucket + EXPIRING] = 0
+    words[bucket + header.EXPIRING_PAGED] = 0
     words[bucket + LEASES] = 0
     this.#doubles[(bucket + header.BIG_VALUES) >> 1] = 0
     const counts = bucket + DATABASES
@@ -975,13 +990,12 @@ export class Buckets implements Entries {
   /** Makes room in the index for one more entry. False: it cannot grow, and nobody may go. */
   #makeRoom(bucket: number): boolean {
     const index = this.index
-    if (this.#equals >= RUN_MAX && this.eviction.refuses) return false
+    if (this.#equals >= RUN_MAX && this.#oldestOfRun(bucket) < 0) return false
     while (!index.hasRoom(bucket)) {
       if (index.grow(bucket)) continue
       if (index.mayGrow(bucket) && this.eviction.spareChunk(bucket) && index.grow(bucket)) continue
       if (index.isEndTaken(bucket)) {
-        if (this.eviction.refuses) return false
-        this.#evictAt(bucket, index.slots(bucket) - 1)
+        if (!this.#dropAtEnd(bucket)) return false
       } else if (index.isFull(bucket)) {
         if (!this.eviction.dropOne(bucket) && !this.#dropLast(bucket)) return false
       } else {
@@ -989,6 +1003,32 @@ export class Buckets implements Entries {
       }
     }
     return true
+  }
+
+  /** Position of the oldest entry with the current key's hash that may go; -1: none. */
+  #oldestOfRun(bucket: number): number {
+    const index = this.index
+    const hash = this.#verb.hash
+    const slots = index.slots(bucket)
+    for (let at = index.seek(bucket, hash); at < slots; at++) {
+      const address = index.address(bucket, at)
+      if (address === 0 || index.hash(bucket, at) !== hash >>> 0) break
+      if (this.eviction.mayGo(address)) return at
+    }
+    return -1
+  }
+
+  /** Makes an entry go whose slot those behind it need, up to the last. False: none of them may. */
+  #dropAtEnd(bucket: number): boolean {
+    const index = this.index
+    for (let at = index.slots(bucket) - 1; at >= 0; at--) {
+      if (this.eviction.mayGo(index.address(bucket, at))) {
+        this.#evictAt(bucket, at)
+        return true
+      }
+      if (index.home(bucket, index.hash(bucket, at)) === at) break
+    }
+    return false
   }
 
   /** All entries have pages, or may not go. */
@@ -1013,9 +1053,11 @@ export class Buckets implements Entries {
     const index = this.index
     const hash = this.#verb.hash
     let position = this.#position
-    if (this.#equals >= RUN_MAX) {
+    const oldest = this.#equals >= RUN_MAX ? this.#oldestOfRun(bucket) : -1
+    // None, if all that may go of a run too long went when room was made.
+    if (oldest >= 0) {
       this.#doubles[(bucket + header.COLLISIONS_LOST) >> 1]!++
-      this.#evictAt(bucket, index.seek(bucket, hash))
+      this.#evictAt(bucket, oldest)
       position = index.seek(bucket, hash)
     }
     const inserted = index.insert(bucket, position, hash, at, isInMain)
@@ -1103,6 +1145,7 @@ export class Buckets implements Entries {
     if (!entry.hasExpiry(words, address) || entry.expireAtOf(words, address) === 0) return
     words[counts + this.#layout.databases]! += by
     words[bucket + EXPIRING]! += by
+    if (entry.isPaged(words, address)) words[bucket + header.EXPIRING_PAGED]! += by
   }
 
   hashOf(address: number): number {

@@ -205,6 +205,15 @@ export class Eviction implements RingOwner {
 
   /** Room for an entry in this ring, or else in the other one. 0: none. */
   place(bucket: number, ring: number, bytes: number): number {
+    let at = this.#place(bucket, ring, bytes)
+    // The bucket has none that may go (without pages): others may have.
+    if (at === 0 && this.#scope === policy.VOLATILE && this.#win()) {
+      at = this.#place(bucket, ring, bytes)
+    }
+    return at
+  }
+
+  #place(bucket: number, ring: number, bytes: number): number {
     this.#begin(bytes)
     if (ring === SMALL && this.ring.chunks(bucket + MAIN) === 0) this.#mayDivide(bucket, bytes)
     this.placedIn = ring
@@ -393,7 +402,9 @@ export class Eviction implements RingOwner {
     const chunk = this.#pool.take()
     if (chunk !== 0) return chunk
     // All that the bucket has may be values with pages, which do not go for it by themselves.
-    return this.relieve(bucket, ring) || this.#win() ? this.#pool.take() : 0
+    if (!this.relieve(bucket, ring) && !this.#win()) return 0
+    // It may have been the bucket's last one that was given.
+    return this.chunks(bucket) === 0 ? this.#pool.takePromised() : this.#pool.take()
   }
 
   /** The pool is dry: a ring that lacks chunks is given one. */
@@ -409,7 +420,10 @@ export class Eviction implements RingOwner {
   #drainSmall(bucket: number): boolean {
     const small = bucket + SMALL
     if (this.ring.chunks(small) > 1) return this.ring.yieldChunk(bucket, small)
-    return this.ring.close(bucket, small)
+    if (!this.ring.empty(bucket, small)) return false
+    if (this.chunks(bucket) === 1) this.#pool.promise()
+    this.ring.reset(bucket, small)
+    return true
   }
 
   clock(bucket: number): number {
@@ -418,17 +432,23 @@ export class Eviction implements RingOwner {
 
   /* ---- giving ---- */
 
+  /** Could a chunk of the bucket become free? Asked without its lock it is only likely. */
+  mayYield(bucket: number): boolean {
+    return this.#hasVictims(bucket) || this.#isHollow(bucket)
+  }
+
   /**
    * Gives a chunk of the bucket to the pool, its oldest entries going for it. False: it has none to
    * spare, or nobody may go. Every bucket keeps one chunk.
    */
   yieldChunk(bucket: number): boolean {
-    if (!this.#hasVictims(bucket) && !this.#isHollow(bucket)) return false
+    if (!this.mayYield(bucket)) return false
     // It may be asked in the middle of a placement in another bucket, or in another ring.
     const wanted = this.#wanted
     const rounds = this.#rounds
     const keptBytes = this.#keptBytes
-    this.#begin(0)
+    // Where entries must stay, they are moved only if that empties a chunk.
+    this.#begin(this.#scope === policy.ALL ? 0 : this.#chunkBytes)
     const done = this.#yieldChunk(bucket)
     this.#wanted = wanted
     this.#rounds = rounds
@@ -442,10 +462,8 @@ export class Eviction implements RingOwner {
    * found by the sweep.)
    */
   #hasVictims(bucket: number): boolean {
-    const scope = this.#scope
-    const words = this.#words
-    if (scope === policy.ALL || words[bucket + header.LEASES] !== 0) return true
-    return scope === policy.VOLATILE && words[bucket + header.EXPIRING] !== 0
+    if (this.#scope === policy.ALL || this.#words[bucket + header.LEASES] !== 0) return true
+    return this.#mayExpire(bucket)
   }
 
   /** Can a ring do without a chunk as it is? */
@@ -490,7 +508,6 @@ export class Eviction implements RingOwner {
   /** Makes some entry go; the index needs its slot. False: nobody may, or all have pages. */
   dropOne(bucket: number): boolean {
     if (!this.#hasVictims(bucket)) return false
-    this.#begin(0)
     const first = this.#isOneRing || this.ring.chunks(bucket + SMALL) === 0 ? MAIN : SMALL
     const second = first === SMALL ? MAIN : SMALL
     return this.#dropOneOf(bucket, first) || this.#dropOneOf(bucket, second)
@@ -499,6 +516,8 @@ export class Eviction implements RingOwner {
   /** Those that are kept are passed too: once round the ring, and nobody may go. */
   #dropOneOf(bucket: number, ring: number): boolean {
     const before = this.#index.count(bucket)
+    // No room in the ring, however large, would help.
+    this.#begin(Infinity)
     while (this.ring.passOldest(bucket, bucket + ring)) {
       if (this.#index.count(bucket) < before) return true
     }
@@ -559,11 +578,17 @@ export class Eviction implements RingOwner {
   /** The verdict on one that may not go: kept, as long as that leads to room. */
   #stays(bucket: number, ring: number, address: number): number {
     const bytes = entry.entryBytes(this.#words, address, this.trailer)
-    const hasOthers = this.#scope === policy.VOLATILE && this.#words[bucket + header.EXPIRING] !== 0
-    const helps = hasOthers || this.ring.deadBytes(ring) >= this.#wanted
+    const helps = this.#mayExpire(bucket) || this.ring.deadBytes(ring) >= this.#wanted
     if (!helps || this.#keptBytes > this.ring.chunks(ring) * this.#chunkBytes) return STUCK
     this.#keptBytes += bytes
     return KEEP
+  }
+
+  /** Under a scope of `volatile`: has the bucket entries without pages that may go? */
+  #mayExpire(bucket: number): boolean {
+    const words = this.#words
+    if (this.#scope !== policy.VOLATILE) return false
+    return words[bucket + header.EXPIRING]! > words[bucket + header.EXPIRING_PAGED]!
   }
 
   #isExpired(address: number): boolean {

@@ -36,6 +36,8 @@ export const GHOST_UNIT = 38
 export const GHOST_CHECK = 39
 /** Entries the bucket had when its ghosts were given their size. */
 export const GHOST_ENTRIES = 40
+/** Entries with an expiry and with pages. */
+export const EXPIRING_PAGED = 41
 
 /* Counters: doubles, since the start. Two words each, the most frequent where the cache is warm. */
 export const SETS = 42

@@ -63,11 +63,14 @@ export const MARKS = 2
 /** Of a ring's chunk: how many chunks the head had entered before, and the clock at that time. */
 export const SEQUENCE = 3
 export const STAMP = 4
-/** Of a value's first page (big-list.ts): its clock, its neighbours, and the hash of its key. */
+/**
+ * Of a value's first page (big-list.ts): its clock, the hash of its key, and its neighbours. Those
+ * have columns of their own: who follows them without a lock finds a page there, if an old one.
+ */
 export const ENTERED = 3
-export const NEWER = 4
-export const OLDER = 5
-export const OWNER = 6
+export const OWNER = 4
+export const NEWER = 5
+export const OLDER = 6
 
 export class Pool {
   readonly #words: Int32Array
@@ -235,7 +238,10 @@ export class Pool {
     release(this.#words, this.#header + LOCK)
   }
 
-  /** A bucket gave its last chunk back: from now on its first one is promised again. */
+  /**
+   * A bucket gives its last chunk back: from now on its first one is promised again. To be called
+   * before it gives, or somebody else might take it in between.
+   */
   promise(): void {
     const words = this.#words
     acquire(words, this.#header + LOCK)

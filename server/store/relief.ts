@@ -83,14 +83,15 @@ export class Relief implements Winner {
   /** Makes some pool have a chunk more. False: nobody may go. */
   win(): boolean {
     const rounds = 2 * this.#layout.buckets
+    const bigsMayGo = !this.#buckets[0]!.eviction.refuses
     for (let i = 0; i < rounds; i++) {
       const number = this.#next()
       const isLast = i >= this.#layout.buckets
-      const small = this.#bigs.oldest(false)
+      const small = bigsMayGo ? this.#bigs.oldest(false) : 0
       if (small !== 0 && (isLast || this.#isSmallDue(small, number))) {
         if (this.#judgeOldest(false)) return true
       }
-      const main = this.#bigs.oldest(true)
+      const main = bigsMayGo ? this.#bigs.oldest(true) : 0
       if (main !== 0 && (isLast || this.#ageOf(main) >= this.#ringAge(number, MAIN))) {
         if (this.#judgeOldest(true)) return true
         if (!isLast) continue
@@ -190,6 +191,7 @@ export class Relief implements Winner {
   #yieldChunk(number: number): boolean {
     const bucket = this.#header(number)
     const buckets = this.#bucketsOf(number)
+    if (!buckets.eviction.mayYield(bucket)) return false
     if (number === this.#verb.locked) {
       return this.#verb.mayYieldOwn && buckets.eviction.yieldChunk(bucket)
     }

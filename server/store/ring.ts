@@ -383,11 +383,17 @@ export class Ring {
     }
   }
 
-  /** Empties the ring and gives all its chunks to the pool. False: somebody may not go. */
-  close(bucket: number, ring: number): boolean {
+  /** Has all entries judged until none is left. False: somebody may not go. */
+  empty(bucket: number, ring: number): boolean {
     while (this.oldest(bucket, ring) !== 0) {
       if (!this.#pass(bucket, ring, false)) return false
     }
+    return true
+  }
+
+  /** Empties the ring and gives all its chunks to the pool. False: somebody may not go. */
+  close(bucket: number, ring: number): boolean {
+    if (!this.empty(bucket, ring)) return false
     this.reset(bucket, ring)
     return true
   }

@@ -1205,9 +1205,13 @@ export class Store {
     const chain = this.#thaw(after, offset >= before)
     if (chain === null) return OUT_OF_MEMORY
     if (offset > before) this.#chains.zero(chain, before, offset - before)
-    this.#chains.write(chain, offset, bytes, pos, length)
+    const inside = Math.min(length, Math.max(0, before - offset))
+    this.#chains.write(chain, offset + inside, bytes, pos + inside, length - inside)
     chain.length = after
-    return this.#putChain(chain, expireAt)
+    const result = this.#putChain(chain, expireAt)
+    // Only now: the pages may be those of the value that a refusal leaves as it is.
+    if (result === STORED) buckets.writeInside(buckets.address, offset, bytes, pos, inside)
+    return result
   }
 
   #setRangeChain(offset: number, source: Chain): number {
@@ -1221,10 +1225,13 @@ export class Store {
       return OUT_OF_MEMORY
     }
     if (offset > before) this.#chains.zero(chain, before, offset - before)
-    this.#chains.writeChain(chain, offset, source)
-    this.#chains.undo(source)
+    const inside = Math.min(source.length, Math.max(0, before - offset))
+    this.#chains.writeChain(chain, offset + inside, source, inside, source.length - inside)
     chain.length = after
-    return this.#putChain(chain, expireAt)
+    const result = this.#putChain(chain, expireAt)
+    if (result === STORED) this.#home.writeChainInside(this.#home.address, offset, source, inside)
+    this.#chains.undo(source)
+    return result
   }
 
   #setExpiry(expireAt: number): number {

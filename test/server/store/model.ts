@@ -2,10 +2,26 @@
  * The store against a plain Map: a seeded stream of all verbs, and what the Map says about each.
  *
  * The store may lose what it holds (eviction), but it may never lie: a value it returns is the one
- * the Map has, a key it does not return was evicted, replaced, removed or has expired. `exact` says
- * that nothing may be lost either, for stores with more memory than the stream needs.
+ * the Map has, a key it does not return was evicted, replaced, removed or has expired. What it may
+ * lose, and what it may refuse, is told by the scope of its policy:
+ *
+ *   all        it may lose everything, and refuses nothing that is up to an eighth of maxmemory,
+ *              unless slow readers or senders hold memory
+ *   volatile   it may lose keys with an expiry only
+ *   none       it loses nothing, and refuses only when its memory is used (see `#isFull`)
+ *
+ * `exact` says that nothing may be lost or refused, for stores with more memory than the stream
+ * needs. With `changes` the stream changes policy, scope and maxmemory, too. With `listens` the store
+ * must tell of everything that it loses, when it loses it.
  */
-import type { StoreOptions } from '../../../server/store/store.ts'
+import { POLICIES, SCOPES } from '../../../server/store/policy.ts'
+import type {
+  Policy,
+  Reason,
+  RemovalListener,
+  Scope,
+  StoreOptions,
+} from '../../../server/store/store.ts'
 import {
   checkInvariants,
   IN_PAGES,
@@ -30,6 +46,16 @@ export function dice(seed: number): (n: number) => number {
 interface Held {
   value: Buffer
   expireAt: number
+  /** When it was asked for last, and how often. */
+  accessedAt: number
+  accesses: number
+}
+
+/** Values are parts of this: no two that begin at other places are equal for long. */
+const PATTERN = Buffer.alloc(1_200_000)
+{
+  const roll = dice(0x5eed)
+  for (let i = 0; i < PATTERN.length; i++) PATTERN[i] = roll(256)
 }
 
 export interface ModelOptions {
@@ -43,6 +69,21 @@ export interface ModelOptions {
   readonly exact: boolean
   /** Steps between two checks of the invariants. */
   readonly checkEvery: number
+  /** Policy, scope and maxmemory are changed while the store serves. */
+  readonly changes?: boolean
+  /** The store tells what ended, and the Map forgets it then. */
+  readonly listens?: boolean
+  /** One of so many looks at all keys is taken. Default: every one. */
+  readonly wholeEvery?: number
+}
+
+const EMPTY = Buffer.alloc(0)
+
+/** Where a value begins to differ from the one wanted. */
+function difference(wanted: Buffer, got: Uint8Array): string {
+  const at = wanted.findIndex((byte, i) => got[i] !== byte)
+  const [a, b] = [wanted, got].map((of) => Buffer.from(of.subarray(at, at + 16)).toString('hex'))
+  return `${wanted.length} and ${got.length} bytes, from ${at} on ${a} and ${b}`
 }
 
 export class Model {
@@ -55,20 +96,43 @@ export class Model {
   readonly #tokens = new Set<number>()
   /** Values somebody is sending, and what they must read. */
   #pinned: { pages: ReturnType<Store['pin']>; value: Buffer }[] = []
+  /** In the names of the policies, for `changes`. */
+  readonly #policies: readonly Policy[]
+  readonly #wholeEvery: number
+  /** Do the arenas and the hash leave no memory that a key cannot reach? */
+  readonly #spreads: boolean
+  /** Values that expired, which the store may still have, and evict. */
+  readonly #expired = new Map<string, Buffer>()
+  /** The key of the step, and whether its value is known to have gone in the middle of it. */
+  #current = ''
+  #isFlushing = false
+  #currentWent = false
+  #told: RemovalListener = (reason, db, key, value) => this.#end(reason, db, key, value)
+  #tolds = { evicted: 0, expired: 0, deleted: 0, overwritten: 0 }
   lost = 0
   refused = 0
   steps = 0
 
   constructor(options: ModelOptions) {
     this.#options = options
-    this.store = new Store(options.store)
+    this.store = new Store(
+      options.listens === true ? { ...options.store, onRemoved: this.#told } : options.store,
+    )
     this.store.now = 1_000
     this.#roll = dice(options.seed)
+    const { policy } = this.store
+    const keepsNothing = POLICIES.slice(0, 3)
+    this.#policies = keepsNothing.includes(policy) ? keepsNothing : [policy]
+    this.#wholeEvery = options.wholeEvery ?? 1
+    this.#spreads = options.store.hash === undefined && this.store.stats.arenas === 1
   }
 
   /** Sets every key once, so that the store is full from the start if it ever is. */
   fill(): void {
-    for (let n = 0; n < this.#options.keys; n++) this.#set(0, this.#keyNumber(n))
+    for (let n = 0; n < this.#options.keys; n++) {
+      this.#turnTo(0, this.#keyNumber(n))
+      this.#set(0, this.#keyNumber(n))
+    }
   }
 
   run(steps: number): void {
@@ -76,6 +140,7 @@ export class Model {
       this.step()
       if (++this.steps % this.#options.checkEvery === 0) checkInvariants(this.store)
     }
+    this.#turnTo(0, '')
     this.compareAll()
     for (const { pages } of this.#pinned) pages.release()
     checkInvariants(this.store)
@@ -86,6 +151,7 @@ export class Model {
     const roll = this.#roll(100)
     const db = this.#roll(10) === 0 ? 1 + this.#roll(2) : 0
     const key = this.#randomKey()
+    this.#turnTo(db, key)
     if (roll < 22) this.#set(db, key)
     else if (roll < 44) this.#get(db, key)
     else if (roll < 52) this.#delete(db, key)
@@ -96,13 +162,21 @@ export class Model {
     else if (roll < 75) this.#expire(db, key)
     else if (roll < 80) this.#lease(db, key)
     else if (roll < 84) this.#fill(db, key)
-    else if (roll < 88) this.#pin(db, key)
-    else if (roll < 90) this.#tick()
-    else if (roll < 92) this.#sweep()
-    else if (roll < 94) this.#scan(db)
-    else if (roll < 96) this.#randomKeyOf(db)
-    else if (roll < 99) this.#sizes(db)
+    else if (roll < 87) this.#pin(db, key)
+    else if (roll < 90) this.#peek(db, key)
+    else if (roll < 92) this.#tick()
+    else if (roll < 93) this.#sweep()
+    else if (roll < 94) this.#change()
+    else if (roll < 99) this.#lookAtAll(db)
     else if (this.#roll(this.#options.keys) === 0) this.#flush(db)
+  }
+
+  #lookAtAll(db: number): void {
+    if (this.#roll(this.#wholeEvery) !== 0) return
+    const roll = this.#roll(5)
+    if (roll < 2) this.#scan(db)
+    else if (roll < 4) this.#sizes(db)
+    else this.#randomKeyOf(db)
   }
 
   /** Every key the Map has, and every key the store has. */
@@ -112,6 +186,31 @@ export class Model {
       this.#scan(db)
       this.#sizes(db)
     }
+    const { usedBytes, entries, gets, hits, evicted } = this.store.stats
+    this.#expect(this.occupied() <= usedBytes, 'entries occupy more than is used')
+    this.#expect(hits <= gets, 'more hits than gets')
+    this.#expect(!this.#options.exact || evicted === 0, 'something was evicted')
+    const { expiredLazily, expiredActively } = this.store.stats
+    if (this.#options.listens === true) {
+      this.#expect(this.#tolds.evicted === evicted, 'not everybody was told of who was evicted')
+      const expired = expiredLazily + expiredActively
+      this.#expect(this.#tolds.expired === expired, 'not everybody was told of what expired')
+    }
+    const sizes = this.#maps.reduce((sum, _map, db) => sum + this.store.size(db), 0)
+    this.#expect(entries === sizes, 'the sizes of the databases are not those of the entries')
+  }
+
+  /** Bytes that all living entries occupy. */
+  occupied(): number {
+    let bytes = 0
+    this.#maps.forEach((map, db) => {
+      for (const key of map.keys()) {
+        const name = Buffer.from(key)
+        if (this.store.peek(db, name, 0, name.length)) bytes += this.store.occupiedBytes
+        this.store.close()
+      }
+    })
+    return bytes
   }
 
   #expect(condition: boolean, what: string): void {
@@ -123,19 +222,106 @@ export class Model {
     const held = this.#maps[db]!.get(key)
     if (held === undefined || held.expireAt === 0 || held.expireAt > this.store.now) return held
     this.#maps[db]!.delete(key)
+    this.#expired.set(`${db}:${key}`, held.value)
     return undefined
   }
 
   #lose(db: number, key: string): void {
+    const isKnown = this.#currentWent && this.#current === `${db}:${key}`
+    this.#expect(this.#options.listens !== true || isKnown, `${key} was lost, and nobody was told`)
+    this.#forget(db, key)
+  }
+
+  #forget(db: number, key: string): void {
     this.lost++
-    this.#expect(!this.#options.exact, `${JSON.stringify(key)} was lost`)
+    const { scope } = this.store
+    const { expireAt } = this.#maps[db]!.get(key)!
+    const mayBeLost = scope === 'all' || (scope === 'volatile' && expireAt !== 0)
+    this.#expect(mayBeLost && !this.#options.exact, `${JSON.stringify(key)} was lost`)
     this.#maps[db]!.delete(key)
+  }
+
+  /** The steps before are over: what went of their key is gone from the Map, too. */
+  #turnTo(db: number, key: string): void {
+    if (this.#currentWent) this.#peekAtCurrent()
+    this.#current = `${db}:${key}`
+    this.#currentWent = false
+  }
+
+  #peekAtCurrent(): void {
+    const db = Number(this.#current[0])
+    const key = this.#current.slice(2)
+    const { bytes, pos, length } = this.#keyOnHeap(key)
+    const found = this.store.peek(db, bytes, pos, length)
+    this.store.close()
+    if (!found && this.#held(db, key) !== undefined) this.#lose(db, key)
+  }
+
+  /** The store tells that an entry ended. */
+  #end(reason: Reason, db: number, key: Uint8Array, value: Uint8Array): void {
+    this.#tolds[reason]++
+    const name = Buffer.from(key).toString()
+    const isCurrent = this.#current === `${db}:${name}`
+    const held = this.#maps[db]!.get(name)
+    if (reason === 'expired') {
+      if (held === undefined || isCurrent) return
+      this.#expect(held.expireAt !== 0 && held.expireAt <= this.store.now, `${name} lives`)
+      this.#maps[db]!.delete(name)
+    } else if (isCurrent) {
+      // It may be the value before, or the one the verb is about to return that it has stored.
+      this.#currentWent = true
+    } else if (reason === 'evicted') {
+      const former = held?.value ?? this.#expired.get(`${db}:${name}`)
+      this.#expect(former !== undefined, `${name} was evicted, but was gone`)
+      const lies = `${name} was evicted as another: ${difference(former!, value)}`
+      this.#expect(former!.equals(value), lies)
+      if (this.#held(db, name) !== undefined) this.#forget(db, name)
+    } else {
+      this.#expect(this.#isFlushing && reason === 'deleted', `${name} was ${reason}`)
+    }
   }
 
   /** Something was written: whatever lease there was is void. */
   #hold(db: number, key: string, value: Buffer, expireAt: number): void {
-    this.#maps[db]!.set(key, { value, expireAt })
+    const accesses = this.#maps[db]!.get(key)?.accesses ?? 0
+    this.#maps[db]!.set(key, { value, expireAt, accesses, accessedAt: this.store.now })
     this.#leases[db]!.delete(key)
+    this.#expired.delete(`${db}:${key}`)
+  }
+
+  /** The key was asked for, and found. */
+  #touch(held: Held): void {
+    held.accesses++
+    held.accessedAt = this.store.now
+  }
+
+  /**
+   * A write of so many bytes was refused: was that right? `keepsOwn`: it needs memory while it holds
+   * on to its own bucket, which in a store of few buckets is much of the whole.
+   */
+  #refuse(bytes: number, keepsOwn = false): void {
+    this.refused++
+    this.#expect(!this.#options.exact, 'memory was refused')
+    const { store } = this
+    if (store.scope === 'none' && this.refused % 16 === 0) this.#isFull(bytes)
+    if (store.scope !== 'all' || this.#pinned.length > 0 || bytes > store.maxMemory / 8) return
+    if (keepsOwn && (!this.#spreads || store.stats.buckets < 512)) return
+    this.#expect(false, `${bytes} bytes were refused`)
+  }
+
+  /**
+   * What a scope of `none` may leave unused when it refuses: the chunks that are promised to buckets
+   * without any, and what one write needs beyond its bytes. And of what is used, no more than an
+   * eighth is dead.
+   */
+  #isFull(bytes: number): void {
+    if (!this.#spreads || this.#pinned.length > 0 || bytes > this.store.maxMemory / 8) return
+    const { stats } = this.store
+    const free = stats.chunksFree * stats.chunkBytes
+    const slack = (stats.buckets + 8) * stats.chunkBytes
+    this.#expect(free <= bytes + slack, `${bytes} bytes were refused with ${free} free`)
+    const dead = stats.deadBytes
+    this.#expect(dead <= stats.usedBytes / 8 + slack, `refused with ${dead} bytes dead`)
   }
 
   #length(max: number): number {
@@ -155,10 +341,9 @@ export class Model {
   }
 
   #randomValue(max = this.#options.valueBytesMax): Buffer {
-    const value = Buffer.alloc(this.#length(max))
-    const first = this.#roll(256)
-    for (let i = 0; i < value.length; i++) value[i] = first + i * 7 + (i >> 8)
-    return value
+    const length = this.#length(max)
+    const from = this.#roll(PATTERN.length - length)
+    return PATTERN.subarray(from, from + length)
   }
 
   #randomExpiry(): number {
@@ -195,6 +380,7 @@ export class Model {
       this.#expect(held !== undefined, 'open finds what is not there')
       this.#expect(this.store.valueLength === held!.value.length, 'open tells a wrong length')
       this.#expect(this.store.expireAt === held!.expireAt, 'open tells a wrong expiry')
+      this.#touch(held!)
     } else if (held !== undefined) {
       this.#lose(db, key)
     }
@@ -206,11 +392,10 @@ export class Model {
     return { bytes, pos: 0, length: bytes.length }
   }
 
-  #wrote(result: number, then: () => void): void {
+  #wrote(result: number, bytes: number, then: () => void, keepsOwn = false): void {
     if (result === STORED) return then()
     this.#expect(result === OUT_OF_MEMORY, 'a verb returns something else')
-    this.refused++
-    this.#expect(!this.#options.exact, 'memory was refused')
+    this.#refuse(bytes, keepsOwn)
   }
 
   #set(db: number, key: string): void {
@@ -219,7 +404,8 @@ export class Model {
     const name = Buffer.from(key)
     const { bytes, pos } = this.#bytes(name, value)
     const result = this.store.set(db, bytes, pos[0]!, name.length, pos[1]!, value.length, expireAt)
-    this.#wrote(result, () => this.#hold(db, key, value, expireAt))
+    const all = name.length + value.length
+    this.#wrote(result, all, () => this.#hold(db, key, value, expireAt))
   }
 
   #get(db: number, key: string): void {
@@ -241,7 +427,9 @@ export class Model {
     } else {
       this.#expect(held !== undefined, 'get finds what is not there')
       const got = io.bytes.subarray(to, to + result)
-      this.#expect(held!.value.equals(got), `get of ${JSON.stringify(key)} lies`)
+      const lies = `get of ${JSON.stringify(key)} in ${db} lies: ${difference(held!.value, got)}`
+      this.#expect(held!.value.equals(got), lies)
+      this.#touch(held!)
     }
   }
 
@@ -259,8 +447,12 @@ export class Model {
     const { bytes, pos, length } = this.#key(key)
     const found = this.store.has(db, bytes, pos, length)
     const held = this.#held(db, key)
-    if (found) this.#expect(held !== undefined, 'has finds what is not there')
-    else if (held !== undefined) this.#lose(db, key)
+    if (found) {
+      this.#expect(held !== undefined, 'has finds what is not there')
+      this.#touch(held!)
+    } else if (held !== undefined) {
+      this.#lose(db, key)
+    }
   }
 
   #pages(value: Buffer): ReturnType<Store['pages']> | null {
@@ -268,8 +460,7 @@ export class Model {
     for (let at = 0; at < value.length;) {
       const piece = Math.min(value.length - at, 1 + this.#roll(40_000))
       if (!pages.write(value, at, piece)) {
-        this.refused++
-        this.#expect(!this.#options.exact, 'pages were refused')
+        this.#refuse(value.length)
         return null
       }
       at += piece
@@ -287,7 +478,7 @@ export class Model {
     const result = pages
       ? this.store.putPages(pages, expireAt)
       : this.store.put(bytes, pos[0]!, value.length, expireAt)
-    this.#wrote(result, () => {
+    this.#wrote(result, key.length + value.length, () => {
       this.#expect(this.store.valueLength === value.length, 'put tells a wrong length')
       this.#hold(db, key, value, expireAt)
     })
@@ -303,7 +494,7 @@ export class Model {
     const value = this.#randomValue()
     const pages = this.#roll(3) === 0 ? this.#pages(value) : null
     const found = this.#open(db, key)
-    const held = found ? this.#held(db, key)! : { value: Buffer.alloc(0), expireAt: 0 }
+    const held = found ? this.#held(db, key)! : { value: EMPTY, expireAt: 0 }
     const after = Buffer.concat([held.value, value])
     if (after.length > this.#options.valueBytesMax * 2) {
       pages?.release()
@@ -314,10 +505,11 @@ export class Model {
     const result = pages
       ? this.store.appendPages(pages)
       : this.store.append(bytes, pos[0]!, value.length)
-    this.#wrote(result, () => {
+    const then = (): void => {
       this.#expect(this.store.valueLength === after.length, 'append tells a wrong length')
       this.#hold(db, key, after, held.expireAt)
-    })
+    }
+    this.#wrote(result, key.length + after.length, then, found)
     this.store.close()
   }
 
@@ -325,7 +517,7 @@ export class Model {
     const value = this.#randomValue()
     const pages = this.#roll(3) === 0 ? this.#pages(value) : null
     const found = this.#open(db, key)
-    const held = found ? this.#held(db, key)! : { value: Buffer.alloc(0), expireAt: 0 }
+    const held = found ? this.#held(db, key)! : { value: EMPTY, expireAt: 0 }
     const most = Math.min(held.value.length + 500, this.#options.valueBytesMax * 2 - value.length)
     const offset = this.#roll(Math.max(1, most))
     const after = Buffer.alloc(Math.max(held.value.length, offset + value.length))
@@ -335,10 +527,11 @@ export class Model {
     const result = pages
       ? this.store.setRangePages(offset, pages)
       : this.store.setRange(offset, bytes, pos[0]!, value.length)
-    this.#wrote(result, () => {
+    const then = (): void => {
       this.#expect(this.store.valueLength === after.length, 'setRange tells a wrong length')
       this.#hold(db, key, after, held.expireAt)
-    })
+    }
+    this.#wrote(result, key.length + after.length, then, found)
     const length = Math.min(after.length, 30_000)
     const from = this.#roll(after.length - length + 1)
     if (result === STORED) {
@@ -353,10 +546,13 @@ export class Model {
   #expire(db: number, key: string): void {
     const expireAt = this.#randomExpiry()
     if (this.#open(db, key)) {
-      this.#wrote(this.store.setExpiry(expireAt), () => {
+      const held = this.#held(db, key)!
+      const then = (): void => {
         this.#expect(this.store.expireAt === expireAt, 'setExpiry tells a wrong expiry')
-        this.#held(db, key)!.expireAt = expireAt
-      })
+        held.expireAt = expireAt
+      }
+      const bytes = key.length + held.value.length
+      this.#wrote(this.store.setExpiry(expireAt), bytes, then, true)
     }
     this.store.close()
   }
@@ -366,7 +562,7 @@ export class Model {
       const token = this.store.lease()
       const known = this.#leases[db]!.get(key)
       if (token === 0) {
-        this.#expect(!this.#options.exact, 'a lease was refused')
+        this.#refuse(key.length + 8)
         this.#expect(known === undefined || !this.#options.exact, 'a lease was lost')
       } else if (this.store.leasePlanted) {
         this.#expect(!this.#tokens.has(token), 'a token is used twice')
@@ -428,6 +624,107 @@ export class Model {
     this.store.sweep(1 + this.#roll(2_000))
   }
 
+  /** What is known of a key beside its value; to look is no access. */
+  #peek(db: number, key: string): void {
+    const { store } = this
+    const { bytes, pos, length } = this.#keyOnHeap(key)
+    const look = (): number[] => {
+      const found = store.peek(db, bytes, pos, length)
+      const told = [store.frequency, store.idleMs, store.occupiedBytes]
+      if (found) {
+        this.#expect(this.#held(db, key) !== undefined, 'peek finds what is not there')
+        this.#expect(store.valueLength === this.#held(db, key)!.value.length, 'peek lies')
+      }
+      store.close()
+      return found ? told : []
+    }
+    const told = look()
+    const held = this.#held(db, key)
+    if (told.length === 0) {
+      if (held !== undefined) this.#lose(db, key)
+      return
+    }
+    this.#expect(look().join() === told.join(), 'to look at a key changes it')
+    const [frequency = -1, idleMs = -1, occupied = -1] = told
+    this.#expectFrequency(held!, frequency)
+    this.#expectIdle(key, held!, idleMs)
+    const own = length + held!.value.length
+    // Header, expiry, pages, trailer, slot; and up to two pages that are not full.
+    this.#expect(occupied >= own + 12, `${own} bytes occupy ${occupied}`)
+    const { chunkBytes } = store.stats
+    const roundedUp = own + 80 > chunkBytes / 2 ? 2 * chunkBytes : 0
+    this.#expect(occupied <= own + 60 + roundedUp, `${own} bytes occupy ${occupied}`)
+  }
+
+  #expectFrequency(held: Held, frequency: number): void {
+    const { exact, changes, store } = this.#options
+    this.#expect(frequency >= 0 && frequency <= 3, `a frequency of ${frequency}`)
+    if (!exact || changes === true || store.policy !== 's3-fifo') return
+    const wanted = Math.min(3, held.accesses)
+    this.#expect(
+      frequency === wanted,
+      `a frequency of ${frequency} after ${held.accesses} accesses`,
+    )
+  }
+
+  #expectIdle(key: string, held: Held, idleMs: number): void {
+    const { policy, now, stats } = this.store
+    const keepsTime = policy === 'lru' || policy === 'second-chance'
+    const mayHavePages = key.length + held.value.length + 60 > stats.chunkBytes / 2
+    if (idleMs === -1 && (!keepsTime || mayHavePages)) return
+    const seconds = Math.floor(now / 1_000) - Math.floor(held.accessedAt / 1_000)
+    this.#expect(keepsTime && idleMs === seconds * 1_000, `idle for ${idleMs} ms, not ${seconds} s`)
+  }
+
+  /** Policy, scope or maxmemory become another, or what is too much is given back. */
+  #change(): void {
+    if (this.#options.changes !== true) return
+    const { store } = this
+    const roll = this.#roll(8)
+    if (roll === 0) this.#changePolicy()
+    else if (roll === 1 && !this.#options.exact) this.#changeMemory()
+    else if (store.excess > 0) store.shrink(1 + this.#roll(200))
+  }
+
+  #changePolicy(): void {
+    const { store } = this
+    const scopes: readonly Scope[] = this.#options.exact ? ['all'] : SCOPES
+    const scope = scopes[this.#roll(scopes.length)]!
+    // What went so far may have gone; from here on it may not, perhaps.
+    if (scope !== store.scope) this.compareAll()
+    const policy = this.#policies[this.#roll(this.#policies.length)]!
+    this.#expect(store.setPolicy(policy, scope), `the policy cannot become ${policy}`)
+    this.#expect(store.policy === policy && store.scope === scope, 'the policy is another')
+    const other = POLICIES[this.#roll(POLICIES.length)]!
+    if (this.#policies.includes(other) || other === policy) return
+    this.#expect(!store.setPolicy(other, scope), `the policy became ${other}`)
+    this.#expect(store.policy === policy, 'a refused policy is there')
+  }
+
+  #changeMemory(): void {
+    const { store } = this
+    const { ceiling, maxMemory, excessBytes } = store.stats
+    const bytes = Math.floor((0.4 + this.#roll(61) / 100) * ceiling)
+    try {
+      store.setMaxMemory(bytes)
+    } catch (error) {
+      this.#expect(error instanceof RangeError, `${error}`)
+      this.#expect(store.maxMemory === maxMemory, 'a refused maxmemory is there')
+      this.#expect(store.stats.excessBytes === excessBytes, 'a refused maxmemory does something')
+      return
+    }
+    this.#expect(store.maxMemory === bytes, 'maxmemory is another')
+    const isWhole = this.#roll(2) === 0
+    for (let slices = 0; isWhole && store.excess > 0; slices++) {
+      const before = store.excess
+      store.shrink(1 + this.#roll(500))
+      if (store.excess < before) continue
+      // Nobody may go, or somebody holds it, or all that is left are pieces of indexes.
+      if (store.scope !== 'all' || this.#pinned.length > 0) return
+      this.#expect(slices < 10_000, 'maxmemory is not reached')
+    }
+  }
+
   #scan(db: number): void {
     const seen = new Set<string>()
     const slots = 1 + this.#roll(200)
@@ -479,7 +776,9 @@ export class Model {
 
   #flush(db: number): void {
     const which = this.#roll(2) === 0 ? -1 : db
+    this.#isFlushing = true
     this.store.flush(which)
+    this.#isFlushing = false
     for (let i = 0; i < this.#maps.length; i++) {
       if (which >= 0 && i !== which) continue
       this.#maps[i]!.clear()

@@ -1,10 +1,17 @@
 /* Stores whose sizes and hashes bring out different corners, for model.test.ts and the fuzzer. */
+import type { Hash } from '../../../server/store/hash.ts'
 import { multiMemory } from '../../../server/store/memory.ts'
+import { POLICIES, SCOPES } from '../../../server/store/policy.ts'
 import type { ModelOptions } from './model.ts'
+import { dice } from './model.ts'
 
+const KB = 1024
 const MB = 1024 * 1024
 
-type Shape = Omit<ModelOptions, 'seed'> & { readonly filled: boolean; readonly steps: number }
+export type Shape = Omit<ModelOptions, 'seed'> & {
+  readonly filled: boolean
+  readonly steps: number
+}
 
 /** A bad hash of 8 bits of the key. */
 function byteOf(bytes: Uint8Array, pos: number, length: number): number {
@@ -13,7 +20,7 @@ function byteOf(bytes: Uint8Array, pos: number, length: number): number {
   return hash & 255
 }
 
-const several: Record<string, Shape> = {
+const inSeveralArenas: Record<string, Shape> = {
   'in several arenas': {
     store: { maxMemory: 12 * MB, seed: 1, arenaShareMax: 2.5 * MB },
     filled: false,
@@ -157,5 +164,58 @@ export const models: Record<string, Shape> = {
     exact: false,
     checkEvery: 100,
   },
-  ...(multiMemory ? several : {}),
+  ...(multiMemory ? inSeveralArenas : {}),
+}
+
+/** Hash functions: the real one, one value for all keys, and 8 bits of the key at each end. */
+const hashes: Record<string, readonly (Hash | undefined)[]> = {
+  real: [undefined],
+  constant: [() => 0x12345600, () => 0xffffffff, () => 0],
+  '8-bit': [byteOf, (b, p, l) => byteOf(b, p, l) << 24, (b, p, l) => byteOf(b, p, l) | 0xffffff00],
+}
+
+export const HASHES = Object.keys(hashes)
+
+/**
+ * A model drawn by lot: any policy and scope, 1 to 512 buckets, one arena or several, values from
+ * a few bytes to a quarter of the memory, from half as much as fits to three times as much.
+ */
+export function drawn(hash: string, seed: number): Shape {
+  const roll = dice(seed * 31 + HASHES.indexOf(hash))
+  const pick = <T>(of: readonly T[]): T => of[roll(of.length)]!
+  const buckets = hash === 'constant' ? pick([1, 8]) : pick([1, 8, 64, 512, 512])
+  const maxMemory = Math.floor(buckets * (5 + roll(16)) * KB * (1 + roll(buckets < 64 ? 8 : 2)))
+  const ceiling = maxMemory * (1 + roll(3))
+  const several = pick([1, 1, 2, 3])
+  const arenas = multiMemory && buckets >= 8 ? several : 1
+  const valueBytesMax = Math.floor(pick([60, 700, 4_200, maxMemory / 9, maxMemory / 4]))
+  const mean = 18 + (valueBytesMax < 100 ? 30 : 150) + valueBytesMax * 0.075
+  const keys = Math.floor(((0.5 + roll(6) / 2) * maxMemory) / mean)
+  return {
+    store: {
+      maxMemory,
+      ceiling,
+      buckets,
+      seed: 1,
+      databases: 3,
+      policy: pick(POLICIES),
+      scope: pick(SCOPES),
+      ...(arenas > 1 ? { arenaShareMax: Math.ceil(ceiling / arenas) } : {}),
+      ...optional(pick(hashes[hash]!)),
+    },
+    filled: roll(2) === 0,
+    steps: 600,
+    keys: Math.min(Math.max(keys, 10), hash === 'constant' ? 200 : 20_000),
+    valueBytesMax,
+    keyBytesMax: pick([60, 300, 700, Math.min(6_000, Math.floor(maxMemory / 20))]),
+    exact: false,
+    checkEvery: 100,
+    changes: roll(3) > 0,
+    listens: roll(3) === 0,
+    wholeEvery: Math.max(1, Math.ceil(keys / 100)),
+  }
+}
+
+function optional(hash: Hash | undefined): { hash?: Hash } {
+  return hash === undefined ? {} : { hash }
 }
