@@ -50,6 +50,7 @@ export class Relief implements Winner {
   #buckets: readonly Buckets[] = []
   /** The bucket that was asked last. */
   #hand = 0
+  #isWinning = false
 
   constructor(
     layout: Layout,
@@ -80,8 +81,19 @@ export class Relief implements Winner {
     }
   }
 
-  /** Makes some pool have a chunk more. False: nobody may go. */
+  /**
+   * Makes some pool have a chunk more. False: nobody may go. A bucket that gives one does not ask
+   * others for room that it needs for that.
+   */
   win(): boolean {
+    if (this.#isWinning) return false
+    this.#isWinning = true
+    const won = this.#winFromSomebody()
+    this.#isWinning = false
+    return won
+  }
+
+  #winFromSomebody(): boolean {
     const rounds = 2 * this.#layout.buckets
     const bigsMayGo = !this.#buckets[0]!.eviction.refuses
     for (let i = 0; i < rounds; i++) {

@@ -164,7 +164,7 @@ export class Store {
   readonly #seed: number
   readonly #databases: number
   readonly #bucketMask: number
-  /** Key and value up to this many bytes together lie in the ring, whatever the header. */
+  /** Key and value up to this many bytes together lie in the ring, whatever the rest of the entry. */
   readonly #inRingMax: number
 
   /** Number of the bucket the current key belongs to, its arena's buckets, and its header. */
@@ -211,14 +211,15 @@ export class Store {
       this.#endings,
     )
     this.#bigs = new BigList(memories.arenas[0]!, layout, this.#chains)
-    this.#inRingMax = (1 << layout.chunkShift) / 2 - HEADER_BYTES_MAX
     const policy = options.policy ?? DEFAULT_POLICY
+    const trailer = trailerBytesOf(policy)
+    this.#inRingMax = (1 << layout.chunkShift) / 2 - HEADER_BYTES_MAX - trailer
     const shape = {
       layout,
       hash: options.hash ?? xxh32,
       seed: options.seed,
       io: memories.io.bytes,
-      trailer: trailerBytesOf(policy),
+      trailer,
     }
     this.#buckets = memories.arenas.map((arena, index) => {
       const neighbours = this.#relief.neighboursOf(index)
@@ -265,9 +266,9 @@ export class Store {
   }
 
   /**
-   * Replaces whatever the key held, a lease too; an access to a key that was there. Key and value lie in the same `bytes`. expireAt: ms
-   * on the `now` scale, 0: none. STORED, or OUT_OF_MEMORY for a value over half of maxMemory (then
-   * the key holds what it held).
+   * Replaces whatever the key held, a lease too; an access to a key that was there. Key and value
+   * lie in the same `bytes`. expireAt: ms on the `now` scale, 0: none. STORED, or OUT_OF_MEMORY for a
+   * value over half of maxMemory (then the key holds what it held).
    */
   set(
     db: number,

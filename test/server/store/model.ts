@@ -447,12 +447,8 @@ export class Model {
     const { bytes, pos, length } = this.#key(key)
     const found = this.store.has(db, bytes, pos, length)
     const held = this.#held(db, key)
-    if (found) {
-      this.#expect(held !== undefined, 'has finds what is not there')
-      this.#touch(held!)
-    } else if (held !== undefined) {
-      this.#lose(db, key)
-    }
+    if (found) this.#expect(held !== undefined, 'has finds what is not there')
+    else if (held !== undefined) this.#lose(db, key)
   }
 
   #pages(value: Buffer): ReturnType<Store['pages']> | null {

@@ -1,6 +1,7 @@
 import test from 'ava'
 import { CHUNK_WORDS, layoutOf, memoryBytesMax, multiMemory } from '../../../server/store/memory.ts'
 import { GENERATION } from '../../../server/store/pool.ts'
+import { POLICIES } from '../../../server/store/policy.ts'
 import type { StoreOptions } from '../../../server/store/store.ts'
 import {
   checkInvariants,
@@ -228,6 +229,25 @@ test('an append that needs pages does not win them from the value it appends to'
   t.true(pages.toBuffer().equals(value))
   pages.release()
   checkInvariants(s.store)
+})
+
+test('entries of about half a chunk are what they were set to, under every policy', (t) => {
+  for (const policy of POLICIES) {
+    for (const keyShare of [0.2, 0.3]) {
+      const s = new Texts({ maxMemory: 16 * MB, policy })
+      const half = s.store.stats.chunkBytes / 2
+      const keyLength = Math.floor(2 * half * keyShare)
+      for (let bytes = half - 60; bytes <= half + 4; bytes++) {
+        for (const expireAt of [0, 1e12]) {
+          const key = `${bytes}:${expireAt}`.padEnd(keyLength, 'k')
+          const value = 'v'.repeat(bytes - keyLength)
+          t.is(s.set(key, value, expireAt), STORED)
+          t.is(s.get(key), value)
+        }
+      }
+      checkInvariants(s.store)
+    }
+  }
 })
 
 test('a value up to 64 KB is copied, a longer one is in pages', (t) => {
