@@ -403,6 +403,8 @@ export class Eviction implements RingOwner {
     if (chunk !== 0) return chunk
     // All that the bucket has may be values with pages, which do not go for it by themselves.
     if (!this.relieve(bucket, ring) && !this.#win()) return 0
+    // Entries that were in the way of that may have been promoted to this ring.
+    if (this.ring.chunks(ring) > 0) return 0
     // It may have been the bucket's last one that was given.
     return this.chunks(bucket) === 0 ? this.#pool.takePromised() : this.#pool.take()
   }

@@ -107,7 +107,7 @@ export interface RingOwner {
   mayExtend(bucket: number, ring: number): boolean
   /** Has the ring more chunks than it should have? Then one goes for each that it fills. */
   hasSurplus(bucket: number, ring: number): boolean
-  /** A chunk for a ring that has none; 0: none. */
+  /** A chunk for a ring that has none; 0: none, or the ring was given one meanwhile. */
   firstChunk(bucket: number, ring: number): number
   /** The pool is dry and this ring full: true if somebody gave the pool a chunk. */
   relieve(bucket: number, ring: number): boolean
@@ -603,7 +603,7 @@ export class Ring {
   #begin(bucket: number, ring: number): boolean {
     const words = this.#words
     const chunk = this.#owner.firstChunk(bucket, ring)
-    if (chunk === 0) return false
+    if (chunk === 0) return words[ring + CHUNKS] !== 0
     this.#initialise(bucket, chunk, 0)
     words[this.#pool.row(chunk) + NEXT] = chunk
     words[ring + CHUNKS] = 1

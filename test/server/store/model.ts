@@ -46,7 +46,7 @@ export function dice(seed: number): (n: number) => number {
 interface Held {
   value: Buffer
   expireAt: number
-  /** When it was asked for last, and how often. */
+  /** When it was asked for last (NaN: that cannot be told), and how often. */
   accessedAt: number
   accesses: number
 }
@@ -406,6 +406,9 @@ export class Model {
     const result = this.store.set(db, bytes, pos[0]!, name.length, pos[1]!, value.length, expireAt)
     const all = name.length + value.length
     this.#wrote(result, all, () => this.#hold(db, key, value, expireAt))
+    // One that is refused is an access if the store had to look for the key to know that.
+    const held = result === STORED ? undefined : this.#held(db, key)
+    if (held !== undefined) held.accessedAt = NaN
   }
 
   #get(db: number, key: string): void {
@@ -668,6 +671,7 @@ export class Model {
     const keepsTime = policy === 'lru' || policy === 'second-chance'
     const mayHavePages = key.length + held.value.length + 60 > stats.chunkBytes / 2
     if (idleMs === -1 && (!keepsTime || mayHavePages)) return
+    if (Number.isNaN(held.accessedAt)) return
     const seconds = Math.floor(now / 1_000) - Math.floor(held.accessedAt / 1_000)
     this.#expect(keepsTime && idleMs === seconds * 1_000, `idle for ${idleMs} ms, not ${seconds} s`)
   }
