@@ -38,6 +38,12 @@ const OLDER_BY = 1.25
 /** Buckets that are looked at for one chunk to move between buckets. */
 const STEAL_TRIES = 8
 
+/**
+ * Big values that are given another round at most before a write is refused. All of them may have
+ * been asked for; and may not go, which need not be found out for each of a million.
+ */
+const BIG_ROUNDS_MAX = 4_096
+
 /** Big values that are looked at when those before may not go. */
 const BIG_TRIES = 8
 
@@ -109,6 +115,15 @@ export class Relief implements Winner {
         if (!isLast) continue
       }
       if ((isLast || this.#hasShare(number)) && this.#yieldChunk(number)) return true
+    }
+    return bigsMayGo && this.#winFromBigs()
+  }
+
+  /** There is nothing but big values, and those judged so far had been asked for. */
+  #winFromBigs(): boolean {
+    for (let i = 0; i < BIG_ROUNDS_MAX; i++) {
+      if (this.#judgeOldest(false) || this.#judgeOldest(true)) return true
+      if (this.#bigs.oldest(false) === 0 && this.#bigs.oldest(true) === 0) return false
     }
     return false
   }

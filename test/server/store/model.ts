@@ -500,15 +500,17 @@ export class Model {
       this.store.close()
       return
     }
-    const { bytes, pos } = this.#bytes(value)
+    const { bytes: from, pos } = this.#bytes(value)
     const result = pages
       ? this.store.appendPages(pages)
-      : this.store.append(bytes, pos[0]!, value.length)
+      : this.store.append(from, pos[0]!, value.length)
     const then = (): void => {
       this.#expect(this.store.valueLength === after.length, 'append tells a wrong length')
       this.#hold(db, key, after, held.expireAt)
     }
-    this.#wrote(result, key.length + after.length, then, found)
+    // The pages with the new part are there until all of it is written.
+    const bytes = key.length + after.length + (pages === null ? 0 : value.length)
+    this.#wrote(result, bytes, then, found)
     this.store.close()
   }
 
@@ -522,15 +524,17 @@ export class Model {
     const after = Buffer.alloc(Math.max(held.value.length, offset + value.length))
     held.value.copy(after)
     value.copy(after, offset)
-    const { bytes, pos } = this.#bytes(value)
+    const { bytes: part, pos } = this.#bytes(value)
     const result = pages
       ? this.store.setRangePages(offset, pages)
-      : this.store.setRange(offset, bytes, pos[0]!, value.length)
+      : this.store.setRange(offset, part, pos[0]!, value.length)
     const then = (): void => {
       this.#expect(this.store.valueLength === after.length, 'setRange tells a wrong length')
       this.#hold(db, key, after, held.expireAt)
     }
-    this.#wrote(result, key.length + after.length, then, found)
+    // The pages with the new part are there until all of it is written.
+    const bytes = key.length + after.length + (pages === null ? 0 : value.length)
+    this.#wrote(result, bytes, then, found)
     const length = Math.min(after.length, 30_000)
     const from = this.#roll(after.length - length + 1)
     if (result === STORED) {
