@@ -304,9 +304,11 @@ export class Eviction implements RingOwner {
     if (ring === bucket + PAGED) return this.#stays(bucket, ring, address)
     const chosen = this.#policy
     if (ring === bucket + SMALL) {
+      // Another bucket's may be judged in between.
+      const was = this.#isJudgingSmall
       this.#isJudgingSmall = true
       const verdict = this.#judgeSmall(bucket, position, address, chosen)
-      this.#isJudgingSmall = false
+      this.#isJudgingSmall = was
       return verdict
     }
     if (this.#mustStay(address)) return this.#stays(bucket, ring, address)
@@ -402,7 +404,8 @@ export class Eviction implements RingOwner {
     const chunk = this.#pool.take()
     if (chunk !== 0) return chunk
     // All that the bucket has may be values with pages, which do not go for it by themselves.
-    if (!this.relieve(bucket, ring) && !this.#win()) return 0
+    // But not while an entry of its own is on its way from one ring to the other.
+    if (!this.relieve(bucket, ring) && (this.#isJudgingSmall || !this.#win())) return 0
     // Entries that were in the way of that may have been promoted to this ring.
     if (this.ring.chunks(ring) > 0) return 0
     // It may have been the bucket's last one that was given.
