@@ -712,7 +712,7 @@ export class Model {
     try {
       store.setMaxMemory(bytes)
     } catch (error) {
-      this.#expect(error instanceof RangeError, `${error}`)
+      this.#expect(error instanceof RangeError, String(error))
       this.#expect(store.maxMemory === maxMemory, 'a refused maxmemory is there')
       this.#expect(store.stats.excessBytes === excessBytes, 'a refused maxmemory does something')
       return
