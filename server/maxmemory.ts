@@ -3,26 +3,18 @@
  *
  * CONFIG SET raises maxmemory at once, up to `maxmemory-ceiling`, for which the store has address
  * space. It lowers it at once too: nobody gets more memory from then on, and what is too much is
- * evicted in slices between events, as fast as the loop turns. Pages that a slow client is being
- * sent, or that a value is being received into, come back when that ends; while nothing can be
- * evicted, it is tried again from time to time.
+ * evicted between events (shrinker.ts).
  *
  * The system keeps what the store has touched: WebAssembly's memory cannot be given back. INFO shows
  * both, used and touched.
  */
-import type { Clock, Timer } from '../cluster/world.ts'
+import type { Clock } from '../cluster/world.ts'
 import type { Config } from './config.ts'
 import { BadValue, sizeText } from './config/kinds.ts'
 import type { Log } from './log.ts'
 import { meaningOf, type PolicyName, policyNotice } from './policies.ts'
+import { Shrinker } from './shrinker.ts'
 import { Store } from './store/store.ts'
-
-/** Other clients wait for a slice, and for the last of its steps beyond it. */
-const sliceMicros = 2000
-/** Bytes of chunks that a step evicts: about 0.2 ms for short entries. */
-const stepBytes = 64 * 1024
-/** How soon it is tried again when nothing could be evicted. */
-const retryMs = 100
 
 /**
  * The store that the configuration wants. Where the system does not give address space for the
@@ -49,25 +41,19 @@ export function openStore(config: Config, seed: number, log: Log): Store {
 /** Has the store follow `maxmemory` and `maxmemory-policy`. */
 export class MaxMemory {
   readonly #store: Store
-  readonly #clock: Clock
   readonly #log: Log
-  readonly #stepChunks: number
-  #shrinking = false
-  #stopped = false
-  #retry: Timer | null = null
+  readonly #shrinker: Shrinker
 
   constructor(store: Store, config: Config, { clock, log }: { clock: Clock; log: Log }) {
     this.#store = store
-    this.#clock = clock
     this.#log = log
-    this.#stepChunks = Math.max(1, stepBytes / store.stats.chunkBytes)
+    this.#shrinker = new Shrinker(store, clock)
     config.onChange('maxmemory', (bytes) => this.#set(bytes))
     config.onChange('maxmemory-policy', (name) => this.#setPolicy(name))
   }
 
   stop(): void {
-    this.#stopped = true
-    this.#retry?.cancel()
+    this.#shrinker.stop()
   }
 
   #set(bytes: number): void {
@@ -83,7 +69,7 @@ export class MaxMemory {
       { maxmemory: bytes, used: usedBytes },
       `maxmemory ${sizeText(bytes)} is less than what is used: keys are evicted as far as maxmemory-policy lets them`,
     )
-    if (!this.#shrinking) this.#later(true)
+    this.#shrinker.start()
   }
 
   #setPolicy(name: PolicyName): void {
@@ -98,26 +84,5 @@ export class MaxMemory {
     }
     const notice = policyNotice(name)
     if (notice !== null) this.#log.notice(`maxmemory-policy: ${notice}`)
-  }
-
-  #slice(): void {
-    const store = this.#store
-    const end = this.#clock.micros() + sliceMicros
-    let gave = true
-    let more = true
-    while (more && gave && this.#clock.micros() < end) {
-      const before = store.excess
-      more = store.shrink(this.#stepChunks)
-      gave = store.excess < before
-    }
-    this.#shrinking = false
-    if (more) this.#later(gave)
-  }
-
-  #later(gave: boolean): void {
-    if (this.#stopped) return
-    this.#shrinking = true
-    if (gave) this.#clock.soon(() => this.#slice())
-    else this.#retry = this.#clock.after(retryMs, () => this.#slice())
   }
 }

@@ -1,29 +1,27 @@
 /*
- * Snapshots: when the store is written to a file, and how it comes back at the start.
- *
- *   save    blocks of the store (store/snapshot.ts) -> temp-<pid>.<name> -> fsync -> rename -> fsync
- *           of the folder. Whatever fails, the file that was there before stays as it was.
- *   load    while clients hear LOADING. What is damaged is left out, counted and told.
+ * Snapshots: when the store is written to a file, and what clients hear meanwhile and while it comes
+ * back at the start (LOADING). How it is written and read is told in snapshot-transfer.ts.
  *
  * SAVE and BGSAVE do the same here: buckets are copied one by one between other work, and the disk is
  * waited for without holding anybody up. Only SHUTDOWN lets nobody write meanwhile.
  */
-import { basename, dirname, join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { Clock, Random } from '../cluster/world.ts'
 import { ERR_LOADING, ERR_MISCONF } from '../protocol/errors.ts'
 import { type CommandEntry, flagBits } from './command.ts'
 import { reasonOf } from './config/sources.ts'
-import type { Files, OutputFile } from './files.ts'
+import type { Files } from './files.ts'
 import type { Log } from './log.ts'
+import type { Checksum, SnapshotReader, SnapshotRecord } from './snapshot-file.ts'
 import {
-  type Checksum,
-  RECORD_HEAD_BYTES,
-  SnapshotError,
-  SnapshotReader,
-  type SnapshotRecord,
-  SnapshotWriter,
-} from './snapshot-file.ts'
-import { BlockSink, blocksOf } from './store/snapshot.ts'
+  type Loaded,
+  nothingLoaded,
+  openSnapshot,
+  readSnapshot,
+  removeLeftovers,
+  SaveAborted,
+  writeSnapshot,
+} from './snapshot-transfer.ts'
 import type { Store } from './store/store.ts'
 
 /** How often the save points are looked at. */
@@ -52,30 +50,12 @@ export interface SnapshotsParts {
   readonly path: () => string
 }
 
-/** What the last load brought. */
-export interface Loaded {
-  keys: number
-  expired: number
-  /** Keys that are known to be lost, by damage or for lack of memory. */
-  lostKeys: number
-  /** Records that are damaged, and whether the file was cut off. */
-  damagedRecords: number
-  isCutOff: boolean
-  /** Records that were loaded entry by entry, since they did not fit as they were. */
-  replayed: number
-}
-
 /** How far a load is. */
 export interface LoadProgress {
   /** On the clock's scale. */
   readonly startedAt: number
   readonly totalBytes: number
   loadedBytes: number
-}
-
-/** A save was called off. */
-export class SaveAborted extends Error {
-  readonly code = 'ABORTED'
 }
 
 /** The part of an entry of the command table on which a refusal depends. */
@@ -93,9 +73,8 @@ export class Snapshots {
   lastDurationSeconds = -1
   /** Saves begun. */
   saves = 0
-  readonly loaded: Loaded = {
-    ...{ keys: 0, expired: 0, lostKeys: 0, damagedRecords: 0, isCutOff: false, replayed: 0 },
-  }
+  /** What the last load brought. */
+  readonly loaded: Loaded = nothingLoaded()
   readonly #parts: SnapshotsParts
   #points: readonly SavePoint[] = []
   #stopsWrites = false
@@ -229,44 +208,9 @@ export class Snapshots {
   }
 
   async #write(): Promise<void> {
-    const { files, log } = this.#parts
-    const path = resolve(this.#parts.path())
-    const folder = dirname(path)
-    const temporary = join(folder, `temp-${files.pid}.${basename(path)}`)
-    const output = await files.create(temporary)
-    let isOpen = true
-    try {
-      const { bytes, keys } = await this.#writeBlocks(output)
-      await output.sync()
-      isOpen = false
-      await output.close()
-      await files.rename(temporary, path)
-      await files.syncFolder(folder)
-      log.notice({ file: path, keys, bytes }, 'DB saved on disk')
-    } catch (error) {
-      if (isOpen) await output.close().catch(() => {})
-      await files.remove(temporary).catch(() => {})
-      throw error
-    }
-  }
-
-  async #writeBlocks(output: OutputFile): Promise<{ bytes: number; keys: number }> {
-    const { checksum, clock, random, store } = this.#parts
-    const { maxMemory, chunkBytes, buckets, databases, seed, probe } = store.shape
-    const writer = new SnapshotWriter(output, checksum, random.bytes(8))
-    const createdAt = clock.wall()
-    await writer.begin({
-      ...{ createdAt, clockOffset: createdAt - clock.now() },
-      ...{ maxMemory, chunkBytes, buckets, databases, seed, probe },
-    })
-    let keys = 0
-    for (const { block, entries } of blocksOf(store, RECORD_HEAD_BYTES)) {
-      if (this.#aborted) throw new SaveAborted('the save was called off')
-      keys += entries
-      await writer.record(block, entries)
-    }
-    await writer.end()
-    return { bytes: writer.position, keys }
+    const file = resolve(this.#parts.path())
+    const { bytes, keys } = await writeSnapshot(file, this.#parts, () => this.#aborted)
+    this.#parts.log.notice({ file, keys, bytes }, 'DB saved on disk')
   }
 
   #look(): void {
@@ -286,79 +230,43 @@ export class Snapshots {
 
   /** Puts a snapshot into the store, which must be empty. Never rejects. */
   async load(reader: SnapshotReader): Promise<void> {
-    const { clock, log, store } = this.#parts
-    const { facts } = reader
-    this.loading = { startedAt: clock.now(), totalBytes: reader.size, loadedBytes: 0 }
+    const { clock, log } = this.#parts
+    const loading = { startedAt: clock.now(), totalBytes: reader.size, loadedBytes: 0 }
+    this.loading = loading
     this.#restrict()
     if (reader.usedCopy) log.warning('the header of the snapshot is damaged; its copy is used')
-    const shift = facts.clockOffset - (clock.wall() - clock.now())
-    const sink = new BlockSink(store, facts, shift)
-    store.now = clock.now()
-    try {
-      await this.#loadRecords(reader, sink)
-    } catch (error) {
-      this.loaded.isCutOff = true
-      const reason = reasonOf(error as NodeJS.ErrnoException)
-      log.warning({ err: error }, `the snapshot cannot be read any further: ${reason}`)
-    }
-    await reader.close().catch(() => {})
-    sink.end()
-    this.#endLoad(sink)
-  }
-
-  async #loadRecords(reader: SnapshotReader, sink: BlockSink): Promise<void> {
-    const { clock, store } = this.#parts
-    let bucket = -1
-    let isComplete = false
-    for (
-      let record = await reader.next();
-      record !== null && !this.#aborted;
-      record = await reader.next()
-    ) {
-      isComplete = record.isEnd
-      store.now = clock.now()
-      if (record.block === null) this.#reportDamage(record, 'is damaged')
-      else if (!record.isEnd) await this.#loadRecord(record, sink)
-      if (record.bucket >= 0) bucket = record.bucket
-      this.loading!.loadedBytes = record.next
-    }
-    if (isComplete || this.#aborted) return
-    this.loaded.isCutOff = true
-    const last = bucket < 0 ? 'before its first bucket' : `after bucket ${bucket}`
-    this.#parts.log.warning(`the snapshot was cut off ${last}: what followed is lost`)
-  }
-
-  async #loadRecord(record: SnapshotRecord, sink: BlockSink): Promise<void> {
-    const { clock, store } = this.#parts
-    try {
-      const steps = sink.load(record.block!)
-      while (steps.next().done !== true) {
-        await new Promise<void>((resume) => clock.soon(resume))
-        store.now = clock.now()
-      }
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error
-      this.#reportDamage(record, error.message)
-    }
+    await readSnapshot(reader, this.#parts, this.loaded, {
+      isAborted: () => this.#aborted,
+      progress: (bytes) => {
+        loading.loadedBytes = bytes
+      },
+      damage: (record, what) => this.#reportDamage(record, what),
+      cutOff: (bucket, cause) => this.#reportCut(bucket, cause),
+    })
+    this.#endLoad()
   }
 
   #reportDamage({ bucket, entries, position, next }: SnapshotRecord, what: string): void {
-    const { loaded } = this
-    loaded.damagedRecords++
-    if (entries > 0) loaded.lostKeys += entries
-    if (loaded.damagedRecords > damagesLogged) return
+    if (this.loaded.damagedRecords > damagesLogged) return
     const of = bucket < 0 ? `${next - position} bytes at ${position}` : `bucket ${bucket}`
     const lost = entries < 0 ? 'what was there is lost' : `${entries} keys are lost`
     this.#parts.log.warning(`damage in the snapshot: ${of}: ${what}; ${lost}`)
   }
 
-  #endLoad(sink: BlockSink): void {
+  #reportCut(bucket: number, cause: NodeJS.ErrnoException | null): void {
+    const { log } = this.#parts
+    if (cause !== null) {
+      const reason = reasonOf(cause)
+      log.warning({ err: cause }, `the snapshot cannot be read any further: ${reason}`)
+      return
+    }
+    const last = bucket < 0 ? 'before its first bucket' : `after bucket ${bucket}`
+    log.warning(`the snapshot was cut off ${last}: what followed is lost`)
+  }
+
+  #endLoad(): void {
     const { clock, log, store } = this.#parts
     const { loaded } = this
-    loaded.keys = sink.loaded
-    loaded.expired = sink.expired
-    loaded.replayed = sink.replayed
-    loaded.lostKeys += sink.lost
     const seconds = (clock.now() - this.loading!.startedAt) / 1000
     this.loading = null
     this.#aborted = false
@@ -387,45 +295,12 @@ export class Snapshots {
 export async function findSnapshot(
   parts: Pick<SnapshotsParts, 'files' | 'log' | 'checksum' | 'path'>,
 ): Promise<SnapshotReader | null> {
-  const { files, checksum } = parts
+  const { files, log } = parts
   const path = resolve(parts.path())
-  await removeLeftovers(path, parts)
-  try {
-    const file = await files.open(path)
-    if (file === null) return null
-    try {
-      return await SnapshotReader.open(file, checksum)
-    } catch (error) {
-      await file.close()
-      throw error
-    }
-  } catch (cause) {
-    const why =
-      cause instanceof SnapshotError
-        ? cause.message
-        : `it cannot be read: ${reasonOf(cause as NodeJS.ErrnoException)}`
-    const hint = 'move it away, or name another file with dbfilename'
-    throw new SnapshotError(`the snapshot ${path}: ${why}; ${hint}`, { cause })
-  }
-}
-
-async function removeLeftovers(
-  path: string,
-  { files, log }: Pick<SnapshotsParts, 'files' | 'log'>,
-): Promise<void> {
-  const folder = dirname(path)
-  const end = `.${basename(path)}`
-  try {
-    for (const name of await files.list(folder)) {
-      const pid = name.endsWith(end) ? /^temp-(\d+)$/.exec(name.slice(0, -end.length))?.[1] : null
-      if (pid === null || pid === undefined) continue
-      // Another server that ends just now may be writing its last snapshot.
-      if (Number(pid) !== files.pid && files.isRunning(Number(pid))) continue
-      await files.remove(join(folder, name))
-      log.notice(`removed ${name}, which a save that was cut short had left`)
-    }
-  } catch (error) {
-    const reason = reasonOf(error as NodeJS.ErrnoException)
-    log.warning({ folder, err: error }, `cannot look for leftovers of saves: ${reason}`)
-  }
+  await removeLeftovers(path, files, {
+    removed: (name) => log.notice(`removed ${name}, which a save that was cut short had left`),
+    failed: (folder, err) =>
+      log.warning({ folder, err }, `cannot look for leftovers of saves: ${reasonOf(err)}`),
+  })
+  return openSnapshot(path, parts, 'move it away, or name another file with dbfilename')
 }
