@@ -1,0 +1,176 @@
+/*
+ * What users get: the package is packed, unpacked beside its dependencies in a folder of its own, and
+ * used from there, as a module, by a TypeScript program, and as a program. The examples of
+ * docs/embedded.md run there, and print what they say.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import test, { type ExecutionContext } from 'ava'
+import { freePort, PROJECT, run, type Run } from './process.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'ringtier-package-'))
+test.after.always(() => rmSync(root, { recursive: true, force: true }))
+
+const modules = join(root, 'node_modules')
+const installed = join(modules, 'ringtier')
+
+interface Manifest {
+  readonly version: string
+  readonly bin: Readonly<Record<string, string>>
+  readonly dependencies: Readonly<Record<string, string>>
+}
+
+/** Of the unpacked package. */
+function manifest(): Manifest {
+  return JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as Manifest
+}
+
+function link(name: string): void {
+  const to = join(modules, name)
+  mkdirSync(dirname(to), { recursive: true })
+  symlinkSync(join(PROJECT, 'node_modules', name), to)
+}
+
+async function succeeds(t: ExecutionContext, running: Promise<Run>): Promise<Run> {
+  const done = await running
+  t.is(done.code, 0, `${done.stdout}\n${done.stderr}`)
+  return done
+}
+
+test.before(async (t) => {
+  mkdirSync(installed, { recursive: true })
+  const args = ['--ignore-scripts', '--offline', '--no-update-notifier', '--json']
+  const pack = ['pack', ...args, '--pack-destination', root]
+  const packed = await run('npm', pack, { cwd: PROJECT })
+  t.is(packed.code, 0, packed.stderr)
+  const [{ filename }] = JSON.parse(packed.stdout) as [{ filename: string }]
+  const tar = ['-xzf', join(root, filename), '-C', installed, '--strip-components', '1']
+  const unpacked = await run('tar', tar)
+  t.is(unpacked.code, 0, unpacked.stderr)
+  for (const name of Object.keys(manifest().dependencies)) link(name)
+  writeFileSync(join(root, 'package.json'), '{ "type": "module" }')
+})
+
+let files = 0
+/** Runs a module in the folder where the package is installed. */
+function runModule(text: string): Promise<Run> {
+  const file = join(root, `module-${++files}.js`)
+  writeFileSync(file, text)
+  return run(process.execPath, [file], { cwd: root })
+}
+
+test('it is imported by its name', async (t) => {
+  const { stdout } = await succeeds(
+    t,
+    runModule(`
+      import { createCache, OutOfMemoryError } from 'ringtier'
+      import manifest from 'ringtier/package.json' with { type: 'json' }
+      const cache = createCache({ maxMemory: '2mb' })
+      cache.set('key', 'value')
+      console.log(cache.getString('key'), OutOfMemoryError.name, manifest.name)
+    `),
+  )
+  t.is(stdout, 'value OutOfMemoryError ringtier\n')
+})
+
+test('a cache that is not closed does not keep the process alive', async (t) => {
+  await succeeds(
+    t,
+    runModule(`
+      import { createCache } from 'ringtier'
+      createCache({ maxMemory: '2mb' }).set('key', 'value', { ttl: 1e9 })
+    `),
+  )
+})
+
+test('nothing but the cache can be imported', async (t) => {
+  const done = await runModule(`import 'ringtier/dist/server/server.js'`)
+  t.not(done.code, 0)
+  t.regex(done.stderr, /ERR_PACKAGE_PATH_NOT_EXPORTED/)
+})
+
+const typed = `
+import { createCache, type Cache, type CacheOptions, type CacheStats, type Eviction } from 'ringtier'
+
+const eviction: Eviction = 'fifo'
+const options: CacheOptions = {
+  maxMemory: '4mb',
+  eviction,
+  onEvicted: (key, value, reason) => {
+    const text: string = key.toString() + value.toString('hex')
+    const why: 'evicted' | 'expired' | 'deleted' | 'overwritten' = reason
+    console.log(text, why)
+  },
+}
+const cache: Cache = createCache(options)
+cache.set('key', new Uint8Array(1), { ttl: 5 }).set(Buffer.from('key'), 'value')
+const value: Buffer | undefined = cache.get('key')
+const text: string | undefined = cache.getString('key')
+const left: number | undefined = cache.ttl('key')
+const stats: CacheStats = cache.stats()
+const names: string[] = [...cache.keys()]
+const keys: Buffer[] = [...cache.keys('buffer')]
+for (const [name, bytes] of cache) console.log(name.length, bytes.length)
+cache.maxMemory = '3mb'
+const most: number = cache.maxMemory
+const saved: { readonly entries: number } = await cache.save('file')
+const lost: number | undefined = (await cache.load('file'))?.lost
+console.log(value, text, left, stats.hits, names, keys, most, saved, lost)
+
+// @ts-expect-error maxMemory is missing
+createCache({})
+// @ts-expect-error there is no such policy
+createCache({ maxMemory: 5, eviction: 'mostly' })
+// @ts-expect-error an object is no value
+cache.set('key', {})
+// @ts-expect-error it may be missing
+cache.get('key').length
+// @ts-expect-error there is no such encoding
+cache.keys('hex')
+// @ts-expect-error read only
+stats.hits = 5
+`
+
+test('its types are found, and are as the documentation says', async (t) => {
+  link('@types/node')
+  link('undici-types')
+  writeFileSync(join(root, 'user.ts'), typed)
+  const compilerOptions = {
+    ...{ strict: true, exactOptionalPropertyTypes: true, noEmit: true, skipLibCheck: false },
+    ...{ target: 'ES2022', lib: ['ES2023'], module: 'nodenext', types: ['node'] },
+  }
+  const config = { compilerOptions, files: ['user.ts'] }
+  writeFileSync(join(root, 'tsconfig.json'), JSON.stringify(config))
+  const tsc = join(PROJECT, 'node_modules/.bin/tsc')
+  const done = await succeeds(t, run(tsc, ['-p', root], { cwd: root }))
+  t.is(done.stdout, '')
+})
+
+test('the program runs', async (t) => {
+  const { bin, version } = manifest()
+  const program = join(installed, bin['ringtier']!)
+  t.true(
+    (await succeeds(t, run(process.execPath, [program, '--version']))).stdout.includes(version),
+  )
+  const args = [program, '--port', String(await freePort()), '--maxmemory', '8mb']
+  const enough = (stdout: string): boolean => stdout.includes('Ready to accept connections')
+  const done = await succeeds(t, run(process.execPath, args, { cwd: root, enough }))
+  t.regex(done.stdout, /Ready to accept connections/)
+})
+
+/* ---- the examples of docs/embedded.md ---- */
+
+const page = readFileSync(join(PROJECT, 'docs/embedded.md'), 'utf8')
+const examples = [...page.matchAll(/^```js\n(.*?)^```$/gms)].map((match) => match[1]!)
+
+test('every example of docs/embedded.md runs, one after the other, and prints what it says', async (t) => {
+  t.true(examples.length >= 8)
+  const expected = examples.flatMap((text) =>
+    [...text.matchAll(/^console\.log\(.*\) \/\/ (.*)$/gm)].map((match) => match[1]!),
+  )
+  const printed = examples.flatMap((text) => text.match(/console\.log\(/g) ?? [])
+  t.is(expected.length, printed.length, 'each console.log has its output beside it')
+  const { stdout } = await succeeds(t, runModule(examples.join('\n')))
+  t.deepEqual(stdout.trimEnd().split('\n'), expected)
+})
