@@ -15,6 +15,7 @@ import { redisNameOf } from './policies.ts'
 import type { LoadProgress, Snapshots } from './snapshots.ts'
 import type { Stats } from './stats.ts'
 import type { BucketStats, Store } from './store/store.ts'
+import type { Sweeper } from './sweeper.ts'
 import { readMachine, readUsage } from './system.ts'
 import { human, percent, usageOf } from './usage.ts'
 import { redisVersion, version } from './version.ts'
@@ -40,6 +41,7 @@ export interface InfoSource {
     'stats' | 'buckets' | 'bucketStats' | 'policy' | 'scope' | 'size' | 'expiring'
   >
   readonly stats: Stats
+  readonly sweeper: Pick<Sweeper, 'stalePercent' | 'spentMs' | 'cut'>
   readonly clients: ReadonlyMap<number, InfoClient>
   readonly loading: {
     readonly groups: { readonly all: readonly Group[] }
@@ -250,7 +252,7 @@ function loadingFields({ startedAt, totalBytes, loadedBytes }: LoadProgress, clo
   }
 }
 
-function statsFields({ stats, store }: InfoSource): Fields {
+function statsFields({ stats, store, sweeper }: InfoSource): Fields {
   const { evicted, expired } = stats.sinceReset(store.stats)
   return {
     total_connections_received: stats.connectionsReceived,
@@ -265,6 +267,10 @@ function statsFields({ stats, store }: InfoSource): Fields {
     sync_partial_ok: 0,
     sync_partial_err: 0,
     expired_keys: expired,
+    // Of what is held, the percentage that has expired and is not removed yet, as last seen.
+    expired_stale_perc: sweeper.stalePercent.toFixed(2),
+    expired_time_cap_reached_count: sweeper.cut,
+    expire_cycle_cpu_milliseconds: Math.round(sweeper.spentMs),
     evicted_keys: evicted,
     evicted_clients: 0,
     keyspace_hits: stats.keyspaceHits,

@@ -21,11 +21,9 @@ import { type Checksum, loadChecksum, type SnapshotReader } from './snapshot-fil
 import { findSnapshot, type SavePoint, Snapshots } from './snapshots.ts'
 import { type CommandStats, Stats } from './stats.ts'
 import type { Store } from './store/store.ts'
+import { Sweeper } from './sweeper.ts'
 import { version } from './version.ts'
 
-/** How often expired entries are swept, and how many index slots one sweep looks at. */
-const sweepPeriodMs = 100
-const sweepSlots = 20_000
 /** How often idle clients are looked for. */
 const idlePeriodMs = 1000
 /** The machine has no such address, or no such family of addresses. */
@@ -119,6 +117,7 @@ export class Server {
   readonly loading: Loading
   readonly routing: Routing
   readonly snapshots: Snapshots
+  readonly sweeper: Sweeper
   /** Resolves when the snapshot was read, at once if there is none. */
   readonly loaded: Promise<void>
   /** No command runs: the last snapshot is being written. */
@@ -159,10 +158,8 @@ export class Server {
     this.#cells = [...this.table.all()].map((entry) => this.stats.of(entry.fullName))
     this.loading = new Loading(this, config.groups, loader)
     this.routing = new Routing(this, ringHash)
-    this.#timers.push(
-      world.clock.every(sweepPeriodMs, () => this.#sweep()),
-      world.clock.every(idlePeriodMs, () => this.#closeIdle()),
-    )
+    this.sweeper = new Sweeper(this.store, config, world.clock)
+    this.#timers.push(world.clock.every(idlePeriodMs, () => this.#closeIdle()))
     this.stats.start(world.clock, () => this.store.usedBytes)
     this.snapshots = this.#openSnapshots(checksum)
     this.loaded = snapshot === null ? Promise.resolve() : this.snapshots.load(snapshot)
@@ -282,6 +279,7 @@ export class Server {
     if (this.#stopping) return
     this.#stopping = true
     for (const timer of this.#timers) timer.cancel()
+    this.sweeper.stop()
     this.stats.stop()
     this.#maxMemory.stop()
     void this.#closeListeners()
@@ -337,11 +335,6 @@ export class Server {
     const isProtected = config['protected-mode'] && config.requirepass === ''
     if (isProtected && !isLocal(socket.remoteAddress)) return errors.DENIED_PROTECTED_MODE
     return null
-  }
-
-  #sweep(): void {
-    this.store.now = this.world.clock.now()
-    this.store.sweep(sweepSlots)
   }
 
   #closeIdle(): void {

@@ -188,6 +188,13 @@ export const directives = {
       'Which keys go when memory is full: all in the order of `s3a`, `s3-fifo`, `fifo`, `lru` or `second-chance` (the last two can be chosen, and left, at the start only); `allkeys-*`, `volatile-*` and `noeviction` choose who may go, as in Redis, in the order of `s3a`. See docs/eviction.md.',
     notice: policyNotice,
   }),
+  'active-expire-effort': row(integer(1, 10), {
+    default: 1,
+    section: 'Memory',
+    mutable: true,
+    summary:
+      'How much of the CPU goes into removing expired keys that nobody asks for: 25 percent at most when many have expired, 2 more for each step above 1.',
+  }),
   requirepass: row(text(), {
     default: '',
     section: 'Security',
@@ -483,7 +490,6 @@ const ignoredByReason: readonly (readonly [string, Readonly<Record<string, Ignor
     {
       hz: [count(), '10'],
       'dynamic-hz': [yesNo(), 'yes'],
-      'active-expire-effort': [integer(1, 10), '1'],
       activedefrag: [yesNo(), 'no'],
       'active-defrag-cycle-max': [integer(1, 99), '25'],
       'active-defrag-cycle-min': [integer(1, 99), '1'],

@@ -46,6 +46,12 @@ export const NO_ROOM = -3
 /** Longer values are handed out as pages; up to here pages are copied like other values. */
 export const COPIED_BYTES_MAX = 64 * 1024
 
+/**
+ * Entries that are moved at most for one that was swept, so that its room is given back: a ring is
+ * brought together when a 4th of it is dead.
+ */
+const MOVES_PER_REMOVAL = 4
+
 const RINGS = [SMALL, MAIN, PAGED]
 const SLOT_BYTES = 8
 
@@ -420,6 +426,11 @@ export class Buckets implements Entries {
     return expireAt !== 0 && expireAt <= this.#verb.now
   }
 
+  /** Has the entry at an address an expiry, over or not? */
+  expires(address: number): boolean {
+    return entry.hasExpiry(this.#words, address)
+  }
+
   /** Accesses of the entry found that counted, 0..3. */
   frequency(bucket: number): number {
     return this.index.frequency(bucket, this.#position)
@@ -769,6 +780,17 @@ export class Buckets implements Entries {
   settle(bucket: number): void {
     for (const ring of RINGS) this.#ring.trim(bucket, bucket + ring)
     this.index.shrink(bucket)
+  }
+
+  /** The same after many removals: each pays for some moves, and of an empty bucket nothing is kept. */
+  settleRemoved(bucket: number, removed: number): void {
+    if (removed > 0 && this.index.count(bucket) === 0) {
+      this.reset(bucket)
+      return
+    }
+    const moves = removed * MOVES_PER_REMOVAL
+    for (const ring of RINGS) this.#ring.trim(bucket, bucket + ring, moves)
+    this.settle(bucket)
   }
 
   /** Position of the big value with this first page and key hash; -1: it is gone. */

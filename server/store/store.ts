@@ -174,6 +174,9 @@ export class Store {
   #found = false
   #sweepBucket = 0
   #sweepHash = 0
+  #sweepRounds = 0
+  #sweptEntries = 0
+  #sweptExpiring = 0
   #tokenNext = 0
   #tokenEnd = 0
 
@@ -699,9 +702,16 @@ export class Store {
       this.#lock()
       let at = index.slots(header)
       if (buckets.expiringInAll(header) !== 0) at = index.seek(header, this.#sweepHash)
+      const before = removed
       for (; at < index.slots(header) && budget > 0; budget--) {
-        const here = index.address(header, at)
-        if (here !== 0 && buckets.expireAtPosition(header, at)) removed++
+        const address = index.address(header, at)
+        if (address === 0) {
+          at++
+          continue
+        }
+        this.#sweptEntries++
+        if (buckets.expires(address)) this.#sweptExpiring++
+        if (buckets.expireAtPosition(header, at)) removed++
         else at++
       }
       budget--
@@ -709,11 +719,35 @@ export class Store {
       while (at < index.slots(header) && index.address(header, at) === 0) at++
       const finished = at >= index.slots(header)
       this.#sweepHash = finished ? 0 : index.hash(header, at)
-      if (finished) this.#sweepBucket = (this.#sweepBucket + 1) % this.#layout.buckets
-      this.#releaseAfterWrite()
+      if (finished) {
+        this.#sweepBucket = (this.#sweepBucket + 1) % this.#layout.buckets
+        if (this.#sweepBucket === 0) this.#sweepRounds++
+      }
+      buckets.settleRemoved(header, removed - before)
+      this.#release()
     }
     this.#tell()
     return removed
+  }
+
+  /** How often a sweep came to the end of the last bucket. */
+  get sweepRounds(): number {
+    return this.#sweepRounds
+  }
+
+  /** Entries that sweeps looked at so far, in buckets where some expire. */
+  get sweptEntries(): number {
+    return this.#sweptEntries
+  }
+
+  /** Those among them that had an expiry, whether it was over or not. */
+  get sweptExpiring(): number {
+    return this.#sweptExpiring
+  }
+
+  /** Has any key of any database an expiry? */
+  get expires(): boolean {
+    return this.#sum((buckets, header) => buckets.expiringInAll(header)) > 0
   }
 
   /** Bytes in use now. */

@@ -50,6 +50,7 @@ function source(changes: Partial<InfoSource> = {}): InfoSource {
     },
     snapshots,
     stats: new Stats(),
+    sweeper: { stalePercent: 1.234, spentMs: 5.6, cut: 7 },
     clients: new Map(),
     loading: {
       groups: new Groups([]),

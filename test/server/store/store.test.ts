@@ -82,6 +82,52 @@ test('a sweep removes what has expired, a part at a time, and nothing else', (t)
   checkInvariants(s.store)
 })
 
+test('a sweep counts rounds and what it looked at', (t) => {
+  const s = new Texts()
+  t.false(s.store.expires)
+  for (let i = 0; i < 1_000; i++) s.set(`key:${i}`, 'v', i % 4 === 0 ? 50 : 1_000, i % 3)
+  t.true(s.store.expires)
+  // A call ends where the round does at the earliest, and may go a bucket beyond.
+  while (s.store.sweepRounds === 0) s.store.sweep(1)
+  t.is(s.store.sweepRounds, 1)
+  t.is(s.store.sweptEntries, 1_000)
+  t.is(s.store.sweptExpiring, 1_000)
+  s.store.now = 50
+  while (s.store.sweepRounds === 1) s.store.sweep(1)
+  t.is(s.store.sweptEntries, 2_000)
+  t.is(s.store.stats.expiredActively, 250)
+  for (let db = 0; db < 3; db++) for (const key of s.keys(db)) s.set(key, 'v', 0, db)
+  t.false(s.store.expires)
+  const { sweptEntries, sweptExpiring } = s.store
+  while (s.store.sweepRounds === 2) s.store.sweep(1)
+  t.is(s.store.sweptEntries, sweptEntries, 'where none expires, none is looked at')
+  s.set('key:1', 'v', 1_000)
+  while (s.store.sweepRounds === 3) s.store.sweep(1)
+  t.is(s.store.sweptExpiring, sweptExpiring + 1)
+})
+
+test('what a sweep removes makes room at once: dead bytes stay few, and chunks go back', (t) => {
+  for (const share of [0.5, 0.8, 1]) {
+    const s = new Texts({ maxMemory: 16 * MB })
+    const count = 60_000
+    for (let i = 0; i < count; i++) s.set(`key:${i}`, 'v'.repeat(100), i < count * share ? 50 : 1e6)
+    const full = s.store.stats
+    t.is(full.evicted, 0)
+    s.store.now = 50
+    for (let round = s.store.sweepRounds; s.store.sweepRounds === round;) s.store.sweep(256)
+    const after = s.store.stats
+    t.is(after.entries, count - count * share)
+    const held = (after.chunks - after.chunksFree) * after.chunkBytes
+    // A ring is brought together when a 4th is dead; what has one chunk is left alone.
+    const alone = share === 1 ? 0 : after.buckets * after.chunkBytes
+    t.true(after.deadBytes <= held / 4 + alone, `${after.deadBytes} of ${held} bytes are dead`)
+    const heldBefore = (full.chunks - full.chunksFree) * full.chunkBytes
+    t.true(held <= (heldBefore * (1 - share) * 4) / 3 + 2 * alone, `${held} of ${heldBefore}`)
+    for (let i = count * share; i < count; i++) t.is(s.get(`key:${i}`), 'v'.repeat(100))
+    checkInvariants(s.store)
+  }
+})
+
 test('the databases are apart, and a flush of one leaves the others', (t) => {
   const s = new Texts()
   for (let db = 0; db < 16; db++) s.set('key', `in ${db}`, 0, db)
