@@ -16,7 +16,7 @@
  * made without waiting, and only `save` and `load` are asynchronous.
  */
 import { resolve } from 'node:path'
-import type { Clock, Timer } from '../cluster/world.ts'
+import type { Clock } from '../cluster/world.ts'
 import { parseSize } from './config/kinds.ts'
 import { nearest } from './config/words.ts'
 import type { ServerWorld } from './files.ts'
@@ -34,6 +34,7 @@ import { Staging } from './staging.ts'
 import { MEMORY_BYTES_MIN } from './store/memory.ts'
 import type { RemovalListener as StoreRemovalListener, StoreOptions } from './store/store.ts'
 import { IN_PAGES, MISS, OUT_OF_MEMORY, STORED, Store, VALUE_BYTES_MAX } from './store/store.ts'
+import { Sweeper } from './sweeper.ts'
 import { createSystemWorld } from './system.ts'
 
 /** A key: a string stands for its UTF-8, so `'a'` and `Buffer.from('a')` are one key. */
@@ -164,9 +165,8 @@ const optionNames = [
 /** The store keeps databases apart; a cache has one. */
 const DB = 0
 
-/** How often expired entries are swept, and how many index slots one sweep looks at. */
-const sweepPeriodMs = 100
-const sweepSlots = 20_000
+/** As little of the CPU as a server gives it at the least. */
+const sweeping = { 'active-expire-effort': 1 } as const
 
 /** Index slots that an iterator looks at in one go: so many keys it has in hand. */
 const slotsPerScan = 256
@@ -181,7 +181,7 @@ interface Engine {
   readonly store: Store
   readonly staging: Staging
   readonly shrinker: Shrinker
-  readonly sweeper: Timer
+  readonly sweeper: Sweeper
 }
 
 /** A cache in this process. Made by `createCache`. */
@@ -624,10 +624,7 @@ export class Cache {
       store,
       staging: new Staging(store.io),
       shrinker: new Shrinker(store, clock),
-      sweeper: clock.every(sweepPeriodMs, () => {
-        store.now = clock.now()
-        store.sweep(sweepSlots)
-      }),
+      sweeper: new Sweeper(store, sweeping, clock),
     }
   }
 
@@ -658,7 +655,7 @@ export class Cache {
 
 function halt({ shrinker, sweeper }: Engine): void {
   shrinker.stop()
-  sweeper.cancel()
+  sweeper.stop()
 }
 
 /** Another clock that differs in these. */

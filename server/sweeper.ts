@@ -34,17 +34,22 @@ const STALE_OF_ALL = 1
 /** How much the last slice counts in the share of expired entries that INFO shows. As Redis. */
 const LAST_WEIGHT = 0.05
 
+/** Read before each slice. */
+type Effort = Pick<Config, 'active-expire-effort'>
+
+/** Begins to sweep the store, and does until it is stopped. */
 export class Sweeper {
   readonly #store: Store
-  readonly #config: Config
+  readonly #config: Effort
   readonly #clock: Clock
   readonly #timer: Timer
   #next: Timer | null = null
   #stalePercent = 0
   #spentMicros = 0
   #cut = 0
+  #isStopped = false
 
-  constructor(store: Store, config: Config, clock: Clock) {
+  constructor(store: Store, config: Effort, clock: Clock) {
     this.#store = store
     this.#config = config
     this.#clock = clock
@@ -68,7 +73,9 @@ export class Sweeper {
     return this.#cut
   }
 
+  /** Also from within a slice, by who is told what expired. */
   stop(): void {
+    this.#isStopped = true
     this.#timer.cancel()
     this.#next?.cancel()
   }
@@ -85,7 +92,7 @@ export class Sweeper {
     let spent = 0
     let removed = 0
     // To the end of a round at most: a small store is done within the time.
-    while (spent < SLICE_MICROS && store.sweepRounds === round) {
+    while (spent < SLICE_MICROS && store.sweepRounds === round && !this.#isStopped) {
       removed += store.sweep(STEP_SLOTS)
       spent = this.#clock.micros() - begin
     }
@@ -95,7 +102,8 @@ export class Sweeper {
     const ofAll = percentOf(removed, store.sweptEntries - entriesBefore)
     const effort = this.#config['active-expire-effort'] - 1
     const isMuch = stale >= STALE - effort * STALE_PER_EFFORT && ofAll >= STALE_OF_ALL
-    if (spent >= SLICE_MICROS && isMuch) this.#goOn(spent, SHARE + effort * SHARE_PER_EFFORT)
+    if (spent < SLICE_MICROS || !isMuch || this.#isStopped) return
+    this.#goOn(spent, SHARE + effort * SHARE_PER_EFFORT)
   }
 
   #goOn(spentMicros: number, sharePercent: number): void {

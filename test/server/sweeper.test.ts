@@ -159,3 +159,26 @@ test('stopped in a pause it does nothing more', async (t) => {
   await clock.advance(1_000)
   t.is(left(), before)
 })
+
+test('stopped by who is told of a removal it ends its slice', async (t) => {
+  const clock = new SlowClock()
+  let told = 0
+  const store = new Store({
+    maxMemory: 8 * MB,
+    seed: 1,
+    onRemoved: () => {
+      told++
+      sweeper.stop()
+    },
+  })
+  store.now = clock.now()
+  const bytes = Buffer.alloc(8)
+  for (let i = 0; i < 20_000; i++) {
+    bytes.writeUInt32LE(i)
+    store.set(0, bytes, 0, 4, 4, 4, clock.now() + 50)
+  }
+  const sweeper = new Sweeper(store, loadConfig({ args: [] }), clock)
+  await clock.advance(1_000)
+  t.true(told > 0 && told <= 256, `${told}`)
+  t.is(clock.timers, 0)
+})

@@ -6,7 +6,7 @@ import { type Operation, SCENARIOS, VALUE_BYTES_MAX } from './scenarios.ts'
 
 const KEY_BYTES = 16
 
-/** As a server does it: how often expired entries are swept, and how many slots one sweep looks at. */
+/** How often expired entries are swept, and how many slots one sweep looks at: a server does more. */
 const SWEEP_MS = 100
 const SWEEP_SLOTS = 20_000
 

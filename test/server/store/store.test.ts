@@ -114,7 +114,8 @@ test('what a sweep removes makes room at once: dead bytes stay few, and chunks g
     const full = s.store.stats
     t.is(full.evicted, 0)
     s.store.now = 50
-    for (let round = s.store.sweepRounds; s.store.sweepRounds === round;) s.store.sweep(256)
+    const round = s.store.sweepRounds
+    while (s.store.sweepRounds === round) s.store.sweep(256)
     const after = s.store.stats
     t.is(after.entries, count - count * share)
     const held = (after.chunks - after.chunksFree) * after.chunkBytes
