@@ -482,8 +482,8 @@ export class Cache {
   }
 
   /**
-   * Ends the cache: its timers stop, and its memory can be collected. No other method may be called
-   * after. Nobody is told of the entries that were in it.
+   * Ends the cache: its timers stop, and its memory is collected some time after the cache itself is
+   * let go of. No other method may be called after. Nobody is told of the entries that were in it.
    */
   close(): void {
     if (this.#engine === null) return

@@ -5,14 +5,17 @@ import {
   type CacheOptions,
   CacheStateError,
   createCache,
+  type LoadResult,
   OutOfMemoryError,
   type RemovalReason,
 } from '../../server/embedded.ts'
+import { loadChecksum } from '../../server/snapshot-file.ts'
 import { VirtualClock } from '../sim/clock.ts'
 import { SeededRandom } from '../sim/random.ts'
 import { MemoryFiles } from './memory-files.ts'
 
 const MB = 1024 * 1024
+const PATH = resolve('cache.ringtier')
 
 /** A cache on virtual time and a disk in memory. */
 class Host {
@@ -101,11 +104,13 @@ test('a view becomes another value at the next call; a copy stays', (t) => {
   const { cache } = new Host()
   cache.set('a', 'first').set('b', 'other')
   const copy = cache.get('a')!
+  const peeked = cache.peek('a')!
   const view = cache.getView('a')!
   t.is(view.toString(), 'first')
   cache.getView('b')
   t.is(view.toString(), 'other')
   t.is(copy.toString(), 'first')
+  t.is(peeked.toString(), 'first')
 })
 
 test('a view can be set as the value of another key', (t) => {
@@ -113,6 +118,10 @@ test('a view can be set as the value of another key', (t) => {
   cache.set('a', 'x'.repeat(50_000))
   cache.set('b', cache.getView('a')!)
   t.is(cache.getString('b'), 'x'.repeat(50_000))
+  // A key that is longer in bytes than in characters stays clear of where the view is.
+  const key = 'é'.repeat(70_000)
+  cache.set(key, cache.getView('a')!.subarray(0, 50_000))
+  t.is(cache.getString(key), 'x'.repeat(50_000))
 })
 
 /* ---- time to live ---- */
@@ -297,6 +306,10 @@ test('maxMemory is lowered between events and raised up to the ceiling', async (
   await clock.until(() => cache.stats().bytesExcess === 0)
   t.true(cache.stats().bytesUsed <= 4 * MB)
   t.true(cache.size > 0)
+  const { size } = cache
+  cache.maxMemory = 3 * MB
+  await clock.until(() => cache.stats().bytesExcess === 0)
+  t.true(cache.size < size)
   cache.maxMemory = 16 * MB
   t.is(cache.stats().maxMemory, 16 * MB)
   t.throws(() => (cache.maxMemory = 16 * MB + 1), {
@@ -346,6 +359,7 @@ test('where nobody may go a write is refused with OUT_OF_MEMORY, until something
   t.is(error.code, 'OUT_OF_MEMORY')
   t.is(cache.size, stored - 1)
   t.is(cache.stats().evicted, 0)
+  t.throws(() => cache.set('long', Buffer.alloc(MB)), { instanceOf: RangeError, message: /half/ })
   cache.clear()
   t.notThrows(() => cache.set('key', 'v'))
 })
@@ -414,22 +428,72 @@ test('what onEvicted throws is thrown by the call, which has done its work', (t)
   t.is(cache.size, 0)
 })
 
-test('what onEvicted throws in the background is thrown apart, and the sweep goes on', async (t) => {
-  const { cache, clock } = new Host({
-    onEvicted: (key) => {
-      throw new Error(`no ${key.toString()}`)
-    },
-  })
-  cache.set('key', 'value', { ttl: 10 })
-  await t.throwsAsync(clock.advance(300), { message: 'no key' })
+/** A host whose listener throws while it is told to, with what a process would hear as uncaught. */
+function throwing(options: Partial<CacheOptions>, files?: MemoryFiles) {
+  const uncaught: string[] = []
+  const told: string[] = []
+  const how = { throws: true }
+  const onEvicted = (key: Buffer, _value: Buffer, reason: RemovalReason): void => {
+    told.push(`${reason} ${key.toString()}`)
+    if (how.throws) throw new Error(key.toString())
+  }
+  const host = new Host({ ...options, onEvicted }, files)
+  const { clock } = host
+  const soon = clock.soon.bind(clock)
+  clock.soon = (run) =>
+    soon(() => {
+      try {
+        run()
+      } catch (error) {
+        uncaught.push((error as Error).message)
+      }
+    })
+  return { ...{ cache: host.cache, clock }, uncaught, told, how }
+}
+
+test('what onEvicted throws during a sweep is uncaught, each of it, and the sweep goes on', async (t) => {
+  const { cache, clock, uncaught } = throwing({})
+  for (const key of ['a', 'b', 'c']) cache.set(key, 'value', { ttl: 10 })
+  await clock.advance(300)
+  t.deepEqual(uncaught.splice(0).sort(), ['a', 'b', 'c'])
   cache.set('again', 'value', { ttl: 10 })
-  await t.throwsAsync(clock.advance(300), { message: 'no again' })
+  await clock.advance(300)
+  t.deepEqual(uncaught, ['again'])
   t.is(cache.size, 0)
 })
 
-/* ---- files ---- */
+test('what onEvicted throws while memory is lowered is uncaught, and the lowering goes on', async (t) => {
+  const { cache, clock, uncaught, told, how } = throwing({ maxMemory: '8mb' })
+  how.throws = false
+  for (let i = 0; i < 20_000; i++) cache.set(`key:${i}`, 'v'.repeat(300))
+  told.length = 0
+  how.throws = true
+  cache.maxMemory = '5mb'
+  await clock.until(() => cache.stats().bytesExcess === 0)
+  t.true(told.length > 0)
+  t.deepEqual(
+    uncaught,
+    told.map((line) => line.replace('evicted ', '')),
+  )
+})
 
-const PATH = resolve('cache.ringtier')
+test('onEvicted hears of what has no room during a load; what it throws is uncaught', async (t) => {
+  const large = new Host({ maxMemory: '8mb' })
+  for (let i = 0; i < 20_000; i++) large.cache.set(`key:${i}`, 'v'.repeat(300))
+  const { entries } = await large.cache.save(PATH)
+  const { cache, clock, uncaught, told } = throwing({ maxMemory: '4mb' }, large.files)
+  let result: LoadResult | undefined
+  const loading = cache.load(PATH).then((loaded) => (result = loaded))
+  await clock.until(() => result !== undefined)
+  await loading
+  await clock.settle()
+  t.true(told.length > 0)
+  t.is(uncaught.length, told.length)
+  t.is(result!.entries, entries)
+  t.is(cache.size, entries - told.length)
+})
+
+/* ---- files ---- */
 
 test('save and load bring entries back with their times, whatever the seed', async (t) => {
   const { cache, files, clock } = new Host()
@@ -450,6 +514,24 @@ test('save and load bring entries back with their times, whatever the seed', asy
     t.is(other.cache.ttl('short'), 400)
     await other.clock.advance(400)
     t.false(other.cache.has('short'))
+    other.cache.close()
+    t.is(other.clock.timers, 0)
+  }
+})
+
+test('a load takes over the seed of the file, unless one was given', async (t) => {
+  const { cache, files } = new Host({ hashSeed: 12345 })
+  cache.set('key', 'value')
+  await cache.save(PATH)
+  for (const [options, seed] of [
+    [{}, 12345],
+    [{ hashSeed: 5 }, 5],
+  ] as const) {
+    const other = new Host(options, files)
+    await other.cache.load(PATH)
+    await other.cache.save('again')
+    // docs/snapshot.md: the seed stands at 60.
+    t.is(files.files.get(resolve('again'))!.readUInt32LE(60), seed)
     other.cache.close()
     t.is(other.clock.timers, 0)
   }
@@ -541,6 +623,18 @@ test('saves wait for one another; one that fails leaves the file before', async 
   t.deepEqual(files.files.get(PATH), before)
   t.is(files.files.size, 1)
   files.faults = {}
+  let open = (): void => {}
+  files.gate = new Promise((resolve) => (open = resolve))
+  files.steps.length = 0
+  const first = cache.save(PATH)
+  const second = cache.save('second')
+  while (files.steps.length === 0) await loadChecksum()
+  // As long as the second one would take to begin.
+  for (let i = 0; i < 5; i++) await loadChecksum()
+  t.is(files.steps.length, 1)
+  open()
+  await Promise.all([first, second])
+  t.true(files.files.has(resolve('second')))
   t.is((await cache.save(PATH)).entries, 1)
 })
 
@@ -586,6 +680,16 @@ test('close calls a save off, and ends a load', async (t) => {
   other.cache.close()
   await t.throwsAsync(loading, { code: 'CACHE_STATE' })
   t.is(other.clock.timers, 0)
+})
+
+test('close ends the lowering of memory', async (t) => {
+  const { cache, clock, told } = Host.listening({ maxMemory: '8mb' })
+  for (let i = 0; i < 20_000; i++) cache.set(`key:${i}`, 'v'.repeat(300))
+  told.length = 0
+  cache.maxMemory = '5mb'
+  cache.close()
+  await clock.advance(1000)
+  t.deepEqual(told, [])
 })
 
 /* ---- refusals ---- */
