@@ -12,6 +12,7 @@ import {
 import { loadChecksum } from '../../server/snapshot-file.ts'
 import { VirtualClock } from '../sim/clock.ts'
 import { SeededRandom } from '../sim/random.ts'
+import { startInProcess } from './in-process.ts'
 import { MemoryFiles } from './memory-files.ts'
 
 const MB = 1024 * 1024
@@ -551,6 +552,34 @@ test('load keeps maxMemory and eviction as they were set', async (t) => {
   t.is(other.eviction, 'fifo')
   other.maxMemory = '8mb'
   t.throws(() => (other.maxMemory = '9mb'), { message: /8388608/ })
+})
+
+test('a server starts with what a cache has saved, and a cache with database 0 of a server', async (t) => {
+  const { cache, files } = new Host({ maxMemory: '16mb' })
+  cache.set('key', 'value').set('short', 'v', { ttl: 10_000 })
+  await cache.save('dump.ringtier')
+  const { server, clock, connect } = await startInProcess([], { files })
+  await server.loaded
+  const client = connect()
+  t.is(await client.command('GET', 'key'), '$5\r\nvalue\r\n')
+  t.is(await client.command('PTTL', 'short'), ':10000\r\n')
+  const info = await client.command('INFO', 'persistence')
+  t.regex(info, /\r\nsnapshot_last_load_records_replayed:0\r\n/)
+  await client.command('SET', 'more', 'of it')
+  await client.command('SELECT', '1')
+  await client.command('SET', 'elsewhere', 'v')
+  let saved = ''
+  void client.command('SAVE').then((reply) => (saved = reply))
+  await clock.until(() => saved !== '')
+  t.is(saved, '+OK\r\n')
+  server.shutdown()
+  cache.clear()
+  t.deepEqual(await cache.load('dump.ringtier'), {
+    ...{ entries: 3, expired: 0, lost: 1, damagedParts: 0, isCutOff: false },
+  })
+  t.is(cache.getString('more'), 'of it')
+  t.is(cache.ttl('short'), 10_000)
+  t.false(cache.has('elsewhere'))
 })
 
 test('there is no file: load gives undefined, and the cache is used as before', async (t) => {
