@@ -73,6 +73,13 @@ export class Sweeper {
     return this.#cut
   }
 
+  /** CONFIG RESETSTAT. */
+  reset(): void {
+    this.#stalePercent = 0
+    this.#spentMicros = 0
+    this.#cut = 0
+  }
+
   /** Also from within a slice, by who is told what expired. */
   stop(): void {
     this.#isStopped = true

@@ -55,6 +55,7 @@ function configRewrite({ reply, server }: Client): void {
 
 function configResetStat({ reply, server }: Client): void {
   server.stats.reset(server.store.stats)
+  server.sweeper.reset()
   reply.ok()
 }
 

@@ -66,6 +66,8 @@ test('when all have expired, a slice takes a millisecond and the others have thr
   t.is(sweeper.spentMs, slices.length)
   t.true(sweeper.stalePercent > 20)
   await clock.until(() => left() === 0, 1_000)
+  sweeper.reset()
+  t.deepEqual([sweeper.cut, sweeper.spentMs, sweeper.stalePercent], [0, 0, 0])
   sweeper.stop()
   t.is(clock.timers, 0)
 })

@@ -100,6 +100,23 @@ test('CONFIG RESETSTAT resets what INFO stats says of keys that went, not what t
   t.is((await fields())[0], 1)
 })
 
+test('INFO stats tells of the sweep, and CONFIG RESETSTAT resets that too', async (t) => {
+  const { clock, connect } = await startInProcess()
+  const client = connect()
+  const stale = async (): Promise<string> => {
+    const text = await client.command('INFO', 'stats')
+    t.regex(text, /\r\nexpired_time_cap_reached_count:0\r\nexpire_cycle_cpu_milliseconds:\d+\r\n/)
+    return /\r\nexpired_stale_perc:(.*)\r/.exec(text)![1]!
+  }
+  t.is(await stale(), '0.00')
+  for (let i = 0; i < 10; i++) await client.command('SET', `key:${i}`, 'v', 'PX', '5')
+  await clock.advance(100)
+  // All of it was stale, and a slice counts a 20th.
+  t.is(await stale(), '5.00')
+  t.is(await client.command('CONFIG', 'RESETSTAT'), '+OK\r\n')
+  t.is(await stale(), '0.00')
+})
+
 test('SHUTDOWN ends the server and answers nothing', (t) => {
   const asked: [words: string[], how: EndOptions][] = [
     [[], { save: null, force: false }],
