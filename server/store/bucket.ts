@@ -16,6 +16,7 @@ import type { Chain, Chains } from './big.ts'
 import type { BigList } from './big-list.ts'
 import type { Ended, Endings } from './endings.ts'
 import { DELETED, EVICTED, EXPIRED, OVERWRITTEN } from './endings.ts'
+import { Contents } from './contents.ts'
 import * as entry from './entry.ts'
 import type { Entries, Neighbours } from './eviction.ts'
 import { Eviction } from './eviction.ts'
@@ -64,6 +65,7 @@ export class Buckets implements Entries {
   readonly index: Index
   readonly eviction: Eviction
   readonly ghosts: Ghosts
+  readonly contents: Contents
   /** Where entries that end are told of; null: nobody wants to know. */
   readonly #endings: Endings | null
   readonly #ring: Ring
@@ -118,12 +120,14 @@ export class Buckets implements Entries {
     this.#io = options.io
     this.#trailer = options.trailer
     this.#form = new Form(layout, options.trailer)
+    this.contents = new Contents(arena, parts.chains, options.io)
     this.index = new Index(arena, pool, layout)
     this.ghosts = new Ghosts(arena, pool, layout)
     this.eviction = new Eviction(arena, pool, layout, {
       index: this.index,
       ghosts: this.ghosts,
       entries: this,
+      contents: this.contents,
       neighbours: parts.neighbours,
       bigs: parts.bigs,
       trailer: options.trailer,
@@ -259,7 +263,10 @@ export class Buckets implements Entries {
     const key = this.#verb
     const head = words[address >> 2]!
     if ((((head >>> 24) & 15) === entry.TYPE_LEASE) !== lease) return false
-    if ((head & entry.WIDE) !== 0) return this.#matchesWide(address)
+    if ((head & entry.WIDE) !== 0) {
+      if (entry.databaseOf(words, address) !== key.db) return false
+      return this.contents.hasKey(address, key.bytes, key.pos, key.length)
+    }
     const length = key.length
     if (((head >>> 12) & 0xfff) !== ((key.db << 8) | length)) return false
     const bytes = this.#bytes
@@ -268,21 +275,6 @@ export class Buckets implements Entries {
     const at = address + ((head & entry.EXPIRY) === 0 ? 4 : 12)
     for (let i = 0; i < length; i++) {
       if (bytes[at + i] !== theirs[from + i]) return false
-    }
-    return true
-  }
-
-  #matchesWide(address: number): boolean {
-    const words = this.#words
-    const { db, length, bytes, pos } = this.#verb
-    if (entry.keyLengthOf(words, address) !== length) return false
-    if (entry.databaseOf(words, address) !== db) return false
-    if (entry.isKeyInPages(words, address)) {
-      return this.#chains.equal(entry.keyPageOf(words, address), bytes, pos, length)
-    }
-    const at = entry.keyAt(words, address)
-    for (let i = 0; i < length; i++) {
-      if (this.#bytes[at + i] !== bytes[pos + i]) return false
     }
     return true
   }
@@ -307,7 +299,7 @@ export class Buckets implements Entries {
         this.#verb.valueLength = length
         return NO_ROOM
       }
-      if (entry.isWide(words, address)) this.read(address, 0, length, to)
+      if (entry.isWide(words, address)) this.contents.read(address, 0, length, to)
       else this.#arena.copyOut(to, entry.valueAt(words, address), length)
       this.touch(bucket)
     }
@@ -325,85 +317,16 @@ export class Buckets implements Entries {
     this.#verb.valueType = entry.typeOf(words, address)
   }
 
-  /** Copies [from, from + length) of an entry's value to the I/O memory. */
-  read(address: number, from: number, length: number, to: number): void {
-    const words = this.#words
-    const inPages = this.bytesInPages(address)
-    const first = Math.max(0, Math.min(length, inPages - from))
-    if (first > 0) this.#chains.readFrom(entry.valuePageOf(words, address), from, first, to)
-    if (first === length) return
-    const tail = entry.valueAt(words, address) + Math.max(0, from - inPages)
-    this.#arena.copyOut(to + first, tail, length - first)
-  }
-
-  /** How many of the value's bytes lie in pages; the rest is in the ring. */
-  bytesInPages(address: number): number {
-    const words = this.#words
-    if (!entry.isPaged(words, address)) return 0
-    const length = entry.valueLengthOf(words, address)
-    return entry.isTailInPages(words, address) ? length : length & -this.#chains.pageBytes
-  }
-
-  /** Pins the value's pages. @returns the chain, its length what lies in pages */
-  pin(address: number): Chain {
-    const first = entry.valuePageOf(this.#words, address)
-    this.#chains.pin(first)
-    const inPages = this.bytesInPages(address)
-    return this.#chains.adopt(first, this.#chains.pagesFor(inPages), inPages)
-  }
-
-  isPinned(address: number): boolean {
-    const inPages = this.bytesInPages(address) > 0
-    return inPages && this.#chains.isPinned(entry.valuePageOf(this.#words, address))
-  }
-
-  /** Copies the key of an entry to a position in the I/O memory. */
-  copyKey(address: number, to: number): void {
-    const words = this.#words
-    const length = entry.keyLengthOf(words, address)
-    if (entry.isKeyInPages(words, address)) {
-      this.#chains.readFrom(entry.keyPageOf(words, address), 0, length, to)
-    } else {
-      this.#arena.copyOut(to, entry.keyAt(words, address), length)
-    }
-  }
-
-  /** The key of an entry on the heap. */
-  keyOf(address: number): Uint8Array {
-    const words = this.#words
-    const copy = new Uint8Array(entry.keyLengthOf(words, address))
-    if (entry.isKeyInPages(words, address)) {
-      this.#chains.copyTo(copy, entry.keyPageOf(words, address))
-      return copy
-    }
-    const at = entry.keyAt(words, address)
-    copy.set(this.#bytes.subarray(at, at + copy.length))
-    return copy
-  }
-
-  /** The value of an entry on the heap. */
-  valueOf(address: number): Uint8Array {
-    const words = this.#words
-    const copy = new Uint8Array(entry.valueLengthOf(words, address))
-    const inPages = this.bytesInPages(address)
-    if (inPages > 0) {
-      this.#chains.copyTo(copy.subarray(0, inPages), entry.valuePageOf(words, address))
-    }
-    const at = entry.valueAt(words, address)
-    copy.set(this.#bytes.subarray(at, at + copy.length - inPages), inPages)
-    return copy
-  }
-
   /** Copies of an entry that ends. */
   endedAt(address: number, reason: number): Ended {
     const db = entry.databaseOf(this.#words, address)
-    return { reason, db, key: this.keyOf(address), value: this.valueOf(address) }
+    return { reason, db, key: this.contents.keyOf(address), value: this.contents.valueOf(address) }
   }
 
   /** Bytes an entry takes in all: in its ring, in pages, and its slot. */
   bytesOf(address: number): number {
     const inRing = entry.entryBytes(this.#words, address, this.#trailer)
-    return inRing + this.pagesOf(address) * this.#chains.pageBytes + SLOT_BYTES
+    return inRing + this.contents.pagesOf(address) * this.#chains.pageBytes + SLOT_BYTES
   }
 
   keyLength(address: number): number {
@@ -596,77 +519,6 @@ export class Buckets implements Entries {
     }
   }
 
-  /**
-   * The value of the entry found as a chain with room for `length` bytes, for writing: its own
-   * pages if nobody reads them or `shared` readers do not matter, else a copy. Null: no memory;
-   * the entry is as it was.
-   */
-  thaw(address: number, length: number, shared: boolean): Chain | null {
-    const words = this.#words
-    const valueLength = entry.valueLengthOf(words, address)
-    const inPages = this.bytesInPages(address)
-    const own = inPages > 0 && (shared || !this.isPinned(address))
-    const chain = own
-      ? this.#chains.adopt(
-          entry.valuePageOf(words, address),
-          this.#chains.pagesFor(inPages),
-          valueLength,
-        )
-      : this.#chains.adopt(0, 0, valueLength)
-    if (!this.#chains.extend(chain, Math.max(length, valueLength))) return null
-    if (!own && inPages > 0) {
-      this.#chains.writeChain(chain, 0, this.#valueChain(address), 0, inPages)
-    }
-    const tail = valueLength - inPages
-    if (tail > 0) {
-      this.#arena.copyOut(OWN_AT, entry.valueAt(words, address), tail)
-      this.#chains.write(chain, inPages, this.#io, OWN_AT, tail)
-    }
-    return chain
-  }
-
-  /** Overwrites bytes inside the value of an entry nobody has pinned. */
-  writeInside(
-    address: number,
-    offset: number,
-    bytes: Uint8Array,
-    pos: number,
-    length: number,
-  ): void {
-    const first = this.#lengthInPages(address, offset, length)
-    if (first > 0) this.#chains.write(this.#valueChain(address), offset, bytes, pos, first)
-    if (first === length) return
-    this.#arena.copyIn(this.#tailAt(address, offset + first), bytes, pos + first, length - first)
-  }
-
-  /** The same with the first `length` bytes of a chain. */
-  writeChainInside(address: number, offset: number, source: Chain, length: number): void {
-    const first = this.#lengthInPages(address, offset, length)
-    if (first > 0) this.#chains.writeChain(this.#valueChain(address), offset, source, 0, first)
-    if (first === length) return
-    // What is left lies in the ring: it is shorter than a page.
-    this.#chains.read(source, first, length - first, OWN_AT)
-    const to = this.#tailAt(address, offset + first)
-    this.#arena.copyIn(to, this.#io, OWN_AT, length - first)
-  }
-
-  /** How many of the bytes [offset, offset + length) of the value lie in pages. */
-  #lengthInPages(address: number, offset: number, length: number): number {
-    return Math.max(0, Math.min(length, this.bytesInPages(address) - offset))
-  }
-
-  /** Position of a byte of the value's tail, which is in the ring. */
-  #tailAt(address: number, offset: number): number {
-    return entry.valueAt(this.#words, address) + offset - this.bytesInPages(address)
-  }
-
-  /** What of the value lies in pages. */
-  #valueChain(address: number): Chain {
-    const inPages = this.bytesInPages(address)
-    const first = entry.valuePageOf(this.#words, address)
-    return this.#chains.adopt(first, this.#chains.pagesFor(inPages), inPages)
-  }
-
   /** Sets the expiry of the entry found; false when the entry has no room for one. */
   setExpiryInPlace(bucket: number, address: number, expireAt: number): boolean {
     const words = this.#words
@@ -741,7 +593,7 @@ export class Buckets implements Entries {
     const ring = this.#ring
     ring.walk(bucket + PAGED, (address) => {
       this.#leaveList(address)
-      this.#abandonPages(address)
+      this.contents.abandonPages(address)
     })
     if (this.eviction.chunks(bucket) > 0) {
       this.#pool.promise()
@@ -811,7 +663,7 @@ export class Buckets implements Entries {
 
   /** The token of the lease at an address. */
   tokenOf(address: number): number {
-    this.read(address, 0, 8, OWN_AT)
+    this.contents.read(address, 0, 8, OWN_AT)
     return readToken(this.#io, OWN_AT)
   }
 
@@ -846,7 +698,7 @@ export class Buckets implements Entries {
       chunks += ring.check(bucket + block)
       ring.walk(bucket + block, (at) => {
         entries++
-        const key = this.keyOf(at)
+        const key = this.contents.keyOf(at)
         const hash = this.hashKey(entry.databaseOf(words, at), key, 0, key.length)
         assert(hash === this.hashOf(at), 'an entry keeps a wrong hash')
         const position = this.index.locate(bucket, hash, at)
@@ -854,7 +706,7 @@ export class Buckets implements Entries {
         assert(entry.isPaged(words, at) === (block === PAGED), 'an entry is in the wrong ring')
         const named = block === PAGED || isInMain === (block === MAIN)
         assert(named, 'a slot names the wrong ring')
-        pages += this.pagesOf(at)
+        pages += this.contents.pagesOf(at)
         if (entry.typeOf(words, at) === entry.TYPE_LEASE) {
           leases++
         } else {
@@ -954,7 +806,7 @@ export class Buckets implements Entries {
     if (!form.keyInPages) {
       this.#arena.copyIn(entry.keyAt(words, at), key.bytes, key.pos, key.length)
     }
-    const count = this.pagesOf(at)
+    const count = this.contents.pagesOf(at)
     const clock = words[bucket + header.CLOCK]!
     const hash = form.hash
     this.#bigs.enter(entry.firstPageOf(words, at), { hash, clock, isMain: pages.isInMain, count })
@@ -993,7 +845,7 @@ export class Buckets implements Entries {
     this.#countPages(bucket, address)
     if (entry.valuePageOf(words, address) === valuePage) entry.setValuePage(words, address, 0)
     if (entry.keyPageOf(words, address) === keyPage) entry.setKeyPage(words, address, 0)
-    this.#abandonPages(address)
+    this.contents.abandonPages(address)
     this.#ring.kill(bucket + PAGED, address)
   }
 
@@ -1096,7 +948,7 @@ export class Buckets implements Entries {
     }
     this.#leaveList(address)
     this.#countPages(bucket, address)
-    this.#abandonPages(address)
+    this.contents.abandonPages(address)
     this.#ring.kill(bucket + PAGED, address)
   }
 
@@ -1108,33 +960,14 @@ export class Buckets implements Entries {
   #leaveList(address: number): void {
     const words = this.#words
     const page = entry.firstPageOf(words, address)
-    this.#bigs.leave(page, entry.isInMainList(words, address), this.pagesOf(address))
+    this.#bigs.leave(page, entry.isInMainList(words, address), this.contents.pagesOf(address))
   }
 
   /** Counts the pages of an entry out. */
   #countPages(bucket: number, address: number): void {
-    const pages = this.pagesOf(address)
+    const pages = this.contents.pagesOf(address)
     this.#words[bucket + PAGES]! -= pages
     this.#doubles[(bucket + header.BIG_VALUES) >> 1]!--
-  }
-
-  #abandonPages(address: number): void {
-    const words = this.#words
-    const valuePage = entry.valuePageOf(words, address)
-    const keyPage = entry.keyPageOf(words, address)
-    const inPages = this.#chains.pagesFor(this.bytesInPages(address))
-    if (valuePage !== 0) this.#chains.abandon(valuePage, inPages)
-    if (keyPage !== 0) {
-      this.#chains.abandon(keyPage, this.#chains.pagesFor(entry.keyLengthOf(words, address)))
-    }
-  }
-
-  /** Pages an entry has. */
-  pagesOf(address: number): number {
-    const words = this.#words
-    if (!entry.isPaged(words, address)) return 0
-    const keyBytes = entry.isKeyInPages(words, address) ? entry.keyLengthOf(words, address) : 0
-    return this.#chains.pagesFor(this.bytesInPages(address)) + this.#chains.pagesFor(keyBytes)
   }
 
   /** Keeps copies of an entry that ends, for whoever wants to know. */

@@ -41,6 +41,7 @@
  */
 import type { BigList } from './big-list.ts'
 import { EVICTED, EXPIRED } from './endings.ts'
+import type { Contents } from './contents.ts'
 import * as entry from './entry.ts'
 import type { Ghosts } from './ghost.ts'
 import * as header from './header.ts'
@@ -74,8 +75,6 @@ const WINS_MAX = 64
 /** What eviction asks of the bucket. */
 export interface Entries {
   hashOf(address: number): number
-  /** Pages of an entry. */
-  pagesOf(address: number): number
   /** Removes the entry at a position of the index; `counter` is a word of the header. */
   drop(bucket: number, position: number, reason: number, counter: number): void
   now(): number
@@ -99,6 +98,7 @@ export class Eviction implements RingOwner {
   readonly #index: Index
   readonly #ghosts: Ghosts
   readonly #entries: Entries
+  readonly #contents: Contents
   readonly #neighbours: Neighbours
   readonly #bigs: BigList
   readonly #policyWord: number
@@ -123,6 +123,7 @@ export class Eviction implements RingOwner {
       readonly index: Index
       readonly ghosts: Ghosts
       readonly entries: Entries
+      readonly contents: Contents
       readonly neighbours: Neighbours
       readonly bigs: BigList
       readonly trailer: number
@@ -134,6 +135,7 @@ export class Eviction implements RingOwner {
     this.#index = parts.index
     this.#ghosts = parts.ghosts
     this.#entries = parts.entries
+    this.#contents = parts.contents
     this.#neighbours = parts.neighbours
     this.#bigs = parts.bigs
     this.#policyWord = layout.header + POLICY
@@ -675,7 +677,7 @@ export class Eviction implements RingOwner {
     const words = this.#words
     const address = this.#index.address(bucket, position)
     const clock = words[bucket + header.CLOCK]!
-    this.#bigs.promote(entry.firstPageOf(words, address), clock, this.#entries.pagesOf(address))
+    this.#bigs.promote(entry.firstPageOf(words, address), clock, this.#contents.pagesOf(address))
     entry.setInMainList(words, address)
     this.#index.promote(bucket, position, address)
   }

@@ -384,7 +384,7 @@ export class Store {
   /** Copies part of the value to a position in the I/O memory. */
   read(from: number, length: number, to: number): void {
     assert(this.#found && from + length <= this.#verb.valueLength, 'a read outside of the value')
-    this.#home.read(this.#home.address, from, length, to)
+    this.#home.contents.read(this.#home.address, from, length, to)
   }
 
   /** Replaces whatever the key held. `bytes`: the I/O memory or any other. */
@@ -597,7 +597,7 @@ export class Store {
         result = buckets.keyLength(address)
         const to = sink.reserve(result)
         if (to >= 0) {
-          buckets.copyKey(address, to)
+          buckets.contents.copyKey(address, to)
         } else {
           this.#verb.valueLength = result
           result = NO_ROOM
@@ -1120,11 +1120,11 @@ export class Store {
   /** The value of an entry of the locked bucket as pages. */
   #pin(address: number, length: number): Pages {
     const buckets = this.#home
-    const inPages = buckets.bytesInPages(address)
-    const chain = inPages === 0 ? null : buckets.pin(address)
+    const inPages = buckets.contents.bytesInPages(address)
+    const chain = inPages === 0 ? null : buckets.contents.pin(address)
     let tail = NO_TAIL
     if (length > inPages) {
-      buckets.read(address, inPages, length - inPages, OWN_AT)
+      buckets.contents.read(address, inPages, length - inPages, OWN_AT)
       tail = this.io.bytes.slice(OWN_AT, OWN_AT + length - inPages)
     }
     return new Pages(this.#chains, this.#lengthMax, chain, tail)
@@ -1138,7 +1138,7 @@ export class Store {
       const facts = factsOf(buckets, bucket, this.#wordsOf(this.#number), address)
       if (facts.type === TYPE_LEASE) return
       const pages = this.#pin(address, facts.valueLength)
-      pinned.push({ ...facts, key: buckets.keyOf(address), pages })
+      pinned.push({ ...facts, key: buckets.contents.keyOf(address), pages })
     })
   }
 
@@ -1216,7 +1216,7 @@ export class Store {
       return this.#chains.extend(chain, length) ? chain : null
     }
     this.#verb.mayYieldOwn = false
-    const chain = this.#home.thaw(this.#home.address, length, shared)
+    const chain = this.#home.contents.thaw(this.#home.address, length, shared)
     this.#verb.mayYieldOwn = true
     return chain
   }
@@ -1226,12 +1226,12 @@ export class Store {
     const before = this.#found ? this.#verb.valueLength : 0
     const expireAt = this.#found ? this.#verb.expireAt : 0
     const after = Math.max(before, offset + length)
-    if (this.#found && after === before && !buckets.isPinned(buckets.address)) {
-      buckets.writeInside(buckets.address, offset, bytes, pos, length)
+    if (this.#found && after === before && !buckets.contents.isPinned(buckets.address)) {
+      buckets.contents.writeInside(buckets.address, offset, bytes, pos, length)
       return STORED
     }
     if (this.#verb.length + after <= this.#inRingMax) {
-      if (this.#found) buckets.read(buckets.address, 0, before, OWN_AT)
+      if (this.#found) buckets.contents.read(buckets.address, 0, before, OWN_AT)
       const io = this.io.bytes
       if (offset > before) io.fill(0, OWN_AT + before, OWN_AT + offset)
       io.set(bytes.subarray(pos, pos + length), OWN_AT + offset)
@@ -1245,7 +1245,7 @@ export class Store {
     chain.length = after
     const result = this.#putChain(chain, expireAt)
     // Only now: the pages may be those of the value that a refusal leaves as it is.
-    if (result === STORED) buckets.writeInside(buckets.address, offset, bytes, pos, inside)
+    if (result === STORED) buckets.contents.writeInside(buckets.address, offset, bytes, pos, inside)
     return result
   }
 
@@ -1264,7 +1264,8 @@ export class Store {
     this.#chains.writeChain(chain, offset + inside, source, inside, source.length - inside)
     chain.length = after
     const result = this.#putChain(chain, expireAt)
-    if (result === STORED) this.#home.writeChainInside(this.#home.address, offset, source, inside)
+    if (result === STORED)
+      this.#home.contents.writeChainInside(this.#home.address, offset, source, inside)
     this.#chains.undo(source)
     return result
   }
@@ -1274,7 +1275,7 @@ export class Store {
     const length = this.#verb.valueLength
     if (buckets.setExpiryInPlace(this.#header, buckets.address, expireAt)) return STORED
     if (this.#verb.length + length <= this.#inRingMax) {
-      buckets.read(buckets.address, 0, length, OWN_AT)
+      buckets.contents.read(buckets.address, 0, length, OWN_AT)
       return this.#put(this.io.bytes, OWN_AT, length, expireAt)
     }
     const chain = this.#thaw(length, true)
@@ -1301,9 +1302,9 @@ export class Store {
     const length = buckets.keyLength(address)
     const type = buckets.type(address)
     if (length > OWN_BYTES) {
-      visit(buckets.keyOf(address), 0, length, type)
+      visit(buckets.contents.keyOf(address), 0, length, type)
     } else {
-      buckets.copyKey(address, OWN_AT)
+      buckets.contents.copyKey(address, OWN_AT)
       visit(this.io.bytes, OWN_AT, length, type)
     }
   }
