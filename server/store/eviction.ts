@@ -86,8 +86,11 @@ export interface Neighbours {
   relieve(bucket: number): boolean
   /** True if some pool was given a chunk, the bucket's own rings SMALL and MAIN included. */
   win(): boolean
-  /** Has this age no big value of the main list, that would go next? (See `Eviction.bigAge`.) */
-  admitsBig(age: number): boolean
+  /**
+   * Has this age no big value of the main list that would go next, or may that list fill yet? (See
+   * `Eviction.bigAge`.)
+   */
+  admitsBig(bucket: number, age: number): boolean
 }
 
 export class Eviction implements RingOwner {
@@ -623,7 +626,7 @@ export class Eviction implements RingOwner {
     const age = this.#ghosts.take(bucket, hash, clock)
     if (age < 0) return false
     this.#doubles[(bucket + header.GHOST_HITS) >> 1]!++
-    return this.#policy !== policy.S3A || this.#neighbours.admitsBig(age)
+    return this.#policy !== policy.S3A || this.#neighbours.admitsBig(bucket, age)
   }
 
   /** How far its bucket's clock went on since the big value came into its list. */
@@ -659,7 +662,7 @@ export class Eviction implements RingOwner {
     }
     if (
       isAsked &&
-      (chosen !== policy.S3A || this.#neighbours.admitsBig(this.bigAge(bucket, page)))
+      (chosen !== policy.S3A || this.#neighbours.admitsBig(bucket, this.bigAge(bucket, page)))
     ) {
       this.enterMainList(bucket, position)
       this.#doubles[(bucket + header.PROMOTED) >> 1]!++

@@ -4,7 +4,7 @@
  *
  * Two are asked. A big value needs a page (`win`): big values of the small list go when they have
  * been there as long as entries are in the buckets' small rings, or when they hold more than their
- * share of all memory; else whoever is older goes, the oldest big value of the main list or the
+ * share of all memory, or, where nearly everything is big, of the big values; else whoever is older goes, the oldest big value of the main list or the
  * oldest entries of some bucket, one bucket after the other. So a stream of big values that nobody
  * asks for again passes through the small list and touches nobody else.
  *
@@ -83,7 +83,7 @@ export class Relief implements Winner {
     return {
       relieve: (bucket) => this.#relieve(arena, bucket),
       win: () => this.win(),
-      admitsBig: (age) => this.#admitsBig(age),
+      admitsBig: (bucket, age) => this.#admitsBig(arena, bucket, age),
     }
   }
 
@@ -176,12 +176,25 @@ export class Relief implements Winner {
   #isSmallDue(page: number, number: number): boolean {
     const bytes = this.#bigs.pages(false) * 2 ** this.#layout.chunkShift
     if (bytes > SMALL_LIST_SHARE * this.#pools[0]!.maxMemory) return true
-    return this.#ageOf(page) >= this.#ringAge(number, SMALL)
+    const ringAge = this.#ringAge(number, SMALL)
+    return ringAge > 0 ? this.#ageOf(page) >= ringAge : !this.#isMainListFull()
   }
 
-  #admitsBig(age: number): boolean {
+  /**
+   * Have the big values of the small list no more than their share among all big values? It decides
+   * where there are no rings to compare ages with, because nearly all values are big.
+   */
+  #isMainListFull(): boolean {
+    const small = this.#bigs.pages(false)
+    return small <= SMALL_LIST_SHARE * (small + this.#bigs.pages(true))
+  }
+
+  /** Where there are rings, a list that fills slowly is no harm: others use the memory. */
+  #admitsBig(arena: number, bucket: number, age: number): boolean {
     const oldest = this.#bigs.oldest(true)
-    return oldest === 0 || age <= this.#ageOf(oldest)
+    if (oldest === 0 || age <= this.#ageOf(oldest)) return true
+    const hasRing = this.#buckets[arena]!.eviction.oldestAge(bucket, MAIN) > 0
+    return !hasRing && !this.#isMainListFull()
   }
 
   /** Judges big values, oldest first, until one goes or is kept. True: one went. */
