@@ -82,7 +82,7 @@ export class MaxMemory {
         `${fixed} keeps bytes with every key, so it can be chosen and left at the start only; this server runs with ${current}`,
       )
     }
-    const notice = policyNotice(name)
+    const notice = policyNotice(name, policy)
     if (notice !== null) this.#log.notice(`maxmemory-policy: ${notice}`)
   }
 }

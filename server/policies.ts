@@ -61,10 +61,13 @@ export function redisNameOf(name: PolicyName): string {
   return named[name].redis
 }
 
-/** What the log is to say of a name, or null: it does what it says. */
-export function policyNotice(name: PolicyName): string | null {
+/**
+ * What the log is to say of a name, or null: it does what it says. `order`: the policy that a name
+ * of Redis gets.
+ */
+export function policyNotice(name: PolicyName, order: Policy = DEFAULT_POLICY): string | null {
   const { policy, scope }: Named = named[name]
   if (policy !== null || scope === 'none') return null
   const who = scope === 'volatile' ? 'only keys with an expiry go, and' : 'keys go'
-  return `${who} in the order of ${DEFAULT_POLICY}, which stands for the orders of Redis (docs/eviction.md)`
+  return `${who} in the order of ${order}, which stands for the orders of Redis (docs/eviction.md)`
 }

@@ -186,7 +186,7 @@ export const directives = {
     mutable: true,
     summary:
       'Which keys go when memory is full: all in the order of `s3a`, `s3-fifo`, `fifo`, `lru` or `second-chance` (the last two can be chosen, and left, at the start only); `allkeys-*`, `volatile-*` and `noeviction` choose who may go, as in Redis, in the order of `s3a`. See docs/eviction.md.',
-    notice: policyNotice,
+    notice: (name) => policyNotice(name),
   }),
   'active-expire-effort': row(integer(1, 10), {
     default: 1,
