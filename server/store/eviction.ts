@@ -93,6 +93,11 @@ export interface Neighbours {
   admitsBig(bucket: number, age: number): boolean
 }
 
+/** Under `s3-fifo`: how many chunks SMALL has when MAIN gets its first one, if there are enough. */
+const MAIN_BEGINS = 8
+/** Under `s3-fifo`: chunks that a SMALL over its share leaves in the pool for entries on the way to MAIN. */
+const SPARE_CHUNKS = 2
+
 export class Eviction implements RingOwner {
   readonly ring: Ring
   readonly #words: Int32Array
@@ -228,13 +233,26 @@ export class Eviction implements RingOwner {
     return this.ring.place(bucket, bucket + this.placedIn, bytes)
   }
 
-  /** Makes SMALL the bucket's MAIN if it has taken all there was for it, and needs more. */
+  /**
+   * Makes SMALL the bucket's MAIN if it has taken all there was for it, and needs more. (Under
+   * `s3-fifo` SMALL shrinks as others come to MAIN, which is there before it needs to.)
+   */
   #mayDivide(bucket: number, bytes: number): void {
     const ring = this.ring
     if (ring.chunks(bucket + SMALL) < 2 || ring.fits(bucket + SMALL, bytes)) return
+    if (this.#drainsSmall) {
+      const isLarge = ring.chunks(bucket + SMALL) >= MAIN_BEGINS
+      if (isLarge && this.#pool.free > SPARE_CHUNKS) ring.begin(bucket, bucket + MAIN)
+      return
+    }
     if (this.#pool.available || ring.isDeadHeavy(bucket + SMALL)) return
     ring.rename(bucket + SMALL, bucket + MAIN)
     this.#index.renameToMain(bucket)
+  }
+
+  /** Does SMALL give its chunks to MAIN one by one, as `s3-fifo` has it, when the cache is full? */
+  get #drainsSmall(): boolean {
+    return this.#policy === policy.S3_FIFO && this.#scope === policy.ALL
   }
 
   #begin(bytes: number): void {
@@ -333,7 +351,7 @@ export class Eviction implements RingOwner {
     const age = this.#age(bucket, bucket + SMALL, address)
     const asked = chosen <= policy.S3_FIFO && this.#index.frequency(bucket, position) > 0
     const bytes = entry.entryBytes(this.#words, address, this.trailer)
-    const isRoomy = chosen <= policy.S3_FIFO && this.#pool.available
+    const isRoomy = chosen <= policy.S3_FIFO && !this.#drainsSmall && this.#pool.available
     if (stays || isRoomy || (asked && this.#admits(bucket, age, bytes))) {
       if (this.#promote(bucket, address, bytes)) return GONE
       if (stays) return this.#stays(bucket, bucket + SMALL, address)
@@ -387,11 +405,13 @@ export class Eviction implements RingOwner {
 
   mayExtend(bucket: number, ring: number): boolean {
     if (ring !== bucket + SMALL || this.ring.chunks(bucket + MAIN) === 0) return true
-    return this.ring.chunks(ring) < this.#smallChunksMax(bucket)
+    if (this.ring.chunks(ring) < this.#smallChunksMax(bucket)) return true
+    return this.#drainsSmall && this.#pool.free > SPARE_CHUNKS
   }
 
   hasSurplus(bucket: number, ring: number): boolean {
-    return ring === bucket + SMALL && this.#hasSurplus(bucket)
+    if (ring !== bucket + SMALL || !this.#hasSurplus(bucket)) return false
+    return !this.#drainsSmall || !this.#pool.available
   }
 
   #hasSurplus(bucket: number): boolean {

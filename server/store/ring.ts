@@ -306,6 +306,11 @@ export class Ring {
     }
   }
 
+  /** Gives a ring without chunks its first one. */
+  begin(bucket: number, ring: number): void {
+    if (this.#words[ring + CHUNKS] === 0) this.#begin(bucket, ring)
+  }
+
   /** Makes the entry at `address` a filler. Its bytes are dead until the tail passes them. */
   kill(ring: number, address: number): void {
     this.leaveDead(ring, address, entryBytes(this.#words, address, this.#trailer))
