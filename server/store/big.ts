@@ -376,6 +376,11 @@ export class Chains {
     return 0
   }
 
+  /** Bytes that may be in flight at a time. */
+  get flyingBytesMax(): number {
+    return this.#inFlightMax() * this.pageBytes
+  }
+
   /** Half of the chunks that maxmemory pays for now. */
   #inFlightMax(): number {
     return (this.#pools[0]!.target * this.#pools.length) >>> 1

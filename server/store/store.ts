@@ -1033,9 +1033,13 @@ export class Store {
     }
   }
 
-  /** Longest value now: half of maxMemory, and never more than Redis's. */
+  /**
+   * Longest value now: half of maxMemory and of its chunks, and never more than Redis's. Longer ones
+   * are refused before anybody goes for them.
+   */
   get #lengthMax(): number {
-    return Math.min(Math.floor(this.maxMemory / 2), VALUE_BYTES_MAX)
+    const half = Math.floor(this.maxMemory / 2)
+    return Math.min(half, this.#chains.flyingBytesMax, VALUE_BYTES_MAX)
   }
 
   #turnTo(number: number): Buckets {
