@@ -15,7 +15,7 @@
  * whatever the index does meanwhile. Deleting shifts back, so there are no tombstones.
  *
  * The slots lie in pieces (an eighth of a chunk) that a directory in the bucket's header lists. The
- * first piece belongs to the bucket for ever. An index grows alone, by a quarter: the slots are
+ * first piece belongs to the bucket for ever. An index grows alone, by an eighth: the slots are
  * taken out into memory of the thread's own and dealt again, the i-th of n to max(its home, the
  * one before + 1). In a larger index all fit that fitted before: from every hash on there are more
  * slots to the end than there were. (Growing in place, by pushing all slots to the right end before
@@ -263,11 +263,11 @@ export class Index {
     return !clustered && this.pieces(bucket) < this.#pool.indexPiecesMax
   }
 
-  /** Grows by a quarter or what the pool gives. False: not at all. */
+  /** Grows by an eighth or what the pool gives. False: not at all. */
   grow(bucket: number): boolean {
     if (!this.mayGrow(bucket)) return false
     const pieces = this.pieces(bucket)
-    const wanted = Math.min(pieces + Math.max(1, pieces >>> 2), this.#pool.indexPiecesMax)
+    const wanted = Math.min(pieces + Math.max(1, pieces >>> 3), this.#pool.indexPiecesMax)
     let got = pieces
     for (; got < wanted; got++) {
       const piece = this.#pool.takePiece()
@@ -377,7 +377,7 @@ export class Index {
     let pieces = Math.min(Math.max(before, needed), most)
     while (!this.#canDeal(slots, pieces)) {
       if (pieces === most) return false
-      pieces = Math.min(pieces + Math.max(1, pieces >>> 2), most)
+      pieces = Math.min(pieces + Math.max(1, pieces >>> 3), most)
     }
     if (!this.#takePieces(bucket, pieces)) return false
     const { words: source, at, count, chunkShift } = slots

@@ -49,6 +49,12 @@ export const resp: Dialect = {
   },
 }
 
+/**
+ * memcached's replies without a value. Under a rush of sets it sometimes finds nobody to evict in a
+ * class of sizes: then it does not store, as far as a client is concerned the same as a short life.
+ */
+const WITHOUT_VALUE = new Set(['STORED', 'END', 'SERVER_ERROR out of memory storing object'])
+
 /** memcached's text protocol. */
 export const memcachedText: Dialect = {
   get: (key) => `get ${key}\r\n`,
@@ -57,7 +63,7 @@ export const memcachedText: Dialect = {
     const lineEnd = text.indexOf('\r\n', at)
     if (lineEnd < 0) return INCOMPLETE
     const line = text.slice(at, lineEnd)
-    if (line === 'STORED' || line === 'END') return { end: lineEnd + 2, value: false }
+    if (WITHOUT_VALUE.has(line)) return { end: lineEnd + 2, value: false }
     if (!line.startsWith('VALUE ')) throw refusal(line)
     const end = lineEnd + 2 + Number(line.slice(line.lastIndexOf(' ') + 1)) + '\r\nEND\r\n'.length
     return end <= text.length ? { end, value: true } : INCOMPLETE
