@@ -1,4 +1,5 @@
 import { originEmptyKey, originKey, originKeyTooLong } from '../protocol/errors.ts'
+import { nearest } from './nearest.ts'
 import { OriginError } from './origin/loader.ts'
 import { UrlTemplate } from './origin/url.ts'
 import { Pattern } from './pattern.ts'
@@ -135,7 +136,9 @@ function pairRules(name: string, words: readonly string[]): Map<string, string> 
     const rule = word.toLowerCase()
     const value = words[i + 1]
     if (!RULE_NAMES.includes(rule)) {
-      throw new GroupError(`group ${name}: unknown rule '${word}'${didYouMean(rule, RULE_NAMES)}`)
+      const meant = nearest(rule, RULE_NAMES)
+      const hint = meant === null ? '' : `, did you mean '${meant}'?`
+      throw new GroupError(`group ${name}: unknown rule '${word}'${hint}`)
     }
     if (given.has(rule)) throw new GroupError(`group ${name}: ${rule} is given twice`)
     if (value === undefined) throw new GroupError(`group ${name}: ${rule} has no value`)
@@ -215,31 +218,4 @@ export class Groups {
     }
     return null
   }
-}
-
-/** `, did you mean 'ttl'?` if one of the names is near enough to be meant, else nothing. */
-function didYouMean(word: string, names: readonly string[]): string {
-  const [near] = names
-    .map((name) => ({ name, edits: editDistance(word, name) }))
-    .filter(({ name, edits }) => edits <= Math.max(1, name.length / 3) || name.startsWith(word))
-    .toSorted((a, b) => a.edits - b.edits)
-  return near === undefined ? '' : `, did you mean '${near.name}'?`
-}
-
-/** Characters to insert, drop, replace or swap with the next (Damerau-Levenshtein). */
-function editDistance(a: string, b: string): number {
-  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)]
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    const above = rows[i - 1] as number[]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (above[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      let least = Math.min(replaced, (above[j] as number) + 1, (row[j - 1] as number) + 1)
-      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
-      if (swapped) least = Math.min(least, ((rows[i - 2] as number[])[j - 2] as number) + 1)
-      row.push(least)
-    }
-    rows.push(row)
-  }
-  return (rows[a.length] as number[])[b.length] as number
 }

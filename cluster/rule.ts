@@ -2,6 +2,8 @@
  * The values that rules of a group are written with: times, sizes, counts.
  */
 
+import { bytesOf } from './size.ts'
+
 /** A word that is no value of its kind; the message says what would be one. */
 export class RuleError extends Error {
   override name = 'RuleError'
@@ -22,18 +24,6 @@ const TIME_UNITS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 }
 
-/** As redis.conf reads them: with a `b` powers of 1024, without it powers of 1000. */
-const SIZE_UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  b: 1,
-  k: 1000,
-  kb: 1024,
-  m: 1000 ** 2,
-  mb: 1024 ** 2,
-  g: 1000 ** 3,
-  gb: 1024 ** 3,
-}
-
 /** Milliseconds of `250ms`, `5s`, `5m`, `2h`, `1d`; a plain number is seconds. */
 export function parseTime(word: string, limits: Limits): number {
   const milliseconds = withUnit(word, TIME_UNITS)
@@ -45,7 +35,7 @@ export function parseTime(word: string, limits: Limits): number {
 
 /** Bytes of `512`, `100kb`, `8mb`, `1gb` (powers of 1024) or `100k`, `8m`, `1g` (of 1000). */
 export function parseSize(word: string, limits: Limits): number {
-  const bytes = withUnit(word, SIZE_UNITS)
+  const bytes = word === '' ? NaN : bytesOf(word)
   if (Number.isNaN(bytes)) {
     throw new RuleError(`'${word}' is no size (write 100kb, 8mb or a number of bytes)`)
   }

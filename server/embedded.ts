@@ -16,9 +16,9 @@
  * made without waiting, and only `save` and `load` are asynchronous.
  */
 import { resolve } from 'node:path'
+import { nearest } from '../cluster/nearest.ts'
+import { bytesOf } from '../cluster/size.ts'
 import type { Clock } from '../cluster/world.ts'
-import { parseSize } from './config/kinds.ts'
-import { nearest } from './config/words.ts'
 import type { ServerWorld } from './files.ts'
 import { DEFAULT_POLICY_NAME, meaningOf, type PolicyName, policyNames } from './policies.ts'
 import { Shrinker } from './shrinker.ts'
@@ -774,7 +774,7 @@ function sizeOf(name: string, size: unknown): number {
   if (typeof size !== 'number' && typeof size !== 'string') {
     throw new TypeError(`${name} must be bytes or a size like '256mb', but is ${typeName(size)}`)
   }
-  const bytes = typeof size === 'string' ? parseSize(size.trim()) : size
+  const bytes = typeof size === 'string' ? bytesOf(size.trim()) : size
   if (!Number.isSafeInteger(bytes) || bytes < MEMORY_BYTES_MIN) {
     throw new RangeError(
       `${name} must be a whole number of bytes or a size like '256mb', and at least '2mb' (${MEMORY_BYTES_MIN}), but is ${typeof size === 'string' ? `'${size}'` : size}`,

@@ -8,9 +8,10 @@
  * finds it still ending.
  */
 import { rmSync, writeFileSync } from 'node:fs'
+import { sizeText } from '../cluster/size.ts'
 import { type Config, type DirectiveName, loadConfig } from './config.ts'
 import type { MachineLimits } from './config/directives.ts'
-import { BadValue, sizeText } from './config/kinds.ts'
+import { BadValue } from './config/kinds.ts'
 import { helpText } from './config/page.ts'
 import { ConfigError, reasonOf } from './config/sources.ts'
 import { createLog, type Log } from './log.ts'

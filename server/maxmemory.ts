@@ -8,9 +8,10 @@
  * The system keeps what the store has touched: WebAssembly's memory cannot be given back. INFO shows
  * both, used and touched.
  */
+import { sizeText } from '../cluster/size.ts'
 import type { Clock } from '../cluster/world.ts'
 import type { Config } from './config.ts'
-import { BadValue, sizeText } from './config/kinds.ts'
+import { BadValue } from './config/kinds.ts'
 import type { Log } from './log.ts'
 import { meaningOf, type PolicyName, policyNotice } from './policies.ts'
 import { Shrinker } from './shrinker.ts'

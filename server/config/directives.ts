@@ -7,6 +7,7 @@
  */
 import { resolve as resolvePath } from 'node:path'
 import { VIRTUAL_NODES } from '../../cluster/ring.ts'
+import { sizeText } from '../../cluster/size.ts'
 import { DEFAULT_POLICY_NAME, policyNames, policyNotice } from '../policies.ts'
 import {
   BadValue,
@@ -22,7 +23,6 @@ import {
   savePoints,
   size,
   sizeOrPercent,
-  sizeText,
   text,
   yesNo,
 } from './kinds.ts'

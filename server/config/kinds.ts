@@ -2,6 +2,7 @@
  * The kinds of values a directive takes: how words become a value and how the value is written.
  * What they refuse they refuse with Redis's words, for CONFIG SET answers with them.
  */
+import { bytesOf, sizeText } from '../../cluster/size.ts'
 import {
   CONFIG_NOT_INTEGER,
   CONFIG_NOT_MEMORY,
@@ -66,24 +67,6 @@ export function integer(min: number, max: number): Kind<number> {
   }
 }
 
-const units: Readonly<Record<string, number>> = {
-  '': 1,
-  b: 1,
-  k: 1000,
-  kb: 1024,
-  m: 1000 ** 2,
-  mb: 1024 ** 2,
-  g: 1000 ** 3,
-  gb: 1024 ** 3,
-}
-
-/** Bytes of '100', '100k' (100,000), '100kb' (102,400), 'm' 'mb' 'g' 'gb', in any case; NaN: none. */
-export function parseSize(text: string): number {
-  const [, digits, unit] = /^(\d+)([kmg]?b?)$/i.exec(text) ?? []
-  if (digits === undefined || unit === undefined) return text === '' ? 0 : NaN
-  return Number(digits) * units[unit.toLowerCase()]!
-}
-
 /** Bytes. Written as a plain number. */
 export function size(min: number, max: number): Kind<number> {
   return {
@@ -96,22 +79,13 @@ export function size(min: number, max: number): Kind<number> {
         : `${sizeText(min)} to ${sizeText(max)}`,
     takes: 'one',
     parse: ([word = '']) => {
-      const bytes = parseSize(word)
+      const bytes = bytesOf(word)
       if (Number.isNaN(bytes)) throw new BadValue(CONFIG_NOT_MEMORY)
       return checkRange(Math.min(bytes, longMax), min, max)
     },
     format: numberText,
     lines: (value) => [value >= longMax ? numberText(value) : sizeText(value)],
   }
-}
-
-/** '512mb' for 536870912: the largest unit that leaves a whole number. */
-export function sizeText(bytes: number): string {
-  for (const unit of ['gb', 'mb', 'kb']) {
-    const scale = units[unit]!
-    if (bytes >= scale && bytes % scale === 0) return `${bytes / scale}${unit}`
-  }
-  return String(bytes)
 }
 
 /** A size or, as '5%', a share of maxmemory: kept as written, for nothing here reads it. */
@@ -126,7 +100,7 @@ export function sizeOrPercent(): Kind<string> {
         if (Number(percent) <= 100) return `${Number(percent)}%`
         throw new BadValue('percentage argument must be less or equal to 100')
       }
-      const bytes = parseSize(word)
+      const bytes = bytesOf(word)
       if (Number.isNaN(bytes)) throw new BadValue('argument must be a memory or percent value')
       return numberText(bytes)
     },
@@ -259,7 +233,7 @@ export function outputLimits(): Kind<ReadonlyMap<string, string>> {
         if (!outputClasses.includes(name)) {
           throw new BadValue('Invalid client class specified in buffer limit configuration.')
         }
-        const [hard, soft] = [parseSize(words[i + 1]!), parseSize(words[i + 2]!)]
+        const [hard, soft] = [bytesOf(words[i + 1]!), bytesOf(words[i + 2]!)]
         const seconds = words[i + 3]!
         if (Number.isNaN(hard) || Number.isNaN(soft) || !/^\d+$/.test(seconds)) {
           throw new BadValue(

@@ -1,6 +1,6 @@
 /** The directive table for people: `--help` on a terminal, docs/config.md in a browser. */
+import { sizeText } from '../../cluster/size.ts'
 import { directives, ignored, type Row, sections } from './directives.ts'
-import { sizeText } from './kinds.ts'
 import { environmentName } from './sources.ts'
 import { quoteWord } from './words.ts'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import test from 'ava'
-import { nearest, quoteWord, splitWords } from '../../../server/config/words.ts'
+import { quoteWord, splitWords } from '../../../server/config/words.ts'
 
 test('words are split at white space', (t) => {
   t.deepEqual(splitWords('  save  60\t1 '), ['save', '60', '1'])
@@ -33,18 +33,4 @@ test('what is quoted is read as it was', (t) => {
   t.is(quoteWord('plain:word/1'), 'plain:word/1')
   t.is(quoteWord(''), '""')
   t.is(quoteWord('#no comment'), '"#no comment"')
-})
-
-test('the nearest word is the one that was meant', (t) => {
-  const words = ['port', 'maxmemory', 'maxmemory-policy', 'loglevel', 'timeout']
-  t.is(nearest('prot', words), 'port')
-  t.is(nearest('maxmemroy', words), 'maxmemory')
-  t.is(nearest('maxmemorypolicy', words), 'maxmemory-policy')
-  t.is(nearest('log-level', words), 'loglevel')
-})
-
-test('a word with too many mistakes is near to none', (t) => {
-  t.is(nearest('abcdefghi', ['abcdefxyz']), 'abcdefxyz')
-  t.is(nearest('abcdefghi', ['abcdewxyz']), null)
-  t.is(nearest('x', ['port', 'bind']), null)
 })
