@@ -410,7 +410,8 @@ function meaningOf({ row }: Directive, lines: readonly (readonly string[])[]): s
       row.default,
     )
     return row.kind.format(value)
-  } catch {
+  } catch (error) {
+    badValueOf(error)
     return null
   }
 }

@@ -62,7 +62,7 @@ function readFile(path: string, where: string, depth: number): Statement[] {
 function parseFile(text: string, name: string, depth: number): Statement[] {
   return parseConfigText(text, name, (pattern, where) => {
     if (depth === includeDepthMax) throw new ConfigError(where, 'includes stand too deep')
-    return includedFiles(pattern).flatMap((file) => readFile(file, where, depth + 1))
+    return includedFiles(pattern, where).flatMap((file) => readFile(file, where, depth + 1))
   })
 }
 
@@ -70,10 +70,14 @@ function readText(path: string | number, where: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {
-    const reason = reasonOf(cause as NodeJS.ErrnoException)
-    const what = path === where ? 'cannot read it' : `cannot read '${path}'`
-    throw new ConfigError(where, `${what}: ${reason}`, { cause })
+    throw cannotRead(path, where, cause)
   }
+}
+
+function cannotRead(path: string | number, where: string, cause: unknown): ConfigError {
+  const reason = reasonOf(cause as NodeJS.ErrnoException)
+  const what = path === where ? 'cannot read it' : `cannot read '${path}'`
+  return new ConfigError(where, `${what}: ${reason}`, { cause })
 }
 
 /** What the system's error code means, in Redis's (that is, C's) words. */
@@ -84,6 +88,7 @@ export function reasonOf(error: NodeJS.ErrnoException): string {
 const systemReasons: Readonly<Record<string, string>> = {
   EACCES: 'Permission denied',
   EISDIR: 'Is a directory',
+  ELOOP: 'Too many levels of symbolic links',
   ENOENT: 'No such file or directory',
   ENOSPC: 'No space left on device',
   ENOTDIR: 'Not a directory',
@@ -112,20 +117,20 @@ export function parseConfigText(
 }
 
 /** A pattern that matches no file is nothing; a plain name must be there (as in Redis). */
-function includedFiles(pattern: string): string[] {
+function includedFiles(pattern: string, where: string): string[] {
   if (!/[*?[]/.test(pattern)) return [pattern]
   const absolute = resolve(pattern)
   const parts = absolute.split('/').slice(1)
   return parts.reduce<string[]>(
-    (folders, part) => folders.flatMap((folder) => expand(folder, part)),
+    (folders, part) => folders.flatMap((folder) => expand(folder, part, where)),
     ['/'],
   )
 }
 
-function expand(folder: string, part: string): string[] {
+function expand(folder: string, part: string, where: string): string[] {
   if (!/[*?[]/.test(part)) return [join(folder, part)]
   const pattern = Buffer.from(part)
-  return list(folder)
+  return list(folder, where)
     .filter((name) => (name.startsWith('.') ? part.startsWith('.') : true))
     .filter((name) => globMatches(pattern, Buffer.from(name)))
     .sort()
@@ -133,11 +138,13 @@ function expand(folder: string, part: string): string[] {
 }
 
 /** A folder that is none holds no files: the pattern does not match there. */
-function list(folder: string): string[] {
+function list(folder: string, where: string): string[] {
   try {
     return readdirSync(folder)
-  } catch {
-    return []
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return []
+    throw cannotRead(folder, where, cause)
   }
 }
 

@@ -121,6 +121,19 @@ test('an include of a missing file, of itself, or of nothing is refused', (t) =>
   )
 })
 
+test('an include by pattern passes folders that are none, and names one that cannot be read', (t) => {
+  const path = folder(t)
+  writeFileSync(join(path, 'file'), '')
+  symlinkSync('loop', join(path, 'loop'))
+  for (const none of ['gone', 'file']) {
+    t.notThrows(() => withFile(t, `include ${path}/${none}/*.conf`))
+  }
+  t.is(
+    refused(t, () => withFile(t, `include ${path}/loop/*.conf`)),
+    `redis.conf:1: cannot read '${path}/loop': Too many levels of symbolic links`,
+  )
+})
+
 test('a config file that cannot be read is named', (t) => {
   t.is(
     refused(t, () => from('/no/redis.conf')),
