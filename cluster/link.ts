@@ -7,7 +7,7 @@ import type { PeerValue, ReplyLimits } from './replies.ts'
 import type { Timer, World } from './world.ts'
 
 /** A node that cannot be reached must be given up early enough to ask another within a second. */
-export const CONNECT_MS = 400
+const CONNECT_MS = 400
 
 /** Nobody who is not authenticated yet may send more than a name, a nonce and a proof. */
 const HANDSHAKE_LIMITS: ReplyLimits = { bytesMax: 4096, depthMax: 1 }
@@ -22,7 +22,7 @@ export class LinkError extends Error {
   }
 }
 
-export const LINK_CLOSED = 'LINK_CLOSED'
+const LINK_CLOSED = 'LINK_CLOSED'
 /** Ended by this node, which holds the other for dead. */
 export const LINK_DROPPED = 'LINK_DROPPED'
 export const LINK_TIMEOUT = 'LINK_TIMEOUT'

@@ -27,10 +27,10 @@ import type { PeerValue } from './replies.ts'
 import type { Timer, World } from './world.ts'
 
 /** While so many bytes wait for one node, no more requests are taken. */
-export const QUEUE_BYTES_MAX = 64 * 1024 * 1024
+const QUEUE_BYTES_MAX = 64 * 1024 * 1024
 
 /** Callers that wait for one node. */
-export const FLIGHTS_MAX = 100_000
+const FLIGHTS_MAX = 100_000
 
 /** What goes to the socket at once: enough for full speed, little enough to see it move. */
 const WRITE_BYTES = 256 * 1024

@@ -100,8 +100,6 @@ export function valueBetween(min: number, max: number): string {
 
 /* ---- values and keys ---- */
 
-/** A command for strings, and the key holds something else. */
-export const ERR_WRONGTYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value'
 /** INCR, DECR, INCRBY, DECRBY: the result is no 64-bit integer. */
 export const ERR_OVERFLOW = 'ERR increment or decrement would overflow'
 /** DECRBY of -2^63, which has no positive counterpart. */
@@ -267,25 +265,12 @@ export const saveFailed = (reason: string): string =>
 
 /** Keys of one command that have different owners, where they must have one. */
 export const ERR_CROSSSLOT = "CROSSSLOT Keys in request don't hash to the same slot"
-/** No node can be asked for the key. */
-export const ERR_CLUSTERDOWN = 'CLUSTERDOWN The cluster is down'
-/** No node is responsible for the slot. */
-export const ERR_CLUSTERDOWN_SLOT = 'CLUSTERDOWN Hash slot not served'
 /** CLUSTER and READONLY, when cluster mode is off. */
 export const ERR_CLUSTER_DISABLED = 'ERR This instance has cluster support disabled'
-/** CLUSTER COUNTKEYSINSLOT above 16383. */
-export const ERR_SLOT = 'ERR Invalid slot'
-/** CLUSTER GETKEYSINSLOT outside of its limits. */
-export const ERR_SLOT_OR_COUNT = 'ERR Invalid slot or number of keys'
 
 /** The slot's owner: the client asks there, and every cluster client refreshes its topology. */
 export function moved(slot: number, address: string): string {
   return `MOVED ${slot} ${address}`
-}
-
-/** CLUSTER commands that name a node. */
-export function unknownNode(name: string): string {
-  return `ERR Unknown node ${cString(name).replace(/[\r\n]+$/, '')}`
 }
 
 /** PEER AUTH out of order. Ours: another node's handshake. */

@@ -1,7 +1,7 @@
 import { isLoopback } from '../cluster/membership.ts'
 
 /** The host of a socket's 'host:port' or '[host]:port'; an IPv4 address is not dressed as IPv6. */
-export function hostOf(address: string): string {
+function hostOf(address: string): string {
   const host = address.slice(0, Math.max(0, address.lastIndexOf(':')))
   return host.replace(/^\[|\]$/g, '').replace(/^::ffff:(?=\d+\.)/, '')
 }

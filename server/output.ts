@@ -24,7 +24,7 @@ import type { IoMemory, Pages } from './store/store.ts'
 /** Bytes that may stand in the queue before the connection stops executing commands. */
 export const queueBytesMax = 1024 * 1024
 /** Slots that may be open before the connection stops executing commands. */
-export const openSlotsMax = 1024
+const openSlotsMax = 1024
 /** Of a peer, on whose link many clients' requests come: those that wait must not stop the others. */
 const peerSlotsMax = 65_536
 /** A new connection begins with so many, until it is seen how long their replies are. */

@@ -266,7 +266,7 @@ function settleValue(slot: Slot, value: PeerValue): void {
 }
 
 /** Writes what another node answered, in the client's protocol. */
-export function writeValue(reply: Reply, value: PeerValue): void {
+function writeValue(reply: Reply, value: PeerValue): void {
   if (value === null) reply.null()
   else if (typeof value === 'number') reply.integer(value)
   else if (typeof value === 'bigint') reply.bigInteger(value)

@@ -28,7 +28,7 @@ export function helpRow(
 }
 
 /** What HELP of this container answers, line by line. */
-export function helpOf(container: CommandEntry): string[] {
+function helpOf(container: CommandEntry): string[] {
   const name = container.row.name.toUpperCase()
   const lines = [`${name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:`]
   if (container.arity === -1) lines.push('(no subcommand)', `    ${container.row.summary}`)

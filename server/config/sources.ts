@@ -96,7 +96,7 @@ const systemReasons: Readonly<Record<string, string>> = {
 }
 
 /** The statements of a config file's text; `include` gives those of an include line. */
-export function parseConfigText(
+function parseConfigText(
   text: string,
   file: string,
   include: (pattern: string, where: string) => Statement[],

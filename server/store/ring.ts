@@ -57,7 +57,7 @@ const PADDING = 7
 const CHASED_STAMP = 8
 
 /** Words of a ring's block; the tenth is free. */
-export const RING_WORDS = 10
+const RING_WORDS = 10
 
 const GENERATION_MAX = 0xffffff
 
