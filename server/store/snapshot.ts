@@ -49,13 +49,16 @@ export function* blocksOf(store: Store, start: number): Generator<FullBlock, voi
   const pinned: Pinned[] = []
   try {
     for (let number = 0; number < buckets; number++) {
-      if (store.hasImage(number)) {
-        const entries = store.captureImage(number, blocks[0], pinned)
+      if (store.transplants.hasImage(number)) {
+        const entries = store.transplants.captureImage(number, blocks[0], pinned)
         if (entries > 0) yield pass(blocks, entries)
       } else {
         for (let hash = 0; hash >= 0;) {
           const block = blocks[0]
-          hash = store.captureItems(number, hash, block, { bytesMax: ITEMS_BYTES_MAX, pinned })
+          hash = store.transplants.captureItems(number, hash, block, {
+            bytesMax: ITEMS_BYTES_MAX,
+            pinned,
+          })
           if (block.end > block.start) yield pass(blocks, countItems(block))
         }
       }
@@ -196,7 +199,7 @@ export class BlockSink {
     }
     let shift = this.#shift
     if (this.#fitsImages) {
-      const { result, entries, expired } = this.#store.implant(block, shift)
+      const { result, entries, expired } = this.#store.transplants.implant(block, shift)
       if (result === NO_IMAGE) throw new RangeError('an image contradicts itself')
       if (result === IMPLANTED) {
         this.loaded += entries
@@ -213,7 +216,7 @@ export class BlockSink {
   /** After the last block: brings the big values into their order. */
   end(): void {
     this.#dropPartial()
-    this.#store.sortBigs()
+    this.#store.transplants.sortBigs()
   }
 
   *#each(block: Block, entries: Generator<Found>, shift: number): Generator<void, void> {

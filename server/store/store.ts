@@ -15,26 +15,16 @@
 import { BigList } from './big-list.ts'
 import type { Chain } from './big.ts'
 import { Chains, Pages } from './big.ts'
-import type { Block, Found, Pinned } from './block.ts'
-import { factsOf, IMAGE, ITEMS, itemBytes, pieceAt, writeItem } from './block.ts'
+import type { Found } from './block.ts'
 import type { Sink } from './bucket.ts'
 import * as bucket from './bucket.ts'
 import { Buckets, IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, STORED } from './bucket.ts'
 import type { Ended, Reason, RemovalListener } from './endings.ts'
 import { Endings, OVERWRITTEN } from './endings.ts'
-import {
-  DATABASES_MAX,
-  HEADER_BYTES_MAX,
-  isPaged,
-  keyAt,
-  TYPE_LEASE,
-  TYPE_STRING,
-} from './entry.ts'
+import { DATABASES_MAX, HEADER_BYTES_MAX, TYPE_STRING } from './entry.ts'
 import * as header from './header.ts'
 import type { Hash } from './hash.ts'
 import { xxh32 } from './hash.ts'
-import type { Implanted } from './image.ts'
-import { Images } from './image.ts'
 import type { Arena, IoMemory, Layout, Memory } from './memory.ts'
 import {
   acquire,
@@ -61,6 +51,7 @@ import { Pool, POLICY, SETTING, TOKEN_BLOCKS } from './pool.ts'
 import { Relief } from './relief.ts'
 import type { BucketStats, StoreStats } from './stats.ts'
 import { bucketStats, sumOf } from './stats.ts'
+import { Transplants } from './transplant.ts'
 import { Verb } from './verb.ts'
 
 export type { BucketStats, IoMemory, Policy, Reason, RemovalListener, Scope, Sink, StoreStats }
@@ -137,13 +128,12 @@ const NO_TAIL = new Uint8Array(0)
 /** What is hashed for `StoreShape.probe`. */
 const PROBE = Uint8Array.of(82, 73, 78, 71, 84, 73, 69, 82)
 
-/** A larger bucket is not copied at once: at 5 GB/s that would hold everybody up for 7 ms. */
-const IMAGE_BYTES_MAX = 32 * 1024 * 1024
-
 export class Store {
   readonly io: IoMemory
   /** The arenas, for `attach` in another thread. */
   readonly shared: readonly Memory[]
+  /** Whole buckets, for snapshots. */
+  readonly transplants: Transplants
   /** Milliseconds on the Clock.now() scale; set by the caller once per turn. */
   now = 0
   /** Did the last `lease` plant the lease whose token it returned? */
@@ -159,8 +149,6 @@ export class Store {
   /** Null: nobody wants to know what ended. */
   readonly #endings: Endings | null
   readonly #buckets: readonly Buckets[]
-  readonly #images: readonly Images[]
-  readonly #imageBytesMax: number
   readonly #seed: number
   readonly #databases: number
   readonly #bucketMask: number
@@ -236,14 +224,17 @@ export class Store {
       return new Buckets(arena, this.#pools[index]!, parts, shape)
     })
     this.#seed = options.seed
-    this.#imageBytesMax = options.imageBytesMax ?? IMAGE_BYTES_MAX
-    this.#images = this.#buckets.map(
-      ({ index, eviction }, arena) =>
-        new Images({
-          ...{ arena: memories.arenas[arena]!, pool: this.#pools[arena]!, layout },
-          ...{ index, eviction },
-        }),
-    )
+    this.transplants = new Transplants({
+      ...{ layout, trailer, arenas: this.#arenas, pools: this.#pools, verb: this.#verb },
+      ...{ buckets: this.#buckets, bigs: this.#bigs, imageBytesMax: options.imageBytesMax },
+      lock: (number) => {
+        this.#turnTo(number)
+        this.#lock()
+      },
+      unlock: () => this.#unlock(),
+      unlockAfterWrite: () => this.#unlockAfterWrite(),
+      pin: (address, length) => this.#pin(address, length),
+    })
     this.#relief.join(this.#bigs, this.#buckets)
     this.#home = this.#buckets[0]!
     if (options.attach !== undefined) return
@@ -797,7 +788,7 @@ export class Store {
     return bucketStats(this.#bucketsOf(number), this.#headerOf(number))
   }
 
-  /* ---- snapshots: see block.ts, image.ts, snapshot.ts ---- */
+  /* ---- snapshots: see transplant.ts, snapshot.ts ---- */
 
   get shape(): StoreShape {
     const { buckets, chunkShift } = this.#layout
@@ -818,85 +809,6 @@ export class Store {
       (buckets, bucket) =>
         buckets.counter(bucket, header.SETS) + buckets.counter(bucket, header.CHANGES),
     )
-  }
-
-  /** Is the bucket written as an image? Else as items. */
-  hasImage(number: number): boolean {
-    const bytes = this.#images[number % this.#images.length]!.bytes(this.#headerOf(number))
-    return this.shape.trailer === 0 && bytes <= this.#imageBytesMax
-  }
-
-  /**
-   * Copies a bucket into the block, but for its entries with pages: those are added to `pinned`, and
-   * are to be released. @returns the entries in the block
-   */
-  captureImage(number: number, block: Block, pinned: Pinned[]): number {
-    this.#turnTo(number)
-    const images = this.#images[number % this.#images.length]!
-    block.begin(IMAGE, number)
-    for (;;) {
-      block.room(images.bytes(this.#header))
-      this.#lock()
-      if (images.bytes(this.#header) <= block.bytes.length - block.end) break
-      this.#unlock()
-    }
-    images.capture(this.#header, block)
-    this.#pinAll(pinned)
-    this.#unlock()
-    return images.finish(block)
-  }
-
-  /**
-   * Copies entries of a bucket into the block as items, from a hash on (0 begins) until there are
-   * about `bytesMax`; all of them, in the order in which they would go, if they are so few. With
-   * the first come those with pages, as above. @returns the hash to go on with, -1: no more
-   */
-  captureItems(
-    number: number,
-    hash: number,
-    block: Block,
-    { bytesMax, pinned }: { readonly bytesMax: number; readonly pinned: Pinned[] },
-  ): number {
-    const { index, eviction } = this.#turnTo(number)
-    const bucket = this.#header
-    block.begin(ITEMS, number)
-    block.room(bytesMax)
-    this.#lock()
-    if (hash === 0) this.#pinAll(pinned)
-    let next = -1
-    if (hash === 0 && this.#images[number % this.#images.length]!.bytes(bucket) <= bytesMax) {
-      eviction.oldestFirst(bucket, (address) => this.#addItem(block, address))
-    } else {
-      let last = -1
-      for (let at = index.seek(bucket, hash); at < index.slots(bucket); at++) {
-        const address = index.address(bucket, at)
-        if (address === 0) continue
-        const here = index.hash(bucket, at)
-        // Equal hashes stay together: the next call cannot begin between them.
-        if (block.end - block.start >= bytesMax && here !== last) {
-          next = here
-          break
-        }
-        last = here
-        this.#addItem(block, address)
-      }
-    }
-    this.#unlock()
-    return next
-  }
-
-  /** Puts an image into its bucket; `shift` is added to expiry times. */
-  implant(block: Block, shift: number): Implanted {
-    assert(block.bucket < this.#layout.buckets, 'there is no such bucket')
-    const buckets = this.#turnTo(block.bucket)
-    this.#lock()
-    const options = { shift, now: this.now, mask: this.#bucketMask }
-    const images = this.#images[block.bucket % this.#images.length]!
-    const done = images.implant(this.#header, block, options, (address) =>
-      buckets.forget(this.#header, address),
-    )
-    this.#unlockAfterWrite()
-    return done
   }
 
   /**
@@ -920,19 +832,6 @@ export class Store {
     }
     this.#unlockAfterWrite()
     return result
-  }
-
-  /** After the last `revive`: brings the big values of each list into the order of their ages. */
-  sortBigs(): void {
-    const bigs = this.#bigs
-    for (const isMain of [false, true]) {
-      const aged = [...bigs.walk(isMain)].map((page) => {
-        const number = bigs.hash(page) & this.#bucketMask
-        return { page, age: this.#bucketsOf(number).eviction.bigAge(this.#headerOf(number), page) }
-      })
-      aged.sort((a, b) => b.age - a.age)
-      for (const { page } of aged) bigs.renew(page, isMain, bigs.enteredAt(page))
-    }
   }
 
   /** In which order entries go, and which may. */
@@ -1132,34 +1031,6 @@ export class Store {
       tail = this.io.bytes.slice(OWN_AT, OWN_AT + length - inPages)
     }
     return new Pages(this.#chains, this.#lengthMax, chain, tail)
-  }
-
-  /** Adds all entries of the locked bucket that have pages, but leases. */
-  #pinAll(pinned: Pinned[]): void {
-    const buckets = this.#home
-    const bucket = this.#header
-    buckets.eviction.ring.walk(bucket + header.PAGED, (address) => {
-      const facts = factsOf(buckets, bucket, this.#wordsOf(this.#number), address)
-      if (facts.type === TYPE_LEASE) return
-      const pages = this.#pin(address, facts.valueLength)
-      pinned.push({ ...facts, key: buckets.contents.keyOf(address), pages })
-    })
-  }
-
-  /** Adds an entry of the locked bucket without pages, unless it is a lease. */
-  #addItem(block: Block, address: number): void {
-    const words = this.#wordsOf(this.#number)
-    if (isPaged(words, address)) return
-    const facts = factsOf(this.#home, this.#header, words, address)
-    if (facts.type === TYPE_LEASE) return
-    const { keyLength, valueLength } = facts
-    block.room(itemBytes(keyLength, valueLength))
-    const to = writeItem(block, { ...facts, offset: 0, pieceLength: valueLength })
-    const from = keyAt(words, address)
-    const arena = this.#arenas[this.#number % this.#arenas.length]!.bytes
-    block.bytes.set(arena.subarray(from, from + keyLength), to)
-    const value = arena.subarray(from + keyLength, from + keyLength + valueLength)
-    block.bytes.set(value, pieceAt(to, keyLength))
   }
 
   #countChange(): void {

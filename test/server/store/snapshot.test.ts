@@ -289,12 +289,12 @@ test('an image takes no bucket that is larger than said', (t) => {
   fill(store, 3_000)
   let number = 0
   const image = new Block(START)
-  while (store.captureImage(number, image, []) === 0) number++
+  while (store.transplants.captureImage(number, image, []) === 0) number++
   const bytes = image.end - START
   const limits = [bytes / 2, 1e9].map((imageBytesMax) => {
     const other = open({ maxMemory: 4 * MB, buckets: 2, imageBytesMax })
     fill(other, 3_000)
-    return other.hasImage(number)
+    return other.transplants.hasImage(number)
   })
   t.deepEqual(limits, [false, true])
 })
@@ -450,7 +450,7 @@ test('a store whose chunks wandered while the snapshot was taken loads by replay
     store.flush(-1)
     for (let i = 0; i < 30_000; i++) set(store, `${number} ${i}`, Buffer.alloc(40))
     const block = new Block(START)
-    store.captureImage(number, block, [])
+    store.transplants.captureImage(number, block, [])
     heap.push(block)
   }
   for (const block of heap) drain(sink.load(block))
@@ -464,7 +464,7 @@ test('an image that contradicts itself changes nothing', (t) => {
   for (let i = 0; i < 2_000; i++)
     set(store, `${i}`, Buffer.alloc(i % 90), i % 5 === 0 ? NOW + 9 : 0)
   const clean = new Block(START)
-  store.captureImage(0, clean, [])
+  store.transplants.captureImage(0, clean, [])
   const roll = dice(10)
   let refused = 0
   for (let round = 0; round < 400; round++) {
