@@ -119,8 +119,10 @@ export class Eviction implements RingOwner {
   #wanted = 0
   #rounds = 0
   #keptBytes = 0
-  /** Position that was looked up last: often the next look-up is for the same entry. */
+  /** The entry that was looked up last: often the next look-up is for the same one. */
+  #located = 0
   #position = 0
+  #hash = 0
   #isJudgingSmall = false
 
   constructor(
@@ -318,6 +320,7 @@ export class Eviction implements RingOwner {
   /* ---- for the rings ---- */
 
   judge(bucket: number, ring: number, address: number): number {
+    this.#located = 0
     const position = this.#locate(bucket, address)
     if (this.#isExpired(address)) {
       this.#entries.drop(bucket, position, EXPIRED, header.EXPIRED_ACTIVELY)
@@ -357,8 +360,9 @@ export class Eviction implements RingOwner {
       if (stays) return this.#stays(bucket, bucket + SMALL, address)
     }
     const stamp = this.ring.stampAt(bucket + SMALL, address)
-    const hash = this.#entries.hashOf(address)
-    this.#entries.drop(bucket, this.#locate(bucket, address), EVICTED, header.EVICTED_SMALL)
+    const at = this.#locate(bucket, address)
+    const hash = this.#hash
+    this.#entries.drop(bucket, at, EVICTED, header.EVICTED_SMALL)
     if (chosen <= policy.S3_FIFO) this.#remember(bucket, hash, stamp)
     return GONE
   }
@@ -629,9 +633,13 @@ export class Eviction implements RingOwner {
   /** Position of the slot of the entry at `address`, whose key may be read at `copy` instead. */
   #locate(bucket: number, address: number, copy = address): number {
     const index = this.#index
-    const known = this.#position
-    if (known < index.slots(bucket) && index.address(bucket, known) === address) return known
-    this.#position = index.locate(bucket, this.#entries.hashOf(copy), address)
+    if (address === this.#located) {
+      const known = this.#position
+      if (known < index.slots(bucket) && index.address(bucket, known) === address) return known
+    }
+    this.#hash = this.#entries.hashOf(copy)
+    this.#position = index.locate(bucket, this.#hash, address)
+    this.#located = address
     return this.#position
   }
 
