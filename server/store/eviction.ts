@@ -172,6 +172,11 @@ export class Eviction implements RingOwner {
     return this.#scope === policy.NONE
   }
 
+  /** May only those go that expire? */
+  get isVolatile(): boolean {
+    return this.#scope === policy.VOLATILE
+  }
+
   /** Chunks of the bucket's rings. */
   chunks(bucket: number): number {
     const ring = this.ring

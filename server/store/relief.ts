@@ -22,7 +22,7 @@ import type { BigList } from './big-list.ts'
 import type { Winner } from './big.ts'
 import type { Buckets } from './bucket.ts'
 import type { Neighbours } from './eviction.ts'
-import { LOCK, MAIN, SMALL, STOLEN } from './header.ts'
+import { EXPIRING_PAGED, LOCK, MAIN, SMALL, STOLEN } from './header.ts'
 import type { Arena, Layout } from './memory.ts'
 import { release, tryAcquire } from './memory.ts'
 import type { Pool } from './pool.ts'
@@ -101,7 +101,7 @@ export class Relief implements Winner {
 
   #winFromSomebody(): boolean {
     const rounds = 2 * this.#layout.buckets
-    const bigsMayGo = !this.#buckets[0]!.eviction.refuses
+    const bigsMayGo = this.#mayBigsGo()
     for (let i = 0; i < rounds; i++) {
       const number = this.#next()
       const isLast = i >= this.#layout.buckets
@@ -117,6 +117,16 @@ export class Relief implements Winner {
       if ((isLast || this.#hasShare(number)) && this.#yieldChunk(number)) return true
     }
     return bigsMayGo && this.#winFromBigs()
+  }
+
+  /** Is there any big value that the scope of eviction lets go? */
+  #mayBigsGo(): boolean {
+    const { refuses, isVolatile } = this.#buckets[0]!.eviction
+    if (!isVolatile) return !refuses
+    for (let number = 0; number < this.#layout.buckets; number++) {
+      if (this.#words(number)[this.#header(number) + EXPIRING_PAGED]! > 0) return true
+    }
+    return false
   }
 
   /** There is nothing but big values, and those judged so far had been asked for. */
