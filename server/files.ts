@@ -12,6 +12,7 @@ export interface ServerWorld extends World {
   readonly files: Files
 }
 
+/** Whatever fails rejects with the system's error and its `code`. */
 export interface Files {
   /** The number of this process, which stands in the names of its temporary files. */
   readonly pid: number
@@ -31,6 +32,7 @@ export interface Files {
   list(folder: string): Promise<readonly string[]>
 }
 
+/** A file that is read; who opened it closes it. */
 export interface InputFile {
   /** Bytes, when it was opened. */
   readonly size: number
@@ -39,6 +41,7 @@ export interface InputFile {
   close(): Promise<void>
 }
 
+/** A file that is written; who created it closes it. */
 export interface OutputFile {
   /** Appends all of these bytes, which must not change meanwhile. One write at a time. */
   write(bytes: Uint8Array): Promise<void>

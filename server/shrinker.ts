@@ -13,6 +13,7 @@ const stepBytes = 64 * 1024
 /** How soon it is tried again when nothing could be evicted. */
 const retryMs = 100
 
+/** Idle until `start`; after `stop` it never evicts again. */
 export class Shrinker {
   readonly #store: Store
   readonly #clock: Clock

@@ -17,6 +17,7 @@
 import xxhash from 'xxhash-wasm'
 import type { InputFile, OutputFile } from './files.ts'
 import { Block } from './store/block.ts'
+import type { StoreShape } from './store/store.ts'
 
 /** A 64-bit checksum of bytes; the server passes xxh64. */
 export type Checksum = (bytes: Uint8Array) => bigint
@@ -37,19 +38,11 @@ export async function loadChecksum(): Promise<Checksum> {
 }
 
 /** What must be known before the first record is understood. */
-export interface SnapshotFacts {
+export interface SnapshotFacts extends Omit<StoreShape, 'trailer'> {
   /** Milliseconds by the wall clock when the save began. */
   readonly createdAt: number
   /** Expiry times in the records plus this are milliseconds by the wall clock. */
   readonly clockOffset: number
-  readonly maxMemory: number
-  readonly chunkBytes: number
-  readonly buckets: number
-  readonly databases: number
-  /** Seed of the hash of keys. */
-  readonly seed: number
-  /** A hash of known bytes, to tell whether keys are hashed alike. */
-  readonly probe: number
 }
 
 /** The file cannot be loaded at all. The message is one sentence: what it is, and what to do. */
@@ -71,6 +64,7 @@ const HEADER_CHECKED = HEADER_BYTES - 8
 const RECORDS_AT = 2 * HEADER_BYTES
 
 const RECORD_MAGIC = 0x63725452
+/** What the file puts before each body: blocks leave so much room at their beginning. */
 export const RECORD_HEAD_BYTES = 64
 const RECORD_CHECKED = RECORD_HEAD_BYTES - 8
 const RECORD_ALIGN = 64

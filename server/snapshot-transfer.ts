@@ -45,6 +45,7 @@ export interface Loaded {
   replayed: number
 }
 
+/** The counts of a load that has not begun, to be handed to `readSnapshot`. */
 export function nothingLoaded(): Loaded {
   return { keys: 0, expired: 0, lostKeys: 0, damagedRecords: 0, isCutOff: false, replayed: 0 }
 }
@@ -60,6 +61,7 @@ export interface LoadWatcher {
   cutOff(bucket: number, cause: Error | null): void
 }
 
+/** What a save works with. `random` gives the file its id. */
 export interface SaveParts {
   readonly store: Store
   readonly files: Files

@@ -39,6 +39,7 @@ export interface SavePoint {
   readonly changes: number
 }
 
+/** What saves and loads work with. */
 export interface SnapshotsParts {
   readonly store: Store
   readonly files: Files
@@ -61,6 +62,7 @@ export interface LoadProgress {
 /** The part of an entry of the command table on which a refusal depends. */
 type Asked = Pick<CommandEntry, 'flags' | 'fullName'>
 
+/** The saves and the load of one server: one at a time, which callers see to. */
 export class Snapshots {
   /** Not null while the snapshot is read at the start. */
   loading: LoadProgress | null = null

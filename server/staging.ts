@@ -16,6 +16,7 @@ const UTF8_PER_UNIT_MAX = 3
 
 const ASCII_MAX = 0x7f
 
+/** One key, or one pair, at a time: the next one overwrites it. */
 export class Staging {
   /** All of the I/O memory. */
   readonly io: Buffer
@@ -37,6 +38,7 @@ export class Staging {
     this.#room = io.scratchEnd - io.scratch
   }
 
+  /** Brings a key to bytes[pos, pos + keyLength). */
   key(key: Bytes): void {
     this.bytes = this.#ioBytes
     this.pos = this.#scratch
@@ -44,6 +46,7 @@ export class Staging {
     else this.#apart(key, '')
   }
 
+  /** The same, and the value right behind it. */
   pair(key: Bytes, value: Bytes): void {
     this.bytes = this.#ioBytes
     this.pos = this.#scratch

@@ -41,6 +41,7 @@ export interface Usage {
   readonly dataset: number
 }
 
+/** The account as it is now: it goes through all buckets and clients. */
 export function usageOf({ store, stats, clients }: UsageSource): Usage {
   const { usedBytes, touchedBytes, indexSlots, deadBytes, paddingBytes } = store.stats
   const startup = Math.min(stats.usedMemoryAtStart, usedBytes)

@@ -216,6 +216,7 @@ export class Chains {
     }
   }
 
+  /** Clears [at, at + length) of the chain, for which it has room. */
   zero(chain: Chain, at: number, length: number): void {
     let to = at
     const end = at + length

@@ -61,6 +61,7 @@ export interface Sink {
   reserve(length: number): number
 }
 
+/** The buckets of one arena; `bucket` is the first word of a header. Under that bucket's lock, but counts. */
 export class Buckets implements Entries {
   readonly index: Index
   readonly eviction: Eviction

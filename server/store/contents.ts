@@ -9,6 +9,7 @@ import * as entry from './entry.ts'
 import type { Arena } from './memory.ts'
 import { OWN_AT } from './memory.ts'
 
+/** The contents of one arena's entries. All of it under the lock of the entry's bucket. */
 export class Contents {
   readonly #arena: Arena
   readonly #bytes: Uint8Array

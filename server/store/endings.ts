@@ -39,6 +39,7 @@ export interface Ended {
   readonly value: Uint8Array
 }
 
+/** The entries that this thread's verbs made end, until their listener is told. */
 export class Endings {
   readonly #verb: Verb
   readonly #listener: RemovalListener

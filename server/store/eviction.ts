@@ -98,6 +98,7 @@ const MAIN_BEGINS = 8
 /** Under `s3-fifo`: chunks that a SMALL over its share leaves in the pool for entries on the way to MAIN. */
 const SPARE_CHUNKS = 2
 
+/** Who goes in one arena's buckets. Under the bucket's lock, unless it says otherwise. */
 export class Eviction implements RingOwner {
   readonly ring: Ring
   readonly #words: Int32Array

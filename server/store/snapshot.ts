@@ -20,7 +20,7 @@ import type { Found, Pinned } from './block.ts'
 import { Block, IMAGE, ITEMS, itemBytes, itemsOf, pieceAt, writeItem } from './block.ts'
 import { TYPE_STRING } from './entry.ts'
 import { entriesOf, IMPLANTED, NO_IMAGE } from './image.ts'
-import type { Store } from './store.ts'
+import type { Store, StoreShape } from './store.ts'
 import { STORED } from './store.ts'
 
 /** A block of items is not much longer, unless a key is. */
@@ -133,13 +133,7 @@ function addPiece(block: Block, item: Pinned, offset: number, pieceLength: numbe
 }
 
 /** What the blocks say of the store they are of. */
-export interface BlockFacts {
-  readonly maxMemory: number
-  readonly chunkBytes: number
-  readonly buckets: number
-  readonly databases: number
-  readonly probe: number
-}
+export type BlockFacts = Omit<StoreShape, 'seed' | 'trailer'>
 
 /** A value whose pieces come one by one. */
 interface Partial {

@@ -113,6 +113,7 @@ export interface StoreShape {
   readonly chunkBytes: number
   readonly buckets: number
   readonly databases: number
+  /** Of the hash of keys, uint32. */
   readonly seed: number
   /** A hash of known bytes: equal where keys are hashed alike. */
   readonly probe: number

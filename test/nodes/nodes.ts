@@ -61,7 +61,7 @@ async function seeEachOther(ports: readonly number[], password: string): Promise
 }
 
 /** A numeric field of a node's INFO. */
-export async function infoField(port: number, field: string, password = ''): Promise<number> {
+async function infoField(port: number, field: string, password = ''): Promise<number> {
   const client = new Redis(port, '127.0.0.1', { password, retryStrategy: () => null })
   try {
     const info = await client.info('everything')

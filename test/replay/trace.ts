@@ -24,7 +24,7 @@ export function readTrace(path: string, accessesMax: number): Trace {
  * A made-up trace for where no real one lies: popularity falls with the square root of the rank,
  * so that some keys are hot and most are seen a few times.
  */
-export function sampleTrace(accesses: number, keys: number, seed: number): Trace {
+function sampleTrace(accesses: number, keys: number, seed: number): Trace {
   const random = new SeededRandom(seed)
   const trace: number[] = []
   for (let i = 0; i < accesses; i++) {

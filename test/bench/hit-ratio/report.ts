@@ -58,7 +58,7 @@ const IDEALS: readonly Ideal[] = [
 const LEAST_SHARE = 1.02
 
 /** Bytes of a value: those wanted, or more, so that so many entries need the store's least memory. */
-export function valueBytesFor(entries: number, wanted: number, choice: StoreChoice): number {
+function valueBytesFor(entries: number, wanted: number, choice: StoreChoice): number {
   const share = (leastMemory(choice) * LEAST_SHARE) / entries
   return Math.max(wanted, Math.ceil(share) - KEY_BYTES)
 }

@@ -12,7 +12,7 @@
 import { LRUCache } from 'lru-cache'
 import { Store, STORED } from '../../../server/store/store.ts'
 
-export const CONTENDERS = ['store', 'map', 'lru-cache', 'nothing'] as const
+const CONTENDERS = ['store', 'map', 'lru-cache', 'nothing'] as const
 export type ContenderName = (typeof CONTENDERS)[number]
 
 export const KEY_BYTES = 16

@@ -135,7 +135,7 @@ export function get(contender: Contender, number: number): void {
   if (contender.reply[at] !== (number & 255)) throw new Error(`key ${number} has a wrong value`)
 }
 
-export class Xorshift {
+class Xorshift {
   #state: number
 
   constructor(seed: number) {
