@@ -114,8 +114,11 @@ const POLICIES_SWITCHED =
   'Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.'
 /** OBJECT FREQ, where accesses are not counted. */
 export const ERR_NO_FREQUENCY = `ERR An LFU maxmemory policy is not selected, access frequency not tracked. ${POLICIES_SWITCHED}`
-/** OBJECT IDLETIME, where the time of an access is not kept. */
+/** OBJECT IDLETIME, where the time of an access is not kept, and INFO names an LFU policy. */
 export const ERR_NO_IDLE_TIME = `ERR An LFU maxmemory policy is selected, idle time not tracked. ${POLICIES_SWITCHED}`
+/** The same where INFO names another policy: Redis has no text for it, it keeps the time then. */
+export const ERR_NO_IDLE_TIME_HERE =
+  'ERR Idle time is not tracked for this key: the policies lru and second-chance do so, for values up to half a chunk'
 /** SCAN of what is no unsigned 64-bit integer. */
 export const ERR_CURSOR = 'ERR invalid cursor'
 

@@ -1,9 +1,10 @@
 /** OBJECT: what is known of a key beside its value. To look at it is no access. */
-import { ERR_NO_FREQUENCY, ERR_NO_IDLE_TIME } from '../../protocol/errors.ts'
+import { ERR_NO_FREQUENCY, ERR_NO_IDLE_TIME, ERR_NO_IDLE_TIME_HERE } from '../../protocol/errors.ts'
 import { readInteger } from '../../protocol/number.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import type { Store } from '../store/store.ts'
+import { redisNameOf } from '../policies.ts'
 import { helpRow, noSubcommand } from './container.ts'
 import { countLookup, peekKey } from './lookup.ts'
 
@@ -59,7 +60,8 @@ function freq(client: Client): void {
 /** Whole seconds. Values in pages have no idle time under any policy. */
 function idletime(client: Client): void {
   const seconds = ({ idleMs }: Store): number => (idleMs < 0 ? NOT_KEPT : Math.floor(idleMs / 1000))
-  about(client, seconds, ERR_NO_IDLE_TIME)
+  const isLfu = redisNameOf(client.server.config['maxmemory-policy']).endsWith('-lfu')
+  about(client, seconds, isLfu ? ERR_NO_IDLE_TIME : ERR_NO_IDLE_TIME_HERE)
 }
 
 /** No value is shared. */

@@ -178,7 +178,7 @@ export const directives = {
     mutable: false,
     resolve: resolveCeiling,
     summary:
-      "What `maxmemory` may be raised to while the server runs: that much address space is taken at the start, and no memory; 0 means 2gb, or for a larger maxmemory the machine's (or the control group's) memory, but never less than maxmemory.",
+      "What `maxmemory` may be raised to while the server runs: that much address space is taken at the start, and no memory; 0 means 2gb (2144927744 bytes on Node.js 20, which has no more), or for a larger maxmemory the machine's (or the control group's) memory, but never less than maxmemory.",
   }),
   'maxmemory-policy': row(choice(policyNames), {
     default: DEFAULT_POLICY_NAME,

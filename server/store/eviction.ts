@@ -223,6 +223,8 @@ export class Eviction implements RingOwner {
 
   /** Room for an entry in this ring, or else in the other one. 0: none. */
   place(bucket: number, ring: number, bytes: number): number {
+    // What is too much since maxmemory was lowered can only be deleted: nothing is added to it.
+    if (this.#scope === policy.NONE && this.#pool.excess > 0) return 0
     let at = this.#place(bucket, ring, bytes)
     // The bucket has none that may go (without pages): others may have.
     if (at === 0 && this.#scope === policy.VOLATILE && this.#win()) {
