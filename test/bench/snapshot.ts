@@ -5,8 +5,10 @@
  * A store of 1 GiB is filled with keys of 16 and values of 100 bytes. In each round `dd conv=fsync`
  * writes as many bytes into the same folder as the snapshot has, and the snapshot is written, the one
  * first and the other second by turns: disks differ from minute to minute, so only the ratio within
- * a round counts. Then it is loaded into a store that is laid out alike (a copy of memory), and into
- * one with a tenth less memory (entry by entry).
+ * a round counts. Then it is loaded into a store that is laid out alike (a copy of memory), into the
+ * same once more, and into one with a tenth less memory (entry by entry). The first of these writes
+ * to memory that nobody touched before, which the system first has to give: what that takes alone is
+ * measured in the same round.
  *
  * Pauses: sets and gets go on, a hundred in each turn of the event loop, as clients of a server would
  * have them, once without a save and once during one. A pause is the time from the end of one such
@@ -48,6 +50,8 @@ const VALUE_BYTES = 100
 /** What an entry takes in a full store, at least. */
 const ENTRY_BYTES_MIN = 125
 const BATCH = 100
+const DATABASES = 16
+const SYSTEM_PAGE_BYTES = 4096
 
 const world = createSystemWorld()
 const maxMemory = Number(values.megabytes) * MB
@@ -133,12 +137,16 @@ async function compare(folder: string): Promise<void> {
     const saveCpu = (cpuSeconds() - cpu) / (bytes / 1e9)
     if (round % 2 === 1) dd = ddSeconds(folder, bytes)
     cpu = cpuSeconds()
-    const images = await loadSeconds(open(maxMemory))
+    const fresh = open(maxMemory)
+    const images = await loadSeconds(fresh)
     const loadCpu = (cpuSeconds() - cpu) / (bytes / 1e9)
+    for (let db = 0; db < DATABASES; db++) fresh.store.flush(db)
+    const again = await loadSeconds(fresh)
+    const touch = touchSeconds(bytes)
     const entryByEntry = await loadSeconds(open(Math.floor(maxMemory * 0.9)))
     const quiet = await longestPause(traffic, (done) => setTimeout(done, save * 1000))
     const saving = await longestPause(traffic, (done) => void snapshots.save().then(done))
-    rounds.push({ dd, save, images, entryByEntry, quiet, saving, saveCpu, loadCpu })
+    rounds.push({ dd, save, images, again, touch, entryByEntry, quiet, saving, saveCpu, loadCpu })
   }
   report(rounds, bytes)
 }
@@ -148,6 +156,10 @@ interface Round {
   readonly dd: number
   readonly save: number
   readonly images: number
+  /** Into memory that was in use before. */
+  readonly again: number
+  /** The first touch of as many bytes. */
+  readonly touch: number
   readonly entryByEntry: number
   readonly quiet: Pauses
   readonly saving: Pauses
@@ -171,6 +183,14 @@ function ddSeconds(folder: string, bytes: number): number {
   const seconds = (performance.now() - started) / 1000
   rmSync(target)
   return seconds
+}
+
+/** The system gives memory page by page when it is first written: what that alone takes. */
+function touchSeconds(bytes: number): number {
+  const touched = new Uint8Array(new SharedArrayBuffer(bytes))
+  const started = performance.now()
+  for (let at = 0; at < touched.length; at += SYSTEM_PAGE_BYTES) touched[at] = 1
+  return (performance.now() - started) / 1000
 }
 
 async function secondsOf(run: () => Promise<unknown>): Promise<number> {
@@ -285,6 +305,14 @@ function report(rounds: readonly Round[], bytes: number): void {
         row(
           'load, GB/s',
           speed(({ images }) => images),
+        ),
+        row(
+          'first touch of fresh memory, GB/s',
+          speed(({ touch }) => touch),
+        ),
+        row(
+          'load into memory used before, GB/s',
+          speed(({ again }) => again),
         ),
         row(
           'CPU of a load, s a GB',
