@@ -296,9 +296,11 @@ export class Ring {
       }
       if (this.#mayGrow(bucket, ring) && this.#extend(bucket, ring)) continue
       if (!relieved) {
-        // Whoever gives a chunk may be another ring of this bucket, and move what is in this one.
+        // Whoever gives a chunk may be another ring of this bucket, or this one, and move what is in
+        // it: if that left the head chasing, those in front of it stay, and the chunk is for after.
         relieved = true
         this.#relieve(bucket, ring)
+        keep = this.#mayGrow(bucket, ring)
         continue
       }
       keep = false
