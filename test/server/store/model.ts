@@ -315,6 +315,8 @@ export class Model {
    * eighth is dead.
    */
   #isFull(bytes: number): void {
+    // Since maxmemory was lowered nothing is added, whatever is dead.
+    if (this.store.excess > 0) return
     if (!this.#spreads || this.#pinned.length > 0 || bytes > this.store.maxMemory / 8) return
     const { stats } = this.store
     const free = stats.chunksFree * stats.chunkBytes
