@@ -1,4 +1,4 @@
-/**
+/*
  * Removes expired entries that nobody asks for, without anybody having to wait for it.
  *
  *     every 100 ms   a slice ── little had expired ──> that was it

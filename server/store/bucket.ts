@@ -61,7 +61,10 @@ export interface Sink {
   reserve(length: number): number
 }
 
-/** The buckets of one arena; `bucket` is the first word of a header. Under that bucket's lock, but counts. */
+/**
+ * The buckets of one arena; `bucket` is the first word of a header. All but the counts is asked under
+ * that bucket's lock.
+ */
 export class Buckets implements Entries {
   readonly index: Index
   readonly eviction: Eviction
@@ -643,7 +646,7 @@ export class Buckets implements Entries {
     }
     const moves = removed * MOVES_PER_REMOVAL
     for (const ring of RINGS) this.#ring.trim(bucket, bucket + ring, moves)
-    this.settle(bucket)
+    this.index.shrink(bucket)
   }
 
   /** Position of the big value with this first page and key hash; -1: it is gone. */

@@ -25,16 +25,15 @@
  * kept, as long as dead bytes or entries that may go give room; then the placement fails.
  *
  * While the pool has chunks, SMALL takes them: nothing is evicted or copied before the whole cache
- * is full. Then SMALL becomes MAIN as it is, and a new SMALL takes its share from that. When there are
- * free chunks later (after deletes, or a change of maxmemory), whoever leaves SMALL goes to MAIN.
+ * is full. Then SMALL becomes MAIN as it is, and a new SMALL takes its share from that; under
+ * `s3-fifo` SMALL gives its chunks away one by one instead, as its paper has it. When there are free
+ * chunks later (after deletes, or a change of maxmemory), whoever leaves SMALL goes to MAIN.
  * A bucket whose pool is dry asks the others (`Neighbours`): the one with less than the mean takes
  * from one with more, or a big value goes that is older than the bucket's oldest entry.
  *
- * Measured for this form (entry-counted simulations of four traces, mean hit ratio of 16 rows):
- * s3-fifo 55.1; windows of (1) +0.4; ghosts and age rule +0.9. Rejected: SMALL giving its chunks away one
- * by one after it filled (better by 0.4 points in a large cache as a whole, but buckets that came
- * late took the chunks of those that came early); ghosts of 3 bytes (+0.03); ghosts for entries that
- * leave MAIN.
+ * What each refinement is worth is in docs/benchmarks.md. Rejected: for s3a, SMALL giving its chunks
+ * away one by one (loops longer than the cache lose, and buckets that came late took the chunks of
+ * those that came early); ghosts of 3 bytes, and ghosts for entries that leave MAIN.
  *
  * Sources: Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023;
  * https://github.com/coocood/freecache, segment.go (evacuate).
@@ -72,6 +71,12 @@ const CHANCES_MAX = 6
 /** Values that go at most for one chunk of a ring of entries with pages, or of an index. */
 const WINS_MAX = 64
 
+/** s3-fifo: how many chunks SMALL has when MAIN gets its first one, if there are enough. */
+const MAIN_BEGINS = 8
+
+/** s3-fifo: chunks that a SMALL over its share leaves in the pool for who goes to MAIN. */
+const SPARE_CHUNKS = 2
+
 /** What eviction asks of the bucket. */
 export interface Entries {
   hashOf(address: number): number
@@ -92,11 +97,6 @@ export interface Neighbours {
    */
   admitsBig(bucket: number, age: number): boolean
 }
-
-/** Under `s3-fifo`: how many chunks SMALL has when MAIN gets its first one, if there are enough. */
-const MAIN_BEGINS = 8
-/** Under `s3-fifo`: chunks that a SMALL over its share leaves in the pool for entries on the way to MAIN. */
-const SPARE_CHUNKS = 2
 
 /** Who goes in one arena's buckets. Under the bucket's lock, unless it says otherwise. */
 export class Eviction implements RingOwner {
@@ -120,7 +120,7 @@ export class Eviction implements RingOwner {
   #wanted = 0
   #rounds = 0
   #keptBytes = 0
-  /** The entry that was looked up last: often the next look-up is for the same one. */
+  /** The entry that was looked up last, its place in the index and its hash: often it is next, too. */
   #located = 0
   #position = 0
   #hash = 0

@@ -66,9 +66,9 @@ export const MOVED_BYTES = 74
 export const GHOST_HITS = 76
 export const STOLEN = 78
 /** Changes to what is stored that are no sets: removals, expiries, parts of values. */
-export const CHANGES = 84
+export const CHANGES = 80
 /* Of what is there now: */
-export const BIG_VALUES = 80
+export const BIG_VALUES = 82
 
 /** The first of the counts of databases. */
 export const DATABASES = BUCKET_FIXED_WORDS

@@ -72,6 +72,11 @@ export interface ForeignSlots {
   readonly chunkShift: number
 }
 
+/** Pieces of an index that grows: an eighth more. */
+function grown(pieces: number): number {
+  return pieces + Math.max(1, pieces >>> 3)
+}
+
 /** The hash as it stands in a slot. */
 export function tagOf(hash: number): number {
   return hash ^ 0x80000000
@@ -267,7 +272,7 @@ export class Index {
   grow(bucket: number): boolean {
     if (!this.mayGrow(bucket)) return false
     const pieces = this.pieces(bucket)
-    const wanted = Math.min(pieces + Math.max(1, pieces >>> 3), this.#pool.indexPiecesMax)
+    const wanted = Math.min(grown(pieces), this.#pool.indexPiecesMax)
     let got = pieces
     for (; got < wanted; got++) {
       const piece = this.#pool.takePiece()
@@ -377,7 +382,7 @@ export class Index {
     let pieces = Math.min(Math.max(before, needed), most)
     while (!this.#canDeal(slots, pieces)) {
       if (pieces === most) return false
-      pieces = Math.min(pieces + Math.max(1, pieces >>> 3), most)
+      pieces = Math.min(grown(pieces), most)
     }
     if (!this.#takePieces(bucket, pieces)) return false
     const { words: source, at, count, chunkShift } = slots

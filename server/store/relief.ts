@@ -4,9 +4,10 @@
  *
  * Two are asked. A big value needs a page (`win`): big values of the small list go when they have
  * been there as long as entries are in the buckets' small rings, or when they hold more than their
- * share of all memory, or, where nearly everything is big, of the big values; else whoever is older goes, the oldest big value of the main list or the
- * oldest entries of some bucket, one bucket after the other. So a stream of big values that nobody
- * asks for again passes through the small list and touches nobody else.
+ * share of all memory, or, where nearly everything is big, of the big values. Else whoever is older
+ * goes, the oldest big value of the main list or the oldest entries of some bucket, one bucket after
+ * the other. So a stream of big values that nobody asks for again passes through the small list and
+ * touches nobody else.
  *
  * A ring is full (`relieve`): a big value goes that is clearly older than the ring's own oldest, or
  * a bucket above the mean gives a chunk to one below it. (A pool freezes shares as they stood when

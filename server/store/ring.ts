@@ -380,7 +380,8 @@ export class Ring {
 
   /**
    * Gives one of the ring's chunks to the pool, sliding its entries together if many bytes are dead,
-   * having the oldest ones judged if not. False when only one chunk is left (the last one goes with `close`), or nobody may go.
+   * having the oldest ones judged if not. False when only one chunk is left (the last one goes with
+   * `close`), or nobody may go.
    */
   yieldChunk(bucket: number, ring: number): boolean {
     for (;;) {
