@@ -646,7 +646,7 @@ export class Buckets implements Entries {
     }
     const moves = removed * MOVES_PER_REMOVAL
     for (const ring of RINGS) this.#ring.trim(bucket, bucket + ring, moves)
-    this.index.shrink(bucket)
+    this.settle(bucket)
   }
 
   /** Position of the big value with this first page and key hash; -1: it is gone. */
