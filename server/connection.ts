@@ -5,6 +5,7 @@ import { dispatch } from './dispatch.ts'
 import { Input } from './input.ts'
 import { type ByteSink, Output } from './output.ts'
 import type { Server } from './server.ts'
+import { counter } from './stats.ts'
 
 /** What a connection needs of its socket (or of any duplex stream behind the same face). */
 export interface Socket extends ByteSink {
@@ -75,7 +76,7 @@ export class Connection implements ClientConnection {
     if (this.#closed) return
     const server = this.#server
     this.bytesRead += length
-    server.stats.netInputBytes += length
+    server.stats.row[counter.netInputBytes]! += length
     this.#begin()
     this.#input.feed(length)
     this.#finish()
@@ -96,7 +97,7 @@ export class Connection implements ClientConnection {
 
   onSent(bytes: number): void {
     this.bytesWritten += bytes
-    this.#server.stats.netOutputBytes += bytes
+    this.#server.stats.row[counter.netOutputBytes]! += bytes
   }
 
   onErrors(reply: Reply): void {

@@ -4,18 +4,12 @@ import type { Client } from './client.ts'
 import { type CommandEntry, flagBits, keysOf, takes } from './command.ts'
 import type { Connection } from './connection.ts'
 import type { Server } from './server.ts'
+import { counter } from './stats.ts'
 
 /**
  * From arguments to a command: look up, arity, authentication, snapshots, memory, route, run; in that order,
  * which is Redis's. What a client sees of each refusal is Redis's line.
  */
-
-/**
- * A command's first runs are all timed; then one run in so many, which counts for all of them:
- * reading the clock costs as much as a GET.
- */
-const timedRunsAll = 256
-const timedRunsPeriod = 16
 
 /** Executes the command in the connection's args and writes its reply, or takes a slot for it. */
 export function dispatch(server: Server, connection: Connection): void {
@@ -44,7 +38,7 @@ function judge(server: Server, connection: Connection): void {
         ? container.subcommands!.find(args.bytes, args.pos(1), args.length(1))
         : null
     if (entry === null) {
-      server.cellOf(container).rejected++
+      server.cellOf(container).rejected()
       client.reply.error(errors.unknownSubcommand(args.text(1), container.row.name))
       server.countErrors()
       return
@@ -79,22 +73,21 @@ function judge(server: Server, connection: Connection): void {
 /** Runs a command, wherever it belongs: on another node, after a load, or here and now. */
 function execute(server: Server, client: Client, entry: CommandEntry): void {
   client.lastCommand = entry.fullName
-  server.stats.commandsProcessed++
+  server.stats.row[counter.commandsProcessed]!++
   const cell = server.cellOf(entry)
-  cell.calls++
+  const isTimed = cell.called()
   if (server.routing.enabled && client.peer === null && server.routing.takes(client, entry)) return
   if (entry.loads !== null && server.loading.enabled && server.loading.takes(client, entry)) return
-  if (cell.calls <= timedRunsAll || cell.calls % timedRunsPeriod === 0) {
+  if (isTimed) {
     const { clock } = server.world
     const before = clock.micros()
     entry.run(client)
-    const weight = cell.calls <= timedRunsAll ? 1 : timedRunsPeriod
-    cell.micros += (clock.micros() - before) * weight
+    cell.took(clock.micros() - before)
   } else {
     entry.run(client)
   }
   if (client.reply.errors > 0) {
-    cell.failed++
+    cell.failed()
     server.countErrors()
   }
 }
@@ -153,7 +146,7 @@ function refuseUnknown(server: Server, client: Client): void {
 }
 
 function refuse(server: Server, client: Client, entry: CommandEntry, line: string): void {
-  server.cellOf(entry).rejected++
+  server.cellOf(entry).rejected()
   client.reply.error(line)
   server.countErrors()
 }

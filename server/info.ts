@@ -11,9 +11,10 @@ import type { PeerCounters } from '../cluster/peer.ts'
 import type { RouterCounters } from '../cluster/router.ts'
 import type { Clock } from '../cluster/world.ts'
 import type { Config } from './config.ts'
+import { percentile } from './histogram.ts'
 import { redisNameOf } from './policies.ts'
 import type { LoadProgress, Snapshots } from './snapshots.ts'
-import type { Stats } from './stats.ts'
+import { counter, type Stats } from './stats.ts'
 import type { BucketStats, Store } from './store/store.ts'
 import type { Sweeper } from './sweeper.ts'
 import { readMachine, readUsage } from './system.ts'
@@ -92,6 +93,7 @@ const sections: readonly Section[] = [
   { name: 'modules', byDefault: true, fields: () => ({}) },
   { name: 'commandstats', byDefault: false, fields: commandFields },
   { name: 'errorstats', byDefault: true, fields: errorFields },
+  { name: 'latencystats', byDefault: false, fields: latencyFields },
   { name: 'cluster', byDefault: true, fields: clusterFields },
   { name: 'keyspace', byDefault: true, fields: keyspaceFields },
   { name: 'store', byDefault: true, fields: storeFields },
@@ -255,14 +257,14 @@ function loadingFields({ startedAt, totalBytes, loadedBytes }: LoadProgress, clo
 function statsFields({ stats, store, sweeper }: InfoSource): Fields {
   const { evicted, expired } = stats.sinceReset(store.stats)
   return {
-    total_connections_received: stats.connectionsReceived,
-    total_commands_processed: stats.commandsProcessed,
+    total_connections_received: stats.total(counter.connectionsReceived),
+    total_commands_processed: stats.total(counter.commandsProcessed),
     instantaneous_ops_per_sec: stats.instantaneousOps,
-    total_net_input_bytes: stats.netInputBytes,
-    total_net_output_bytes: stats.netOutputBytes,
+    total_net_input_bytes: stats.total(counter.netInputBytes),
+    total_net_output_bytes: stats.total(counter.netOutputBytes),
     instantaneous_input_kbps: stats.instantaneousInputKbps.toFixed(2),
     instantaneous_output_kbps: stats.instantaneousOutputKbps.toFixed(2),
-    rejected_connections: stats.rejectedConnections,
+    rejected_connections: stats.total(counter.rejectedConnections),
     sync_full: 0,
     sync_partial_ok: 0,
     sync_partial_err: 0,
@@ -273,14 +275,14 @@ function statsFields({ stats, store, sweeper }: InfoSource): Fields {
     expire_cycle_cpu_milliseconds: Math.round(sweeper.spentMs),
     evicted_keys: evicted,
     evicted_clients: 0,
-    keyspace_hits: stats.keyspaceHits,
-    keyspace_misses: stats.keyspaceMisses,
+    keyspace_hits: stats.total(counter.keyspaceHits),
+    keyspace_misses: stats.total(counter.keyspaceMisses),
     pubsub_channels: 0,
     pubsub_patterns: 0,
     latest_fork_usec: 0,
     total_forks: 0,
     unexpected_error_replies: 0,
-    total_error_replies: stats.totalErrorReplies,
+    total_error_replies: stats.total(counter.totalErrorReplies),
   }
 }
 
@@ -309,8 +311,7 @@ function cpuFields(): Fields {
 
 function commandFields({ stats }: InfoSource): Fields {
   const fields: Record<string, string> = {}
-  for (const [name, { calls, micros, rejected, failed }] of stats.commands) {
-    if (calls + rejected + failed === 0) continue
+  for (const { name, calls, micros, rejected, failed } of stats.commands()) {
     fields[`cmdstat_${name}`] = pairs({
       calls,
       usec: Math.round(micros),
@@ -324,8 +325,22 @@ function commandFields({ stats }: InfoSource): Fields {
 
 function errorFields({ stats }: InfoSource): Fields {
   return Object.fromEntries(
-    [...stats.errors].map(([code, count]) => [`errorstat_${code}`, pairs({ count })]),
+    [...stats.errors()].map(([code, count]) => [`errorstat_${code}`, pairs({ count })]),
   )
+}
+
+/** Microseconds within which so many percent of a command's runs were done. */
+function latencyFields({ config, stats }: InfoSource): Fields {
+  const percents = config['latency-tracking-info-percentiles'].map(Number)
+  const fields: Record<string, string> = {}
+  for (const { index, name } of stats.commands()) {
+    const counts = stats.histogram(index)
+    if (counts === null) continue
+    fields[`latency_percentiles_usec_${name}`] = percents
+      .map((percent) => `p${percent}=${(percentile(counts, percent) / 1000).toFixed(3)}`)
+      .join(',')
+  }
+  return fields
 }
 
 function linkFields(peers: InfoSource['routing']['peers']): Fields {

@@ -8,6 +8,7 @@ import { type CommandEntry, lastKeyOf } from './command.ts'
 import { replyValue } from './commands/string.ts'
 import type { Slot } from './output.ts'
 import type { Server } from './server.ts'
+import { counter } from './stats.ts'
 import type { Store } from './store/store.ts'
 
 /**
@@ -45,7 +46,7 @@ export class Loading {
   takes(client: Client, entry: CommandEntry, call: Call = client): boolean {
     const missing = this.#missing(entry, call)
     if (missing === null) return false
-    this.#server.stats.keyspaceMisses += missing.length
+    this.#server.stats.row[counter.keyspaceMisses]! += missing.length
     const slot = call.slot ?? client.defer()
     const { db } = call
     if (entry.loads === 'values') this.#answerValues(client, call, missing, slot)

@@ -19,7 +19,7 @@ import { ReplyAreas, type Slot } from './output.ts'
 import { Routing } from './routing.ts'
 import { type Checksum, loadChecksum, type SnapshotReader } from './snapshot-file.ts'
 import { findSnapshot, type SavePoint, Snapshots } from './snapshots.ts'
-import { type CommandStats, Stats } from './stats.ts'
+import { type CommandCell, counter, shareStats, Stats } from './stats.ts'
 import type { Store } from './store/store.ts'
 import { Sweeper } from './sweeper.ts'
 import { version } from './version.ts'
@@ -110,8 +110,8 @@ export class Server {
   readonly world: ServerWorld
   readonly log: Log
   readonly store: Store
-  readonly stats = new Stats()
   readonly table = new CommandTable(commands)
+  readonly stats: Stats
   readonly areas: ReplyAreas
   readonly decoderLimits: DecoderLimits
   readonly loading: Loading
@@ -131,16 +131,17 @@ export class Server {
   #stop!: () => void
   readonly #connections = new Map<number, Connection>()
   readonly #clients = new Map<number, Client>()
-  readonly #cells: CommandStats[]
   readonly #maxMemory: MaxMemory
   #listeners: Listener[] = []
   #timers: { cancel(): void }[] = []
-  #nextClientId = 1
   #stopping = false
 
   constructor({ config, world, log, ringHash, checksum, snapshot, loader }: ServerParts) {
     this.config = config
     this.world = world
+    this.stats = new Stats(shareStats([...this.table.all()].map((entry) => entry.fullName)))
+    this.stats.trackLatency(config['latency-tracking'])
+    config.onChange('latency-tracking', (on) => this.stats.trackLatency(on))
     this.log = log
     this.startedAt = world.clock.now()
     this.runId = world.random.bytes(20).toString('hex')
@@ -155,7 +156,6 @@ export class Server {
     config.onChange('proto-max-bulk-len', (bytes) => {
       this.decoderLimits.bulkBytesMax = bytes
     })
-    this.#cells = [...this.table.all()].map((entry) => this.stats.of(entry.fullName))
     this.loading = new Loading(this, config.groups, loader)
     this.routing = new Routing(this, ringHash)
     this.sweeper = new Sweeper(this.store, config, world.clock)
@@ -218,8 +218,8 @@ export class Server {
   }
 
   /** The statistics of a command. */
-  cellOf(entry: CommandEntry): CommandStats {
-    return this.#cells[entry.index]!
+  cellOf(entry: CommandEntry): CommandCell {
+    return this.stats.cells[entry.index]!
   }
 
   /** Counts the error replies that were just written. */
@@ -241,7 +241,7 @@ export class Server {
 
   /** A connection is gone. */
   forget(connection: Connection): void {
-    this.#connections.delete(connection.client.id)
+    if (this.#connections.delete(connection.client.id)) this.stats.clientLeft()
     this.#clients.delete(connection.client.id)
     if (this.#stopping && this.#connections.size === 0) this.#stop()
   }
@@ -315,13 +315,13 @@ export class Server {
   }
 
   #accept(socket: Socket): Connection {
-    const connection = new Connection(this, socket, this.#nextClientId++)
+    const connection = new Connection(this, socket, this.stats.clientCame())
     this.#connections.set(connection.client.id, connection)
     this.#clients.set(connection.client.id, connection.client)
-    this.stats.connectionsReceived++
+    this.stats.row[counter.connectionsReceived]!++
     const refusal = this.#refusal(socket)
     if (refusal !== null) {
-      this.stats.rejectedConnections++
+      this.stats.row[counter.rejectedConnections]!++
       connection.say(() => this.areas.reply.error(refusal))
       connection.closeAfterReply()
     }
@@ -331,7 +331,7 @@ export class Server {
   /** The error line for a client that may not connect, else null. */
   #refusal(socket: Socket): string | null {
     const { config } = this
-    if (this.#connections.size > config.maxclients) return errors.ERR_MAX_CLIENTS
+    if (this.stats.clients > config.maxclients) return errors.ERR_MAX_CLIENTS
     const isProtected = config['protected-mode'] && config.requirepass === ''
     if (isProtected && !isLocal(socket.remoteAddress)) return errors.DENIED_PROTECTED_MODE
     return null

@@ -1,4 +1,5 @@
 import type { Client } from '../client.ts'
+import { counter } from '../stats.ts'
 import { TYPE_STRING } from '../store/store.ts'
 
 /**
@@ -23,8 +24,8 @@ export function touchKey(client: Client, i: number): boolean {
 
 /** INFO's keyspace_hits and _misses: Redis counts the look-ups of commands that read a key. */
 export function countLookup(client: Client, found: boolean): void {
-  if (found) client.server.stats.keyspaceHits++
-  else client.server.stats.keyspaceMisses++
+  if (found) client.server.stats.row[counter.keyspaceHits]!++
+  else client.server.stats.row[counter.keyspaceMisses]!++
 }
 
 /** What TYPE calls each type of value, and SCAN's option TYPE asks for. */

@@ -25,6 +25,7 @@ import {
 } from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
+import { counter } from '../stats.ts'
 import { MISS, OUT_OF_MEMORY, type Pages, STORED, type Store } from '../store/store.ts'
 import { EX, EXAT, expiryError, PX, PXAT, readPositiveExpiry, type TimeForm } from './expiry.ts'
 import { countLookup, openKey } from './lookup.ts'
@@ -124,10 +125,10 @@ export function replyValue(client: Client, i: number): void {
   const length = store.get(client.db, args.bytes, args.pos(i), args.length(i), reply)
   if (length >= 0) {
     reply.endBulk()
-    client.server.stats.keyspaceHits++
+    client.server.stats.row[counter.keyspaceHits]!++
   } else if (length === MISS) {
     reply.null()
-    client.server.stats.keyspaceMisses++
+    client.server.stats.row[counter.keyspaceMisses]!++
   } else {
     replyFarValue(client, i)
   }

@@ -277,6 +277,19 @@ export const directives = {
     mutable: true,
     summary: 'The same for SIGINT.',
   }),
+  'latency-tracking': row(yesNo(), {
+    default: true,
+    section: 'Process and logs',
+    mutable: true,
+    summary:
+      "Counts each command's runs by the time they take, for INFO latencystats and LATENCY HISTOGRAM.",
+  }),
+  'latency-tracking-info-percentiles': row(list(checkPercentiles), {
+    default: ['50', '99', '99.9'],
+    section: 'Process and logs',
+    mutable: true,
+    summary: 'The percentiles that INFO latencystats tells, 0 to 100.',
+  }),
   loglevel: row(choice(['debug', 'verbose', 'notice', 'warning', 'nothing']), {
     default: 'notice',
     section: 'Process and logs',
@@ -538,8 +551,6 @@ const ignoredByReason: readonly (readonly [string, Readonly<Record<string, Ignor
     noLogs,
     {
       'latency-monitor-threshold': [integer(0, longMax), '0'],
-      'latency-tracking': [yesNo(), 'yes'],
-      'latency-tracking-info-percentiles': [list(checkPercentiles), '50 99 99.9'],
       'slowlog-log-slower-than': [integer(-1, longMax), '10000'],
       'slowlog-max-len': [integer(0, longMax), '128'],
     },

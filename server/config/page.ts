@@ -68,7 +68,9 @@ function helpOption([name, row]: Entry): string {
   }
   const indent = ' '.repeat(helpIndent)
   const [first, ...rest] = lines
-  const head = `  --${name}`.padEnd(helpIndent)
+  const option = `  --${name}`
+  // A long name has a line of its own.
+  const head = option.length < helpIndent ? option.padEnd(helpIndent) : `${option}\n${indent}`
   return [`${head}${first}`, ...rest.map((line) => `${indent}${line}`), ''].join('\n')
 }
 

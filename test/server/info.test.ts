@@ -5,7 +5,7 @@ import { Redis } from 'ioredis'
 import { Groups, parseGroup } from '../../cluster/group.ts'
 import { loadConfig } from '../../server/config.ts'
 import { info, type InfoSource } from '../../server/info.ts'
-import { Stats } from '../../server/stats.ts'
+import { shareStats, Stats } from '../../server/stats.ts'
 import { version } from '../../server/version.ts'
 import { available, PROJECT, startRedis } from '../process.ts'
 
@@ -49,7 +49,7 @@ function source(changes: Partial<InfoSource> = {}): InfoSource {
       expiring: () => 2,
     },
     snapshots,
-    stats: new Stats(),
+    stats: new Stats(shareStats([])),
     sweeper: { stalePercent: 1.234, spentMs: 5.6, cut: 7 },
     clients: new Map(),
     loading: {
@@ -100,7 +100,7 @@ test('named sections come in any case, once each; unknown ones are nothing', (t)
   t.deepEqual(titles(info(source(), ['nosuch', 'CommandStats'])), ['# Commandstats'])
   t.true(titles(info(source(), ['default', 'commandstats'])).includes('# Commandstats'))
   t.true(titles(info(source(), ['ALL'])).includes('# Commandstats'))
-  t.is(titles(info(source(), ['everything', 'cpu'])).length, 14)
+  t.is(titles(info(source(), ['everything', 'cpu'])).length, 15)
 })
 
 test('the server section tells time, port and mode', (t) => {
@@ -129,7 +129,7 @@ test('nodes of the cluster are no clients, and buffers are told', (t) => {
 })
 
 test('memory is that of the store, and its peak is never below it', (t) => {
-  const stats = new Stats()
+  const stats = new Stats(shareStats([]))
   const fields = read(source({ stats }), 'memory')
   t.is(fields.get('used_memory'), '1048576')
   t.is(fields.get('used_memory_human'), '1.00M')
@@ -177,10 +177,16 @@ test('counters of the buckets are told by their spread, where they are asked for
 })
 
 test('commands that were called, and errors, are counted by name', (t) => {
-  const stats = new Stats()
-  stats.of('get')
-  Object.assign(stats.of('client|list'), { calls: 4, micros: 10.4, rejected: 1, failed: 2 })
-  stats.of('set').rejected = 1
+  const stats = new Stats(shareStats(['get', 'client|list', 'set']))
+  const [, list, set] = stats.cells
+  for (const micros of [1, 2, 3, 4.4]) {
+    list!.called()
+    list!.took(micros)
+  }
+  list!.rejected()
+  list!.failed()
+  list!.failed()
+  set!.rejected()
   stats.error('ERR')
   stats.error('WRONGTYPE')
   stats.error('ERR')
@@ -191,6 +197,27 @@ test('commands that were called, and errors, are counted by name', (t) => {
       'cmdstat_set:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0\r\n' +
       '\r\n# Errorstats\r\nerrorstat_ERR:count=2\r\nerrorstat_WRONGTYPE:count=1\r\n',
   )
+})
+
+test('how long runs took is told by percentiles, for commands that were timed', (t) => {
+  const stats = new Stats(shareStats(['get', 'client|list', 'set']))
+  const [, list, set] = stats.cells
+  set!.rejected()
+  for (let micros = 1; micros <= 100; micros++) {
+    list!.called()
+    list!.took(micros)
+  }
+  t.is(
+    info(source({ stats }), ['latencystats']),
+    '# Latencystats\r\nlatency_percentiles_usec_client|list:p50=50.175,p99=99.327,p99.9=100.351\r\n',
+  )
+  const config = loadConfig({ args: ['--latency-tracking-info-percentiles', '0', '33.3', '100'] })
+  t.true(
+    info(source({ stats, config }), ['latencystats']).endsWith(
+      ':p0=1.000,p33.3=33.023,p100=100.351\r\n',
+    ),
+  )
+  t.false(info(source({ stats }), []).includes('latency_percentiles'))
 })
 
 test('databases with keys are listed', (t) => {

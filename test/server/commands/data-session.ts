@@ -6,7 +6,7 @@ import { counterCommands } from '../../../server/commands/counter.ts'
 import { keyCommands } from '../../../server/commands/key.ts'
 import { keyspaceCommands } from '../../../server/commands/keyspace.ts'
 import { stringCommands } from '../../../server/commands/string.ts'
-import { Stats } from '../../../server/stats.ts'
+import { shareStats, Stats } from '../../../server/stats.ts'
 import { checkInvariants, type Pages, Store } from '../../../server/store/store.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 import { SeededRandom } from '../../sim/random.ts'
@@ -40,7 +40,7 @@ export interface DataSessionOptions {
  */
 export class DataSession {
   readonly clock = new VirtualClock()
-  readonly stats = new Stats()
+  readonly stats = new Stats(shareStats([]))
   readonly store: Store
   db = 0
   /** Off: large arguments come as bytes, as those of forwarded commands do. */

@@ -11,7 +11,7 @@ import type { Client } from '../../../server/client.ts'
 import { type Command, CommandTable, takes } from '../../../server/command.ts'
 import { loadConfig } from '../../../server/config.ts'
 import type { EndOptions, Server } from '../../../server/server.ts'
-import { Stats } from '../../../server/stats.ts'
+import { shareStats, Stats } from '../../../server/stats.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 import { SeededRandom } from '../../sim/random.ts'
 
@@ -25,7 +25,7 @@ export interface BenchOptions {
 export class Bench {
   readonly clock = new VirtualClock()
   readonly clients = new Map<number, Client>()
-  readonly stats = new Stats()
+  readonly stats = new Stats(shareStats([]))
   /** What SHUTDOWN asked for. */
   readonly ends: EndOptions[] = []
   readonly server: Server

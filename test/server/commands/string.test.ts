@@ -1,4 +1,5 @@
 import test from 'ava'
+import { counter } from '../../../server/stats.ts'
 import { bulk, DataSession } from './data-session.ts'
 
 const OOM = "-OOM command not allowed when used memory > 'maxmemory'.\r\n"
@@ -124,7 +125,7 @@ test('every command that gives a value makes room for it before it changes anyth
   for (const key of keys) session.run('SET', key, value)
   t.is(session.pipeline(keys.map((key) => ['GETDEL', key])), bulk(value).repeat(times))
   t.is(session.run('DBSIZE'), ':0\r\n')
-  t.is(session.stats.keyspaceHits, times)
+  t.is(session.stats.total(counter.keyspaceHits), times)
 })
 
 test('an old value in pages is let go when the new one is refused', (t) => {
