@@ -136,6 +136,14 @@ export class Args {
     return Buffer.from(this.bytes.subarray(pos, pos + this.length(i)))
   }
 
+  /** A fresh copy of its first `bytesMax` bytes at most. */
+  head(i: number, bytesMax: number): Buffer {
+    const big = this.big(i)
+    if (big !== null) return big.toBuffer().subarray(0, bytesMax)
+    const pos = this.pos(i)
+    return Buffer.from(this.bytes.subarray(pos, pos + Math.min(this.length(i), bytesMax)))
+  }
+
   /** Argument i as a latin1 string: one char a byte. */
   text(i: number): string {
     const big = this.big(i)

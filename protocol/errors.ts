@@ -53,6 +53,12 @@ export function unknownSubcommand(name: string, container: string): string {
   return `ERR unknown subcommand '${subcommand}'. Try ${container.toUpperCase()} HELP.`
 }
 
+/** A subcommand with arguments that make no sense; its name as the client spelt it. */
+export function subcommandSyntax(name: string, container: string): string {
+  const subcommand = cString(name).slice(0, SHOWN_BYTES_MAX)
+  return `ERR unknown subcommand or wrong number of arguments for '${subcommand}'. Try ${container.toUpperCase()} HELP.`
+}
+
 /** The name in lower case, a subcommand's with its container: 'get', 'client|setname'. */
 export function wrongArity(fullName: string): string {
   return `ERR wrong number of arguments for '${fullName}' command`
@@ -246,6 +252,10 @@ export const ERR_COMMAND_ARITY = 'ERR Invalid number of arguments specified for 
 /** COMMAND GETKEYS of arguments that the command would refuse. */
 export const ERR_COMMAND_ARGUMENTS = 'ERR Invalid arguments specified for command'
 /** SHUTDOWN ABORT of no shutdown. */
+export const ERR_SLOWLOG_COUNT = 'ERR count should be greater than or equal to -1'
+/** LATENCY GRAPH of an event that was not slow. */
+export const noLatencySamples = (event: string): string =>
+  `ERR No samples available for event '${event}'`
 export const ERR_NO_SHUTDOWN = 'ERR No shutdown in progress.'
 /** SHUTDOWN whose snapshot cannot be written: the server goes on. */
 export const ERR_SHUTDOWN = 'ERR Errors trying to SHUTDOWN. Check logs.'

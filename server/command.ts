@@ -110,6 +110,8 @@ export interface Command {
   readonly repeatable?: (args: Args) => boolean
   /** `run` takes arguments over 64 KB as pages (`client.args.big(i)`); others get them as bytes. */
   readonly takesPages?: boolean
+  /** Indices of the arguments that no log may show: passwords. */
+  readonly secrets?: (args: Args) => readonly number[]
   /** Rows of a container command; `run` of the container is called when none of them is named. */
   readonly subcommands?: readonly Command[]
   /** Runs the command on `client.args` and writes exactly one reply to `client.reply`, or takes a slot with `client.defer()`. */
@@ -199,6 +201,9 @@ export class CommandEntry {
   readonly loads: LoadAnswer | null
   readonly takesPages: boolean
   readonly repeatable: ((args: Args) => boolean) | null
+  readonly secrets: ((args: Args) => readonly number[]) | null
+  /** Does it do the same little work whatever its arguments (none in pages) and the store are? */
+  readonly isShort: boolean
   readonly subcommands: CommandTable | null
   /** ACL categories without the '@', in Redis's order. */
   readonly categories: readonly string[]
@@ -221,6 +226,8 @@ export class CommandEntry {
     this.loads = row.loads ?? null
     this.takesPages = row.takesPages ?? false
     this.repeatable = row.repeatable ?? null
+    this.secrets = row.secrets ?? null
+    this.isShort = row.complexity === 'O(1)' && (first > 0 || row.flags.includes('fast'))
     this.categories = categoriesOf(row, this.flags)
     this.run = row.run
     this.subcommands =

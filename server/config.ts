@@ -396,6 +396,11 @@ function badValueOf(error: unknown): BadValue {
   throw error
 }
 
+/** Is the value of this directive, in any case, for nobody to read? */
+export function isSecret(name: string): boolean {
+  return byName.get(name.toLowerCase())?.row.secret === true
+}
+
 /** ` 'value'` for an error's line; nothing for secrets, whose value no log may show. */
 function shownWords({ row }: Directive, { words }: Statement): string {
   const text = 'text' in words ? words.text : words.join(' ')

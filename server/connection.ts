@@ -155,12 +155,15 @@ export class Connection implements ClientConnection {
 
   #begin(): void {
     const server = this.#server
-    server.store.now = server.world.clock.now()
+    const now = server.world.clock.now()
+    server.store.now = now
+    server.timer.begin(now)
     server.areas.own(this.output)
   }
 
   #finish(): void {
     const output = this.output
+    this.#server.timer.end()
     output.flush()
     this.#server.areas.own(null)
     if (this.#closed) return

@@ -75,17 +75,10 @@ function execute(server: Server, client: Client, entry: CommandEntry): void {
   client.lastCommand = entry.fullName
   server.stats.row[counter.commandsProcessed]!++
   const cell = server.cellOf(entry)
-  const isTimed = cell.called()
+  cell.called()
   if (server.routing.enabled && client.peer === null && server.routing.takes(client, entry)) return
   if (entry.loads !== null && server.loading.enabled && server.loading.takes(client, entry)) return
-  if (isTimed) {
-    const { clock } = server.world
-    const before = clock.micros()
-    entry.run(client)
-    cell.took(clock.micros() - before)
-  } else {
-    entry.run(client)
-  }
+  server.timer.run(client, entry, cell)
   if (client.reply.errors > 0) {
     cell.failed()
     server.countErrors()

@@ -333,7 +333,7 @@ function errorFields({ stats }: InfoSource): Fields {
 function latencyFields({ config, stats }: InfoSource): Fields {
   const percents = config['latency-tracking-info-percentiles'].map(Number)
   const fields: Record<string, string> = {}
-  for (const { index, name } of stats.commands()) {
+  for (const [index, name] of stats.names.entries()) {
     const counts = stats.histogram(index)
     if (counts === null) continue
     fields[`latency_percentiles_usec_${name}`] = percents

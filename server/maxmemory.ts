@@ -45,10 +45,15 @@ export class MaxMemory {
   readonly #log: Log
   readonly #shrinker: Shrinker
 
-  constructor(store: Store, config: Config, { clock, log }: { clock: Clock; log: Log }) {
+  /** `onSlice` is told how long each slice of an eviction took, in microseconds. */
+  constructor(
+    store: Store,
+    config: Config,
+    { clock, log, onSlice }: { clock: Clock; log: Log; onSlice?: (micros: number) => void },
+  ) {
     this.#store = store
     this.#log = log
-    this.#shrinker = new Shrinker(store, clock)
+    this.#shrinker = new Shrinker(store, clock, onSlice)
     config.onChange('maxmemory', (bytes) => this.#set(bytes))
     config.onChange('maxmemory-policy', (name) => this.#setPolicy(name))
   }

@@ -13,15 +13,18 @@ import { DuplexSocket } from './duplex.ts'
 import type { ServerWorld } from './files.ts'
 import { type Listener, listen } from './listener.ts'
 import { Loading } from './loading.ts'
+import { type LatencyEvent, LatencyMonitor } from './latency.ts'
 import type { Log } from './log.ts'
 import { MaxMemory, openStore } from './maxmemory.ts'
 import { ReplyAreas, type Slot } from './output.ts'
 import { Routing } from './routing.ts'
+import { SlowLog } from './slow-log.ts'
 import { type Checksum, loadChecksum, type SnapshotReader } from './snapshot-file.ts'
 import { findSnapshot, type SavePoint, Snapshots } from './snapshots.ts'
 import { type CommandCell, counter, shareStats, Stats } from './stats.ts'
 import type { Store } from './store/store.ts'
 import { Sweeper } from './sweeper.ts'
+import { CommandTimer } from './timing.ts'
 import { version } from './version.ts'
 
 /** How often idle clients are looked for. */
@@ -118,6 +121,9 @@ export class Server {
   readonly routing: Routing
   readonly snapshots: Snapshots
   readonly sweeper: Sweeper
+  readonly slowLog: SlowLog
+  readonly latency: LatencyMonitor
+  readonly timer: CommandTimer
   /** Resolves when the snapshot was read, at once if there is none. */
   readonly loaded: Promise<void>
   /** No command runs: the last snapshot is being written. */
@@ -149,7 +155,6 @@ export class Server {
     const seed = world.random.uint32()
     // With its seed the snapshot's images fit as they are.
     this.store = openStore(config, snapshot?.facts.seed ?? seed, log)
-    this.#maxMemory = new MaxMemory(this.store, config, { clock: world.clock, log })
     this.store.now = this.startedAt
     this.areas = new ReplyAreas(this.store.io, (run) => world.clock.soon(run))
     this.decoderLimits = { bulkBytesMax: config['proto-max-bulk-len'], bigBytesMin }
@@ -158,7 +163,14 @@ export class Server {
     })
     this.loading = new Loading(this, config.groups, loader)
     this.routing = new Routing(this, ringHash)
-    this.sweeper = new Sweeper(this.store, config, world.clock)
+    this.slowLog = new SlowLog(() => config['slowlog-max-len'])
+    this.latency = new LatencyMonitor(() => config['latency-monitor-threshold'])
+    this.timer = this.#openTimer()
+    const watch = (event: LatencyEvent) => (micros: number) =>
+      this.latency.watch(event, micros, Math.floor(world.clock.wall() / 1000))
+    this.sweeper = new Sweeper(this.store, config, world.clock, watch('expire-cycle'))
+    const onSlice = watch('eviction-cycle')
+    this.#maxMemory = new MaxMemory(this.store, config, { clock: world.clock, log, onSlice })
     this.#timers.push(world.clock.every(idlePeriodMs, () => this.#closeIdle()))
     this.stats.start(world.clock, () => this.store.usedBytes)
     this.snapshots = this.#openSnapshots(checksum)
@@ -298,6 +310,23 @@ export class Server {
   #thaw(): void {
     this.frozen = false
     for (const connection of [...this.#connections.values()]) connection.onReady()
+  }
+
+  #openTimer(): CommandTimer {
+    const { config, latency, slowLog, world } = this
+    const timer = new CommandTimer(world.clock, {
+      slow: (command) => slowLog.add(command),
+      latency: (event, micros, seconds) => latency.watch(event, micros, seconds),
+    })
+    const configure = (): void =>
+      timer.configure({
+        slowMicros: config['slowlog-log-slower-than'],
+        latencyMs: config['latency-monitor-threshold'],
+      })
+    config.onChange('slowlog-log-slower-than', configure)
+    config.onChange('latency-monitor-threshold', configure)
+    configure()
+    return timer
   }
 
   #openSnapshots(checksum: Checksum): Snapshots {

@@ -18,13 +18,16 @@ export class Shrinker {
   readonly #store: Store
   readonly #clock: Clock
   readonly #stepChunks: number
+  readonly #onSlice: (micros: number) => void
   #shrinking = false
   #stopped = false
   #retry: Timer | null = null
 
-  constructor(store: Store, clock: Clock) {
+  /** `onSlice` is told how long each slice took, in microseconds. */
+  constructor(store: Store, clock: Clock, onSlice: (micros: number) => void = () => {}) {
     this.#store = store
     this.#clock = clock
+    this.#onSlice = onSlice
     this.#stepChunks = Math.max(1, stepBytes / store.shape.chunkBytes)
   }
 
@@ -41,7 +44,8 @@ export class Shrinker {
   #slice(): void {
     if (this.#stopped) return
     const store = this.#store
-    const end = this.#clock.micros() + sliceMicros
+    const begin = this.#clock.micros()
+    const end = begin + sliceMicros
     let gave = true
     let more = true
     while (more && gave && this.#clock.micros() < end) {
@@ -49,6 +53,7 @@ export class Shrinker {
       more = store.shrink(this.#stepChunks)
       gave = store.excess < before
     }
+    this.#onSlice(this.#clock.micros() - begin)
     this.#shrinking = false
     if (more) this.#later(gave)
   }

@@ -129,17 +129,18 @@ export class CommandCell {
     this.#histogramAt = histogramAt
   }
 
-  /** A run begins. True: it is to be timed and told to `took`. */
-  called(): boolean {
+  called(): void {
     this.#row[this.#at + callsAt]!++
-    if (this.#untimed < this.#untimedMax) {
-      this.#untimed++
-      return false
-    }
+  }
+
+  /** A run begins. True: it need not be timed; the next one that is counts for it too. */
+  skips(): boolean {
+    if (this.#untimed === this.#untimedMax) return false
+    this.#untimed++
     return true
   }
 
-  /** The run that was to be timed took so long; it stands for those before it that were not. */
+  /** A run took so long; it stands for those before it that were not timed. */
   took(micros: number): void {
     const runs = this.#untimed + 1
     this.#untimed = 0
@@ -225,6 +226,11 @@ export class Stats {
     this.cells = commands.map(
       (_, index) => new CommandCell(this.row, commandAt(index), this.#histogramAt(index)),
     )
+  }
+
+  /** Full names of the commands, by `CommandEntry.index`. */
+  get names(): readonly string[] {
+    return this.#shared.commands
   }
 
   /* ---- what all threads share at once ---- */

@@ -43,16 +43,24 @@ export class Sweeper {
   readonly #config: Effort
   readonly #clock: Clock
   readonly #timer: Timer
+  readonly #onSlice: (micros: number) => void
   #next: Timer | null = null
   #stalePercent = 0
   #spentMicros = 0
   #cut = 0
   #isStopped = false
 
-  constructor(store: Store, config: Effort, clock: Clock) {
+  /** `onSlice` is told how long each slice took, in microseconds. */
+  constructor(
+    store: Store,
+    config: Effort,
+    clock: Clock,
+    onSlice: (micros: number) => void = () => {},
+  ) {
     this.#store = store
     this.#config = config
     this.#clock = clock
+    this.#onSlice = onSlice
     this.#timer = clock.every(PERIOD_MS, () => {
       if (this.#next === null) this.#slice()
     })
@@ -104,6 +112,7 @@ export class Sweeper {
       spent = this.#clock.micros() - begin
     }
     this.#spentMicros += spent
+    this.#onSlice(spent)
     const stale = percentOf(removed, store.sweptExpiring - expiringBefore)
     this.#stalePercent += (stale - this.#stalePercent) * LAST_WEIGHT
     const ofAll = percentOf(removed, store.sweptEntries - entriesBefore)

@@ -58,6 +58,12 @@ function hello(client: Client): void {
   greet(client)
 }
 
+/** User and password, wherever AUTH stands. */
+function helloSecrets(args: Args): number[] {
+  for (let i = 2; i < args.count; i++) if (args.is(i, 'auth')) return [i + 1, i + 2]
+  return []
+}
+
 function greet(client: Client): void {
   const { reply, server } = client
   reply.map(7)
@@ -554,6 +560,7 @@ export const connectionCommands = [
     summary:
       'Chooses the version of the protocol, may authenticate and name the connection on the way, and describes the server.',
     syntax: '[protover [AUTH username password] [SETNAME clientname]]',
+    secrets: helloSecrets,
     run: hello,
   },
   {
@@ -566,6 +573,7 @@ export const connectionCommands = [
     complexity: 'O(1)',
     summary: 'Authenticates the connection with the password.',
     syntax: '[username] password',
+    secrets: ({ count }) => (count === 2 ? [1] : [1, 2]),
     run: auth,
   },
   {

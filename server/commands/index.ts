@@ -3,6 +3,7 @@ import { clusterCommands } from './cluster.ts'
 import { commandCommands } from './command.ts'
 import { connectionCommands } from './connection.ts'
 import { counterCommands } from './counter.ts'
+import { diagnosisCommands } from './diagnosis.ts'
 import { keyCommands } from './key.ts'
 import { keyspaceCommands } from './keyspace.ts'
 import { memoryCommands } from './memory.ts'
@@ -23,6 +24,7 @@ export const commands: readonly Command[] = [
   ...serverCommands,
   ...persistenceCommands,
   ...memoryCommands,
+  ...diagnosisCommands,
   ...storeCommands,
   ...commandCommands,
   ...clusterCommands,

@@ -4,6 +4,7 @@ import * as errors from '../../protocol/errors.ts'
 import { isLocal } from '../address.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
+import { isSecret } from '../config.ts'
 import { info } from '../info.ts'
 import { helpRow, noSubcommand } from './container.ts'
 
@@ -38,6 +39,13 @@ function configSet(client: Client): void {
   const error = server.config.set(pairs, isLocal(client.address))
   if (error === null) reply.ok()
   else reply.error(error)
+}
+
+/** The values of directives that are secret. */
+function configSecrets(args: Args): number[] {
+  const found: number[] = []
+  for (let i = 2; i + 1 < args.count; i += 2) if (isSecret(args.text(i))) found.push(i + 1)
+  return found
 }
 
 /** The arguments from `from` on, as text in UTF-8. */
@@ -113,6 +121,7 @@ const configRows = [
     complexity: 'O(N) when N is the number of configuration parameters provided',
     summary: 'Changes directives while the server runs: all of those named, or none.',
     syntax: 'parameter value [parameter value ...]',
+    secrets: configSecrets,
     run: configSet,
   },
   {

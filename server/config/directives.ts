@@ -277,6 +277,26 @@ export const directives = {
     mutable: true,
     summary: 'The same for SIGINT.',
   }),
+  'slowlog-log-slower-than': row(integer(-1, longMax), {
+    default: 10_000,
+    section: 'Process and logs',
+    mutable: true,
+    summary:
+      'Commands that run for so many microseconds or more are kept for SLOWLOG; 0 keeps all, -1 none.',
+  }),
+  'slowlog-max-len': row(integer(0, longMax), {
+    default: 128,
+    section: 'Process and logs',
+    mutable: true,
+    summary: 'Slow commands that are kept, the newest ones.',
+  }),
+  'latency-monitor-threshold': row(integer(0, longMax), {
+    default: 0,
+    section: 'Process and logs',
+    mutable: true,
+    summary:
+      'What takes so many milliseconds or more is noted for LATENCY, by its kind; 0 notes nothing.',
+  }),
   'latency-tracking': row(yesNo(), {
     default: true,
     section: 'Process and logs',
@@ -407,7 +427,6 @@ const noScripts = 'there are no scripts yet'
 const noTuning = 'it tunes a part of Redis that is not here'
 const noTls = 'TLS is not built yet'
 const noAcl = 'ACL users are not built yet; requirepass is'
-const noLogs = 'this log is not built yet'
 const ownCluster = 'the cluster is set up by cluster-self, cluster-peers and cluster-secret'
 const ownOutput = 'a client that does not read its replies is made to wait, and is not disconnected'
 const noSyslog = 'logs go to standard output or to logfile'
@@ -545,14 +564,6 @@ const ignoredByReason: readonly (readonly [string, Readonly<Record<string, Ignor
     {
       'notify-keyspace-events': [eventFlags(), ''],
       'tracking-table-max-keys': [integer(0, longMax), '1000000'],
-    },
-  ],
-  [
-    noLogs,
-    {
-      'latency-monitor-threshold': [integer(0, longMax), '0'],
-      'slowlog-log-slower-than': [integer(-1, longMax), '10000'],
-      'slowlog-max-len': [integer(0, longMax), '128'],
     },
   ],
   [

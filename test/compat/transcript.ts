@@ -14,6 +14,7 @@
  *     {} KEYS *           elements of arrays may come in any order
  *     ? RANDOMKEY         only the kind of the reply counts
  *     #keyspace_hits,keyspace_misses INFO stats      only these fields count
+ *     @ SLOWLOG GET       integers and addresses of clients do not count
  *
  * Every transcript begins on fresh connections with an empty database, and is run twice: in RESP2
  * with each command sent after the reply to the one before, and in RESP3 with all of them in one
@@ -199,14 +200,16 @@ class Wire {
   }
 }
 
-const MARK = /^(?:~(?<tolerance>\d+)|(?<unordered>\{\})|(?<kind>\?)|#(?<fields>[\w,]+)) /
+const MARK =
+  /^(?:~(?<tolerance>\d+)|(?<unordered>\{\})|(?<kind>\?)|(?<figures>@)|#(?<fields>[\w,]+)) /
 
 function parseLine(text: string): Line {
   const mark = MARK.exec(text)
-  const { tolerance, unordered, kind, fields } = mark?.groups ?? {}
+  const { tolerance, unordered, kind, figures, fields } = mark?.groups ?? {}
   let normal = (reply: string): string => reply
   if (unordered !== undefined) normal = sorted
   else if (kind !== undefined) normal = kindOf
+  else if (figures !== undefined) normal = withoutFigures
   else if (fields !== undefined) normal = (reply) => fieldsOf(reply, fields.split(','))
   return {
     text,
@@ -232,6 +235,12 @@ function sorted(reply: string): string {
 
 function kindOf(reply: string): string {
   return /^\$-1|^\*-1|^_/.test(reply) ? 'null' : reply.slice(0, 1)
+}
+
+function withoutFigures(reply: string): string {
+  return reply
+    .replace(/^:\d+$/gm, ':N')
+    .replace(/^\$\d+\r\n127\.0\.0\.1:\d+$/gm, '$N\r\n127.0.0.1:N')
 }
 
 /** Lines 'field:value' of the reply, in the order asked for. */

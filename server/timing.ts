@@ -1,0 +1,123 @@
+/*
+ * How long commands take, of one thread; which of them were slow.
+ *
+ * Reading the clock costs about 45 ns, a GET in a pipeline 600. So not each run is timed, but a slow
+ * one must never go unseen:
+ *
+ *     read event   | GET | GET | GET | KEYS * | GET | ...  | GET |
+ *     clock        a     b           c        d            e     f
+ *
+ * - The first command of a read event is always timed: a was read anyway, for the store's `now`.
+ *   Without a pipeline that is every command, for one look at the clock.
+ * - So is every command that may take long by what it does (d - c). `isShort` in the command table
+ *   says which may not: those that do the same little work whatever their arguments and the store.
+ * - Of the others one run in 16 is timed and counts for all.
+ * - At the end of the event (f) the time is taken of all that were not. Were these slow together,
+ *   one of them was held up: not by what it does, but by a collection of garbage, by another
+ *   thread's lock, by a process that did not run. Which one is not known. From then on each command
+ *   is timed for a while, so that it is known if it goes on.
+ * - Each is timed all the time where slowlog-log-slower-than is below a millisecond: it is meant to
+ *   see what short commands do.
+ *
+ * In an event's first command the time to read it from its bytes is counted as well.
+ */
+import type { Clock } from '../cluster/world.ts'
+import type { Client } from './client.ts'
+import type { CommandEntry } from './command.ts'
+import { flagBits } from './command.ts'
+import type { LatencyEvent } from './latency.ts'
+import { shownArgs, type SlowCommand } from './slow-log.ts'
+import type { CommandCell } from './stats.ts'
+
+/** For so long each command is timed after one was held up. */
+const eachMs = 10_000
+/** Below this threshold each command is timed. */
+const eachBelowMicros = 1_000
+
+/** Who is told of slow commands: the logs, or the thread that has them. */
+export interface SlowSink {
+  slow(command: SlowCommand): void
+  latency(event: LatencyEvent, micros: number, seconds: number): void
+}
+
+/** slowlog-log-slower-than (microseconds, -1: never) and latency-monitor-threshold (ms, 0: never). */
+export interface Thresholds {
+  readonly slowMicros: number
+  readonly latencyMs: number
+}
+
+export class CommandTimer {
+  readonly #clock: Clock
+  readonly #sink: SlowSink
+  #slowMicros = Infinity
+  /** A command that takes so long is looked at: the lower one of both thresholds. */
+  #lookMicros = Infinity
+  /** Until then each command is timed, on the clock's scale. */
+  #eachUntil = -Infinity
+  #each = false
+  #beganAt = 0
+  #isFirst = false
+  #timedMicros = 0
+  #untimed = 0
+
+  constructor(clock: Clock, sink: SlowSink) {
+    this.#clock = clock
+    this.#sink = sink
+  }
+
+  configure({ slowMicros, latencyMs }: Thresholds): void {
+    this.#slowMicros = slowMicros < 0 ? Infinity : slowMicros
+    this.#lookMicros = Math.min(this.#slowMicros, latencyMs === 0 ? Infinity : latencyMs * 1000)
+    this.#eachUntil = this.#slowMicros < eachBelowMicros ? Infinity : -Infinity
+  }
+
+  /** A read event begins; `now` is the clock's. */
+  begin(now: number): void {
+    this.#beganAt = now
+    this.#each = now < this.#eachUntil
+    this.#isFirst = true
+    this.#timedMicros = 0
+    this.#untimed = 0
+  }
+
+  /** The event's last command has run. */
+  end(): void {
+    if (this.#untimed === 0 || this.#lookMicros === Infinity) return
+    const now = this.#clock.now()
+    const untimedMicros = (now - this.#beganAt) * 1000 - this.#timedMicros
+    if (untimedMicros >= this.#lookMicros) this.#eachUntil = now + eachMs
+  }
+
+  /** Runs the command on `client.args`. */
+  run(client: Client, entry: CommandEntry, cell: CommandCell): void {
+    if (this.#isFirst) {
+      this.#isFirst = false
+      entry.run(client)
+      const micros = (this.#clock.now() - this.#beganAt) * 1000
+      this.#took(client, entry, cell, micros)
+    } else if (this.#each || !entry.isShort || client.args.bigs.length > 0 || !cell.skips()) {
+      const before = this.#clock.micros()
+      entry.run(client)
+      this.#took(client, entry, cell, this.#clock.micros() - before)
+    } else {
+      this.#untimed++
+      entry.run(client)
+    }
+  }
+
+  #took(client: Client, entry: CommandEntry, cell: CommandCell, micros: number): void {
+    this.#timedMicros += micros
+    cell.took(micros)
+    if (micros >= this.#lookMicros) this.#slow(client, entry, micros)
+  }
+
+  #slow(client: Client, entry: CommandEntry, micros: number): void {
+    const seconds = Math.floor(this.#clock.wall() / 1000)
+    const isFast = (entry.flags & flagBits.fast) !== 0
+    this.#sink.latency(isFast ? 'fast-command' : 'command', micros, seconds)
+    if (micros < this.#slowMicros || (entry.flags & flagBits.skip_slowlog) !== 0) return
+    const args = shownArgs(client.args, entry.secrets?.(client.args) ?? [])
+    const { address, name: clientName } = client
+    this.#sink.slow({ seconds, micros: Math.floor(micros), args, address, clientName })
+  }
+}
