@@ -14,8 +14,9 @@
  * - Of the others one run in 16 is timed and counts for all.
  * - At the end of the event (f) the time is taken of all that were not. Were these slow together,
  *   one of them was held up: not by what it does, but by a collection of garbage, by another
- *   thread's lock, by a process that did not run. Which one is not known. From then on each command
- *   is timed for a while, so that it is known if it goes on.
+ *   thread's lock, by a process that did not run. Which one is not known. The next thousand commands
+ *   are timed each, so that it is known if it goes on; on a busy machine, where it does, that costs
+ *   less than a hundredth of what was lost.
  * - Each is timed all the time where slowlog-log-slower-than is below a millisecond: it is meant to
  *   see what short commands do.
  *
@@ -29,8 +30,8 @@ import type { LatencyEvent } from './latency.ts'
 import { shownArgs, type SlowCommand } from './slow-log.ts'
 import type { CommandCell } from './stats.ts'
 
-/** For so long each command is timed after one was held up. */
-const eachMs = 10_000
+/** So many commands are timed each after one was held up. */
+const eachRuns = 1_000
 /** Below this threshold each command is timed. */
 const eachBelowMicros = 1_000
 
@@ -52,9 +53,8 @@ export class CommandTimer {
   #slowMicros = Infinity
   /** A command that takes so long is looked at: the lower one of both thresholds. */
   #lookMicros = Infinity
-  /** Until then each command is timed, on the clock's scale. */
-  #eachUntil = -Infinity
-  #each = false
+  /** So many runs are still to be timed each. */
+  #eachLeft = 0
   #beganAt = 0
   #isFirst = false
   #timedMicros = 0
@@ -68,13 +68,12 @@ export class CommandTimer {
   configure({ slowMicros, latencyMs }: Thresholds): void {
     this.#slowMicros = slowMicros < 0 ? Infinity : slowMicros
     this.#lookMicros = Math.min(this.#slowMicros, latencyMs === 0 ? Infinity : latencyMs * 1000)
-    this.#eachUntil = this.#slowMicros < eachBelowMicros ? Infinity : -Infinity
+    this.#eachLeft = this.#slowMicros < eachBelowMicros ? Infinity : 0
   }
 
   /** A read event begins; `now` is the clock's. */
   begin(now: number): void {
     this.#beganAt = now
-    this.#each = now < this.#eachUntil
     this.#isFirst = true
     this.#timedMicros = 0
     this.#untimed = 0
@@ -83,9 +82,8 @@ export class CommandTimer {
   /** The event's last command has run. */
   end(): void {
     if (this.#untimed === 0 || this.#lookMicros === Infinity) return
-    const now = this.#clock.now()
-    const untimedMicros = (now - this.#beganAt) * 1000 - this.#timedMicros
-    if (untimedMicros >= this.#lookMicros) this.#eachUntil = now + eachMs
+    const untimedMicros = (this.#clock.now() - this.#beganAt) * 1000 - this.#timedMicros
+    if (untimedMicros >= this.#lookMicros) this.#eachLeft = eachRuns
   }
 
   /** Runs the command on `client.args`. */
@@ -95,7 +93,13 @@ export class CommandTimer {
       entry.run(client)
       const micros = (this.#clock.now() - this.#beganAt) * 1000
       this.#took(client, entry, cell, micros)
-    } else if (this.#each || !entry.isShort || client.args.bigs.length > 0 || !cell.skips()) {
+    } else if (
+      this.#eachLeft > 0 ||
+      !entry.isShort ||
+      client.args.bigs.length > 0 ||
+      !cell.skips()
+    ) {
+      if (this.#eachLeft > 0) this.#eachLeft--
       const before = this.#clock.micros()
       entry.run(client)
       this.#took(client, entry, cell, this.#clock.micros() - before)
