@@ -2,7 +2,8 @@ import { LOADING_AFTER_MS } from '../cluster/frame.ts'
 import type { Meeting } from '../cluster/handshake.ts'
 import { Args } from '../protocol/args.ts'
 import type { Reply } from '../protocol/reply.ts'
-import type { Output, Slot } from './output.ts'
+import type { Output } from './output.ts'
+import type { Slot } from './slot.ts'
 import type { Server } from './server.ts'
 import type { Pages, Store } from './store/store.ts'
 
@@ -107,13 +108,22 @@ export class Client {
 
   /** After NO_ROOM: the replies so far leave, the reply area is empty again. */
   flushReplies(): void {
-    this.#connection.output.flush()
+    this.#connection.output.flushAll()
   }
 
   /** Takes a reply slot: later commands go on executing, their replies wait their turn. */
   defer(): Slot {
+    return this.#takeSlot(false)
+  }
+
+  /** Takes a reply slot, and no later command of this connection runs until it is settled. */
+  hold(): Slot {
+    return this.#takeSlot(true)
+  }
+
+  #takeSlot(holds: boolean): Slot {
     const { output } = this.#connection
-    const slot = output.defer()
+    const slot = output.defer(holds)
     const { requestId } = slot
     // A peer that hears nothing takes this node for dead: tell it that the request is alive.
     if (requestId !== 0) {

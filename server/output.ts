@@ -1,24 +1,26 @@
 import { Buffer } from 'node:buffer'
 import { replyTooLong } from '../protocol/errors.ts'
-import { Reply, type ReplyOverflow } from '../protocol/reply.ts'
-import type { IoMemory, Pages } from './store/store.ts'
+import type { Reply } from '../protocol/reply.ts'
+import type { ParkingOutput, ReplyAreas } from './reply-areas.ts'
+import { MutedSlot, OpenSlot, PagesPart, type Part, type Slot, type SlotOutput } from './slot.ts'
+import type { Pages } from './store/store.ts'
 
 /**
  * The way out of one connection: replies in the order of their requests, one write for all replies
  * of a read event, and back-pressure.
  *
- * A command writes its reply into the reply area, a stretch of the thread's private memory that all
- * connections take turns with. At the end of the read event the area goes to the socket in one
- * write. Two things break that simple picture:
+ * A command writes its reply into the thread's reply area (reply-areas.ts), from where it goes to
+ * the socket together with all that this connection was answered in this turn of the event loop.
+ * Three things break that simple picture:
  *
- * - A command that must wait (a load, another node) takes a slot. From then on this connection has
- *   a queue: `[bytes] [slot] [bytes] [pages] ...`. Later commands go on executing and their bytes
- *   line up behind the slot; whatever is ready at the queue's head is sent.
- * - The client does not read. Then the kernel takes only a part of a write, Node keeps our pointer
- *   to the rest, and the area is no longer ours until that rest has left: it is given away and the
- *   thread goes on with another. `writableLength` tells (0: all gone). A 'drain' event may never
- *   come after a partial write, so we wait for the callback of an empty write behind it. Until then
- *   `ready` is false: no command of this connection is executed and nothing is read.
+ * - A command that must wait (a load, another node) takes a slot (slot.ts). From then on this
+ *   connection has a queue: `[bytes] [slot] [bytes] [pages] ...`. Later commands go on executing and
+ *   their bytes line up behind the slot; whatever is ready at the queue's head is sent.
+ * - A command that later ones must not overtake *holds*: none of them runs before it is answered.
+ * - The client does not read. Then the kernel takes only a part of a write and Node keeps our
+ *   pointer to the rest. `writableLength` tells (0: all gone). A 'drain' event may never come after
+ *   a partial write, so we wait for the callback of an empty write behind it. Until then `ready` is
+ *   false: no command of this connection is executed and nothing is read.
  */
 
 /** Bytes that may stand in the queue before the connection stops executing commands. */
@@ -40,10 +42,6 @@ const pagesBytesPerTurn = 1024 * 1024
 /** Queued bytes that are joined to one write. */
 const joinBytesMax = 256 * 1024
 
-/** The area in which slots' replies are encoded begins so small, and is dropped when so large. */
-const slotAreaBytes = 4096
-const slotAreaBytesMax = 256 * 1024
-
 /** `:9007199254740991` and CRLF, generously. */
 const requestIdBytesMax = 32
 
@@ -60,210 +58,6 @@ export interface ByteSink {
   destroy(): void
 }
 
-/** A place in the order of replies, taken by a command that must wait. */
-export interface Slot {
-  readonly settled: boolean
-  /** The peer request that waits for it; 0: none does. */
-  readonly requestId: number
-  /** Writes the reply; called once. Nothing happens if the connection is gone. */
-  settle(write: (reply: Reply) => void): void
-  /** The reply is this bulk string. The bytes are shared, not copied: nobody may change them. */
-  settleBulk(value: Buffer): void
-  /**
-   * Lets `run` answer as if its command ran now: what it writes to the thread's reply, pages and
-   * slots that it takes too. When all of it is there, `judge` may put an error line in its place.
-   */
-  answer(run: () => void, judge?: () => string | null): void
-}
-
-/** The reply areas of one I/O thread and the encoder that writes to the current one. */
-export class ReplyAreas implements ReplyOverflow {
-  readonly reply: Reply
-  /** Encodes the replies of slots, on the heap. */
-  readonly slotReply: Reply
-  readonly #bytes: Uint8Array
-  readonly #areaBytes: number
-  readonly #free: number[]
-  readonly #soon: (run: () => void) => void
-  #current: number
-  /** The connection whose command writes now. */
-  #owner: Output | null = null
-  #late: Output[] = []
-
-  constructor(io: IoMemory, soon: (run: () => void) => void) {
-    this.#bytes = io.bytes
-    this.#areaBytes = io.replyBytes
-    this.#free = io.replies.slice(1)
-    this.#current = io.replies[0]!
-    this.#soon = soon
-    this.reply = new Reply(this)
-    this.slotReply = new Reply({
-      overflow: (reply, need) => growOnHeap(reply, need),
-    })
-    this.slotReply.use(new Uint8Array(slotAreaBytes), 0, slotAreaBytes, false)
-    this.#useCurrent()
-  }
-
-  get owner(): Output | null {
-    return this.#owner
-  }
-
-  get spare(): number {
-    return this.#free.length
-  }
-
-  /** From now on the reply area is written for this connection, in its protocol. */
-  own(output: Output | null): void {
-    this.#owner = output
-    if (output !== null) this.reply.protocol = output.protocol
-  }
-
-  overflow(_reply: Reply, need: number): void {
-    this.#owner!.flush()
-    // A single reply larger than an area goes through the heap; it leaves with the next flush.
-    if (need > this.#areaBytes) this.reply.use(new Uint8Array(need), 0, need, false)
-  }
-
-  /** Is the current area in the I/O memory (and not a large one on the heap)? */
-  get isHome(): boolean {
-    return this.reply.bytes === this.#bytes
-  }
-
-  /** The area is empty again. */
-  reset(): void {
-    if (this.isHome) this.reply.pos = this.reply.start
-    else this.#useCurrent()
-  }
-
-  /** Gives the current area away and goes on with a spare one; `spare` must not be 0. */
-  giveAway(): number {
-    const given = this.#current
-    this.#current = this.#free.pop()!
-    this.#useCurrent()
-    return given
-  }
-
-  takeBack(area: number): void {
-    this.#free.push(area)
-  }
-
-  /** Has `output.send()` called once, after the input that is ready now. */
-  sendSoon(output: Output): void {
-    this.#late.push(output)
-    if (this.#late.length > 1) return
-    this.#soon(() => {
-      const late = this.#late
-      this.#late = []
-      for (const each of late) each.sendLate()
-    })
-  }
-
-  #useCurrent(): void {
-    this.reply.use(this.#bytes, this.#current, this.#current + this.#areaBytes)
-  }
-}
-
-/** Doubles a heap area, keeping what was written. */
-function growOnHeap(reply: Reply, need: number): void {
-  const written = reply.pos - reply.start
-  const size = Math.max(2 * (reply.end - reply.start), written + need)
-  const bytes = new Uint8Array(size)
-  bytes.set(reply.bytes.subarray(reply.start, reply.pos))
-  reply.use(bytes, 0, size, false)
-  reply.pos = written
-}
-
-/** A value in pages, or a range of it, partly sent. */
-class PagesPart {
-  readonly pages: Pages
-  /** What is sent next, and where it ends. */
-  at: number
-  readonly end: number
-  constructor(pages: Pages, from: number, length: number) {
-    this.pages = pages
-    this.at = from
-    this.end = from + length
-  }
-}
-
-type Part = Uint8Array | PagesPart | OpenSlot
-
-class OpenSlot implements Slot {
-  readonly #output: Output
-  readonly protocol: number
-  /** For a peer's request: its reply leaves at once, whatever stands before it, under this id. */
-  readonly requestId: number
-  /** Takes the reply instead of the client. */
-  readonly hear: ((reply: Buffer) => void) | null
-  parts: Part[] | null = null
-  /** Taken by a command that runs to answer another slot: it is a part of that one's reply. */
-  readonly isPart: boolean
-  /** What waits for a part to be filled. */
-  onFilled: (() => void) | null = null
-  judge: (() => string | null) | null = null
-  settled = false
-
-  constructor(
-    output: Output,
-    to: {
-      protocol: number
-      requestId?: number
-      hear?: (reply: Buffer) => void
-      isPart?: boolean
-    },
-  ) {
-    this.#output = output
-    this.protocol = to.protocol
-    this.requestId = to.requestId ?? 0
-    this.hear = to.hear ?? null
-    this.isPart = to.isPart ?? false
-  }
-
-  settle(write: (reply: Reply) => void): void {
-    if (this.settled) return
-    this.settled = true
-    this.#output.settleSlot(this, write)
-  }
-
-  settleBulk(value: Buffer): void {
-    if (this.settled) return
-    this.settled = true
-    this.#output.settleSlotBulk(this, value)
-  }
-
-  answer(run: () => void, judge: (() => string | null) | null = null): void {
-    if (this.settled) return
-    this.settled = true
-    this.judge = judge
-    this.#output.answerSlot(this, run)
-  }
-}
-
-/** The slot of a command whose reply nobody wants (CLIENT REPLY OFF): it still takes effect. */
-class MutedSlot implements Slot {
-  readonly requestId = 0
-  readonly #output: Output
-  settled = false
-
-  constructor(output: Output) {
-    this.#output = output
-  }
-
-  settle(): void {
-    this.settled = true
-  }
-
-  settleBulk(): void {
-    this.settled = true
-  }
-
-  answer(run: () => void): void {
-    if (this.settled) return
-    this.settled = true
-    this.#output.runMuted(run)
-  }
-}
-
 /** Called by Output on its connection. */
 export interface OutputEvents {
   /** The client takes bytes again (or slots were settled): execute what was kept, then read on. */
@@ -273,7 +67,7 @@ export interface OutputEvents {
   onErrors(reply: Reply): void
 }
 
-export class Output {
+export class Output implements ParkingOutput, SlotOutput {
   /** 2 or 3: how this connection's replies are encoded. */
   protocol = 2
   /** While a command with CLIENT REPLY OFF or SKIP in force runs: its bytes are dropped. */
@@ -288,6 +82,10 @@ export class Output {
   #queue: Part[] = []
   #queuedBytes = 0
   #openSlots = 0
+  /** Commands that hold later ones back. */
+  #held = 0
+  /** Stretches of the reply area that are parked. */
+  #parked = 0
   #window = openSlotsFirst
   #blocked = false
   #ending = false
@@ -308,6 +106,7 @@ export class Output {
     if (
       !this.#blocked &&
       !this.#ending &&
+      this.#held === 0 &&
       this.#openSlots < (this.requestId === 0 ? this.#window : peerSlotsMax) &&
       this.#queuedBytes <= queueBytesMax
     ) {
@@ -333,20 +132,49 @@ export class Output {
     return this.#queue.length
   }
 
-  /** Sends (or lines up) what stands in the reply area. */
+  /** Hands over what stands in the reply area: it leaves in this turn, or lines up. */
   flush(): void {
-    const reply = this.#areas.reply
-    const length = reply.pos - reply.start
-    if (length === 0) return
+    const areas = this.#areas
+    const { reply } = areas
+    if (reply.pos === reply.start) return
     if (this.#capture !== null && !this.#closed) {
       this.#capture.push(this.#copyArea())
     } else if (this.muted || this.#closed) {
-      this.#areas.reset()
+      areas.reset()
     } else if (this.#blocked || this.#queue.length > 0) {
       this.#enqueue(this.#copyArea())
+    } else if (areas.isSending) {
+      this.#enqueue(this.#copyArea())
+      this.#sendLater()
+    } else if (areas.isHome) {
+      this.#parked++
+      areas.park(this)
     } else {
-      this.#writeArea()
+      this.#writeLarge()
     }
+  }
+
+  /** After it the area has all its room. */
+  flushAll(): void {
+    this.flush()
+    this.#areas.sendParked()
+  }
+
+  writeParked(bytes: Uint8Array, area: number): boolean {
+    this.#parked--
+    if (this.#closed) return false
+    if (this.#blocked || this.#queue.length > 0) {
+      this.#enqueue(area < 0 ? bytes : bytes.slice())
+      this.#sendLater()
+      return false
+    }
+    this.#write(bytes)
+    if (this.#sink.writableLength === 0) {
+      this.#endIfDone()
+      return false
+    }
+    this.#block(area < 0 ? null : () => this.#areas.release(area))
+    return area >= 0
   }
 
   /**
@@ -373,10 +201,16 @@ export class Output {
     reply.integer(id)
   }
 
-  /** A place for a reply that comes later. The command must not have written anything yet. */
-  defer(): Slot {
-    if (this.muted || this.#closed) return new MutedSlot(this)
+  /**
+   * A place for a reply that comes later. The command must not have written anything yet. `holds`:
+   * no later command of this connection runs until it is settled. (Requests of peers are
+   * independent of each other: they are never held.)
+   */
+  defer(holds = false): Slot {
     const { protocol, requestId } = this
+    const isHeld = holds && requestId === 0 && this.#capture === null
+    if (isHeld) this.#held++
+    if (this.muted || this.#closed) return new MutedSlot(this, isHeld)
     if (this.#capture !== null) {
       const part = new OpenSlot(this, { protocol: this.#areas.reply.protocol, isPart: true })
       this.#openSlots++
@@ -385,7 +219,7 @@ export class Output {
     }
     // The id goes out again together with the reply.
     if (requestId !== 0) this.#areas.reply.pos = this.#requestMark
-    const slot = new OpenSlot(this, { protocol, requestId })
+    const slot = new OpenSlot(this, { protocol, requestId, holds: isHeld })
     this.#openSlots++
     if (slot.requestId === 0) this.#lineUp(slot)
     return slot
@@ -402,15 +236,19 @@ export class Output {
 
   /** A slot's reply in bytes of their own, behind the id if it is a peer's. */
   #encode(slot: OpenSlot, write: (reply: Reply) => void): Buffer {
-    const reply = this.#areas.slotReply
-    reply.protocol = slot.requestId === 0 ? slot.protocol : 2
-    if (slot.requestId !== 0) reply.integer(slot.requestId)
-    write(reply)
-    const bytes = reply.take()
-    if (reply.errors > 0) this.#events.onErrors(reply)
-    if (reply.end > slotAreaBytesMax)
-      reply.use(new Uint8Array(slotAreaBytes), 0, slotAreaBytes, false)
-    return bytes
+    const isPeers = slot.requestId !== 0
+    const writeAll = (reply: Reply): void => {
+      if (isPeers) reply.integer(slot.requestId)
+      write(reply)
+    }
+    return this.#areas.encode(isPeers ? 2 : slot.protocol, writeAll, (reply) => {
+      if (reply.errors > 0) this.#events.onErrors(reply)
+    })
+  }
+
+  settleSlotBytes(slot: OpenSlot, reply: Uint8Array): void {
+    const id = slot.requestId === 0 ? [] : [Buffer.from(`:${slot.requestId}\r\n`)]
+    this.#fillSlot(slot, [...id, reply])
   }
 
   settleSlotBulk(slot: OpenSlot, value: Buffer): void {
@@ -464,6 +302,24 @@ export class Output {
     areas.own(owner)
   }
 
+  /** No command runs until `release`. */
+  hold(): void {
+    this.#held++
+  }
+
+  release(): void {
+    this.#held--
+    this.#sendLater()
+  }
+
+  /** Sends bytes that answer no command, behind all that was answered so far. */
+  push(bytes: Uint8Array): void {
+    if (this.#closed || this.#ending) return
+    this.#areas.sendParked()
+    this.#enqueue(bytes)
+    this.#sendLater()
+  }
+
   /** Tells a peer that its request is being loaded: it goes on waiting. */
   loading(requestId: number): void {
     if (this.#closed) return
@@ -485,7 +341,7 @@ export class Output {
       }
     }
     if (this.#closed) return
-    if (this.#ending && this.#queue.length === 0 && !this.#blocked) this.#sink.end()
+    this.#endIfDone()
     if (this.#wasFull && this.ready) {
       this.#wasFull = false
       this.#events.onReady()
@@ -500,7 +356,12 @@ export class Output {
   /** No further command; close when all that was written has left. */
   end(): void {
     this.#ending = true
-    if (this.#queue.length === 0 && !this.#blocked) this.#sink.end()
+    this.#endIfDone()
+  }
+
+  #endIfDone(): void {
+    if (!this.#ending || this.#blocked) return
+    if (this.#queue.length === 0 && this.#parked === 0) this.#sink.end()
   }
 
   /** The connection is gone: nothing more is written, pages are given back. */
@@ -536,6 +397,7 @@ export class Output {
       return
     }
     this.#openSlots--
+    if (slot.holds) this.#held--
     slot.parts = whole
     if (slot.isPart) {
       slot.onFilled?.()
@@ -573,13 +435,13 @@ export class Output {
 
   /** Puts a part behind what is in the area and in the queue. */
   #lineUp(part: Part): void {
-    const reply = this.#areas.reply
     if (this.#capture !== null) {
-      if (reply.pos > reply.start) this.#capture.push(this.#copyArea())
+      this.flush()
       this.#capture.push(part)
       return
     }
-    if (reply.pos > reply.start) this.#enqueue(this.#copyArea())
+    this.flush()
+    if (this.#parked > 0) this.#areas.sendParked()
     this.#queue.push(part)
     this.#sendLater()
   }
@@ -589,28 +451,24 @@ export class Output {
     this.#queuedBytes += bytes.length
   }
 
-  #writeArea(): void {
+  /** Writes a reply that was too long for the area, and lies on the heap. */
+  #writeLarge(): void {
     const areas = this.#areas
-    const reply = areas.reply
-    const length = reply.pos - reply.start
-    const mayGiveAway = areas.isHome && areas.spare > 0
-    const bytes =
-      mayGiveAway || !areas.isHome
-        ? reply.bytes.subarray(reply.start, reply.pos)
-        : reply.bytes.slice(reply.start, reply.pos)
-    this.#sink.write(bytes)
-    this.#events.onSent(length)
-    if (this.#sink.writableLength === 0) {
-      areas.reset()
+    const { reply } = areas
+    const bytes = reply.bytes.subarray(reply.start, reply.pos)
+    areas.reset()
+    if (this.#parked > 0) areas.sendParked()
+    if (this.#blocked || this.#queue.length > 0) {
+      this.#enqueue(bytes)
       return
     }
-    if (mayGiveAway) {
-      const area = areas.giveAway()
-      this.#block(() => areas.takeBack(area))
-    } else {
-      areas.reset()
-      this.#block(null)
-    }
+    this.#write(bytes)
+    if (this.#sink.writableLength > 0) this.#block(null)
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.#sink.write(bytes)
+    this.#events.onSent(bytes.length)
   }
 
   /** Waits until all that was written has left. */
@@ -635,8 +493,7 @@ export class Output {
     }
     const parts = this.#queue.splice(0, count) as Uint8Array[]
     this.#queuedBytes -= length
-    this.#sink.write(count === 1 ? parts[0]! : Buffer.concat(parts, length))
-    this.#events.onSent(length)
+    this.#write(count === 1 ? parts[0]! : Buffer.concat(parts, length))
     if (this.#sink.writableLength > 0) this.#block(null)
   }
 
@@ -650,8 +507,7 @@ export class Output {
         return false
       }
       const piece = pages.piece(part.at).subarray(0, part.end - part.at)
-      this.#sink.write(piece)
-      this.#events.onSent(piece.length)
+      this.#write(piece)
       part.at += piece.length
       turn += piece.length
       if (this.#sink.writableLength > 0) {

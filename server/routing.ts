@@ -15,7 +15,7 @@ import { ERR_CROSSSLOT } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, flagBits, lastKeyOf } from './command.ts'
-import type { Slot } from './output.ts'
+import type { Slot } from './slot.ts'
 import type { Server } from './server.ts'
 
 /**

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../cluster/world.ts'
 
 /**
- * Virtual time. Nothing happens by itself: `advance` moves the clock and runs what is due, in the
+ * Virtual time. No time passes by itself: `advance` moves the clock and runs what is due, in the
  * order of its time, and of its making where times are equal. Between two events it lets promises,
  * next ticks and stream events run dry with one setImmediate, so that what an event caused within
  * this process has happened before the next one. No test of the simulated side ever sleeps.
@@ -12,6 +12,8 @@ export class VirtualClock implements Clock {
   #sequence = 0
   #timers: VirtualTimer[] = []
   #soon: (() => void)[] = []
+  /** How often something was run that had been asked for soon. */
+  #turns = 0
 
   constructor(startMs = 1_700_000_000_000) {
     this.#now = startMs
@@ -37,8 +39,9 @@ export class VirtualClock implements Clock {
     return this.#plant(periodMs, Math.max(periodMs, 1), run)
   }
 
+  /** What is wanted soon needs no time: it comes after the events of now, whoever waits for it. */
   soon(run: () => void): void {
-    this.#soon.push(run)
+    if (this.#soon.push(run) === 1) setImmediate(() => this.#runSoon())
   }
 
   /** The wall clock jumps by so much; `now` does not. */
@@ -79,13 +82,21 @@ export class VirtualClock implements Clock {
 
   /** Runs all that was asked for `soon`, and what follows from it; time stands still. */
   async settle(): Promise<void> {
+    let before: number
     do {
+      before = this.#turns
       await new Promise((resolve) => setImmediate(resolve))
-      const soon = this.#soon
-      this.#soon = []
-      for (const run of soon) run()
-      if (soon.length > 0) await new Promise((resolve) => setImmediate(resolve))
-    } while (this.#soon.length > 0)
+      this.#runSoon()
+      if (this.#turns > before) await new Promise((resolve) => setImmediate(resolve))
+    } while (this.#turns > before || this.#soon.length > 0)
+  }
+
+  #runSoon(): void {
+    const soon = this.#soon
+    if (soon.length === 0) return
+    this.#turns++
+    this.#soon = []
+    for (const run of soon) run()
   }
 
   #plant(delayMs: number, periodMs: number, run: () => void): Timer {
