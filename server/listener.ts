@@ -46,6 +46,8 @@ export interface ListenerSocket {
   end(): void
   /** Closes now, dropping what was not sent. */
   destroy(): void
+  /** Instead of `attach`: writes these bytes and closes, whatever the other side sends or does. */
+  refuse(bytes: Uint8Array): void
   /** 'host:port', of IPv6 '[host]:port' as Redis writes it in CLIENT LIST. */
   readonly remoteAddress: string
   readonly localAddress: string
@@ -172,6 +174,11 @@ class TcpSocket implements ListenerSocket {
 
   destroy(): void {
     this.#socket.destroy()
+  }
+
+  refuse(bytes: Uint8Array): void {
+    this.#socket.end(bytes)
+    this.#socket.destroySoon()
   }
 
   keepAlive(seconds: number): void {

@@ -14,11 +14,12 @@ import type { MachineLimits } from './config/directives.ts'
 import { BadValue } from './config/kinds.ts'
 import { helpText } from './config/page.ts'
 import { ConfigError, reasonOf } from './config/sources.ts'
+import { fitClients } from './descriptors.ts'
 import { createLog, type Log } from './log.ts'
 import { createServer, type EndOptions, type Server } from './server.ts'
 import { SnapshotError } from './snapshot-file.ts'
 import { MEMORY_BYTES_MIN, memoryBytesMax } from './store/memory.ts'
-import { createSystemWorld, formatTime, readMachine, stayAlive } from './system.ts'
+import { createSystemWorld, formatTime, readDescriptors, readMachine, stayAlive } from './system.ts'
 import { version } from './version.ts'
 
 /** Someone who reads the help through `head` closes the pipe early: no reason to complain. */
@@ -43,6 +44,7 @@ async function run(): Promise<void> {
     log = openLog(config)
     endOnUncaught(log)
     server = await startServer(config, log)
+    limitClients(config, log)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     // A value with line ends must not make it two lines.
@@ -120,6 +122,16 @@ async function startServer(config: Config, log: Log): Promise<Server> {
     return server
   } catch (cause) {
     throw listenError(config, cause as NodeJS.ErrnoException & { address?: string; port?: number })
+  }
+}
+
+/** After the start: by then all that the process opens for itself is open. */
+function limitClients(config: Config, log: Log): void {
+  try {
+    fitClients(readDescriptors(), config, log)
+  } catch (cause) {
+    if (!(cause instanceof BadValue)) throw cause
+    throw new ConfigError(whereOf(config, 'maxclients'), cause.message, { cause })
   }
 }
 

@@ -11,7 +11,7 @@ import type { Config } from './config.ts'
 import { Connection, type Socket } from './connection.ts'
 import { DuplexSocket } from './duplex.ts'
 import type { ServerWorld } from './files.ts'
-import { type Listener, listen } from './listener.ts'
+import { type Listener, type ListenerSocket, listen } from './listener.ts'
 import { Loading } from './loading.ts'
 import { type LatencyEvent, LatencyMonitor } from './latency.ts'
 import type { Log } from './log.ts'
@@ -208,7 +208,7 @@ export class Server {
             backlog: config['tcp-backlog'],
             keepAliveSeconds: () => config['tcp-keepalive'],
             readBuffer,
-            onConnection: (socket) => socket.attach(this.#accept(socket)),
+            onConnection: (socket) => this.#admit(socket),
             onAcceptError: (error) => {
               this.log.warning({ code: error.code }, 'a connection could not be accepted')
             },
@@ -225,8 +225,15 @@ export class Server {
   /** Serves a client on any duplex stream. */
   handle(stream: Duplex, addresses = { remote: '', local: '' }): Client {
     const socket = new DuplexSocket(stream, addresses)
+    const refusal = this.#refusal(socket)
     const connection = this.#accept(socket)
     socket.attach(this.store.io, connection)
+    if (refusal !== null) {
+      this.stats.row[counter.rejectedConnections]!++
+      connection.say(() => this.areas.reply.error(refusal))
+      this.countErrors()
+      connection.closeAfterReply()
+    }
     return connection.client
   }
 
@@ -344,26 +351,31 @@ export class Server {
     return snapshots
   }
 
+  /** A socket that was accepted: serves it, or tells it why not. */
+  #admit(socket: ListenerSocket): void {
+    const refusal = this.#refusal(socket)
+    if (refusal === null) {
+      socket.attach(this.#accept(socket))
+    } else {
+      this.stats.row[counter.rejectedConnections]!++
+      socket.refuse(Buffer.from(`-${refusal}\r\n`))
+    }
+  }
+
   #accept(socket: Socket): Connection {
     const connection = new Connection(this, socket, this.stats.clientCame())
     this.#connections.set(connection.client.id, connection)
     this.#clients.set(connection.client.id, connection.client)
     this.stats.row[counter.connectionsReceived]!++
-    const refusal = this.#refusal(socket)
-    if (refusal !== null) {
-      this.stats.row[counter.rejectedConnections]!++
-      connection.say(() => this.areas.reply.error(refusal))
-      connection.closeAfterReply()
-    }
     return connection
   }
 
   /** The error line for a client that may not connect, else null. */
-  #refusal(socket: Socket): string | null {
+  #refusal({ remoteAddress }: Pick<Socket, 'remoteAddress'>): string | null {
     const { config } = this
-    if (this.stats.clients > config.maxclients) return errors.ERR_MAX_CLIENTS
+    if (this.stats.clients >= config.maxclients) return errors.ERR_MAX_CLIENTS
     const isProtected = config['protected-mode'] && config.requirepass === ''
-    if (isProtected && !isLocal(socket.remoteAddress)) return errors.DENIED_PROTECTED_MODE
+    if (isProtected && !isLocal(remoteAddress)) return errors.DENIED_PROTECTED_MODE
     return null
   }
 

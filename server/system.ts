@@ -4,6 +4,7 @@
  * simulator.
  */
 import { randomBytes } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { availableParallelism, totalmem } from 'node:os'
 import { performance } from 'node:perf_hooks'
@@ -100,6 +101,25 @@ export function readMachine(): Machine {
   const total = totalmem()
   const memoryBytes = constrained > 0 && constrained < total ? constrained : total
   return { memoryBytes, cores: availableParallelism() }
+}
+
+/** File descriptors of this process. */
+export interface Descriptors {
+  readonly open: number
+  /** Infinity where the system does not tell. */
+  readonly max: number
+}
+
+/** By Linux's /proc. Node.js itself has raised the limit as far as it may. */
+export function readDescriptors(): Descriptors {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'utf8')
+    const max = Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? Infinity)
+    // One of them is the look itself.
+    return { open: readdirSync('/proc/self/fd').length - 1, max }
+  } catch {
+    return { open: 0, max: Infinity }
+  }
 }
 
 /** What this process uses now. */
