@@ -163,6 +163,16 @@ export class Args {
     return buffers
   }
 
+  /** The same arguments over bytes of their own, for a command that goes on later. Without big ones. */
+  detached(): Args {
+    let end = this.#base
+    for (let i = 0; i < this.count; i++) end = Math.max(end, this.pos(i) + this.length(i))
+    const args = new Args()
+    const bytes = this.bytes.slice(this.#base, end)
+    args.point(bytes, 0, this.#table.slice(0, 2 * this.count), this.count, NO_BIGS)
+    return args
+  }
+
   /**
    * Points at a list of buffers instead (materialised commands, tests, forwarded ones). The bytes
    * are copied into one array; strings become UTF-8.

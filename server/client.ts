@@ -6,6 +6,7 @@ import type { Output } from './output.ts'
 import type { Slot } from './slot.ts'
 import type { Server } from './server.ts'
 import type { Pages, Store } from './store/store.ts'
+import type { Step } from './turns.ts'
 
 /** What a client's session needs of its connection. */
 export interface ClientConnection {
@@ -132,6 +133,41 @@ export class Client {
       })
     }
     return slot
+  }
+
+  /**
+   * Runs the rest of a long command, which writes its reply bit by bit: now if it takes no longer
+   * than a slice, else in turns with others (turns.ts). No later command of this connection runs
+   * before it has ended. What `step` needs of the arguments it finds in `client.args`, whenever it
+   * runs; none of them may be in pages.
+   */
+  inSteps(step: Step): void {
+    const { output } = this.#connection
+    const { turns } = this.server
+    // What a peer's reply begins with must stand in front of it: it is written into a slot whole.
+    if (output.requestId === 0 && turns.slice(step, () => output.hasRoom)) return
+    const args = this.args.detached()
+    const { db } = this
+    const slot = this.hold()
+    const goOn = {
+      takeTurn: (): boolean => {
+        if (!slot.hasRoom) {
+          slot.whenRoom(() => turns.add(goOn))
+          return false
+        }
+        let done = false
+        const slice = (): void => void (done = turns.slice(step, () => slot.hasRoom))
+        slot.stream(() => this.runAs(slice, args, db))
+        if (done) slot.finish()
+        return !done
+      },
+    }
+    turns.add(goOn)
+  }
+
+  /** Bytes of replies that wait for the client to read. */
+  get queuedBytes(): number {
+    return this.#connection.output.queuedBytes
   }
 
   /** A slot whose reply is handed back (RESP2, whole) instead of being sent. */

@@ -25,6 +25,8 @@ import type { Pages } from './store/store.ts'
 
 /** Bytes that may stand in the queue before the connection stops executing commands. */
 export const queueBytesMax = 1024 * 1024
+/** Parts of a long command's reply that may stand in the queue, many of them values in pages. */
+const queuePartsMax = 256
 /** Slots that may be open before the connection stops executing commands. */
 const openSlotsMax = 1024
 /** Of a peer, on whose link many clients' requests come: those that wait must not stop the others. */
@@ -262,20 +264,65 @@ export class Output implements ParkingOutput, SlotOutput {
 
   answerSlot(slot: OpenSlot, run: () => void): void {
     const parts: Part[] = []
+    this.#captureInto(parts, slot, () => {
+      if (slot.requestId !== 0) this.#areas.reply.integer(slot.requestId)
+      run()
+    })
+    this.#fillSlot(slot, parts)
+  }
+
+  streamSlot(slot: OpenSlot, run: () => void): void {
+    const parts: Part[] = []
+    this.#captureInto(parts, slot, run)
+    if (this.#closed) {
+      for (const part of parts) releaseParts(part)
+      return
+    }
+    for (const part of parts) {
+      slot.streamed.push(part)
+      slot.streamedBytes += part instanceof OpenSlot ? 0 : part.length
+    }
+    if (slot.leavesAtOnce) this.#sendLater()
+  }
+
+  finishSlot(slot: OpenSlot): void {
+    const { requestId, streamed } = slot
+    slot.streamed = []
+    slot.streamedBytes = 0
+    const id = requestId === 0 ? [] : [Buffer.from(`:${requestId}\r\n`)]
+    this.#fillSlot(slot, [...id, ...streamed])
+  }
+
+  hasRoomFor(slot: OpenSlot): boolean {
+    if (this.#closed || !slot.leavesAtOnce) return true
+    return this.#isRoomy(slot.streamedBytes)
+  }
+
+  /** May the command that runs write more, or should it wait until the client has taken some? */
+  get hasRoom(): boolean {
+    if (this.#closed || this.muted || this.#capture !== null) return true
+    return this.#isRoomy(0)
+  }
+
+  #isRoomy(streamedBytes: number): boolean {
+    if (this.#blocked || this.#queue.length > queuePartsMax) return false
+    return this.#queuedBytes + streamedBytes <= queueBytesMax
+  }
+
+  /** What `run` writes goes to these parts. */
+  #captureInto(parts: Part[], slot: OpenSlot, run: () => void): void {
     const { reply } = this.#areas
     const { protocol } = this
     const capture = this.#capture
     this.#borrowArea(() => {
       reply.protocol = slot.requestId === 0 ? slot.protocol : 2
       this.#capture = parts
-      if (slot.requestId !== 0) reply.integer(slot.requestId)
       run()
       this.flush()
       if (reply.errors > 0) this.#events.onErrors(reply)
       this.#capture = capture
       this.protocol = protocol
     })
-    this.#fillSlot(slot, parts)
   }
 
   runMuted(run: () => void): void {
@@ -332,8 +379,11 @@ export class Output implements ParkingOutput, SlotOutput {
     while (!this.#blocked && !this.#closed && this.#queue.length > 0) {
       const head = this.#queue[0]!
       if (head instanceof OpenSlot) {
-        if (head.parts === null) break
-        this.#queue.splice(0, 1, ...head.parts)
+        if (head.parts === null) {
+          if (!this.#takeStreamed(head)) break
+        } else {
+          this.#queue = [...head.parts, ...this.#queue.slice(1)]
+        }
       } else if (head instanceof PagesPart) {
         if (!this.#sendPages(head)) break
       } else {
@@ -342,10 +392,32 @@ export class Output implements ParkingOutput, SlotOutput {
     }
     if (this.#closed) return
     this.#endIfDone()
+    const [head] = this.#queue
+    if (head instanceof OpenSlot && head.onRoom !== null && this.hasRoomFor(head)) {
+      const resume = head.onRoom
+      head.onRoom = null
+      resume()
+    }
     if (this.#wasFull && this.ready) {
       this.#wasFull = false
       this.#events.onReady()
     }
+  }
+
+  /** Puts what was streamed so far in front of its slot. False: there is nothing that can leave. */
+  #takeStreamed(slot: OpenSlot): boolean {
+    if (!slot.leavesAtOnce || slot.streamed.length === 0) return false
+    const ready = slot.streamed.findIndex((part) => part instanceof OpenSlot && part.parts === null)
+    if (ready === 0) return false
+    const taken = slot.streamed.splice(0, ready < 0 ? slot.streamed.length : ready)
+    let bytes = 0
+    for (const part of taken) {
+      if (part instanceof Uint8Array) bytes += part.length
+      if (!(part instanceof OpenSlot)) slot.streamedBytes -= part.length
+    }
+    this.#queuedBytes += bytes
+    this.#queue = [...taken, ...this.#queue]
+    return true
   }
 
   sendLate(): void {
@@ -367,10 +439,13 @@ export class Output implements ParkingOutput, SlotOutput {
   /** The connection is gone: nothing more is written, pages are given back. */
   close(): void {
     this.#closed = true
-    for (const part of this.#queue) {
-      releaseParts(part)
-    }
+    const queue = this.#queue
     this.#queue = []
+    for (const part of queue) {
+      releaseParts(part)
+      // It goes on to its end, heard or not.
+      if (part instanceof OpenSlot) part.onRoom?.()
+    }
     this.#queuedBytes = 0
     this.#openSlots = 0
   }
@@ -547,5 +622,9 @@ function bytesOf(parts: readonly Part[]): Buffer {
 
 function releaseParts(part: Part): void {
   if (part instanceof PagesPart) part.pages.release()
-  else if (part instanceof OpenSlot && part.parts !== null) part.parts.forEach(releaseParts)
+  else if (part instanceof OpenSlot) {
+    part.parts?.forEach(releaseParts)
+    part.streamed.forEach(releaseParts)
+    part.streamed = []
+  }
 }

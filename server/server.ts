@@ -26,6 +26,7 @@ import { type CommandCell, counter, shareStats, Stats } from './stats.ts'
 import type { Store } from './store/store.ts'
 import { Sweeper } from './sweeper.ts'
 import { CommandTimer } from './timing.ts'
+import { Turns } from './turns.ts'
 import { version } from './version.ts'
 
 /** How often idle clients are looked for. */
@@ -117,6 +118,7 @@ export class Server {
   readonly table = new CommandTable(commands)
   readonly stats: Stats
   readonly areas: ReplyAreas
+  readonly turns: Turns
   readonly decoderLimits: DecoderLimits
   readonly loading: Loading
   readonly routing: Routing
@@ -158,6 +160,7 @@ export class Server {
     this.store = openStore(config, snapshot?.facts.seed ?? seed, log)
     this.store.now = this.startedAt
     this.areas = new ReplyAreas(this.store.io, (run) => world.clock.soon(run))
+    this.turns = new Turns(world.clock)
     this.decoderLimits = { bulkBytesMax: config['proto-max-bulk-len'], bigBytesMin }
     config.onChange('proto-max-bulk-len', (bytes) => {
       this.decoderLimits.bulkBytesMax = bytes

@@ -26,6 +26,16 @@ export interface Slot {
    * slots that it takes too. When all of it is there, `judge` may put an error line in its place.
    */
   answer(run: () => void, judge?: () => string | null): void
+  /**
+   * Lets `run` write a part of the reply, as if its command ran now; more parts may follow until
+   * `finish` says that this was the last.
+   */
+  stream(run: () => void): void
+  finish(): void
+  /** May more be streamed? Not while the client does not take what there is; then see `whenRoom`. */
+  readonly hasRoom: boolean
+  /** Calls `resume` once, when there is room again. */
+  whenRoom(resume: () => void): void
 }
 
 /** What slots ask of the way out that they are part of. */
@@ -34,6 +44,9 @@ export interface SlotOutput {
   settleSlotBulk(slot: OpenSlot, value: Buffer): void
   settleSlotBytes(slot: OpenSlot, reply: Uint8Array): void
   answerSlot(slot: OpenSlot, run: () => void): void
+  streamSlot(slot: OpenSlot, run: () => void): void
+  finishSlot(slot: OpenSlot): void
+  hasRoomFor(slot: OpenSlot): boolean
   runMuted(run: () => void): void
   /** A slot that held later commands back holds them no longer. */
   release(): void
@@ -49,6 +62,11 @@ export class PagesPart {
     this.pages = pages
     this.at = from
     this.end = from + length
+  }
+
+  /** Bytes that are left. */
+  get length(): number {
+    return this.end - this.at
   }
 }
 
@@ -72,6 +90,11 @@ export class OpenSlot implements Slot {
   onFilled: (() => void) | null = null
   judge: (() => string | null) | null = null
   settled = false
+  /** Parts that were streamed, and have not gone into the queue. */
+  streamed: Part[] = []
+  streamedBytes = 0
+  /** Who waits for room to stream more. */
+  onRoom: (() => void) | null = null
 
   constructor(
     output: SlotOutput,
@@ -115,6 +138,28 @@ export class OpenSlot implements Slot {
     this.judge = judge
     this.#output.answerSlot(this, run)
   }
+
+  /** Does what is streamed go to the client before it is all there? */
+  get leavesAtOnce(): boolean {
+    return this.requestId === 0 && this.hear === null && !this.isPart
+  }
+
+  stream(run: () => void): void {
+    this.#output.streamSlot(this, run)
+  }
+
+  finish(): void {
+    this.settled = true
+    this.#output.finishSlot(this)
+  }
+
+  get hasRoom(): boolean {
+    return this.#output.hasRoomFor(this)
+  }
+
+  whenRoom(resume: () => void): void {
+    this.onRoom = resume
+  }
 }
 
 /** The slot of a command whose reply nobody wants (CLIENT REPLY OFF): it still takes effect. */
@@ -147,5 +192,21 @@ export class MutedSlot implements Slot {
     if (this.settled) return
     this.#output.runMuted(run)
     this.settle()
+  }
+
+  stream(run: () => void): void {
+    this.#output.runMuted(run)
+  }
+
+  finish(): void {
+    this.settle()
+  }
+
+  get hasRoom(): boolean {
+    return true
+  }
+
+  whenRoom(resume: () => void): void {
+    resume()
   }
 }

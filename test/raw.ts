@@ -39,6 +39,11 @@ export class RawClient {
 
   /** Sends one command and gives its reply's bytes: `$3\r\nbar\r\n`. Rejects if the connection ends. */
   command(...args: readonly (string | Buffer)[]): Promise<string> {
+    return this.send(args)
+  }
+
+  /** The same for any number of arguments. */
+  send(args: readonly (string | Buffer)[]): Promise<string> {
     if (this.#closed !== null) return Promise.reject(this.#closed)
     const parts: Buffer[] = [Buffer.from(`*${args.length}\r\n`)]
     for (const arg of args) {

@@ -10,43 +10,56 @@ import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { STORED } from '../store/store.ts'
 import { EX, EXAT, expiryError, PX, PXAT, readExpiry, type TimeForm, wallOffset } from './expiry.ts'
+import { type KeyWork, overKeys } from './many-keys.ts'
 import { countLookup, openKey, peekKey, touchKey, typeNames } from './lookup.ts'
 
 /* ---- existence ---- */
 
 /** DEL and UNLINK: a value's memory is given back at once, which takes no longer than unlinking it. */
-function del(client: Client): void {
-  const { store, args, db } = client
-  let count = 0
-  for (let i = 1; i < args.count; i++) {
-    if (store.delete(db, args.bytes, args.pos(i), args.length(i))) count++
-  }
-  client.reply.integer(count)
+const replyCount = (client: Client, count: number): void => client.reply.integer(count)
+
+const deleting: KeyWork = {
+  stride: 1,
+  visit({ store, args, db }, i) {
+    return store.delete(db, args.bytes, args.pos(i), args.length(i)) ? 1 : 0
+  },
+  end: replyCount,
 }
 
 /** A key given twice counts twice. */
-function exists(client: Client): void {
-  const { store, args, db } = client
-  let count = 0
-  for (let i = 1; i < args.count; i++) {
+const finding: KeyWork = {
+  stride: 1,
+  visit(client, i) {
+    const { store, args, db } = client
     const found = store.has(db, args.bytes, args.pos(i), args.length(i))
     countLookup(client, found)
-    if (found) count++
-  }
-  client.reply.integer(count)
+    return found ? 1 : 0
+  },
+  end: replyCount,
 }
 
 /** EXISTS that counts as an access to each key, which is what it is for. */
-function touch(client: Client): void {
-  const { store, args } = client
-  let count = 0
-  for (let i = 1; i < args.count; i++) {
+const touching: KeyWork = {
+  stride: 1,
+  visit(client, i) {
     const found = touchKey(client, i)
-    store.close()
+    client.store.close()
     countLookup(client, found)
-    if (found) count++
-  }
-  client.reply.integer(count)
+    return found ? 1 : 0
+  },
+  end: replyCount,
+}
+
+function del(client: Client): void {
+  overKeys(client, deleting)
+}
+
+function exists(client: Client): void {
+  overKeys(client, finding)
+}
+
+function touch(client: Client): void {
+  overKeys(client, touching)
 }
 
 function type(client: Client): void {

@@ -2,8 +2,8 @@
  * The commands about the keys of a database as a whole.
  *
  * SCAN and KEYS see the keys under their buckets' locks, so what is to be answered is copied to the
- * heap first, already encoded as a reply, and written afterwards. KEYS of a large database goes on in
- * slices: it takes a reply slot after the first one, and others are served in between.
+ * heap first, already encoded as a reply, and written afterwards. KEYS of a large database and FLUSHALL
+ * of a full one work in steps, and others are served in between (turns.ts).
  */
 import { Buffer } from 'node:buffer'
 import type { Args } from '../../protocol/args.ts'
@@ -47,6 +47,8 @@ class BulkList {
   readonly #pieces: Buffer[] = []
   #piece = Buffer.alloc(0)
   #used = 0
+  /** Pieces that are written. */
+  #written = 0
 
   add(bytes: Uint8Array, pos: number, length: number): void {
     const head = `$${length}\r\n`
@@ -70,8 +72,21 @@ class BulkList {
 
   /** Writes them one after the other. */
   writeTo(reply: Reply): void {
-    for (const piece of this.#pieces) reply.raw(piece)
-    reply.raw(this.#piece, 0, this.#used)
+    while (!this.writeSome(reply, 1));
+  }
+
+  /** Writes the next so many pieces. True: these were the last. */
+  writeSome(reply: Reply, pieces: number): boolean {
+    for (let i = 0; i < pieces; i++) {
+      const piece = this.#pieces[this.#written]
+      if (piece === undefined) {
+        reply.raw(this.#piece, 0, this.#used)
+        return true
+      }
+      reply.raw(piece)
+      this.#written++
+    }
+    return false
   }
 }
 
@@ -87,36 +102,27 @@ function readPattern(args: Args, i: number): Buffer | null {
   return pattern.length === 1 && pattern[0] === STAR ? null : pattern
 }
 
-/** Index slots that KEYS looks at in one turn: some milliseconds. */
-const KEYS_SLOTS_PER_TURN = 32 * 1024
+/** Index slots that KEYS looks at in one step, and pieces of the reply it writes. */
+const KEYS_SLOTS_PER_STEP = 2 * 1024
+const KEYS_PIECES_PER_STEP = 4
 
 function keys(client: Client): void {
-  const { store, db, reply, server } = client
+  const { store, db, reply } = client
   const pattern = readPattern(client.args, 1)
   const list = new BulkList()
   const visit = (bytes: Uint8Array, pos: number, length: number): void => {
     if (pattern === null || globMatches(pattern, bytes, pos, length)) list.add(bytes, pos, length)
   }
-  let cursor = store.scan(db, 0, KEYS_SLOTS_PER_TURN, visit)
-  if (cursor === 0) {
+  let cursor = 0
+  let scanned = false
+  client.inSteps(() => {
+    if (scanned) return list.writeSome(reply, KEYS_PIECES_PER_STEP)
+    cursor = store.scan(db, cursor, KEYS_SLOTS_PER_STEP, visit)
+    if (cursor !== 0) return false
+    scanned = true
     reply.array(list.count)
-    list.writeTo(reply)
-    return
-  }
-  const slot = client.defer()
-  const goOn = (): void => {
-    store.now = server.world.clock.now()
-    cursor = store.scan(db, cursor, KEYS_SLOTS_PER_TURN, visit)
-    if (cursor !== 0) {
-      server.world.clock.soon(goOn)
-      return
-    }
-    slot.settle((later) => {
-      later.array(list.count)
-      list.writeTo(later)
-    })
-  }
-  server.world.clock.soon(goOn)
+    return false
+  })
 }
 
 /** The store's cursors are below this; Redis takes any number, and so do we. */

@@ -29,6 +29,7 @@ import { counter } from '../stats.ts'
 import { MISS, OUT_OF_MEMORY, type Pages, STORED, type Store } from '../store/store.ts'
 import { EX, EXAT, expiryError, PX, PXAT, readPositiveExpiry, type TimeForm } from './expiry.ts'
 import { countLookup, openKey } from './lookup.ts'
+import { type KeyWork, overKeys } from './many-keys.ts'
 
 /* ---- options of SET and GETEX ---- */
 
@@ -148,10 +149,18 @@ function get(client: Client): void {
   replyValue(client, 1)
 }
 
+const replying: KeyWork = {
+  stride: 1,
+  visit(client, i) {
+    replyValue(client, i)
+    return 0
+  },
+  end() {},
+}
+
 function mget(client: Client): void {
-  const { args, reply } = client
-  reply.array(args.count - 1)
-  for (let i = 1; i < args.count; i++) replyValue(client, i)
+  client.reply.array(client.args.count - 1)
+  overKeys(client, replying)
 }
 
 function getdel(client: Client): void {
@@ -422,11 +431,17 @@ function mset(client: Client): void {
     reply.error(wrongArity('mset'))
     return
   }
-  let status: number = STORED
-  for (let i = 1; i < args.count && status === STORED; i += 2) {
-    status = setArgument(client, i, i + 1, 0)
-  }
-  replyStored(client, status)
+  overKeys(client, setting)
+}
+
+const setting: KeyWork = {
+  stride: 2,
+  visit(client, i) {
+    return setArgument(client, i, i + 1, 0) === STORED ? 0 : -1
+  },
+  end(client, sum) {
+    replyStored(client, sum < 0 ? OUT_OF_MEMORY : STORED)
+  },
 }
 
 /** All or none: what was set is taken back when memory cannot hold the rest. */

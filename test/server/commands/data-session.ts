@@ -48,10 +48,11 @@ export class DataSession {
   'proto-max-bulk-len' = 512 * 1024 * 1024
   /** How often the reply area was emptied in the middle of a command. */
   flushes = 0
+  /** Steps that long commands took. */
+  steps = 0
   readonly #reply: Reply
   readonly #random = new SeededRandom(1)
   #sent: Buffer[] = []
-  #settled: Buffer | null = null
 
   constructor(options: DataSessionOptions = {}) {
     this.store = new Store({ maxMemory: options.maxMemory ?? MAX_MEMORY, seed: 1, databases: 16 })
@@ -87,13 +88,6 @@ export class DataSession {
     row.run(this.#client(this.#place(args, bigs, pages)))
     for (const each of pages) each.release()
     if (this.store.size(this.db) <= CHECKED_KEYS_MAX) checkInvariants(this.store)
-  }
-
-  /** The reply of a command that had taken a slot; null while there is none. */
-  takeSettled(): string | null {
-    const reply = this.#settled?.toString('latin1') ?? null
-    this.#settled = null
-    return reply
   }
 
   /** The arguments, those marked as big in pages. */
@@ -137,15 +131,11 @@ export class DataSession {
         this.#sent.push(pages.toBuffer().subarray(from, from + length), Buffer.from('\r\n'))
         pages.release()
       },
-      defer: () => ({
-        settle: (write: (reply: Reply) => void) => {
-          this.#flush()
-          write(this.#reply)
-          this.#flush()
-          this.#settled = Buffer.concat(this.#sent)
-          this.#sent = []
-        },
-      }),
+      queuedBytes: 0,
+      inSteps: (step: () => boolean) => {
+        do this.steps++
+        while (!step())
+      },
     }
     return client as unknown as Client
   }
