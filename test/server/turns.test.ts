@@ -12,7 +12,7 @@ function makeTurns(microsPerLook: number): { turns: Turns; runSoon: () => void }
   const runSoon = (): void => {
     for (const run of soon.splice(0)) run()
   }
-  return { turns: new Turns(clock as never), runSoon }
+  return { turns: new Turns(clock), runSoon }
 }
 
 test('what is done within a slice takes no further turn', (t) => {
