@@ -74,6 +74,8 @@ export const ERR_LOADING = 'LOADING Redis is loading the dataset in memory'
 /* ---- connecting: the line is sent unasked, then the connection is closed ---- */
 
 /** One client above maxclients. */
+/** A monitor is a kind of replica to Redis. */
+export const ERR_MONITOR = "ERR Replica can't interact with the keyspace"
 export const ERR_MAX_CLIENTS = 'ERR max number of clients reached'
 /** protected-mode: no password, no bind address, and the client is not on this machine. */
 export const DENIED_PROTECTED_MODE =

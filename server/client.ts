@@ -16,6 +16,8 @@ export interface ClientConnection {
   readonly bytesRead: number
   readonly bytesWritten: number
   readonly fd: number
+  /** Sends bytes that answer no command. */
+  push(bytes: Uint8Array): void
   closeAfterReply(): void
   destroy(): void
 }
@@ -45,6 +47,8 @@ export class Client {
   authenticated: boolean
   noEvict = false
   noTouch = false
+  /** Does it watch what others do? See monitors.ts. */
+  isMonitor = false
   /** CLIENT REPLY: 'skip' suppresses this command's reply, 'skip-next' the next one's. */
   replyMode: 'on' | 'off' | 'skip' | 'skip-next' = 'on'
   /** The node of the cluster that speaks here: its commands run here, they are never forwarded. */
@@ -184,6 +188,13 @@ export class Client {
     run(this)
     this.args = currentArgs
     this.db = currentDb
+  }
+
+  /** MONITOR, and its end. */
+  monitor(on: boolean): void {
+    this.isMonitor = on
+    if (on) this.server.monitors.add(this.id, this.#connection)
+    else this.server.monitors.remove(this.id)
   }
 
   /** Sends what is written so far, then closes. */

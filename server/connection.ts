@@ -4,6 +4,7 @@ import { Client, type ClientConnection } from './client.ts'
 import { dispatch } from './dispatch.ts'
 import { Input } from './input.ts'
 import { type ByteSink, Output } from './output.ts'
+import { limits, OutputWatch } from './output-limits.ts'
 import type { Server } from './server.ts'
 import { counter } from './stats.ts'
 
@@ -36,6 +37,7 @@ export class Connection implements ClientConnection {
   #closing = false
   #halfClosed = false
   #closed = false
+  readonly #outputWatch = new OutputWatch()
   bytesRead = 0
   bytesWritten = 0
 
@@ -153,6 +155,27 @@ export class Connection implements ClientConnection {
     this.onClose()
   }
 
+  /** Sends bytes that answer no command. */
+  push(bytes: Uint8Array): void {
+    this.output.push(bytes)
+    this.judgeOutput()
+  }
+
+  /** Closes the client if more is queued for it than its class may have; to be called now and then. */
+  judgeOutput(): void {
+    const { client } = this
+    // Of another node, whose requests many clients wait for.
+    if (this.#closed || client.peer !== null) return
+    const { clock } = this.#server.world
+    const limit = this.#server.outputLimits[client.isMonitor ? 'pubsub' : 'normal']
+    if (!limits(limit) || !this.#outputWatch.exceeds(limit, this.outputBytes, clock.now())) return
+    this.#server.log.warning(
+      { client: client.id, address: client.address, bytes: this.outputBytes },
+      'closing a client for overcoming of output buffer limits',
+    )
+    this.destroy()
+  }
+
   #begin(): void {
     const server = this.#server
     const now = server.world.clock.now()
@@ -180,6 +203,7 @@ export class Connection implements ClientConnection {
     } else if (!this.mayExecute() && !this.#paused) {
       this.#paused = true
       this.#socket.pause()
+      this.judgeOutput()
     }
   }
 }

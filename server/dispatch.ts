@@ -11,6 +11,9 @@ import { counter } from './stats.ts'
  * which is Redis's. What a client sees of each refusal is Redis's line.
  */
 
+/** A monitor only watches. */
+const keyspaceFlags = flagBits.write | flagBits.readonly
+
 /** Executes the command in the connection's args and writes its reply, or takes a slot for it. */
 export function dispatch(server: Server, connection: Connection): void {
   const client = connection.client
@@ -66,7 +69,12 @@ function judge(server: Server, connection: Connection): void {
   if (args.bigs.length > 0 && (!entry.takesPages || hasBigKey(entry, args))) {
     client.args = materialised(args)
   }
+  if (client.isMonitor && (entry.flags & keyspaceFlags) !== 0) {
+    refuse(server, client, entry, errors.ERR_MONITOR)
+    return
+  }
   execute(server, client, entry)
+  if (server.stats.monitors > 0) server.monitors.show(client, entry)
   client.args = args
 }
 

@@ -362,7 +362,10 @@ export class Output implements ParkingOutput, SlotOutput {
   /** Sends bytes that answer no command, behind all that was answered so far. */
   push(bytes: Uint8Array): void {
     if (this.#closed || this.#ending) return
-    this.#areas.sendParked()
+    const areas = this.#areas
+    // Amid a command, perhaps of this connection: what was written so far stays in order.
+    if (areas.owner === this || this.#parked > 0) areas.owner?.flush()
+    if (this.#parked > 0) areas.sendParked()
     this.#enqueue(bytes)
     this.#sendLater()
   }

@@ -16,6 +16,8 @@ import { Loading } from './loading.ts'
 import { type LatencyEvent, LatencyMonitor } from './latency.ts'
 import type { Log } from './log.ts'
 import { MaxMemory, openStore } from './maxmemory.ts'
+import { Monitors } from './monitors.ts'
+import { type OutputClass, type OutputLimit, outputLimits } from './output-limits.ts'
 import { ReplyAreas } from './reply-areas.ts'
 import { Routing } from './routing.ts'
 import type { Slot } from './slot.ts'
@@ -127,6 +129,8 @@ export class Server {
   readonly slowLog: SlowLog
   readonly latency: LatencyMonitor
   readonly timer: CommandTimer
+  readonly monitors: Monitors
+  outputLimits: Readonly<Record<OutputClass, OutputLimit>>
   /** Resolves when the snapshot was read, at once if there is none. */
   readonly loaded: Promise<void>
   /** No command runs: the last snapshot is being written. */
@@ -170,12 +174,17 @@ export class Server {
     this.slowLog = new SlowLog(() => config['slowlog-max-len'])
     this.latency = new LatencyMonitor(() => config['latency-monitor-threshold'])
     this.timer = this.#openTimer()
+    this.monitors = new Monitors(world.clock, this.stats)
+    this.outputLimits = outputLimits(config['client-output-buffer-limit'])
+    config.onChange('client-output-buffer-limit', (value) => {
+      this.outputLimits = outputLimits(value)
+    })
     const watch = (event: LatencyEvent) => (micros: number) =>
       this.latency.watch(event, micros, Math.floor(world.clock.wall() / 1000))
     this.sweeper = new Sweeper(this.store, config, world.clock, watch('expire-cycle'))
     const onSlice = watch('eviction-cycle')
     this.#maxMemory = new MaxMemory(this.store, config, { clock: world.clock, log, onSlice })
-    this.#timers.push(world.clock.every(idlePeriodMs, () => this.#closeIdle()))
+    this.#timers.push(world.clock.every(idlePeriodMs, () => this.#judgeClients()))
     this.stats.start(world.clock, () => this.store.usedBytes)
     this.snapshots = this.#openSnapshots(checksum)
     this.loaded = snapshot === null ? Promise.resolve() : this.snapshots.load(snapshot)
@@ -266,6 +275,7 @@ export class Server {
   forget(connection: Connection): void {
     if (this.#connections.delete(connection.client.id)) this.stats.clientLeft()
     this.#clients.delete(connection.client.id)
+    this.monitors.remove(connection.client.id)
     if (this.#stopping && this.#connections.size === 0) this.#stop()
   }
 
@@ -380,6 +390,12 @@ export class Server {
     const isProtected = config['protected-mode'] && config.requirepass === ''
     if (isProtected && !isLocal(remoteAddress)) return errors.DENIED_PROTECTED_MODE
     return null
+  }
+
+  /** Closes those that are idle for too long, and those for which too much has been queued too long. */
+  #judgeClients(): void {
+    this.#closeIdle()
+    for (const connection of [...this.#connections.values()]) connection.judgeOutput()
   }
 
   #closeIdle(): void {

@@ -141,6 +141,7 @@ function reset(client: Client): void {
   client.name = ''
   client.noEvict = false
   client.noTouch = false
+  client.monitor(false)
   client.replyMode = 'on'
   client.user = defaultUser
   client.authenticated = client.server.config.requirepass === ''
@@ -161,7 +162,8 @@ function describe(client: Client): string {
   const { clock } = client.server.world
   const now = clock.now()
   const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000))
-  const flags = (client.noEvict ? 'e' : '') + (client.noTouch ? 'T' : '')
+  const flags =
+    (client.isMonitor ? 'O' : '') + (client.noEvict ? 'e' : '') + (client.noTouch ? 'T' : '')
   const fields = [
     `id=${client.id}`,
     `addr=${client.address}`,

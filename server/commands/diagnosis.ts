@@ -1,4 +1,4 @@
-/** SLOWLOG and LATENCY: what took long. */
+/** What the server does (MONITOR), and what of it took long (SLOWLOG, LATENCY). */
 import { ERR_SLOWLOG_COUNT, noLatencySamples, subcommandSyntax } from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/reply.ts'
 import type { Client } from '../client.ts'
@@ -6,6 +6,13 @@ import type { Command, CommandEntry } from '../command.ts'
 import { steps, sum } from '../histogram.ts'
 import { diagnoseLatency, graphOf } from '../latency.ts'
 import { helpRow, noSubcommand } from './container.ts'
+
+/** A second one answers nothing, as in Redis. */
+function monitor(client: Client): void {
+  if (client.isMonitor) return
+  client.reply.ok()
+  client.monitor(true)
+}
 
 /** As in Redis. */
 const slowLogGetDefault = 10
@@ -232,6 +239,17 @@ const container = {
 } as const
 
 export const diagnosisCommands = [
+  {
+    name: 'monitor',
+    arity: 1,
+    flags: ['admin', 'noscript', 'loading', 'stale'],
+    keys: noKeys,
+    group: 'server',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Shows every command as it runs, until RESET or the end of the connection.',
+    run: monitor,
+  },
   {
     ...container,
     name: 'slowlog',

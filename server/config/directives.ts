@@ -156,6 +156,17 @@ export const directives = {
     mutable: true,
     summary: 'Bytes of unfinished commands that a client may pile up before it is disconnected.',
   }),
+  'client-output-buffer-limit': row(outputLimits(), {
+    default: new Map([
+      ['normal', '0 0 0'],
+      ['slave', '268435456 67108864 60'],
+      ['pubsub', '33554432 8388608 60'],
+    ]),
+    section: 'Clients',
+    mutable: true,
+    summary:
+      'How much may be queued for a client: reaching the hard limit closes it, and so does staying over the soft one for so many seconds; 0 is no limit. A client of class `normal` that does not read is made to wait, so it needs none; `pubsub` is for monitors. There are no replicas.',
+  }),
   threads: row(integer(1, 64), {
     default: 1,
     section: 'Network',
@@ -428,7 +439,6 @@ const noTuning = 'it tunes a part of Redis that is not here'
 const noTls = 'TLS is not built yet'
 const noAcl = 'ACL users are not built yet; requirepass is'
 const ownCluster = 'the cluster is set up by cluster-self, cluster-peers and cluster-secret'
-const ownOutput = 'a client that does not read its replies is made to wait, and is not disconnected'
 const noSyslog = 'logs go to standard output or to logfile'
 const noProcess = 'the process is left as the system starts it'
 const noEvents = 'there is no publish and subscribe yet'
@@ -548,15 +558,6 @@ const ignoredByReason: readonly (readonly [string, Readonly<Record<string, Ignor
       'lazyfree-lazy-server-del': [yesNo(), 'no'],
       'lazyfree-lazy-user-del': [yesNo(), 'no'],
       'lazyfree-lazy-user-flush': [yesNo(), 'no'],
-    },
-  ],
-  [
-    ownOutput,
-    {
-      'client-output-buffer-limit': [
-        outputLimits(),
-        'normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60',
-      ],
     },
   ],
   [

@@ -118,6 +118,7 @@ const costsOtherwise: ReadonlySet<string> = new Set([
   'unlink', // memory is given back at once
   'auth', // one password
   'shutdown', // nothing is saved
+  'monitor', // Redis tells nothing
   'cluster|info', // slots are counted
   'cluster|nodes', // a node owns many ranges
   'cluster|shards',

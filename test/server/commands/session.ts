@@ -82,6 +82,7 @@ export class Session {
       authenticated: bench.server.config.requirepass === '',
       noEvict: false,
       noTouch: false,
+      isMonitor: false,
       replyMode: 'on',
       peer: null,
       peerChallenge: null,
@@ -96,6 +97,7 @@ export class Session {
       },
       // Its reply is not looked at here.
       defer: () => ({ settle: () => {} }),
+      monitor: (on: boolean) => (client.isMonitor = on),
       closeAfterReply: () => (this.ended = 'after reply'),
       destroy: () => {
         this.ended = 'at once'
