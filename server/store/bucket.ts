@@ -148,7 +148,7 @@ export class Buckets implements Entries {
   open(count: number): void {
     this.#pool.open(count)
     for (let n = 0; n < count; n++) {
-      this.index.open(this.header(n), this.#layout.firstPiece + n * (1 << this.#layout.pieceShift))
+      this.index.open(this.header(n))
     }
   }
 
@@ -216,7 +216,7 @@ export class Buckets implements Entries {
     const slots = index.slots(bucket)
     let position = index.home(bucket, this.#verb.hash)
     let slot = index.slot(bucket, position)
-    let left = index.slotsLeft(position)
+    let left = index.slotsLeft(position, slots)
     let equals = 0
     let found = 0
     for (;;) {
@@ -238,7 +238,7 @@ export class Buckets implements Entries {
       // The next slot lies in another piece.
       if (position === slots) break
       slot = index.slot(bucket, position)
-      left = index.slotsLeft(position)
+      left = index.slotsLeft(position, slots)
     }
     this.#position = position
     this.#equals = equals

@@ -15,7 +15,10 @@
  * whatever the index does meanwhile. Deleting shifts back, so there are no tombstones.
  *
  * The slots lie in pieces (an eighth of a chunk) that a directory in the bucket's header lists. The
- * first piece belongs to the bucket for ever. An index grows alone, by an eighth: the slots are
+ * first piece belongs to the bucket for ever. While it would be nearly empty, a *small index* of 64
+ * slots stands in its place; those of all buckets lie side by side. (A few thousand keys in a large
+ * cache are then found in some 100 KB instead of one line of the processor's cache and one page of
+ * the system for each: a GET in a pipeline takes a tenth less.) An index grows alone, by an eighth: the slots are
  * taken out into memory of the thread's own and dealt again, the i-th of n to max(its home, the
  * one before + 1). In a larger index all fit that fitted before: from every hash on there are more
  * slots to the end than there were. (Growing in place, by pushing all slots to the right end before
@@ -101,6 +104,9 @@ export class Index {
   readonly #pieceShift: number
   readonly #slotShift: number
   readonly #slotMask: number
+  readonly #layout: Layout
+  /** Slots of a small index; 0: there are none. */
+  readonly #smallSlots: number
   /** Slots taken out by `#resize`. */
   #taken = new Int32Array(0)
   /** Raised when entries were added or removed: positions known before are wrong then. */
@@ -114,12 +120,14 @@ export class Index {
     this.#pieceShift = layout.pieceShift
     this.#slotShift = layout.pieceShift - 3
     this.#slotMask = (1 << this.#slotShift) - 1
+    this.#layout = layout
+    this.#smallSlots = layout.smallIndexShift === 0 ? 0 : 1 << (layout.smallIndexShift - 3)
   }
 
-  /** Once for a bucket's life: `piece` is the position of its first piece, all zero. */
-  open(bucket: number, piece: number): void {
-    this.#words[this.#directory.word(bucket, 0)] = piece
-    this.#words[bucket + PIECES] = 1
+  /** Once for a bucket's life, while its first piece and its small index are all zero. */
+  open(bucket: number): void {
+    if (this.#smallSlots === 0) this.#leaveSmall(bucket)
+    else this.#enterSmall(bucket)
   }
 
   /** Entries in the index. */
@@ -127,13 +135,15 @@ export class Index {
     return this.#words[bucket + COUNT]!
   }
 
+  /** Pieces it has; 0: it is a small one. */
   pieces(bucket: number): number {
     return this.#words[bucket + PIECES]!
   }
 
   /** Positions there are: 0 <= position < slots. */
   slots(bucket: number): number {
-    return this.#words[bucket + PIECES]! << this.#slotShift
+    const pieces = this.#words[bucket + PIECES]!
+    return pieces === 0 ? this.#smallSlots : pieces << this.#slotShift
   }
 
   /** Index in `words` of the slot at a position. */
@@ -142,9 +152,14 @@ export class Index {
     return (piece >> 2) + ((position & this.#slotMask) << 1)
   }
 
-  /** Slots from a position to the end of its piece, itself included; they lie side by side. */
-  slotsLeft(position: number): number {
-    return this.#slotMask + 1 - (position & this.#slotMask)
+  /**
+   * Slots from a position to the end of its piece, itself included; they lie side by side. `slots`
+   * is how many the index has.
+   */
+  slotsLeft(position: number, slots: number): number {
+    const inPiece = this.#slotMask + 1 - (position & this.#slotMask)
+    const inAll = slots - position
+    return inPiece < inAll ? inPiece : inAll
   }
 
   /** The position at which a search for this hash begins. */
@@ -183,7 +198,7 @@ export class Index {
     let position = this.home(bucket, hash)
     while (position < slots) {
       let slot = this.slot(bucket, position)
-      for (let left = this.slotsLeft(position); left > 0; left--) {
+      for (let left = this.slotsLeft(position, slots); left > 0; left--) {
         const held = words[slot + 1]!
         if ((held & ADDRESS) === wanted) return position
         assert(held !== 0, 'an entry is not in its index')
@@ -219,7 +234,7 @@ export class Index {
     const words = this.#words
     const slots = this.slots(bucket)
     for (let position = 0; position < slots;) {
-      const end = position + this.slotsLeft(position)
+      const end = position + this.slotsLeft(position, slots)
       for (let slot = this.slot(bucket, position); position < end; position++, slot += 2) {
         if (words[slot + 1] !== 0) words[slot + 1]! |= IN_MAIN
       }
@@ -272,6 +287,10 @@ export class Index {
   grow(bucket: number): boolean {
     if (!this.mayGrow(bucket)) return false
     const pieces = this.pieces(bucket)
+    if (pieces === 0) {
+      this.#resize(bucket, 1)
+      return true
+    }
     const wanted = Math.min(grown(pieces), this.#pool.indexPiecesMax)
     let got = pieces
     for (; got < wanted; got++) {
@@ -304,7 +323,7 @@ export class Index {
     const empty = this.#passTaken(bucket, at)
     if (empty === slots) return false
     const slot = this.slot(bucket, at)
-    if (empty - at < this.slotsLeft(at)) {
+    if (empty - at < this.slotsLeft(at, slots)) {
       for (let to = slot + 2 * (empty - at); to > slot; to -= 2) {
         words[to] = words[to - 2]!
         words[to + 1] = words[to - 1]!
@@ -344,7 +363,7 @@ export class Index {
   /** Gives pieces back when few slots are used. */
   shrink(bucket: number): void {
     const pieces = this.pieces(bucket)
-    if (pieces === 1) return
+    if (pieces <= 1) return
     const count = this.count(bucket)
     if (count >= this.slots(bucket) * LOAD_SHRINK) return
     const wanted = Math.max(1, Math.ceil(count / LOAD_SHRUNK / (this.#slotMask + 1)))
@@ -362,10 +381,11 @@ export class Index {
 
   /** Copies all slots, empty ones too, as they stand: to target[at ...]. */
   copyOut(bucket: number, target: Int32Array, at: number): void {
-    const pieceWords = 1 << (this.#pieceShift - 2)
-    for (let piece = 0; piece < this.pieces(bucket); piece++) {
-      const first = this.#words[this.#directory.word(bucket, piece)]! >> 2
-      target.set(this.#words.subarray(first, first + pieceWords), at + piece * pieceWords)
+    const slots = this.slots(bucket)
+    for (let position = 0, left = 0; position < slots; position += left) {
+      left = this.slotsLeft(position, slots)
+      const first = this.slot(bucket, position)
+      target.set(this.#words.subarray(first, first + 2 * left), at + 2 * position)
     }
   }
 
@@ -376,7 +396,7 @@ export class Index {
    */
   takeIn(bucket: number, slots: ForeignSlots, origins: Int32Array): boolean {
     const words = this.#words
-    const before = this.pieces(bucket)
+    const before = Math.max(1, this.pieces(bucket))
     const most = Math.max(before, this.#pool.indexPiecesMax)
     const needed = Math.ceil(slots.count / LOAD_GROW / (this.#slotMask + 1))
     let pieces = Math.min(Math.max(before, needed), most)
@@ -413,12 +433,15 @@ export class Index {
   /** Forgets all entries and gives all pieces but the first back. */
   reset(bucket: number): void {
     const words = this.#words
+    const { smallIndexShift } = this.#layout
+    const isSmall = this.pieces(bucket) === 0
     for (let piece = this.pieces(bucket) - 1; piece > 0; piece--) {
       this.#pool.givePiece(words[this.#directory.word(bucket, piece)]!)
     }
-    words[bucket + PIECES] = 1
     words[bucket + COUNT] = 0
-    this.#arena.clear(words[this.#directory.word(bucket, 0)]!, 1 << this.#pieceShift)
+    const bytes = isSmall ? 1 << smallIndexShift : 1 << this.#pieceShift
+    this.#arena.clear(words[this.#directory.word(bucket, 0)]!, bytes)
+    this.open(bucket)
     this.changes++
   }
 
@@ -458,7 +481,7 @@ export class Index {
   }
 
   #homes(bucket: number): number {
-    return this.#homesOf(this.#words[bucket + PIECES]! << this.#slotShift)
+    return this.#homesOf(this.slots(bucket))
   }
 
   /** Positions at which searches begin; the slots behind them are slack. */
@@ -482,7 +505,7 @@ export class Index {
   /** Brings an empty index to so many pieces. False: the pool has not as many. */
   #takePieces(bucket: number, pieces: number): boolean {
     const words = this.#words
-    const before = this.pieces(bucket)
+    const before = Math.max(1, this.pieces(bucket))
     for (let got = before; got < pieces; got++) {
       const piece = this.#pool.takePiece()
       words[this.#directory.word(bucket, got)] = piece
@@ -493,8 +516,28 @@ export class Index {
       while (--got >= before) this.#pool.givePiece(words[this.#directory.word(bucket, got)]!)
       return false
     }
+    this.#leaveSmall(bucket)
     words[bucket + PIECES] = pieces
     return true
+  }
+
+  /** From now on it stands in its small index, which is all zero. */
+  #enterSmall(bucket: number): void {
+    const { firstSmallIndex, smallIndexShift } = this.#layout
+    const position = firstSmallIndex + (this.#number(bucket) << smallIndexShift)
+    this.#words[this.#directory.word(bucket, 0)] = position
+    this.#words[bucket + PIECES] = 0
+  }
+
+  /** From now on it stands in its first piece, which is all zero. */
+  #leaveSmall(bucket: number): void {
+    const position = this.#layout.firstPiece + (this.#number(bucket) << this.#pieceShift)
+    this.#words[this.#directory.word(bucket, 0)] = position
+    this.#words[bucket + PIECES] = 1
+  }
+
+  #number(bucket: number): number {
+    return (bucket - this.#layout.firstBucket) / this.#layout.bucketWords
   }
 
   #copySlot(to: number, from: number): void {
@@ -525,7 +568,7 @@ export class Index {
     let at = position
     while (at < slots) {
       let slot = this.slot(bucket, at)
-      for (let left = this.slotsLeft(at); left > 0; left--) {
+      for (let left = this.slotsLeft(at, slots); left > 0; left--) {
         if (words[slot + 1] === 0 || words[slot]! > tag) return at
         at++
         slot += 2
@@ -541,7 +584,7 @@ export class Index {
     let at = position
     while (at < slots) {
       let slot = this.slot(bucket, at)
-      for (let left = this.slotsLeft(at); left > 0; left--) {
+      for (let left = this.slotsLeft(at, slots); left > 0; left--) {
         if (words[slot + 1] === 0) return at
         at++
         slot += 2
@@ -558,6 +601,7 @@ export class Index {
     for (let piece = this.pieces(bucket) - 1; piece >= pieces; piece--) {
       this.#pool.givePiece(words[this.#directory.word(bucket, piece)]!)
     }
+    if (this.pieces(bucket) === 0) this.#leaveSmall(bucket)
     words[bucket + PIECES] = pieces
     const slots = this.slots(bucket)
     const scale = this.#homes(bucket) / HASHES
@@ -571,7 +615,7 @@ export class Index {
       if (position >= end) {
         assert(position < slots, 'an index was resized to too few slots')
         base = this.slot(bucket, position) - 2 * position
-        end = position + this.slotsLeft(position)
+        end = position + this.slotsLeft(position, slots)
       }
       words[base + 2 * position] = tag
       words[base + 2 * position + 1] = taken[from + 1]!
@@ -586,10 +630,11 @@ export class Index {
     if (this.#taken.length < 2 * count) this.#taken = new Int32Array(4 * count)
     const taken = this.#taken
     let to = 0
-    for (let piece = 0; piece < this.pieces(bucket); piece++) {
-      const position = words[this.#directory.word(bucket, piece)]!
-      const first = position >> 2
-      const end = first + 2 * (this.#slotMask + 1)
+    const slots = this.slots(bucket)
+    for (let position = 0, left = 0; position < slots; position += left) {
+      left = this.slotsLeft(position, slots)
+      const first = this.slot(bucket, position)
+      const end = first + 2 * left
       for (let slot = first; slot < end; slot += 2) {
         const held = words[slot + 1]!
         if (held === 0) continue
@@ -597,7 +642,7 @@ export class Index {
         taken[to + 1] = held
         to += 2
       }
-      this.#arena.clear(position, 1 << this.#pieceShift)
+      this.#arena.clear(first << 2, left << 3)
     }
     return count
   }

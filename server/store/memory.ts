@@ -3,8 +3,9 @@
  *
  *   arena k (shared, at most 2 GiB, allocated once, never grown)
  *   +--------+----------------+-------------+-------------+--------------+------------------------+
- *   | header | bucket headers | far         | chunk table | first pieces | chunks                 |
- *   |        |                | directories |             |              |                        |
+ *   | header | bucket headers | far         | chunk table | small        | chunks                 |
+ *   |        |                | directories |             | indexes,     |                        |
+ *   |        |                |             |             | first pieces |                        |
  *   +--------+----------------+-------------+-------------+--------------+------------------------+
  *    pool     lock, index,     of buckets    7 words a     the first      pieces of rings, of
  *             ring, counters   with many     chunk: next,  index piece    indexes, of ghosts, and
@@ -311,6 +312,10 @@ export interface Layout {
   readonly bucketsPerArena: number
   /** First word of the chunk table's row 0 (which no chunk has: ids begin with 1). */
   readonly chunkTable: number
+  /** Position of the first bucket's small index; the others follow. */
+  readonly firstSmallIndex: number
+  /** Logarithm of its bytes; 0: there are none, where a piece is hardly larger. */
+  readonly smallIndexShift: number
   /** Position of the first bucket's first index piece; the others follow. */
   readonly firstPiece: number
   readonly pieceShift: number
@@ -384,6 +389,7 @@ export function layoutOf(options: LayoutOptions): Layout {
   const mean = maxMemory / buckets
   while (chunkShift > CHUNK_SHIFT_MIN && mean < CHUNKS_PER_BUCKET << chunkShift) chunkShift--
   const pieceShift = Math.max(chunkShift - PIECES_PER_CHUNK_SHIFT, CHUNK_SHIFT_MIN)
+  const smallIndexShift = pieceShift - SMALL_INDEX_SHIFT >= 2 ? SMALL_INDEX_SHIFT : 0
   const shape = { buckets, pieceShift }
   const near = { index: indexPiecesFor(shape, maxMemory), ghost: ghostPiecesFor(shape, maxMemory) }
   const most = { index: indexPiecesFor(shape, ceiling), ghost: ghostPiecesFor(shape, ceiling) }
@@ -409,6 +415,8 @@ export function layoutOf(options: LayoutOptions): Layout {
     bucketWords,
     bucketsPerArena,
     chunkTable,
+    firstSmallIndex: 0,
+    smallIndexShift,
     firstPiece: 0,
     pieceShift,
     indexPieces: { piecesMax: most.index, near: near.index, first: indexFirst, far: indexFar },
@@ -419,12 +427,14 @@ export function layoutOf(options: LayoutOptions): Layout {
     origin: 0,
   }
   const chunks = chunksFor(layout, ceiling)
-  const firstPiece = roundUp((chunkTable + (chunks + 1) * CHUNK_WORDS) * 4, PIECE_ALIGNMENT)
+  const firstSmallIndex = roundUp((chunkTable + (chunks + 1) * CHUNK_WORDS) * 4, PIECE_ALIGNMENT)
+  const firstPiece = firstSmallIndex + smallIndexBytes(layout)
   const firstChunk = firstPiece + (bucketsPerArena << pieceShift)
   const end = firstChunk + (chunks << chunkShift)
   const done = {
     ...layout,
     wasmPages: Math.ceil(end / WASM_PAGE_BYTES),
+    firstSmallIndex,
     firstPiece,
     chunks,
     origin: firstChunk - (1 << chunkShift),
@@ -477,7 +487,10 @@ function ghostPiecesFor(shape: PieceShape, maxMemory: number): number {
   return Math.ceil(indexPiecesFor(shape, maxMemory) / 2)
 }
 
-/** The first piece begins at a multiple of it. */
+/** A small index has 512 bytes, 64 slots, and is there if a piece has four times as many. */
+const SMALL_INDEX_SHIFT = 9
+
+/** The first small index begins at a multiple of it. */
 const PIECE_ALIGNMENT = 64
 
 /** Bytes of an arena that are there for any number of chunks: headers, directories, first pieces. */
@@ -487,7 +500,14 @@ function settledBytes(layout: Layout, maxMemory: number): number {
   const farIndex = Math.max(0, indexPiecesFor(layout, maxMemory) - indexPieces.near)
   const farGhost = Math.max(0, ghostPiecesFor(layout, maxMemory) - ghostPieces.near)
   const words = headers + (farIndex + farGhost) * bucketsPerArena
-  return words * 4 + PIECE_ALIGNMENT + (bucketsPerArena << layout.pieceShift)
+  return (
+    words * 4 + PIECE_ALIGNMENT + smallIndexBytes(layout) + (bucketsPerArena << layout.pieceShift)
+  )
+}
+
+/** Bytes of an arena's small indexes. */
+function smallIndexBytes({ bucketsPerArena, smallIndexShift }: Layout): number {
+  return smallIndexShift === 0 ? 0 : bucketsPerArena << smallIndexShift
 }
 
 /** Bytes of an arena of which `chunks` chunks are paid for, without those chunks themselves. */

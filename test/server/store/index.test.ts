@@ -15,7 +15,7 @@ interface Fixture {
 function fixture(maxMemory = 16 * 1024 * 1024): Fixture {
   const { arena, pool, layout } = parts(maxMemory)
   const index = new Index(arena, pool, layout)
-  index.open(layout.firstBucket, layout.firstPiece)
+  index.open(layout.firstBucket)
   return { index, bucket: layout.firstBucket, pool, piecesMax: layout.indexPieces.piecesMax }
 }
 
@@ -222,3 +222,56 @@ function lastOf({ index, bucket }: Fixture): number {
   while (index.address(bucket, position) === 0) position--
   return position
 }
+
+/** A piece of this store has 1,024 slots, so that each bucket has a small index first. */
+const LARGE = 1024 * 1024 * 1024
+
+test('an index of few entries is a small one of 64 slots, and grows into its first piece', (t) => {
+  const it = fixture(LARGE)
+  const { index, bucket, pool } = it
+  const next = dice(5)
+  t.is(index.pieces(bucket), 0)
+  t.is(index.slots(bucket), 64)
+  let count = 0
+  while (index.pieces(bucket) === 0) {
+    t.true(insert(it, next(2 ** 32), 4 * ++count))
+    index.check(bucket)
+  }
+  t.is(count, 55)
+  t.is(index.slots(bucket), 1024)
+  t.is(pool.used, 0)
+  t.is(contents(it).length, 55)
+})
+
+test('small indexes of neighbours do not touch each other', (t) => {
+  const it = fixture(LARGE)
+  const { layout } = parts(LARGE)
+  const { index } = it
+  const other = it.bucket + layout.bucketWords
+  index.open(other)
+  // Hashes at the very end fill the last slots of one, those at the begin the first of the other.
+  for (let i = 0; i < 8; i++) insert(it, 0xffffffff - 8 + i, 4 * (i + 1))
+  for (let i = 0; i < 16; i++) insert({ ...it, bucket: other }, i, 400 + 4 * i)
+  index.check(it.bucket)
+  index.check(other)
+  t.is(contents(it).length, 8)
+  t.is(contents({ ...it, bucket: other }).length, 16)
+})
+
+test('a forgotten index is small again, and empty, whatever it was', (t) => {
+  const it = fixture(LARGE)
+  const { index, bucket } = it
+  const next = dice(6)
+  for (const entries of [10, 300, 3000]) {
+    for (let i = 1; i <= entries; i++) t.true(insert(it, next(2 ** 32), 4 * i))
+    index.reset(bucket)
+    t.is(index.slots(bucket), 64)
+    t.is(index.count(bucket), 0)
+    t.deepEqual(contents(it), [])
+    index.check(bucket)
+  }
+  // What it grows into is clean again, too.
+  for (let i = 1; i <= 2000; i++) t.true(insert(it, next(2 ** 32), 4 * i))
+  index.check(bucket)
+  t.is(contents(it).length, 2000)
+})
