@@ -181,6 +181,7 @@ export class Connection implements ClientConnection {
     const now = server.world.clock.now()
     server.store.now = now
     server.timer.begin(now)
+    this.output.beginTurn()
     server.areas.own(this.output)
   }
 

@@ -41,6 +41,8 @@ const copiedBytesMax = 16 * 1024
 const gatheredBytesMax = 512 * 1024 * 1024
 /** Bytes of a value in pages that are written in one turn, so that others get theirs. */
 const pagesBytesPerTurn = 1024 * 1024
+/** Bytes after which a pipeline lets others have their turn: the kernel takes some megabytes at once. */
+const turnBytesMax = 1024 * 1024
 /** Queued bytes that are joined to one write. */
 const joinBytesMax = 256 * 1024
 
@@ -94,6 +96,8 @@ export class Output implements ParkingOutput, SlotOutput {
   #closed = false
   #late = false
   #wasFull = false
+  /** Written since the turn began. */
+  #turnBytes = 0
   /** Where a slot's answer goes while its command runs. */
   #capture: Part[] | null = null
 
@@ -110,12 +114,18 @@ export class Output implements ParkingOutput, SlotOutput {
       !this.#ending &&
       this.#held === 0 &&
       this.#openSlots < (this.requestId === 0 ? this.#window : peerSlotsMax) &&
-      this.#queuedBytes <= queueBytesMax
+      this.#queuedBytes <= queueBytesMax &&
+      this.#turnBytes < turnBytesMax
     ) {
       return true
     }
     this.#wasFull = true
     return false
+  }
+
+  /** A read event begins, or the connection goes on after a pause. */
+  beginTurn(): void {
+    this.#turnBytes = 0
   }
 
   get closed(): boolean {
@@ -425,6 +435,7 @@ export class Output implements ParkingOutput, SlotOutput {
 
   sendLate(): void {
     this.#late = false
+    this.beginTurn()
     this.send()
   }
 
@@ -547,6 +558,8 @@ export class Output implements ParkingOutput, SlotOutput {
   #write(bytes: Uint8Array): void {
     this.#sink.write(bytes)
     this.#events.onSent(bytes.length)
+    this.#turnBytes += bytes.length
+    if (this.#turnBytes >= turnBytesMax) this.#sendLater()
   }
 
   /** Waits until all that was written has left. */

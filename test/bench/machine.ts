@@ -35,3 +35,17 @@ export function cpuMicros(pid: number): number {
   }
   return nanos / 1000
 }
+
+/** What a process has in memory, in bytes. */
+export function residentBytes(pid: number): number {
+  const pages = Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1])
+  return pages * PAGE_BYTES
+}
+
+/** Linux's on x86-64, and on most ARM. */
+const PAGE_BYTES = 4096
+
+/** File descriptors that a process has open. */
+export function openDescriptors(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length
+}
