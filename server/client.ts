@@ -147,12 +147,14 @@ export class Client {
    */
   inSteps(step: Step): void {
     const { output } = this.#connection
-    const { turns } = this.server
+    const { server } = this
+    const { timer, turns } = server
     // What a peer's reply begins with must stand in front of it: it is written into a slot whole.
     if (output.requestId === 0 && turns.slice(step, () => output.hasRoom)) return
     const args = this.args.detached()
     const { db } = this
     const slot = this.hold()
+    const long = timer.goesOn(this, (entry) => server.cellOf(entry), args)
     const goOn = {
       takeTurn: (): boolean => {
         if (!slot.hasRoom) {
@@ -161,8 +163,11 @@ export class Client {
         }
         let done = false
         const slice = (): void => void (done = turns.slice(step, () => slot.hasRoom))
-        slot.stream(() => this.runAs(slice, args, db))
-        if (done) slot.finish()
+        timer.slice(long, () => slot.stream(() => this.runAs(slice, args, db)))
+        if (done) {
+          slot.finish()
+          timer.ended(this, long)
+        }
         return !done
       },
     }

@@ -20,9 +20,11 @@
  * - Each is timed all the time where slowlog-log-slower-than is below a millisecond: it is meant to
  *   see what short commands do.
  *
- * In an event's first command the time to read it from its bytes is counted as well.
+ * In an event's first command the time to read it from its bytes is counted as well. Of a command
+ * that takes turns with others (turns.ts) the time of its own slices is added up.
  */
 import type { Clock } from '../cluster/world.ts'
+import type { Args } from '../protocol/args.ts'
 import type { Client } from './client.ts'
 import type { CommandEntry } from './command.ts'
 import { flagBits } from './command.ts'
@@ -47,6 +49,15 @@ export interface Thresholds {
   readonly latencyMs: number
 }
 
+/** A command that goes on after its run, in slices. */
+export interface LongRun {
+  readonly entry: CommandEntry
+  readonly cell: CommandCell
+  readonly args: Args
+  /** So far. */
+  micros: number
+}
+
 export class CommandTimer {
   readonly #clock: Clock
   readonly #sink: SlowSink
@@ -59,6 +70,11 @@ export class CommandTimer {
   #isFirst = false
   #timedMicros = 0
   #untimed = 0
+  /** Whose run is being timed. */
+  #client: Client | null = null
+  #entry: CommandEntry | null = null
+  /** Set while the run is being timed: it goes on. */
+  #long: LongRun | null = null
 
   constructor(clock: Clock, sink: SlowSink) {
     this.#clock = clock
@@ -90,6 +106,8 @@ export class CommandTimer {
   run(client: Client, entry: CommandEntry, cell: CommandCell): void {
     if (this.#isFirst) {
       this.#isFirst = false
+      this.#client = client
+      this.#entry = entry
       entry.run(client)
       const micros = (this.#clock.now() - this.#beganAt) * 1000
       this.#took(client, entry, cell, micros)
@@ -100,6 +118,8 @@ export class CommandTimer {
       !cell.skips()
     ) {
       if (this.#eachLeft > 0) this.#eachLeft--
+      this.#client = client
+      this.#entry = entry
       const before = this.#clock.micros()
       entry.run(client)
       this.#took(client, entry, cell, this.#clock.micros() - before)
@@ -111,17 +131,53 @@ export class CommandTimer {
 
   #took(client: Client, entry: CommandEntry, cell: CommandCell, micros: number): void {
     this.#timedMicros += micros
+    this.#client = null
+    if (this.#long !== null) {
+      this.#long.micros = micros
+      this.#long = null
+      return
+    }
     cell.took(micros)
-    if (micros >= this.#lookMicros) this.#slow(client, entry, micros)
+    if (micros >= this.#lookMicros) this.#slow(client, entry, client.args, micros)
   }
 
-  #slow(client: Client, entry: CommandEntry, micros: number): void {
+  /**
+   * The client's command, which runs now, goes on after its run with these arguments. Null: it is
+   * not timed, for it answers later than its turn was.
+   */
+  goesOn(client: Client, cell: (entry: CommandEntry) => CommandCell, args: Args): LongRun | null {
+    const entry = this.#entry
+    if (this.#client !== client || entry === null) return null
+    this.#long = { entry, cell: cell(entry), args, micros: 0 }
+    return this.#long
+  }
+
+  /** Runs a slice of it. */
+  slice(long: LongRun | null, run: () => void): void {
+    if (long === null) {
+      run()
+      return
+    }
+    const before = this.#clock.micros()
+    run()
+    long.micros += this.#clock.micros() - before
+  }
+
+  /** That was its last slice. */
+  ended(client: Client, long: LongRun | null): void {
+    if (long === null) return
+    const { entry, cell, args, micros } = long
+    cell.took(micros)
+    if (micros >= this.#lookMicros) this.#slow(client, entry, args, micros)
+  }
+
+  #slow(client: Client, entry: CommandEntry, args: Args, micros: number): void {
     const seconds = Math.floor(this.#clock.wall() / 1000)
     const isFast = (entry.flags & flagBits.fast) !== 0
     this.#sink.latency(isFast ? 'fast-command' : 'command', micros, seconds)
     if (micros < this.#slowMicros || (entry.flags & flagBits.skip_slowlog) !== 0) return
-    const args = shownArgs(client.args, entry.secrets?.(client.args) ?? [])
+    const shown = shownArgs(args, entry.secrets?.(args) ?? [])
     const { address, name: clientName } = client
-    this.#sink.slow({ seconds, micros: Math.floor(micros), args, address, clientName })
+    this.#sink.slow({ seconds, micros: Math.floor(micros), args: shown, address, clientName })
   }
 }

@@ -2,6 +2,7 @@ import { transcripts } from './transcript.ts'
 
 const long = 'x'.repeat(130)
 const numbers = Array.from({ length: 40 }, (_, i) => String(i)).join(' ')
+const many = Array.from({ length: 40_000 }, (_, i) => `k${i}`).join(' ')
 
 transcripts(
   {
@@ -42,6 +43,12 @@ transcripts(
       `DEL ${numbers.split(' ').slice(0, 31).join(' ')}`,
       `DEL ${numbers.split(' ').slice(0, 32).join(' ')}`,
       `DEL ${numbers}`,
+      '@ SLOWLOG GET',
+    ],
+    'SLOWLOG has a command in slices once, when it is done': [
+      'SLOWLOG RESET',
+      `MGET ${many}`,
+      `DEL ${many}`,
       '@ SLOWLOG GET',
     ],
     'SLOWLOG keeps no passwords': [

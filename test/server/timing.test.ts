@@ -6,7 +6,7 @@ import { commands } from '../../server/commands/index.ts'
 import type { LatencyEvent } from '../../server/latency.ts'
 import type { SlowCommand } from '../../server/slow-log.ts'
 import { shareStats, Stats } from '../../server/stats.ts'
-import { CommandTimer } from '../../server/timing.ts'
+import { CommandTimer, type LongRun } from '../../server/timing.ts'
 import { VirtualClock } from '../sim/clock.ts'
 
 /** A thread that runs commands which take as long as they are told, and counts looks at the clock. */
@@ -16,12 +16,18 @@ class Thread {
   readonly stats: Stats
   readonly timer: CommandTimer
   looks = 0
+  /** Called at the end of each run. */
+  onRun: (client: Client) => void = () => {}
   #now = 1_700_000_000_000
   readonly #table: CommandTable
   #runMs = 0
 
   constructor(thresholds = { slowMicros: 10_000, latencyMs: 0 }) {
-    const rows = commands.map((row) => ({ ...row, run: () => void (this.#now += this.#runMs) }))
+    const run = (client: Client): void => {
+      this.#now += this.#runMs
+      this.onRun(client)
+    }
+    const rows = commands.map((row) => ({ ...row, run }))
     this.#table = new CommandTable(rows)
     this.stats = new Stats(shareStats([...this.#table.all()].map((entry) => entry.fullName)))
     const clock = new VirtualClock()
@@ -54,6 +60,10 @@ class Thread {
   /** So many runs of a short command in one event, so that it is timed rarely from now on. */
   warmUp(command = 'GET k'): void {
     this.event(...Array.from({ length: 300 }, () => [command, 0] as const))
+  }
+
+  pass(ms: number): void {
+    this.#now += ms
   }
 
   /** What was slow, and for how many milliseconds. */
@@ -150,5 +160,48 @@ test('the latency monitor is told of fast commands and of others, whatever SLOWL
     ['fast-command', 5000],
     ['command', 6000],
   ])
+  t.deepEqual(thread.logged, [])
+})
+
+test('of a command in slices their time is added up, not that of others in between', (t) => {
+  const thread = new Thread({ slowMicros: 10_000, latencyMs: 10 })
+  const { timer } = thread
+  const args = Args.of(['KEYS', '*'])
+  let client: Client | null = null
+  let long: LongRun | null = null
+  thread.onRun = (running) => {
+    client = running
+    long = timer.goesOn(running, (entry) => thread.stats.cells[entry.index]!, args)
+  }
+  thread.event(['KEYS *', 2])
+  thread.onRun = () => {}
+  t.deepEqual(
+    thread.stats.commands().map(({ micros }) => micros),
+    [0],
+  )
+  for (const ms of [2, 2, 3.9]) {
+    thread.event(['GET k', 9])
+    timer.slice(long, () => thread.pass(ms))
+  }
+  timer.ended(client!, long)
+  t.deepEqual(thread.logged, [])
+  timer.slice(long, () => thread.pass(0.1))
+  timer.ended(client!, long)
+  t.deepEqual(thread.logged, ['KEYS* 10'])
+  t.deepEqual(thread.events, [['command', 10_000]])
+})
+
+test('a command that answers later than its turn was is not taken for the one that runs', (t) => {
+  const thread = new Thread()
+  const { timer } = thread
+  const later = { args: Args.of(['KEYS', '*']) } as unknown as Client
+  const cellOf = (): never => t.fail() as never
+  t.is(timer.goesOn(later, cellOf, later.args), null)
+  thread.onRun = () => t.is(timer.goesOn(later, cellOf, later.args), null)
+  thread.event(['GET k', 1])
+  let ran = false
+  timer.slice(null, () => (ran = true))
+  timer.ended(later, null)
+  t.true(ran)
   t.deepEqual(thread.logged, [])
 })
