@@ -38,6 +38,9 @@ export class Connection implements ClientConnection {
   #halfClosed = false
   #closed = false
   readonly #outputWatch = new OutputWatch()
+  /** Bytes came or left since `idleMs` was asked for, and when that was known, on the clock's scale. */
+  #wasActive = true
+  #activeAt = 0
   bytesRead = 0
   bytesWritten = 0
 
@@ -78,6 +81,7 @@ export class Connection implements ClientConnection {
     if (this.#closed) return
     const server = this.#server
     this.bytesRead += length
+    this.#wasActive = true
     server.stats.row[counter.netInputBytes]! += length
     this.#begin()
     this.#input.feed(length)
@@ -99,6 +103,7 @@ export class Connection implements ClientConnection {
 
   onSent(bytes: number): void {
     this.bytesWritten += bytes
+    this.#wasActive = true
     this.#server.stats.row[counter.netOutputBytes]! += bytes
   }
 
@@ -133,6 +138,18 @@ export class Connection implements ClientConnection {
     this.#input.end()
     this.output.close()
     this.#server.forget(this)
+  }
+
+  /**
+   * For how long nothing came and nothing left, as precise as this is asked for. Who waits for an
+   * answer of ours is not idle.
+   */
+  idleMs(nowMs: number): number {
+    if (this.#wasActive || this.output.owesReply) {
+      this.#wasActive = false
+      this.#activeAt = nowMs
+    }
+    return nowMs - this.#activeAt
   }
 
   /** Lets this connection speak first (a refusal, a greeting). */

@@ -67,7 +67,7 @@ export class Input {
 
   /** Bytes held for this connection between two reads, pages not included. */
   get heldBytes(): number {
-    return this.#kept.length + this.#decoder.heldBytes
+    return this.#keptLength + this.#decoder.heldBytes
   }
 
   /** Bytes received and not yet executed. */

@@ -140,6 +140,11 @@ export class Output implements ParkingOutput, SlotOutput {
     return this.#queuedBytes + this.#sink.writableLength
   }
 
+  /** Has a command that was executed not been answered yet? */
+  get owesReply(): boolean {
+    return this.#openSlots > 0
+  }
+
   get queuedParts(): number {
     return this.#queue.length
   }

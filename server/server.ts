@@ -401,11 +401,10 @@ export class Server {
   #closeIdle(): void {
     const timeoutMs = this.config.timeout * 1000
     if (timeoutMs === 0) return
-    const limit = this.world.clock.now() - timeoutMs
+    const now = this.world.clock.now()
     for (const connection of [...this.#connections.values()]) {
-      if (connection.client.lastCommandAt < limit && connection.client.peer === null) {
-        connection.destroy()
-      }
+      const isIdle = connection.idleMs(now) > timeoutMs
+      if (isIdle && connection.client.peer === null) connection.destroy()
     }
   }
 

@@ -195,7 +195,7 @@ test('a command that answers later than its turn was is not taken for the one th
   const thread = new Thread()
   const { timer } = thread
   const later = { args: Args.of(['KEYS', '*']) } as unknown as Client
-  const cellOf = (): never => t.fail() as never
+  const cellOf = (): never => t.fail()
   t.is(timer.goesOn(later, cellOf, later.args), null)
   thread.onRun = () => t.is(timer.goesOn(later, cellOf, later.args), null)
   thread.event(['GET k', 1])
