@@ -1,208 +1,152 @@
 /*
- * The claim: how fast is GET and SET, and what does a request cost, as ratios to redis-server.
+ * The claim: what do GET and SET cost, how many are answered and how fast, as ratios to
+ * redis-server, with memcached beside?
  *
- * Both servers run on this machine, each a process of its own. A round starts both afresh, fills
- * them with the same keys, warms them up, and then runs every case (command, size, pipeline) first
- * on one and at once on the other, so that whatever else the machine does falls on both; the order
- * changes with each round. redis-benchmark is the generator, and GET finds every key it asks for.
- * A figure is the median over the rounds; a ratio is taken within its round, and printed with the
- * lowest and highest.
+ * Every server is a process of its own on this machine, and so is the generator (hot-path/load.ts).
+ * Rounds are interleaved (hot-path/rounds.ts); a ratio is taken within its round, and told as the
+ * median with the lowest and the highest (hot-path/report.ts).
  *
- * Requests per second depend on the generator and on how the cores are shared with it, server CPU
- * time per request hardly does: it is the figure to compare.
+ * Requests per second depend on the generator and on how the cores are shared with it; the CPU time
+ * that the server takes for a request hardly does: it is the figure to compare.
  */
+import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { cpuMicros, describeMachine, nodeVersion, redisVersion } from './machine.ts'
-import { available, run, startRedis, startRingtier, type RunningServer } from '../process.ts'
-import { RawClient } from '../raw.ts'
+import { findContenders, BASELINE, KINDS, type Kind } from './hot-path/contenders.ts'
+import { Generator } from './hot-path/generator.ts'
+import type { Window } from './hot-path/load.ts'
+import { report, type Results } from './hot-path/report.ts'
+import { COMMANDS, KEYS, type Case } from './hot-path/requests.ts'
+import { runRound, type CaseRounds } from './hot-path/rounds.ts'
+import { describeMachine, nodeVersion } from './machine.ts'
 
-const HELP = `node dist/test/bench/hot-path.js [options] [-- arguments for ringtier]
-  --quick          fewer rounds and requests: about a minute
-  --rounds N       rounds (7; --quick: 3)
-  --node PATH      run ringtier on this Node
-  --command get    only this command; may be repeated, as may --size and --pipeline
-  --size 100       only values of so many bytes
-  --pipeline 16    only this pipeline
-  --control        redis-server against itself: what differs from 1.00 is noise`
+const HELP = `node dist/test/bench/hot-path.js [options]
+  Without any: 42 cases in 5 rounds, about 25 minutes. What is named may be named again.
+  --quick             9 cases in 3 rounds of less time each: under two minutes
+  --rounds N          rounds
+  --ms N              milliseconds that a case is measured
+  --command NAME      get, set or mixed (nine GETs to a SET)
+  --size BYTES        of a value
+  --pipeline N        requests of a batch
+  --connections N     at once
+  --contenders NAME   ringtier, redis-server, memcached, control (redis-server once more: what
+                      differs from 1.00 is noise); redis-server is always there
+  --node PATH         run ringtier on this Node (the one that runs this)
+  --threads N         of ringtier (1 and 2)
+  --json FILE         write all figures there
+  --from FILE         measure nothing: report what --json wrote`
 
-const COMMANDS = ['get', 'set']
-const VALUE_BYTES = [3, 100, 1024]
+const BYTES = [3, 100, 1024, 16_384]
 const PIPELINES = [1, 16, 100]
 const CONNECTIONS = 50
-/** Enough that a key is not hot in a CPU cache; 1,024 B of each make 10 MB. */
-const KEYS = 10_000
-/** Requests of a case, by pipeline: about 1.5 s each for redis-server. */
-const REQUESTS: Readonly<Record<number, number>> = { 1: 100_000, 16: 1_000_000, 100: 1_500_000 }
-const QUICK_DIVISOR = 5
-const MEMORY = ['--maxmemory', '1gb']
+/** With these only some cases are run, unless they are asked for. */
+const MANY = { connections: 1000, commands: ['get', 'set'], bytes: [100] }
+const QUICK_BYTES = [100]
+const THREADS = [1, 2]
 
-interface Case {
-  readonly command: string
-  readonly bytes: number
-  readonly pipeline: number
-}
+const FULL = { rounds: 5, window: { warmUpMs: 250, measureMs: 1000 } }
+const QUICK = { rounds: 3, window: { warmUpMs: 150, measureMs: 400 } }
 
-interface Figure {
-  readonly requestsPerSecond: number
-  readonly microsPerRequest: number
-}
-
-/** One case in one round. */
-interface Pair {
-  readonly subject: Figure
-  readonly rival: Figure
-}
-
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
+const multiple = { type: 'string', multiple: true } as const
+const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
-    node: { type: 'string', default: process.execPath },
-    command: { type: 'string', multiple: true, default: COMMANDS },
-    size: { type: 'string', multiple: true, default: VALUE_BYTES.map(String) },
-    pipeline: { type: 'string', multiple: true, default: PIPELINES.map(String) },
-    control: { type: 'boolean', default: false },
+    ms: { type: 'string' },
+    command: multiple,
+    size: multiple,
+    pipeline: multiple,
+    connections: multiple,
+    contenders: { ...multiple, default: ['ringtier', 'memcached'] },
+    node: { ...multiple, default: [process.execPath] },
+    threads: { ...multiple, default: THREADS.map(String) },
+    json: { type: 'string' },
+    from: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
 
 async function main(): Promise<void> {
   if (values.help) return console.log(HELP)
-  if (!available('redis-server') || !available('redis-benchmark')) {
-    throw new Error('redis-server and redis-benchmark are needed')
-  }
-  const cases: Case[] = values.size.flatMap((bytes) =>
-    values.pipeline.flatMap((pipeline) =>
-      values.command.map((command) => ({
-        command: command.toLowerCase(),
-        bytes: Number(bytes),
-        pipeline: Number(pipeline),
-      })),
-    ),
-  )
-  const rounds = Number(values.rounds ?? (values.quick ? 3 : 7))
-  const subjectName = values.control ? 'redis-server' : 'ringtier'
-  const node = values.control ? '' : ` on Node ${nodeVersion(values.node)}`
-  console.log(`${subjectName}${node} against redis-server ${redisVersion()}`)
-  console.log(describeMachine())
-  console.log(
-    `${rounds} rounds, ${CONNECTIONS} connections, ${KEYS} keys, redis-benchmark on the same machine; ` +
-      'medians, ratios with their lowest and highest\n',
-  )
-
-  const pairs = new Map<Case, Pair[]>(cases.map((one) => [one, []]))
-  for (let round = 0; round < rounds; round++) {
-    process.stderr.write(`round ${round + 1} of ${rounds}\n`)
-    await runRound(pairs, round % 2 === 1)
-  }
-  printTable(subjectName, pairs)
+  const results =
+    values.from === undefined
+      ? await measure()
+      : (JSON.parse(readFileSync(values.from, 'utf8')) as Results)
+  if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(results))
+  console.log(report(results))
 }
 
-async function runRound(pairs: ReadonlyMap<Case, Pair[]>, rivalFirst: boolean): Promise<void> {
-  const rival = await startRedis({ args: MEMORY })
-  const subject = values.control
-    ? await startRedis({ args: MEMORY })
-    : await startRingtier({ node: values.node, args: [...MEMORY, ...positionals] })
+async function measure(): Promise<Results> {
+  const machine = describeMachine()
+  const { rounds, window } = values.quick ? QUICK : FULL
+  const roundCount = Number(values.rounds ?? rounds)
+  const measured: Window = { ...window, measureMs: Number(values.ms ?? window.measureMs) }
+  const kinds = oneOf(KINDS, values.contenders)
+  const choice = {
+    kinds: [...kinds, BASELINE] satisfies Kind[],
+    nodes: values.node,
+    threads: values.threads.map(Number),
+  }
+  const contenders = await findContenders(choice, progress)
+  if (!contenders.some(({ name }) => name === BASELINE)) throw new Error(`${BASELINE} is needed`)
+  const node = newest([...values.node, process.execPath])
+  const generator = Generator.start(node)
+  const cases: CaseRounds[] = casesAsked().map((one) => ({ case: one, rounds: [] }))
   try {
-    let bytes = -1
-    for (const [one, found] of pairs) {
-      if (one.bytes !== bytes) {
-        bytes = one.bytes
-        for (const server of [rival, subject]) await fillAndWarmUp(server, bytes)
-      }
-      const first = await measure(rivalFirst ? rival : subject, one)
-      const second = await measure(rivalFirst ? subject : rival, one)
-      found.push(rivalFirst ? { subject: second, rival: first } : { subject: first, rival: second })
+    for (let round = 0; round < roundCount; round++) {
+      progress(`round ${round + 1} of ${roundCount}`)
+      await runRound(round, contenders, cases, generator, measured)
     }
   } finally {
-    await Promise.all([rival.stop(), subject.stop()])
+    generator.stop()
   }
-}
-
-/** Sets every key that redis-benchmark will ask for, then runs the code until it is compiled. */
-async function fillAndWarmUp(server: RunningServer, bytes: number): Promise<void> {
-  const client = await RawClient.open(server.port)
-  const value = 'x'.repeat(bytes)
-  const replies = []
-  for (let i = 0; i < KEYS; i++) {
-    replies.push(client.command('SET', `key:${String(i).padStart(12, '0')}`, value))
-  }
-  for (const reply of await Promise.all(replies)) {
-    if (reply !== '+OK\r\n') throw new Error(`SET was answered with ${reply}`)
-  }
-  client.close()
-  for (const command of COMMANDS) {
-    await generate(server, { command, bytes, pipeline: 16 }, 200_000)
-    await generate(server, { command, bytes, pipeline: 1 }, 10_000)
-  }
-}
-
-async function measure(server: RunningServer, one: Case): Promise<Figure> {
-  const requests = Math.ceil(REQUESTS[one.pipeline] ?? 100_000) / (values.quick ? QUICK_DIVISOR : 1)
-  const missesBefore = await missesOf(server)
-  const microsBefore = cpuMicros(server.pid)
-  const requestsPerSecond = await generate(server, one, requests)
-  const microsPerRequest = (cpuMicros(server.pid) - microsBefore) / requests
-  if ((await missesOf(server)) !== missesBefore) throw new Error('a GET found no key')
-  return { requestsPerSecond, microsPerRequest }
-}
-
-/** Requests per second as redis-benchmark saw them. */
-async function generate(server: RunningServer, one: Case, requests: number): Promise<number> {
-  const args = ['-h', server.host, '-p', String(server.port), '--csv', '-t', one.command]
-  args.push('-n', String(requests), '-r', String(KEYS), '-d', String(one.bytes))
-  args.push('-P', String(one.pipeline), '-c', String(CONNECTIONS))
-  const { stdout, stderr, code } = await run('redis-benchmark', args, { timeoutMs: 120_000 })
-  const line = new RegExp(`^"${one.command}","([0-9.]+)"`, 'im').exec(stdout)
-  if (code !== 0 || line === null) throw new Error(`redis-benchmark failed:\n${stdout}${stderr}`)
-  return Number(line[1])
-}
-
-async function missesOf(server: RunningServer): Promise<number> {
-  const client = await RawClient.open(server.port)
-  const info = await client.command('INFO', 'stats')
-  client.close()
-  return Number(/keyspace_misses:(\d+)/.exec(info)?.[1])
-}
-
-function printTable(subjectName: string, pairs: ReadonlyMap<Case, Pair[]>): void {
-  const rows = [
-    ['', 'bytes', 'pipeline', `${subjectName}/s`, 'redis/s', 'ratio', `${subjectName} CPU us`],
+  const head = [
+    machine,
+    ...new Set(contenders.map(({ about }) => about)),
+    `${KEYS} keys, all there; the generator on Node ${nodeVersion(node)} on the same machine; ` +
+      `${roundCount} rounds of ${measured.measureMs} ms a case`,
   ]
-  rows[0]!.push('redis CPU us', 'ratio', 'lowest-highest')
-  for (const [one, found] of pairs) {
-    const speed = found.map(({ subject, rival }) => ratio('requestsPerSecond', subject, rival))
-    const cost = found.map(({ subject, rival }) => ratio('microsPerRequest', subject, rival))
-    rows.push([
-      one.command.toUpperCase(),
-      String(one.bytes),
-      String(one.pipeline),
-      median(found.map(({ subject }) => subject.requestsPerSecond)).toFixed(0),
-      median(found.map(({ rival }) => rival.requestsPerSecond)).toFixed(0),
-      median(speed).toFixed(2),
-      median(found.map(({ subject }) => subject.microsPerRequest)).toFixed(2),
-      median(found.map(({ rival }) => rival.microsPerRequest)).toFixed(2),
-      median(cost).toFixed(2),
-      `${Math.min(...cost).toFixed(2)}-${Math.max(...cost).toFixed(2)}`,
-    ])
+  const contestants = contenders.map(({ protocol: _1, about: _2, start: _3, ...one }) => one)
+  return { head, contestants, cases }
+}
+
+/** By size, so that the keys are set anew as seldom as can be. */
+function casesAsked(): Case[] {
+  const commands = oneOf(COMMANDS, values.command ?? COMMANDS)
+  const sizes = values.size?.map(Number) ?? (values.quick ? QUICK_BYTES : BYTES)
+  const pipelines = values.pipeline?.map(Number) ?? PIPELINES
+  const connections = values.connections?.map(Number) ?? [CONNECTIONS]
+  const isFull = values.connections === undefined && !values.quick
+  const cases: Case[] = []
+  for (const bytes of sizes) {
+    for (const count of isFull ? [...connections, MANY.connections] : connections) {
+      for (const pipeline of pipelines) {
+        for (const command of commands) {
+          const isLeftOut = !MANY.commands.includes(command) || !MANY.bytes.includes(bytes)
+          if (isFull && count === MANY.connections && isLeftOut) continue
+          cases.push({ command, bytes, pipeline, connections: count })
+        }
+      }
+    }
   }
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
-  const print = (row: readonly string[]): void =>
-    console.log(`| ${row.map((cell, i) => cell.padStart(widths[i]!)).join(' | ')} |`)
-  print(rows[0]!)
-  print(widths.map((width) => '-'.repeat(width - 1) + ':'))
-  for (const row of rows.slice(1)) print(row)
+  return cases
 }
 
-function ratio(figure: keyof Figure, subject: Figure, rival: Figure): number {
-  return subject[figure] / rival[figure]
+function oneOf<T extends string>(known: readonly T[], asked: readonly string[]): T[] {
+  return asked.map((name) => {
+    const found = known.find((one) => one === name.toLowerCase())
+    if (found === undefined) throw new Error(`${name} is none of ${known.join(', ')}`)
+    return found
+  })
 }
 
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+/** The path whose Node is the newest. */
+function newest(nodes: readonly string[]): string {
+  const major = (node: string): number => Number(/^v(\d+)/.exec(nodeVersion(node))?.[1])
+  return [...nodes].sort((a, b) => major(b) - major(a))[0]!
+}
+
+function progress(text: string): void {
+  process.stderr.write(`${text}\n`)
 }
 
 await main()
