@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { loadConfig } from '../../server/config.ts'
 import { BadValue } from '../../server/config/kinds.ts'
 import { clientsThatFit, fitClients } from '../../server/descriptors.ts'
@@ -66,11 +66,10 @@ interface Small {
   readonly port: number
   readonly pid: number
   output(): string
-  stop(): Promise<void>
 }
 
-/** ringtier with so many file descriptors. */
-async function startSmall(descriptors: number): Promise<Small> {
+/** ringtier with so many file descriptors, until the test ends. */
+async function startSmall(t: ExecutionContext, descriptors: number): Promise<Small> {
   const port = await freePort()
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--maxmemory', '6mb']
   const script = `ulimit -n ${descriptors} && exec "$0" "$@"`
@@ -79,12 +78,12 @@ async function startSmall(descriptors: number): Promise<Small> {
   child.stdout.on('data', (text: Buffer) => (output += String(text)))
   child.stderr.on('data', (text: Buffer) => (output += String(text)))
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  await until(() => output.includes('Ready to accept') || child.exitCode !== null)
-  const stop = async (): Promise<void> => {
+  t.teardown(async () => {
     child.kill()
     await ended
-  }
-  return { port, pid: child.pid!, output: () => output, stop }
+  })
+  await until(() => output.includes('Ready to accept') || child.exitCode !== null)
+  return { port, pid: child.pid!, output: () => output }
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -112,7 +111,7 @@ class Visitor {
 const linuxOnly = process.platform === 'linux' ? test : test.skip
 
 linuxOnly('with 64 descriptors surplus clients are told so, and all recovers', async (t) => {
-  const server = await startSmall(64)
+  const server = await startSmall(t, 64)
   const open = (): number => readdirSync(`/proc/${server.pid}/fd`).length
   const cpuTicks = (): number => {
     const fields = readFileSync(`/proc/${server.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
@@ -151,11 +150,10 @@ linuxOnly('with 64 descriptors surplus clients are told so, and all recovers', a
   )
   late.close()
   admin.close()
-  await server.stop()
 })
 
 linuxOnly('a surplus client that never closes its side holds no descriptor', async (t) => {
-  const server = await startSmall(64)
+  const server = await startSmall(t, 64)
   const open = (): number => readdirSync(`/proc/${server.pid}/fd`).length
   const admin = await RawClient.open(server.port)
   await admin.command('CONFIG', 'SET', 'maxclients', '1')
@@ -178,5 +176,4 @@ linuxOnly('a surplus client that never closes its side holds no descriptor', asy
   t.pass()
   for (const socket of silent) socket.destroy()
   admin.close()
-  await server.stop()
 })

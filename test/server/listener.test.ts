@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createConnection, type Socket as NetSocket } from 'node:net'
 import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
 import test, { type ExecutionContext } from 'ava'
 import {
   canAdopt,
@@ -276,3 +277,40 @@ test('out of file descriptors, connections are turned away, and served again lat
   child.kill()
   await once(child, 'exit')
 })
+
+/** Which timer the kernel runs for the server's side of a connection: 0 none, 2 keep-alive. */
+function timerOf(listener: Listener): string {
+  const port = listener.port.toString(16).toUpperCase().padStart(4, '0')
+  const row = new RegExp(`^ *\\d+: [0-9A-F]{8}:${port} [0-9A-F:]+ 01 \\S+ (\\d\\d):`, 'm')
+  return row.exec(readFileSync('/proc/net/tcp', 'latin1'))?.[1] ?? 'no connection'
+}
+
+if (existsSync('/proc/net/tcp')) {
+  both('a silent connection is probed, unless it is never to be', async (t, adopt) => {
+    for (const [seconds, timer] of [
+      [0, '00'],
+      [1, '02'],
+      [300, '02'],
+    ] as const) {
+      const { listener, sockets } = await echo({ adopt, keepAliveSeconds: () => seconds })
+      const client = await dial(listener)
+      await until(() => sockets.length > 0)
+      t.is(timerOf(listener), timer, `${seconds} s`)
+      client.destroy()
+      await listener.close()
+    }
+  })
+
+  both('who is refused is told so, and gone though it never closes its side', async (t, adopt) => {
+    const { listener } = await echo({
+      adopt,
+      onConnection: (socket) => socket.refuse(Buffer.from('-ERR no\r\n')),
+    })
+    const client = await dial(listener)
+    t.is(String(await readAll(client)), '-ERR no\r\n')
+    await until(() => timerOf(listener) === 'no connection')
+    client.destroy()
+    await listener.close()
+    t.pass()
+  })
+}

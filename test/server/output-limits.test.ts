@@ -69,6 +69,7 @@ test('a monitor that does not read is closed at its limit, others go on', async 
   const server = await startRingtier({
     args: ['--maxmemory', '64mb', '--client-output-buffer-limit', 'pubsub 1mb 0 0'],
   })
+  t.teardown(() => server.stop())
   const monitor = mute(server.port, 'MONITOR\r\n')
   const client = await RawClient.open(server.port)
   const value = 'x'.repeat(10_000)
@@ -79,11 +80,11 @@ test('a monitor that does not read is closed at its limit, others go on', async 
   await until(() => monitor.isClosed)
   t.false((await client.command('CLIENT', 'LIST')).includes('flags=O'))
   client.close()
-  await server.stop()
 })
 
 test('a normal client that does not read waits, unless its class has a limit', async (t) => {
   const server = await startRingtier({ args: ['--maxmemory', '64mb'] })
+  t.teardown(() => server.stop())
   const admin = await RawClient.open(server.port)
   await admin.command('SET', 'k', 'x'.repeat(15_000))
   const flood = 'GET k\r\n'.repeat(2000)
@@ -102,5 +103,4 @@ test('a normal client that does not read waits, unless its class has a limit', a
   t.regex(server.output(), /output buffer limits/)
   t.is(await admin.command('PING'), '+PONG\r\n')
   admin.close()
-  await server.stop()
 })
