@@ -116,6 +116,10 @@ export class Connection implements ClientConnection {
     this.decoder.restricted = !this.client.authenticated
   }
 
+  lookAhead(bytes: Uint8Array, from: number, to: number): number {
+    return this.#server.lookAhead.look(this.client.db, bytes, from, to)
+  }
+
   onProtocolError(line: string): void {
     this.#server.areas.reply.error(line)
     this.closeAfterReply()

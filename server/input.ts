@@ -23,6 +23,11 @@ import type { IoMemory, Pages, Store } from './store/store.ts'
 export interface InputEvents {
   /** Executes the command in the decoder's args. */
   onCommand(): void
+  /**
+   * More commands may follow in bytes[from, to): time to fetch what they will need. Returns where to
+   * look next.
+   */
+  lookAhead(bytes: Uint8Array, from: number, to: number): number
   /** The bytes break the protocol: answer `line` and close. */
   onProtocolError(line: string): void
   /** May the next command be executed now? If not, `resume` is called later. */
@@ -130,9 +135,16 @@ export class Input {
   }
 
   #run(bytes: Uint8Array, from: number, to: number): void {
+    this.#runAll(bytes, from, to)
+    this.#store.forgetFetched()
+  }
+
+  #runAll(bytes: Uint8Array, from: number, to: number): void {
     const decoder = this.#decoder
     const events = this.#events
     let position = from
+    /** From here on nobody has looked ahead. The first command is not worth it: it runs at once. */
+    let ahead = from + 1
     for (;;) {
       if (this.#ended) return
       if (!events.mayExecute()) {
@@ -144,6 +156,7 @@ export class Input {
         events.onCommand()
         if (this.#pages.length > 0 || this.#lost) this.#releasePages()
         position = decoder.end
+        if (position >= ahead && position < to) ahead = events.lookAhead(bytes, position, to)
       } else if (status === MORE) {
         this.#keep(bytes, decoder.base, to)
         return
@@ -174,6 +187,7 @@ export class Input {
     }
     this.#endBig()
     const position = after - (end - base)
+    this.#store.forgetFetched()
     bytes.copyWithin(position, base, end)
     return position
   }

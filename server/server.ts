@@ -15,6 +15,7 @@ import { type Listener, type ListenerSocket, listen } from './listener.ts'
 import { Loading } from './loading.ts'
 import { type LatencyEvent, LatencyMonitor } from './latency.ts'
 import type { Log } from './log.ts'
+import { LookAhead } from './look-ahead.ts'
 import { MaxMemory, openStore } from './maxmemory.ts'
 import { Monitors } from './monitors.ts'
 import { type OutputClass, type OutputLimit, outputLimits } from './output-limits.ts'
@@ -121,6 +122,7 @@ export class Server {
   readonly stats: Stats
   readonly areas: ReplyAreas
   readonly turns: Turns
+  readonly lookAhead: LookAhead
   readonly decoderLimits: DecoderLimits
   readonly loading: Loading
   readonly routing: Routing
@@ -165,6 +167,7 @@ export class Server {
     this.store.now = this.startedAt
     this.areas = new ReplyAreas(this.store.io, (run) => world.clock.soon(run))
     this.turns = new Turns(world.clock)
+    this.lookAhead = new LookAhead(this.store)
     this.decoderLimits = { bulkBytesMax: config['proto-max-bulk-len'], bigBytesMin }
     config.onChange('proto-max-bulk-len', (bytes) => {
       this.decoderLimits.bulkBytesMax = bytes

@@ -63,6 +63,9 @@ const LOAD_SHRUNK = 0.5
 /** Below it, a full end is the fault of the hash function, and growing would not help. */
 const LOAD_CLUSTERED = 0.25
 
+/** Slots in which `addressNear` looks: two lines of the processor's cache. */
+const NEAR_SLOTS = 16
+
 /** The most equal hashes a bucket keeps; beyond, the oldest of them goes. */
 export const RUN_MAX = 64
 
@@ -165,6 +168,27 @@ export class Index {
   /** The position at which a search for this hash begins. */
   home(bucket: number, hash: number): number {
     return Math.floor((hash >>> 0) * (this.#homes(bucket) / HASHES))
+  }
+
+  /** Index in `words` of the slot at which a search for this hash begins. */
+  placeOf(bucket: number, hash: number): number {
+    return this.slot(bucket, this.home(bucket, hash))
+  }
+
+  /**
+   * Address of the entry with this hash, looked for from a slot on within `NEAR_SLOTS`; else some
+   * other. Without a lock, so it may be any number of 31 bits.
+   */
+  addressNear(slot: number, hash: number): number {
+    const words = this.#words
+    const tag = tagOf(hash)
+    let at = slot
+    for (let left = NEAR_SLOTS; left > 0 && words[at]! < tag; left--) {
+      if (words[at + 1] === 0) break
+      at += 2
+    }
+    const address = (words[at + 1]! & ADDRESS) << 2
+    return address >>> 2 < words.length ? address : 0
   }
 
   /** Address of the entry at a position, 0: empty. */

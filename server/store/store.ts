@@ -62,6 +62,11 @@ export const VALUE_BYTES_MAX = 512 * 1024 * 1024
 
 const HASHES = 2 ** 32
 
+const NO_TAIL = new Uint8Array(0)
+
+/** Keys that `fetch` takes at a time. */
+export const FETCHED_MAX = 32
+
 /** Tokens of leases a thread draws at a time from the shared counter. */
 const TOKENS_PER_BLOCK = 2 ** 20
 
@@ -121,10 +126,33 @@ export interface StoreShape {
   readonly trailer: number
 }
 
+/** The keys that were fetched last, and their hashes. */
+class Fetched {
+  db = 0
+  bytes: Uint8Array = NO_TAIL
+  positions: Int32Array = new Int32Array(0)
+  lengths: Int32Array = new Int32Array(0)
+  readonly hashes = new Int32Array(FETCHED_MAX)
+  readonly places = new Int32Array(FETCHED_MAX)
+  count = 0
+  /** The first that was not asked for yet. */
+  next = 0
+  /** So that nobody takes the touching of memory for something without effect. */
+  touched = 0
+
+  /** Is this key the `next` one? Those before it are passed. */
+  finds(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
+    if (bytes !== this.bytes || db !== this.db) return false
+    const { positions, count } = this
+    let { next } = this
+    while (next < count && positions[next]! < pos) next++
+    this.next = next
+    return next < count && positions[next] === pos && this.lengths[next] === length
+  }
+}
+
 /** Visits a key; it lies at bytes[pos, pos + length) during the call only. */
 export type KeyVisitor = (bytes: Uint8Array, pos: number, length: number, type: number) => void
-
-const NO_TAIL = new Uint8Array(0)
 
 /** What is hashed for `StoreShape.probe`. */
 const PROBE = Uint8Array.of(82, 73, 78, 71, 84, 73, 69, 82)
@@ -166,6 +194,7 @@ export class Store {
   #sweepRounds = 0
   #sweptEntries = 0
   #sweptExpiring = 0
+  readonly #fetched = new Fetched()
   #tokenNext = 0
   #tokenEnd = 0
 
@@ -310,6 +339,54 @@ export class Store {
     const found = buckets.findFresh(this.#header) !== 0
     this.#unlock()
     return found
+  }
+
+  /**
+   * Touches what the verbs will need for these keys, so that the waits for memory overlap
+   * (look-ahead.ts): `count` keys, at most `FETCHED_MAX`, at bytes[positions[i], + lengths[i]), in
+   * ascending order. Their hashes are remembered until `forgetFetched`: until then neither these
+   * bytes nor the two lists may change. It takes no lock: another thread may be changing what it
+   * looks at, and nothing follows from what it sees.
+   */
+  fetch(
+    db: number,
+    bytes: Uint8Array,
+    positions: Int32Array,
+    lengths: Int32Array,
+    count: number,
+  ): void {
+    const fetched = this.#fetched
+    const { hashes, places } = fetched
+    fetched.bytes = bytes
+    fetched.db = db
+    fetched.positions = positions
+    fetched.lengths = lengths
+    fetched.count = count
+    fetched.next = 0
+    const arenas = this.#buckets.length
+    for (let i = 0; i < count; i++) {
+      const hash = this.#home.hashKey(db, bytes, positions[i]!, lengths[i]!)
+      const number = hash & this.#bucketMask
+      hashes[i] = hash
+      const { index } = this.#buckets[arenas === 1 ? 0 : number % arenas]!
+      places[i] = index.placeOf(this.#headerOf(number), hash)
+    }
+    for (let i = 0; i < count; i++) {
+      const hash = hashes[i]!
+      const { index } = this.#buckets[arenas === 1 ? 0 : (hash & this.#bucketMask) % arenas]!
+      places[i] = index.addressNear(places[i]!, hash)
+    }
+    let sum = 0
+    for (let i = 0; i < count; i++) {
+      const arena = this.#arenas[arenas === 1 ? 0 : (hashes[i]! & this.#bucketMask) % arenas]!
+      sum += arena.words[places[i]! >> 2]!
+    }
+    fetched.touched = (fetched.touched + sum) | 0
+  }
+
+  /** The bytes of fetched keys may change from now on. */
+  forgetFetched(): void {
+    this.#fetched.count = 0
   }
 
   /* ---- an open record: open ... close, for everything else; atomic, never across I/O ---- */
@@ -958,7 +1035,11 @@ export class Store {
     key.bytes = bytes
     key.pos = pos
     key.length = length
-    key.hash = this.#home.hashKey(db, bytes, pos, length)
+    const fetched = this.#fetched
+    key.hash =
+      fetched.count > 0 && fetched.finds(db, bytes, pos, length)
+        ? fetched.hashes[fetched.next++]!
+        : this.#home.hashKey(db, bytes, pos, length)
     return this.#turnTo(key.hash & this.#bucketMask)
   }
 

@@ -70,7 +70,8 @@ test('a long command whose client is gone goes on to its end', async (t) => {
   const watcher = await RawClient.open(ringtier.port)
   const client = await RawClient.open(ringtier.port)
   await client.send(['MSET', ...names.flatMap((name) => [name, 'v'])])
-  const gone = t.throwsAsync(client.send(['DEL', ...names]))
+  // It may have been quick enough to be answered.
+  const gone = client.send(['DEL', ...names]).catch(() => {})
   // The request must have come whole, or nothing of it is executed.
   while ((await watcher.command('DBSIZE')) === `:${KEYS}\r\n`);
   client.close()
