@@ -11,6 +11,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { chart } from './hot-path/chart.ts'
 import { findContenders, BASELINE, KINDS, type Kind } from './hot-path/contenders.ts'
 import { Generator } from './hot-path/generator.ts'
 import type { Window } from './hot-path/load.ts'
@@ -33,7 +34,8 @@ const HELP = `node dist/test/bench/hot-path.js [options]
   --node PATH         run ringtier on this Node (the one that runs this)
   --threads N         of ringtier (1 and 2)
   --json FILE         write all figures there
-  --from FILE         measure nothing: report what --json wrote`
+  --from FILE         measure nothing: report what --json wrote
+  --chart FILE        write the chart there, as SVG`
 
 const BYTES = [3, 100, 1024, 16_384]
 const PIPELINES = [1, 16, 100]
@@ -61,6 +63,7 @@ const { values } = parseArgs({
     threads: { ...multiple, default: THREADS.map(String) },
     json: { type: 'string' },
     from: { type: 'string' },
+    chart: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
@@ -72,6 +75,7 @@ async function main(): Promise<void> {
       ? await measure()
       : (JSON.parse(readFileSync(values.from, 'utf8')) as Results)
   if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(results))
+  if (values.chart !== undefined) writeFileSync(values.chart, chart(results))
   console.log(report(results))
 }
 
