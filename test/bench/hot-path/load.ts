@@ -9,7 +9,7 @@
  *
  * A figure is of a window of time in which all connections are busy: requests whose reply was
  * complete, and the CPU time that the server took, both between the same two moments. Up to a batch
- * a connection is under way at either end.
+ * a connection is under way at either end: see Meter.
  *
  * This is a closed loop: a server that halts is not asked anything meanwhile, so a long halt counts
  * once for each connection. Percentiles here compare servers under the same load; they are not what
@@ -26,6 +26,7 @@ export interface Target {
   readonly protocol: Protocol
 }
 
+/** At least; see Meter. */
 export interface Window {
   readonly warmUpMs: number
   readonly measureMs: number
@@ -41,7 +42,7 @@ export interface Figures {
   readonly microsPerRequest: number
   /** CPU time of the generator for the same requests. */
   readonly generatorMicrosPerRequest: number
-  /** From the write of a batch until the last byte of its reply, in microseconds. */
+  /** From the write of a batch until the last byte of its reply, in microseconds; at most a second. */
   readonly p50: number
   readonly p99: number
   readonly p999: number
@@ -52,6 +53,9 @@ export interface Figures {
 /** One batch of so many is compared byte for byte, and the first one of a connection. */
 const CHECK_EVERY = 64
 const STALL_MS = 10_000
+const CYCLES = 5
+/** So many times its time is the longest that a window may be for want of replies. */
+const LONGEST = 5
 const HEAD_BYTES = 2
 const RECEIVE_BYTES = 256 * 1024
 /** Of what was received instead of a reply, in a message. */
@@ -78,25 +82,20 @@ export async function setKeys(target: Target, bytes: number): Promise<void> {
  */
 export async function load(target: Target, one: Case, window: Window): Promise<Figures> {
   const batches = batchesOf(target.protocol, one)
-  const meter = new Meter(target.pid, window)
+  const meter = new Meter(target.pid, one.connections, window)
   let sent = 0
   let checked = 0
-  try {
-    await exchange(target.port, one.connections, window.stallMs ?? STALL_MS, (connection) => {
-      const now = performance.now()
-      const done = connection.batch
-      if (done === null) meter.begin()
-      else meter.add(done.requests, now - connection.sentAt)
-      if (meter.isOver) return false
-      const checks = done === null || sent % CHECK_EVERY === 0
-      if (checks) checked += one.pipeline
-      connection.send(batches[sent % batches.length]!, now, checks)
-      sent++
-      return true
-    })
-  } finally {
-    meter.end()
-  }
+  await exchange(target.port, one.connections, window.stallMs ?? STALL_MS, (connection) => {
+    const now = performance.now()
+    const done = connection.batch
+    if (done !== null) meter.add(done.requests, connection.sentAt, now)
+    if (meter.isOver) return false
+    const checks = done === null || sent % CHECK_EVERY === 0
+    if (checks) checked += one.pipeline
+    connection.send(batches[sent % batches.length]!, now, checks)
+    sent++
+    return true
+  })
   return { ...meter.figures(), checked }
 }
 
@@ -106,46 +105,56 @@ interface Moment {
   readonly generatorMicros: number
 }
 
-/** Counts what happens within the window. */
+/**
+ * Counts what happens within the window. It begins when the warm-up's time is over and as many
+ * replies are there as there are connections, and ends when its time is over and CYCLES times as
+ * many are: where a reply takes long, a window of mere time would cut off more than it holds.
+ */
 class Meter {
   readonly #pid: number
+  readonly #connections: number
   readonly #window: Window
   readonly #latencies = new Float64Array(histogramCells)
+  #warmUpEndsAt = 0
+  #batches = 0
   #requests = 0
-  #timer: NodeJS.Timeout | undefined
   #from: Moment | null = null
   #to: Moment | null = null
 
-  constructor(pid: number, window: Window) {
+  constructor(pid: number, connections: number, window: Window) {
     this.#pid = pid
+    this.#connections = connections
     this.#window = window
   }
 
-  /** The warm-up begins with the first call; the window follows by itself. */
-  begin(): void {
-    this.#timer ??= setTimeout(() => {
-      this.#from = this.#moment()
-      this.#timer = setTimeout(() => (this.#to = this.#moment()), this.#window.measureMs)
-    }, this.#window.warmUpMs)
+  /** A reply is complete. Times are in ms. */
+  add(requests: number, sentAt: number, now: number): void {
+    if (this.#to !== null) return
+    this.#batches++
+    if (this.#from !== null) {
+      this.#requests += requests
+      this.#latencies[cellOf((now - sentAt) * 1e6)]!++
+      if (this.#isComplete(now - this.#from.atMs)) this.#to = this.#moment()
+      return
+    }
+    if (this.#warmUpEndsAt === 0) this.#warmUpEndsAt = now + this.#window.warmUpMs
+    if (now < this.#warmUpEndsAt || this.#batches < this.#connections) return
+    this.#from = this.#moment()
+    this.#batches = 0
   }
 
-  add(requests: number, ms: number): void {
-    if (this.#from === null || this.#to !== null) return
-    this.#requests += requests
-    this.#latencies[cellOf(ms * 1e6)]!++
+  #isComplete(ms: number): boolean {
+    const { measureMs } = this.#window
+    const hasEnough = this.#batches >= CYCLES * this.#connections || ms >= LONGEST * measureMs
+    return ms >= measureMs && hasEnough
   }
 
   get isOver(): boolean {
     return this.#to !== null
   }
 
-  end(): void {
-    clearTimeout(this.#timer)
-  }
-
   figures(): Omit<Figures, 'checked'> {
     const requests = this.#requests
-    if (requests === 0) throw new Error('no reply was complete within the window')
     const from = this.#from!
     const to = this.#to!
     const micros = (percent: number): number => percentile(this.#latencies, percent) / 1000

@@ -55,7 +55,9 @@ export async function runRound(
       }
       const figures: Record<string, Figures> = {}
       for (const { name, target } of inTurn(entrants, round + i)) {
-        figures[name] = await generator.load(target, one, window)
+        figures[name] = await generator.load(target, one, window).catch((error: unknown) => {
+          throw new Error(`${name}, ${JSON.stringify(one)}`, { cause: error })
+        })
       }
       rounds.push(figures)
     }
