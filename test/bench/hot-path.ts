@@ -10,39 +10,37 @@
  * that the server takes for a request hardly does: it is the figure to compare.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { PROJECT } from '../process.ts'
 import { chart } from './hot-path/chart.ts'
 import { findContenders, BASELINE, KINDS, type Kind } from './hot-path/contenders.ts'
 import { Generator } from './hot-path/generator.ts'
 import type { Window } from './hot-path/load.ts'
+import { planCases } from './hot-path/plan.ts'
 import { report, type Results } from './hot-path/report.ts'
-import { COMMANDS, KEYS, type Case } from './hot-path/requests.ts'
+import { COMMANDS, type Case } from './hot-path/requests.ts'
 import { runRound, type CaseRounds } from './hot-path/rounds.ts'
 import { describeMachine, nodeVersion } from './machine.ts'
 
 const HELP = `node dist/test/bench/hot-path.js [options]
-  Without any: 42 cases in 5 rounds, about 25 minutes. What is named may be named again.
-  --quick             9 cases in 3 rounds of less time each: under two minutes
+  Without any: 46 cases in 5 rounds, about 25 minutes. What is named may be named again.
+  --quick             9 cases in 3 rounds of less time each: under two minutes with one Node
   --rounds N          rounds
   --ms N              milliseconds that a case is measured
   --command NAME      get, set or mixed (nine GETs to a SET)
   --size BYTES        of a value
   --pipeline N        requests of a batch
   --connections N     at once
+  --keys N            that there are
   --contenders NAME   ringtier, redis-server, memcached, control (redis-server once more: what
                       differs from 1.00 is noise); redis-server is always there
   --node PATH         run ringtier on this Node (the one that runs this)
   --threads N         of ringtier (1 and 2)
   --json FILE         write all figures there
-  --from FILE         measure nothing: report what --json wrote
-  --chart FILE        write the chart there, as SVG`
+  --chart FILE        write the chart there, as SVG (docs/hot-path.svg when all cases are measured)
+  --from FILE         measure nothing: report what --json wrote`
 
-const BYTES = [3, 100, 1024, 16_384]
-const PIPELINES = [1, 16, 100]
-const CONNECTIONS = 50
-/** With these only some cases are run, unless they are asked for. */
-const MANY = { connections: 1000, commands: ['get', 'set'], bytes: [100] }
-const QUICK_BYTES = [100]
 const THREADS = [1, 2]
 
 const FULL = { rounds: 5, window: { warmUpMs: 250, measureMs: 1000 } }
@@ -58,6 +56,7 @@ const { values } = parseArgs({
     size: multiple,
     pipeline: multiple,
     connections: multiple,
+    keys: multiple,
     contenders: { ...multiple, default: ['ringtier', 'memcached'] },
     node: { ...multiple, default: [process.execPath] },
     threads: { ...multiple, default: THREADS.map(String) },
@@ -75,7 +74,8 @@ async function main(): Promise<void> {
       ? await measure()
       : (JSON.parse(readFileSync(values.from, 'utf8')) as Results)
   if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(results))
-  if (values.chart !== undefined) writeFileSync(values.chart, chart(results))
+  const chartFile = values.chart ?? (isWhole() ? join(PROJECT, 'docs/hot-path.svg') : null)
+  if (chartFile !== null) writeFileSync(chartFile, chart(results))
   console.log(report(results))
 }
 
@@ -90,7 +90,9 @@ async function measure(): Promise<Results> {
     nodes: values.node,
     threads: values.threads.map(Number),
   }
-  const contenders = await findContenders(choice, progress)
+  const leftOut: string[] = []
+  const contenders = await findContenders(choice, (reason) => leftOut.push(reason))
+  leftOut.forEach(progress)
   if (!contenders.some(({ name }) => name === BASELINE)) throw new Error(`${BASELINE} is needed`)
   const node = newest([...values.node, process.execPath])
   const generator = Generator.start(node)
@@ -106,33 +108,29 @@ async function measure(): Promise<Results> {
   const head = [
     machine,
     ...new Set(contenders.map(({ about }) => about)),
-    `${KEYS} keys, all there; the generator on Node ${nodeVersion(node)} on the same machine; ` +
+    `the generator on Node ${nodeVersion(node)} on the same machine; all keys there; ` +
       `${roundCount} rounds of ${measured.measureMs} ms a case`,
+    ...leftOut,
   ]
   const contestants = contenders.map(({ protocol: _1, about: _2, start: _3, ...one }) => one)
   return { head, contestants, cases }
 }
 
-/** By size, so that the keys are set anew as seldom as can be. */
+/** Are all cases measured, as docs/benchmarks.md has them? */
+function isWhole(): boolean {
+  const { quick, from, command, size, pipeline, connections, keys } = values
+  return !quick && [from, command, size, pipeline, connections, keys].every((v) => v === undefined)
+}
+
 function casesAsked(): Case[] {
-  const commands = oneOf(COMMANDS, values.command ?? COMMANDS)
-  const sizes = values.size?.map(Number) ?? (values.quick ? QUICK_BYTES : BYTES)
-  const pipelines = values.pipeline?.map(Number) ?? PIPELINES
-  const connections = values.connections?.map(Number) ?? [CONNECTIONS]
-  const isFull = values.connections === undefined && !values.quick
-  const cases: Case[] = []
-  for (const bytes of sizes) {
-    for (const count of isFull ? [...connections, MANY.connections] : connections) {
-      for (const pipeline of pipelines) {
-        for (const command of commands) {
-          const isLeftOut = !MANY.commands.includes(command) || !MANY.bytes.includes(bytes)
-          if (isFull && count === MANY.connections && isLeftOut) continue
-          cases.push({ command, bytes, pipeline, connections: count })
-        }
-      }
-    }
-  }
-  return cases
+  return planCases({
+    quick: values.quick,
+    commands: values.command && oneOf(COMMANDS, values.command),
+    sizes: values.size?.map(Number),
+    pipelines: values.pipeline?.map(Number),
+    connections: values.connections?.map(Number),
+    keys: values.keys?.map(Number),
+  })
 }
 
 function oneOf<T extends string>(known: readonly T[], asked: readonly string[]): T[] {

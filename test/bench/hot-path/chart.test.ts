@@ -11,11 +11,11 @@ const MICROS: Readonly<Record<string, (pipeline: number) => number>> = {
   memcached: (pipeline) => 10 + pipeline,
 }
 
-function resultsOf(pipelines: readonly number[], connections = 50): Results {
+function resultsOf(pipelines: readonly number[], connections = 50, keys = 10_000): Results {
   const commands: readonly Command[] = ['get', 'set']
   const cases = pipelines.flatMap((pipeline) =>
     commands.map((command) => ({
-      case: { command, bytes: 1024, pipeline, connections },
+      case: { command, bytes: 1024, pipeline, connections, keys },
       rounds: [0.9, 1, 1.2].map((noise) =>
         Object.fromEntries(
           Object.entries(MICROS).map(([name, micros]) => {
@@ -105,6 +105,7 @@ test('a mark is above the line where more CPU is taken, and below where less is'
   t.true(heights(even).every((y) => y === lineAt(even)))
 })
 
-test('other numbers of connections are not drawn', (t) => {
+test('other numbers of connections and of keys are not drawn', (t) => {
   t.false(chart(resultsOf([1], 1000)).includes('Pipeline'))
+  t.false(chart(resultsOf([1], 50, 1_000_000)).includes('Pipeline'))
 })

@@ -14,12 +14,9 @@
  * a reader's theme. The text is written by hand: it is fifty elements of six kinds.
  */
 import { BASELINE, type Contestant } from './contenders.ts'
-import { ratioOf, type Ratio, type Results } from './report.ts'
-import { COMMANDS, type Command } from './requests.ts'
+import { BAR_CONNECTIONS, ratioOf, type Ratio, type Results } from './report.ts'
+import { COMMANDS, KEYS, type Command } from './requests.ts'
 import type { CaseRounds } from './rounds.ts'
-
-/** Only cases with so many connections are drawn. */
-const CONNECTIONS = 50
 
 const WIDTH = 880
 const MARGIN = 16
@@ -67,9 +64,14 @@ interface Scale {
   readonly highest: number
 }
 
-/** A whole document. Without a case of 50 connections it has a legend and no panel. */
+/**
+ * A whole document. Cases of 50 connections and 10,000 keys are drawn; without any it has a legend
+ * and no panel.
+ */
 export function chart(results: Results): string {
-  const drawn = results.cases.filter(({ case: one }) => one.connections === CONNECTIONS)
+  const drawn = results.cases.filter(
+    ({ case: one }) => one.connections === BAR_CONNECTIONS && one.keys === KEYS,
+  )
   const rivals = results.contestants.filter(({ name }) => name !== BASELINE)
   const pipelines = distinct(drawn.map(({ case: one }) => one.pipeline))
   const scale = scaleOf(drawn, rivals)
@@ -92,7 +94,7 @@ export function chart(results: Results): string {
     text(
       MARGIN,
       height - 8,
-      `${CONNECTIONS} connections; medians of the rounds, strokes from the lowest to the highest; below the line is cheaper`,
+      `${BAR_CONNECTIONS} connections; medians of the rounds, strokes from the lowest to the highest; below the line is cheaper`,
       'faint',
     ),
     '</svg>',

@@ -17,7 +17,7 @@ async function run(question: Question): Promise<Answer> {
     if (question.kind === 'load') {
       return { figures: await load(target, question.case, question.window) }
     }
-    await setKeys(target, question.bytes)
+    await setKeys(target, question.filling)
     return {}
   } catch (error) {
     return { error: error instanceof Error ? error.message : String(error) }

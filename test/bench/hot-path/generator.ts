@@ -5,13 +5,13 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Figures, Target, Window } from './load.ts'
+import type { Figures, Filling, Target, Window } from './load.ts'
 import type { Case } from './requests.ts'
 
 const CHILD = fileURLToPath(new URL(`./child${extname(import.meta.url)}`, import.meta.url))
 
 export type Question =
-  | { readonly kind: 'setKeys'; readonly target: Target; readonly bytes: number }
+  | { readonly kind: 'setKeys'; readonly target: Target; readonly filling: Filling }
   | {
       readonly kind: 'load'
       readonly target: Target
@@ -38,8 +38,8 @@ export class Generator {
   }
 
   /** Sets all keys to values of so many bytes. */
-  async setKeys(target: Target, bytes: number): Promise<void> {
-    await this.#ask({ kind: 'setKeys', target, bytes })
+  async setKeys(target: Target, { keys, bytes }: Filling): Promise<void> {
+    await this.#ask({ kind: 'setKeys', target, filling: { keys, bytes } })
   }
 
   async load(target: Target, one: Case, window: Window): Promise<Figures> {

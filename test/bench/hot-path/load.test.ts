@@ -4,10 +4,10 @@ import { available, startMemcached, startRedis, startRingtier } from '../../proc
 import { RawClient } from '../../raw.ts'
 import { Generator } from './generator.ts'
 import { load, type Figures } from './load.ts'
-import { COMMANDS, type Case } from './requests.ts'
+import { COMMANDS, KEYS, type Case } from './requests.ts'
 
 const WINDOW = { warmUpMs: 10, measureMs: 100 }
-const ONE: Case = { command: 'get', bytes: 3, pipeline: 1, connections: 1 }
+const ONE: Case = { command: 'get', bytes: 3, pipeline: 1, connections: 1, keys: KEYS }
 
 const servers = [
   { name: 'ringtier', program: 'node', start: startRingtier, protocol: 'resp' },
@@ -25,9 +25,9 @@ for (const { name, program, start, protocol } of servers) {
     const target = { port: server.port, pid: server.pid, protocol }
     const micros: number[] = []
     for (const bytes of [3, 1024]) {
-      await generator.setKeys(target, bytes)
+      await generator.setKeys(target, { bytes, keys: KEYS })
       for (const command of COMMANDS) {
-        const one = { command, bytes, pipeline: 7, connections: 3 }
+        const one = { command, bytes, pipeline: 7, connections: 3, keys: KEYS }
         const figures = await generator.load(target, one, WINDOW)
         t.true(figures.requests > 0 && figures.requests % 7 === 0)
         t.true(figures.checked >= 3 * 7)
@@ -53,14 +53,14 @@ test.serial('one key among thousands that is missing fails the load', async (t) 
   t.teardown(() => server.stop())
   t.teardown(() => generator.stop())
   const target = { port: server.port, pid: server.pid, protocol: 'resp' } as const
-  await generator.setKeys(target, 3)
+  await generator.setKeys(target, ONE)
   const client = await RawClient.open(server.port)
   t.is(await client.command('DEL', 'key:000000000042'), ':1\r\n')
   client.close()
   // One batch of all requests that there are: two of them are for this key.
   const one: Case = { ...ONE, pipeline: 20_000 }
-  await t.throwsAsync(generator.load(target, one, { ...WINDOW, stallMs: 300 }), {
-    message: /waited 300 ms for 8 to 8 bytes/,
+  await t.throwsAsync(generator.load(target, one, { ...WINDOW, stallMs: 1000 }), {
+    message: /waited 1000 ms for 8 to 8 bytes/,
   })
 })
 

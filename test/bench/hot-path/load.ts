@@ -30,7 +30,7 @@ export interface Target {
 export interface Window {
   readonly warmUpMs: number
   readonly measureMs: number
-  /** When no reply has become complete for so long, it never will (10,000). */
+  /** When nothing has been received for so long, it never will (10,000); noticed within the next. */
   readonly stallMs?: number
 }
 
@@ -64,24 +64,39 @@ const SHOWN_BYTES = 100
 /** One for all connections: what is read is looked at before anything else is read. */
 const received = Buffer.alloc(RECEIVE_BYTES)
 
+/** What a server holds while it is measured. */
+export type Filling = Pick<Case, 'keys' | 'bytes'>
+
 /** Sets all keys to values of so many bytes, and compares every reply. */
-export async function setKeys(target: Target, bytes: number): Promise<void> {
-  const batches = fillBatches(target.protocol, bytes)
-  let next = 0
+export async function setKeys(target: Target, filling: Filling): Promise<void> {
+  const batches = fillBatches(target.protocol, filling)
   await exchange(target.port, 1, STALL_MS, (connection) => {
-    const batch = batches[next++]
+    const batch = batches.next().value
     if (batch === undefined) return false
     connection.send(batch, 0, true)
     return true
   })
 }
 
+/** Those of the last case: the next server is mostly asked the same. */
+const prepared = new Map<Protocol, { readonly name: string; readonly batches: Batch[] }>()
+
+function preparedBatches(protocol: Protocol, one: Case): Batch[] {
+  const name = JSON.stringify(one)
+  const last = prepared.get(protocol)
+  if (last?.name === name) return last.batches
+  prepared.delete(protocol) // before new ones need memory
+  const batches = batchesOf(protocol, one)
+  prepared.set(protocol, { name, batches })
+  return batches
+}
+
 /**
  * Rejects if a reply is not what it must be, or a connection fails. The keys must be there: `setKeys`
- * with the bytes of the case.
+ * with the keys and bytes of the case.
  */
 export async function load(target: Target, one: Case, window: Window): Promise<Figures> {
-  const batches = batchesOf(target.protocol, one)
+  const batches = preparedBatches(target.protocol, one)
   const meter = new Meter(target.pid, one.connections, window)
   let sent = 0
   let checked = 0
@@ -188,7 +203,7 @@ async function exchange(
 ): Promise<void> {
   const open: Connection[] = []
   let complete = 0
-  let watched = 0
+  let watched = ''
   let timer: NodeJS.Timeout | undefined
   try {
     for (let i = 0; i < connections; i++) open.push(await Connection.open(port))
@@ -199,8 +214,10 @@ async function exchange(
         if (!next(connection) && --busy === 0) resolve()
       }
       timer = setInterval(() => {
-        if (complete === watched) reject(stalled(open, stallMs))
-        watched = complete
+        const missing = open.reduce((sum, connection) => sum + connection.missing, 0)
+        const progress = `${complete} replies, ${missing} bytes missing`
+        if (progress === watched) reject(stalled(open, stallMs))
+        watched = progress
       }, stallMs)
       for (const connection of open) connection.start(done, reject)
       for (const connection of open) next(connection)

@@ -6,7 +6,7 @@
 import { table } from '../table.ts'
 import { BASELINE, type Contestant } from './contenders.ts'
 import type { Figures } from './load.ts'
-import type { Case } from './requests.ts'
+import { KEYS, type Case } from './requests.ts'
 import type { CaseRounds } from './rounds.ts'
 
 /** Everything a report is made of; it survives JSON. */
@@ -56,12 +56,12 @@ export function report(results: Results): string {
   ].join('\n\n')
 }
 
-const CASE_HEADER = ['', 'bytes', 'pipeline', 'connections']
+const CASE_HEADER = ['', 'bytes', 'pipeline', 'connections', 'keys']
 
-function caseCells({ command, bytes, pipeline, connections }: Case): string[] {
+function caseCells({ command, bytes, pipeline, connections, keys }: Case): string[] {
   return [
     command === 'mixed' ? command : command.toUpperCase(),
-    ...[bytes, pipeline, connections].map(String),
+    ...[bytes, pipeline, connections, keys].map(String),
   ]
 }
 
@@ -121,7 +121,7 @@ function generatorLine(results: Results): string {
 /** The bars that ringtier is held to: GET and SET of 3, 100 and 1,024 bytes at 50 connections. */
 const BAR_COMMANDS: readonly string[] = ['get', 'set']
 const BAR_BYTES: readonly number[] = [3, 100, 1024]
-const BAR_CONNECTIONS = 50
+export const BAR_CONNECTIONS = 50
 
 interface Bar {
   readonly pipeline: number
@@ -149,41 +149,67 @@ const TWO_THREADS: readonly Bar[] = [
   { pipeline: 100, measure: 'requestsPerSecond', bar: 1.3 },
 ]
 
+/** The Node that the bars are for: of this one, each case has a line too. */
+const BAR_NODE = 24
+
 /** Each bar in a line, of each Node: the worst of its cases decides. */
 export function barLines(results: Results): string {
   const { contestants } = results
+  const ones = contestants.filter(({ threads }) => threads === 1)
+  const barNode = ones.find(({ node }) => node === BAR_NODE) ?? ones[0]
   const lines: string[] = []
-  for (const one of contestants.filter(({ threads }) => threads === 1)) {
-    lines.push(...ONE_THREAD.map((bar) => barLine(results, bar, one.name, BASELINE)))
+  for (const one of ones) {
+    const add = (bars: readonly Bar[], name: string, to: string): void => {
+      for (const bar of bars) lines.push(...barLine(results, bar, { name, to }, one === barNode))
+    }
+    add(ONE_THREAD, one.name, BASELINE)
     const two = contestants.find(({ threads, node }) => threads === 2 && node === one.node)
     if (two === undefined) continue
-    lines.push(...TWO_TO_ONE.map((bar) => barLine(results, bar, two.name, one.name)))
-    lines.push(...TWO_THREADS.map((bar) => barLine(results, bar, two.name, BASELINE)))
+    add(TWO_TO_ONE, two.name, one.name)
+    add(TWO_THREADS, two.name, BASELINE)
   }
-  return lines.map((line) => `- ${line}`).join('\n')
+  return lines.join('\n')
 }
 
-function barLine(results: Results, { pipeline, measure, bar, aim }: Bar, name: string, to: string) {
+/** A line about the bar, and where they are asked for one about each case. */
+function barLine(
+  results: Results,
+  { pipeline, measure, bar, aim }: Bar,
+  { name, to }: { readonly name: string; readonly to: string },
+  withCases: boolean,
+): string[] {
   const isCost = measure === 'microsPerRequest'
-  const what = `${name}, pipeline ${pipeline}, ${isCost ? 'CPU per request' : 'requests/s'} to ${to}`
-  const cases = results.cases.filter(
-    ({ case: one }) =>
-      one.pipeline === pipeline &&
-      one.connections === BAR_CONNECTIONS &&
-      BAR_COMMANDS.includes(one.command) &&
-      BAR_BYTES.includes(one.bytes),
-  )
-  if (cases.length === 0) return `${what}: not measured`
+  const what = `- ${name}, pipeline ${pipeline}, ${isCost ? 'CPU per request' : 'requests/s'} to ${to}`
+  const cases = results.cases.filter(({ case: one }) => one.pipeline === pipeline && hasBar(one))
+  if (cases.length === 0) return [`${what}: not measured`]
   const ratios = cases.map((found) => ratioOf(found, measure, name, to).median)
   const worst = isCost ? Math.max(...ratios) : Math.min(...ratios)
   const best = isCost ? Math.min(...ratios) : Math.max(...ratios)
-  const [command, bytes] = caseCells(cases[ratios.indexOf(worst)]!.case)
+  const verdictOf = (ratio: number): string =>
+    (isCost ? ratio <= bar : ratio >= bar) ? 'met' : 'missed'
+  const worstCase = nameOf(cases[ratios.indexOf(worst)]!.case)
   const target = `bar ${bar.toFixed(2)}${aim === undefined ? '' : `, aim ${aim.toFixed(2)}`}`
-  const verdict = (isCost ? worst <= bar : worst >= bar) ? 'met' : 'missed'
   const all = BAR_COMMANDS.length * BAR_BYTES.length
   const of = cases.length < all ? `, ${cases.length} of ${all} cases` : ''
-  return (
-    `${what}: ${worst.toFixed(2)} (${command} of ${bytes} B; best ${best.toFixed(2)}${of}; ` +
-    `${target}): ${verdict}`
-  )
+  const line =
+    `${what}: ${worst.toFixed(2)} (${worstCase}; best ${best.toFixed(2)}${of}; ${target}): ` +
+    verdictOf(worst)
+  if (!withCases) return [line]
+  const lines = cases.map(({ case: one }, i) => {
+    const ratio = ratios[i]!
+    const verdict = `${ratio.toFixed(2)} (bar ${bar.toFixed(2)}): ${verdictOf(ratio)}`
+    return `  - ${nameOf(one)}, pipeline ${pipeline}: ${verdict}`
+  })
+  return [line, ...lines]
+}
+
+function hasBar({ command, bytes, connections, keys }: Case): boolean {
+  const isUsual = connections === BAR_CONNECTIONS && keys === KEYS
+  return isUsual && BAR_COMMANDS.includes(command) && BAR_BYTES.includes(bytes)
+}
+
+/** 'GET 100 B' */
+export function nameOf({ command, bytes }: Pick<Case, 'command' | 'bytes'>): string {
+  const name = command === 'mixed' ? command : command.toUpperCase()
+  return `${name} ${bytes.toLocaleString('en-US')} B`
 }

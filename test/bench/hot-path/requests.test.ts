@@ -3,7 +3,7 @@ import { batchesOf, COMMANDS, fillBatches, KEYS, type Case, type Protocol } from
 
 const PROTOCOLS: readonly Protocol[] = ['resp', 'memcached']
 
-const SOME: Case = { command: 'get', bytes: 3, pipeline: 2, connections: 1 }
+const SOME: Case = { command: 'get', bytes: 3, pipeline: 2, connections: 1, keys: KEYS }
 
 for (const protocol of PROTOCOLS) {
   for (const command of COMMANDS) {
@@ -56,6 +56,20 @@ test('the same case has the same batches', (t) => {
   t.true(bytesOf(SOME).equals(bytesOf({ ...SOME, connections: 2 })))
 })
 
+test('of many keys, those above 36 ** 3 have values of other digits, as long as asked for', (t) => {
+  const keys = 60_000
+  for (const bytes of [3, 7]) {
+    const [batch] = batchesOf('resp', { ...SOME, command: 'set', bytes, keys, pipeline: 50 })
+    const found = [...batch!.bytes.toString().matchAll(/key:(\d{12})\r\n\$\d+\r\n(\w+)\r\n/g)]
+    t.is(found.length, 50)
+    t.true(found.some(([, key]) => Number(key) > 36 ** 3))
+    for (const [, key, value] of found) {
+      const tag = Number(key).toString(36).padStart(3, '0')
+      t.is(value, (tag + tag + tag).slice(0, bytes))
+    }
+  }
+})
+
 test('big batches are few, but never fewer than eight', (t) => {
   const requestsOf = (bytes: number): number =>
     batchesOf('resp', { ...SOME, command: 'set', bytes, pipeline: 100 }).length
@@ -65,9 +79,11 @@ test('big batches are few, but never fewer than eight', (t) => {
 
 test('filling sets every key once', (t) => {
   for (const protocol of PROTOCOLS) {
-    const text = Buffer.concat(fillBatches(protocol, 3).map(({ bytes }) => bytes)).toString()
+    const text = Buffer.concat(
+      [...fillBatches(protocol, { keys: KEYS + 1, bytes: 3 })].map(({ bytes }) => bytes),
+    ).toString()
     const keys = text.match(/key:\d{12}/g)!
-    t.is(keys.length, KEYS)
-    t.is(new Set(keys).size, KEYS)
+    t.is(keys.length, KEYS + 1)
+    t.is(new Set(keys).size, KEYS + 1)
   }
 })

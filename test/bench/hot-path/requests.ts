@@ -25,22 +25,31 @@ export interface Case {
   /** Requests of a batch. */
   readonly pipeline: number
   readonly connections: number
+  /** That there are, and that are asked for at random. */
+  readonly keys: number
 }
 
 /** Enough that a key is not hot in a CPU cache; 16 KB of each make 160 MB. */
 export const KEYS = 10_000
+/** So many that neither an index of them nor their values lie in a CPU cache. */
+export const MANY_KEYS = 1_000_000
 const KEY_BYTES = 'key:000000000000'.length
-/** A value is its key's number in three digits of base 36, again and again: 36 ** 3 > KEYS. */
-const TAG_BYTES = 3
+/**
+ * A value is its key's number in base 36, again and again, in three digits at least: 36 ** 3 > KEYS.
+ * Numbers above that have four, which a value of three bytes cuts.
+ */
+const TAG_BYTES_MIN = 3
 const TAG_BASE = 36
 
 /** Of ten requests of `mixed`. */
 const MIXED_GETS = 9
 
-/** A case's batches have two requests a key, or as many as these bytes hold: see the next line. */
-const REQUESTS = 2 * KEYS
+/** A case's batches have two requests a key, or as many as the bytes of the next lines hold. */
+const REQUESTS_PER_KEY = 2
 /** More would push everything else out of the CPU caches while the generator sends it. */
 const BYTES_MAX = 16 * 2 ** 20
+/** Where the keys themselves do so: 400,000 SETs of 100 bytes. */
+const MANY_KEYS_BYTES_MAX = 64 * 2 ** 20
 /** Even where one is longer than that. */
 const BATCHES_MIN = 8
 
@@ -85,11 +94,12 @@ const DIALECTS: Readonly<Record<Protocol, Dialect>> = {
 /** Batches with keys at random, the same ones for the same case; SETs write what is there already. */
 export function batchesOf(protocol: Protocol, one: Case): Batch[] {
   const random = new SeededRandom(SEED)
+  const bytesMax = one.keys > KEYS ? MANY_KEYS_BYTES_MAX : BYTES_MAX
   const batches: Batch[] = []
   let bytes = 0
-  while (batches.length * one.pipeline < REQUESTS) {
-    if (bytes > BYTES_MAX && batches.length >= BATCHES_MIN) break
-    const keys = Array.from({ length: one.pipeline }, () => random.below(KEYS))
+  while (batches.length * one.pipeline < REQUESTS_PER_KEY * one.keys) {
+    if (bytes > bytesMax && batches.length >= BATCHES_MIN) break
+    const keys = Array.from({ length: one.pipeline }, () => random.below(one.keys))
     const isSet = keys.map(
       () => one.command === 'set' || (one.command === 'mixed' && random.below(10) >= MIXED_GETS),
     )
@@ -100,17 +110,18 @@ export function batchesOf(protocol: Protocol, one: Case): Batch[] {
   return batches
 }
 
-/** Batches that set every key once. */
-export function fillBatches(protocol: Protocol, bytes: number): Batch[] {
-  return Array.from({ length: KEYS / FILL_REQUESTS }, (_, i) => {
-    const keys = Array.from({ length: FILL_REQUESTS }, (_, k) => i * FILL_REQUESTS + k)
-    return batchOf(
-      protocol,
-      bytes,
-      keys,
-      keys.map(() => true),
-    )
-  })
+/** Batches that set every key once, made as they are asked for: all of them may be gigabytes. */
+export function* fillBatches(
+  protocol: Protocol,
+  { keys, bytes }: Pick<Case, 'keys' | 'bytes'>,
+): Generator<Batch, undefined> {
+  for (let first = 0; first < keys; first += FILL_REQUESTS) {
+    const length = Math.min(FILL_REQUESTS, keys - first)
+    const some = Array.from({ length }, (_, i) => first + i)
+    const isSet = some.map(() => true)
+    yield batchOf(protocol, bytes, some, isSet)
+  }
+  return undefined
 }
 
 function batchOf(
@@ -143,6 +154,6 @@ function nameOf(key: number): string {
 }
 
 function valueOf(key: number, bytes: number): string {
-  const tag = key.toString(TAG_BASE).padStart(TAG_BYTES, '0')
-  return tag.repeat(Math.ceil(bytes / TAG_BYTES)).slice(0, bytes)
+  const tag = key.toString(TAG_BASE).padStart(TAG_BYTES_MIN, '0')
+  return tag.repeat(Math.ceil(bytes / tag.length)).slice(0, bytes)
 }

@@ -6,7 +6,7 @@
 import type { RunningServer } from '../../process.ts'
 import type { Contender } from './contenders.ts'
 import type { Generator } from './generator.ts'
-import type { Figures, Target, Window } from './load.ts'
+import type { Figures, Filling, Target, Window } from './load.ts'
 import { COMMANDS, type Case } from './requests.ts'
 
 /** By the names of contenders. */
@@ -44,14 +44,14 @@ export async function runRound(
       const { port, pid } = server
       entrants.push({ name, target: { port, pid, protocol }, server })
     }
-    let bytes = -1
+    let filled: Filling | null = null
     for (const [i, { case: one, rounds }] of found.entries()) {
-      if (one.bytes !== bytes) {
+      if (one.bytes !== filled?.bytes || one.keys !== filled.keys) {
         for (const { target } of entrants) {
-          await generator.setKeys(target, one.bytes)
-          if (bytes === -1) await warmUp(generator, target, one.bytes)
+          await generator.setKeys(target, one)
+          if (filled === null) await warmUp(generator, target, one)
         }
-        bytes = one.bytes
+        filled = one
       }
       const figures: Record<string, Figures> = {}
       for (const { name, target } of inTurn(entrants, round + i)) {
@@ -66,10 +66,14 @@ export async function runRound(
   }
 }
 
-async function warmUp(generator: Generator, target: Target, bytes: number): Promise<void> {
+async function warmUp(
+  generator: Generator,
+  target: Target,
+  { keys, bytes }: Filling,
+): Promise<void> {
   for (const pipeline of WARM_UP_PIPELINES) {
     for (const command of COMMANDS) {
-      const one = { command, bytes, pipeline, connections: WARM_UP_CONNECTIONS }
+      const one = { command, bytes, pipeline, connections: WARM_UP_CONNECTIONS, keys }
       await generator.load(target, one, WARM_UP)
     }
   }
