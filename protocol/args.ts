@@ -21,6 +21,8 @@ export interface BigBulk {
   readonly length: number
   /** A copy of all bytes. */
   toBuffer(): Buffer
+  /** A copy of the first `bytesMax` bytes at most. */
+  head(bytesMax: number): Buffer
 }
 
 const NO_BYTES = new Uint8Array(0)
@@ -139,7 +141,7 @@ export class Args {
   /** A fresh copy of its first `bytesMax` bytes at most. */
   head(i: number, bytesMax: number): Buffer {
     const big = this.big(i)
-    if (big !== null) return big.toBuffer().subarray(0, bytesMax)
+    if (big !== null) return big.head(bytesMax)
     const pos = this.pos(i)
     return Buffer.from(this.bytes.subarray(pos, pos + Math.min(this.length(i), bytesMax)))
   }

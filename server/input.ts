@@ -43,6 +43,9 @@ class LostBulk implements BigBulk {
   toBuffer(): Buffer {
     return Buffer.alloc(0)
   }
+  head(): Buffer {
+    return Buffer.alloc(0)
+  }
 }
 
 export class Input {

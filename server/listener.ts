@@ -233,7 +233,7 @@ function adoptSocket(
 let adoptable: Promise<boolean> | null = null
 
 /** Milliseconds that a byte may take over loopback before adopting counts as broken. */
-const canAdoptMsMax = 2000
+const canAdoptMsMax = 10_000
 
 /**
  * Sends bytes through an adopted socket over loopback, both ways: they must come to lie in

@@ -54,6 +54,7 @@ export interface LongRun {
   readonly entry: CommandEntry
   readonly cell: CommandCell
   readonly args: Args
+  readonly shown: Uint8Array[] | null
   /** So far. */
   micros: number
 }
@@ -73,6 +74,8 @@ export class CommandTimer {
   /** Whose run is being timed. */
   #client: Client | null = null
   #entry: CommandEntry | null = null
+  /** Its arguments as they are shown, if they cannot be asked afterwards. */
+  #shown: Uint8Array[] | null = null
   /** Set while the run is being timed: it goes on. */
   #long: LongRun | null = null
 
@@ -104,6 +107,8 @@ export class CommandTimer {
 
   /** Runs the command on `client.args`. */
   run(client: Client, entry: CommandEntry, cell: CommandCell): void {
+    // Pages become the stored value: what they hold cannot be shown afterwards.
+    this.#shown = client.args.bigs.length > 0 ? shownOf(client.args, entry) : null
     if (this.#isFirst) {
       this.#isFirst = false
       this.#client = client
@@ -138,7 +143,8 @@ export class CommandTimer {
       return
     }
     cell.took(micros)
-    if (micros >= this.#lookMicros) this.#slow(client, entry, client.args, micros)
+    if (micros < this.#lookMicros) return
+    this.#slow(client, entry, { args: client.args, shown: this.#shown }, micros)
   }
 
   /**
@@ -148,7 +154,7 @@ export class CommandTimer {
   goesOn(client: Client, cell: (entry: CommandEntry) => CommandCell, args: Args): LongRun | null {
     const entry = this.#entry
     if (this.#client !== client || entry === null) return null
-    this.#long = { entry, cell: cell(entry), args, micros: 0 }
+    this.#long = { entry, cell: cell(entry), args, shown: this.#shown, micros: 0 }
     return this.#long
   }
 
@@ -166,18 +172,28 @@ export class CommandTimer {
   /** That was its last slice. */
   ended(client: Client, long: LongRun | null): void {
     if (long === null) return
-    const { entry, cell, args, micros } = long
+    const { entry, cell, micros } = long
     cell.took(micros)
-    if (micros >= this.#lookMicros) this.#slow(client, entry, args, micros)
+    if (micros >= this.#lookMicros) this.#slow(client, entry, long, micros)
   }
 
-  #slow(client: Client, entry: CommandEntry, args: Args, micros: number): void {
+  /** `ready`: the arguments as they are shown, where they could not be asked now. */
+  #slow(
+    client: Client,
+    entry: CommandEntry,
+    { args, shown: ready }: Pick<LongRun, 'args' | 'shown'>,
+    micros: number,
+  ): void {
     const seconds = Math.floor(this.#clock.wall() / 1000)
     const isFast = (entry.flags & flagBits.fast) !== 0
     this.#sink.latency(isFast ? 'fast-command' : 'command', micros, seconds)
     if (micros < this.#slowMicros || (entry.flags & flagBits.skip_slowlog) !== 0) return
-    const shown = shownArgs(args, entry.secrets?.(args) ?? [])
+    const shown = ready ?? shownOf(args, entry)
     const { address, name: clientName } = client
     this.#sink.slow({ seconds, micros: Math.floor(micros), args: shown, address, clientName })
   }
+}
+
+function shownOf(args: Args, entry: CommandEntry): Uint8Array[] {
+  return shownArgs(args, entry.secrets?.(args) ?? [])
 }

@@ -471,7 +471,12 @@ export class Pages {
   }
 
   toBuffer(): Buffer {
-    const copy = Buffer.allocUnsafeSlow(this.#length)
+    return this.head(this.#length)
+  }
+
+  /** A copy of the first `bytesMax` bytes at most. */
+  head(bytesMax: number): Buffer {
+    const copy = Buffer.allocUnsafeSlow(Math.min(bytesMax, this.#length))
     this.#copy(this.#held(), 0, copy)
     return copy
   }

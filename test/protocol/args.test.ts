@@ -10,7 +10,11 @@ function argument(text: string): Args {
   return args
 }
 
-const bulk = (text: string): BigBulk => ({ length: text.length, toBuffer: () => Buffer.from(text) })
+const bulk = (text: string): BigBulk => ({
+  length: text.length,
+  toBuffer: () => Buffer.from(text),
+  head: (bytesMax) => Buffer.from(text.slice(0, bytesMax)),
+})
 
 test('positions count from the base, lengths are in bytes', (t) => {
   const args = new Args()

@@ -172,7 +172,7 @@ test('big bulks reach the command as they were given', (t) => {
 
 test('a big bulk that nobody announced is a mistake of the program', (t) => {
   const decoder = decoderOf({ bigBytesMin: 2 })
-  const bulk = { length: 3, toBuffer: () => Buffer.from('abc') }
+  const bulk = { length: 3, toBuffer: () => Buffer.from('abc'), head: () => Buffer.from('abc') }
   t.throws(() => decoder.endBig(bulk), { code: 'ERR_ASSERTION' })
   const bytes = bytesOf('*1\r\n$4\r\n')
   t.is(decoder.next(bytes, 0, bytes.length), BIG)

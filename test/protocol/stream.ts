@@ -89,7 +89,9 @@ export class Stream {
       const whole = Buffer.concat(this.#big)
       const bulk = whole.subarray(0, whole.length - 2)
       this.#big = []
-      this.decoder.endBig({ length: bulk.length, toBuffer: () => Buffer.from(bulk) })
+      const toBuffer = (): Buffer => Buffer.from(bulk)
+      const head = (bytesMax: number): Buffer => toBuffer().subarray(0, bytesMax)
+      this.decoder.endBig({ length: bulk.length, toBuffer, head })
     }
     return piece.subarray(taken)
   }

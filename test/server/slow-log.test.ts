@@ -1,6 +1,7 @@
 import test from 'ava'
 import { Args } from '../../protocol/args.ts'
 import { shownArgs, SlowLog, type SlowCommand } from '../../server/slow-log.ts'
+import { startInProcess } from './in-process.ts'
 
 const slow = (micros: number): SlowCommand => ({
   ...{ seconds: 1, micros, args: [], address: '127.0.0.1:1', clientName: '' },
@@ -50,4 +51,24 @@ test('what is secret is not shown', (t) => {
     shownArgs(args, [1, 2]).map((arg) => Buffer.from(arg).toString()),
     ['AUTH', '(redacted)', '(redacted)'],
   )
+})
+
+test('SLOWLOG shows what began in pages, though these are the stored value now', async (t) => {
+  const { connect } = await startInProcess([
+    '--maxmemory',
+    '64mb',
+    '--slowlog-log-slower-than',
+    '0',
+  ])
+  const client = connect()
+  for (const [name, rest] of [
+    ['SET', ''],
+    ['APPEND', ''],
+    ['GETSET', ''],
+  ] as const) {
+    await client.command('SLOWLOG', 'RESET')
+    await client.command(name, 'k', 'x'.repeat(70_000) + rest)
+    const log = await client.command('SLOWLOG', 'GET', '1')
+    t.true(log.includes(`x... (${70_000 - 128} more bytes)`), `${name}: ${log}`)
+  }
 })
