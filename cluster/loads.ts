@@ -1,4 +1,3 @@
-import assert from 'node:assert'
 import { originBusy, originClosing, originFailed, originTimeout } from '../protocol/errors.ts'
 import type { Group } from './group.ts'
 import { type Loader, ORIGIN_ERROR_KINDS, OriginError } from './origin/loader.ts'
@@ -81,15 +80,15 @@ export class Loads {
   }
 
   /**
-   * Waits for the load of a missed key, starting it if its lease was just planted. `done` is called
-   * exactly once and never within this call, unless the waiter leaves before.
+   * Waits for the load of a missed key. The first who asks starts it, if the lease still stands: in
+   * a process of several threads that need not be the one who planted it. `done` is called exactly
+   * once and never within this call, unless the waiter leaves before.
    */
   wait(miss: Miss, done: (outcome: Outcome) => void): Waiter {
     const flight = this.#flights.get(miss.token)
-    assert(!(miss.planted && flight !== undefined), 'a lease token was used twice')
     if (this.#closed) return this.#refuse(miss, done, 'closing', originClosing(miss.group.name))
     if (flight !== undefined) return this.#join(flight, miss, done)
-    if (!miss.planted) return this.#lookAgain(miss, done)
+    if (!this.#stands(miss)) return this.#lookAgain(miss, done)
     if (this.#isFull(this.#of(miss.group), miss.group)) {
       return this.#refuse(miss, done, 'busy', originBusy(miss.group.name))
     }
@@ -139,8 +138,8 @@ export class Loads {
       this.#of(miss.group).counters.late++
       done({ kind: 'late' })
     }
-    if (waitMs > 0) waiter.timer = this.#clock.after(waitMs, late)
-    else this.#clock.soon(late)
+    if (waitMs === 0) this.#clock.soon(late)
+    else if (waitMs < Infinity) waiter.timer = this.#clock.after(waitMs, late)
     return { leave: () => void this.#dismiss(flight, waiter) }
   }
 
@@ -158,18 +157,13 @@ export class Loads {
     kind: OriginErrorKind,
     line: string,
   ): Waiter {
-    if (miss.planted) this.#dropLease(miss)
+    if (!this.#flights.has(miss.token)) this.#dropLease(miss)
     this.#of(miss.group).counters.errors[kind]++
     return this.#answerSoon(done, { kind: 'error', line })
   }
 
-  /**
-   * A lease without a flight: it was found before its flight ended, and asked for after. If it is
-   * still there nobody will ever fill it, so it is dropped: the second look finds the value, or
-   * plants a lease of its own.
-   */
+  /** The lease was found before its flight ended, and asked for after: it is gone. */
   #lookAgain(miss: Miss, done: (outcome: Outcome) => void): Waiter {
-    this.#dropLease(miss)
     this.#of(miss.group).counters.again++
     return this.#answerSoon(done, { kind: 'again' })
   }
@@ -288,6 +282,11 @@ export class Loads {
     return this.#store.fill(db, key, token, value, expireAt)
   }
 
+  #stands({ db, key, token }: Miss): boolean {
+    this.#store.now = this.#clock.now()
+    return this.#store.hasLease(db, key, token)
+  }
+
   #dropLease({ db, key, token }: Miss): void {
     this.#store.now = this.#clock.now()
     this.#store.dropLease(db, key, token)
@@ -303,6 +302,8 @@ export interface LeaseStore {
    * scale of `now`, 0: none. False: nothing was stored (another lease, none, or no memory).
    */
   fill(db: number, key: Uint8Array, token: number, value: Uint8Array, expireAt: number): boolean
+  /** Does this very lease still stand? */
+  hasLease(db: number, key: Uint8Array, token: number): boolean
   /** Removes this very lease; false if it is gone already. */
   dropLease(db: number, key: Uint8Array, token: number): boolean
 }
@@ -337,9 +338,7 @@ export interface Miss {
   readonly group: Group
   /** Of the lease that stands for the key in the store. */
   readonly token: number
-  /** This command planted it, so this call starts the load. */
-  readonly planted: boolean
-  /** How long this waiter waits, instead of the group's `wait`. 0: not at all. */
+  /** How long this waiter waits, instead of the group's `wait`. 0: not at all; Infinity: to the end. */
   readonly waitMs?: number
 }
 

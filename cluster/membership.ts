@@ -225,6 +225,21 @@ export class Membership {
     this.#beatOnce()
   }
 
+  /**
+   * Instead of `start`: takes over what another thread of this node has found out about a node, `up`
+   * or `down`.
+   */
+  follow(name: string, state: MemberState): void {
+    assert(this.#beat === null, 'it finds out itself')
+    const member = this.#byName.get(name)!
+    if (state === member.state) return
+    const wasDown = member.state === 'down'
+    member.state = state
+    if (state === 'down') this.#ring.remove(name)
+    else if (wasDown) this.#ring.add(name)
+    if (wasDown || state === 'down') this.#changed(member)
+  }
+
   /** Asks no more; answers still under way change nothing. */
   stop(): void {
     this.#beat?.cancel()

@@ -1,11 +1,14 @@
+import { strict as assert } from 'node:assert'
 import { LOADING_AFTER_MS } from '../cluster/frame.ts'
 import type { Meeting } from '../cluster/handshake.ts'
 import { Args } from '../protocol/args.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { Output } from './output.ts'
 import type { Slot } from './slot.ts'
+import type { IoThread } from './io-thread.ts'
 import type { Server } from './server.ts'
 import type { Pages, Store } from './store/store.ts'
+import type { AnswerOf, ArgumentOf, QuestionName } from './threads/questions.ts'
 import type { Step } from './turns.ts'
 
 /** What a client's session needs of its connection. */
@@ -24,7 +27,8 @@ export interface ClientConnection {
 
 /** One client's session: what commands read and change. */
 export class Client {
-  readonly server: Server
+  /** The thread that serves it. */
+  readonly server: IoThread
   readonly store: Store
   /** The thread's encoder: while this client's command runs it writes for this client. */
   readonly reply: Reply
@@ -58,7 +62,7 @@ export class Client {
   readonly #connection: ClientConnection
 
   constructor(
-    server: Server,
+    server: IoThread,
     connection: ClientConnection,
     init: { id: number; address: string; localAddress: string; authenticated: boolean },
   ) {
@@ -74,6 +78,13 @@ export class Client {
     this.authenticated = init.authenticated
     this.createdAt = server.world.clock.now()
     this.lastCommandAt = this.createdAt
+  }
+
+  /** For commands that run on the hub, and on no other thread: their rows say so. */
+  get hub(): Server {
+    const { hub } = this.server
+    assert(hub !== null, 'a command without `onHub` wants the hub')
+    return hub
   }
 
   /** 2 or 3, also while another client's command runs. */
@@ -172,6 +183,29 @@ export class Client {
       },
     }
     turns.add(goOn)
+  }
+
+  /**
+   * For commands that run on the hub: asks all threads (threads/questions.ts) and goes on with the
+   * command when all have answered; at once where there is one thread. No later command of this
+   * connection runs before.
+   */
+  survey<Name extends QuestionName>(
+    name: Name,
+    argument: ArgumentOf<Name>,
+    goOn: (answers: AnswerOf<Name>[]) => void,
+  ): void {
+    const { hub } = this
+    if (hub.isAlone) {
+      hub.ask(name, argument, goOn)
+      return
+    }
+    const args = this.args.detached()
+    const { db } = this
+    const slot = this.hold()
+    hub.ask(name, argument, (answers) => {
+      slot.answer(() => this.runAs(() => goOn(answers), args, db))
+    })
   }
 
   /** Bytes of replies that wait for the client to read. */

@@ -101,6 +101,11 @@ export interface Command {
   /** What an argument is, where its name does not tell: another command's `increment` is an integer. */
   readonly argumentTypes?: Readonly<Record<string, ArgumentType>>
   readonly placement?: Placement
+  /**
+   * Does it need what only the hub knows, the thread that sees all others (threads/)? Then it runs
+   * there, whichever thread its client is connected to. `client.server` is the hub's for it.
+   */
+  readonly onHub?: boolean
   /** A missing key of a group is loaded from its origin; this is how the command answers then. */
   readonly loads?: LoadAnswer
   /**
@@ -198,6 +203,7 @@ export class CommandEntry {
   readonly lastKey: number
   readonly keyStep: number
   readonly placement: Placement
+  readonly onHub: boolean
   readonly loads: LoadAnswer | null
   readonly takesPages: boolean
   readonly repeatable: ((args: Args) => boolean) | null
@@ -223,6 +229,7 @@ export class CommandEntry {
     this.lastKey = last
     this.keyStep = step
     this.placement = row.placement ?? (first > 0 ? 'key' : 'here')
+    this.onHub = row.onHub ?? false
     this.loads = row.loads ?? null
     this.takesPages = row.takesPages ?? false
     this.repeatable = row.repeatable ?? null

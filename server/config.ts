@@ -82,6 +82,7 @@ export interface ConfigSources {
 
 const smallMachine: MachineLimits = {
   memoryBytes: 2 ** 30,
+  ...{ cores: 1, threadsMax: 64 },
   storeBytesMin: 2 * 2 ** 20,
   storeBytesMax: 2 ** 30,
 }
@@ -95,7 +96,15 @@ export function loadConfig(sources: ConfigSources = {}): Config {
     ...readEnvironment(environment, names),
     ...statements,
   ]
-  return new Settings(given, file, machine) as Config
+  return new Settings({ statements: given, file, machine }) as Config
+}
+
+/** What a Config is read from. Plain data: a thread can make the same Config from it. */
+export interface ConfigSource {
+  readonly statements: readonly Statement[]
+  /** Its path, null: there is none. */
+  readonly file: string | null
+  readonly machine: MachineLimits
 }
 
 /** A name and a value as CONFIG SET has them. */
@@ -117,13 +126,17 @@ export class Settings {
   readonly members: MemberList | null
   /** What the log should say at the start about values that are accepted and have no effect. */
   readonly notices: readonly string[]
+  readonly source: ConfigSource
   readonly #machine: MachineLimits
   /** As given; the values in force stand in the properties. */
   readonly #given = new Map<Directive, unknown>()
   readonly #where = new Map<Directive, string>()
+  readonly #setListeners: ((pairs: readonly Pair[]) => void)[] = []
   readonly #listeners = new Map<string, ((value: never) => void)[]>()
 
-  constructor(statements: readonly Statement[], file: string | null, machine: MachineLimits) {
+  constructor(source: ConfigSource) {
+    const { statements, file, machine } = source
+    this.source = source
     this.file = file === null || file === standardInput ? '' : resolve(file)
     this.#machine = machine
     for (const directive of all) this.#given.set(directive, directive.row.default)
@@ -184,7 +197,14 @@ export class Settings {
         return directiveFailed(change.name, badValueOf(error).message)
       }
     }
-    return this.#apply(changes)
+    const failure = this.#apply(changes)
+    if (failure === null) for (const listener of this.#setListeners) listener(pairs)
+    return failure
+  }
+
+  /** Calls `listener` with what `set` was called with, when all of it is in force here. */
+  onSet(listener: (pairs: readonly Pair[]) => void): void {
+    this.#setListeners.push(listener)
   }
 
   /**
@@ -368,7 +388,8 @@ export class Settings {
   #collectNotices(): string[] {
     const byText = new Map<string, string[]>()
     for (const directive of this.#where.keys()) {
-      const text = directive.row.notice?.(this.#inForce(directive)) ?? null
+      const text =
+        directive.row.notice?.(this.#inForce(directive), this.#given.get(directive)) ?? null
       if (text === null) continue
       byText.set(text, [...(byText.get(text) ?? []), directive.name])
     }

@@ -3,9 +3,9 @@ import type { Reply } from '../protocol/reply.ts'
 import { Client, type ClientConnection } from './client.ts'
 import { dispatch } from './dispatch.ts'
 import { Input } from './input.ts'
+import type { IoThread } from './io-thread.ts'
 import { type ByteSink, Output } from './output.ts'
 import { limits, OutputWatch } from './output-limits.ts'
-import type { Server } from './server.ts'
 import { counter } from './stats.ts'
 
 /** What a connection needs of its socket (or of any duplex stream behind the same face). */
@@ -29,7 +29,7 @@ export class Connection implements ClientConnection {
   readonly client: Client
   readonly output: Output
   readonly decoder: Decoder
-  readonly #server: Server
+  readonly #server: IoThread
   readonly #socket: Socket
   readonly #input: Input
   #paused = false
@@ -44,7 +44,7 @@ export class Connection implements ClientConnection {
   bytesRead = 0
   bytesWritten = 0
 
-  constructor(server: Server, socket: Socket, id: number) {
+  constructor(server: IoThread, socket: Socket, id: number) {
     this.#server = server
     this.#socket = socket
     this.output = new Output(socket, server.areas, this)
@@ -126,7 +126,7 @@ export class Connection implements ClientConnection {
   }
 
   mayExecute(): boolean {
-    return this.output.ready && !this.#server.frozen
+    return this.output.ready && !this.#server.gate.frozen
   }
 
   /** The other side has sent all it will: answer what is under way, then close. */
@@ -167,6 +167,8 @@ export class Connection implements ClientConnection {
     if (this.#closed || this.#closing) return
     this.#closing = true
     this.#input.end()
+    // Who does not read never learns that the other side has closed, too.
+    if (this.#paused) this.#socket.resume()
     // While a command of this connection runs its reply may still have to be written.
     if (this.#server.areas.owner !== this.output) this.output.end()
   }

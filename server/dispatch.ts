@@ -3,7 +3,7 @@ import * as errors from '../protocol/errors.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, flagBits, keysOf, takes } from './command.ts'
 import type { Connection } from './connection.ts'
-import type { Server } from './server.ts'
+import type { IoThread } from './io-thread.ts'
 import { counter } from './stats.ts'
 
 /**
@@ -15,7 +15,7 @@ import { counter } from './stats.ts'
 const keyspaceFlags = flagBits.write | flagBits.readonly
 
 /** Executes the command in the connection's args and writes its reply, or takes a slot for it. */
-export function dispatch(server: Server, connection: Connection): void {
+export function dispatch(server: IoThread, connection: Connection): void {
   const client = connection.client
   client.lastCommandAt = server.store.now
   if (client.peer !== null && !beginPeerRequest(server, connection)) return
@@ -24,7 +24,7 @@ export function dispatch(server: Server, connection: Connection): void {
 }
 
 /** Finds the command and runs it, or says why not. */
-function judge(server: Server, connection: Connection): void {
+function judge(server: IoThread, connection: Connection): void {
   const client = connection.client
   const args = client.args
   // A name over 64 KB lies in pages: no command has one.
@@ -55,8 +55,8 @@ function judge(server: Server, connection: Connection): void {
     refuse(server, client, entry, errors.ERR_NOAUTH)
     return
   }
-  if (server.snapshots.restricts) {
-    const line = server.snapshots.refusalOf(entry)
+  if (server.gate.restricts) {
+    const line = server.gate.refusalOf(entry)
     if (line !== null) {
       refuse(server, client, entry, line)
       return
@@ -79,11 +79,15 @@ function judge(server: Server, connection: Connection): void {
 }
 
 /** Runs a command, wherever it belongs: on another node, after a load, or here and now. */
-function execute(server: Server, client: Client, entry: CommandEntry): void {
+function execute(server: IoThread, client: Client, entry: CommandEntry): void {
   client.lastCommand = entry.fullName
   server.stats.row[counter.commandsProcessed]!++
   const cell = server.cellOf(entry)
   cell.called()
+  if (entry.onHub && server.delegate !== null) {
+    server.delegate(client, entry)
+    return
+  }
   if (server.routing.enabled && client.peer === null && server.routing.takes(client, entry)) return
   if (entry.loads !== null && server.loading.enabled && server.loading.takes(client, entry)) return
   server.timer.run(client, entry, cell)
@@ -94,12 +98,12 @@ function execute(server: Server, client: Client, entry: CommandEntry): void {
 }
 
 /** CONFIG SET may have taken the password away since the client connected. */
-function needsPassword(server: Server): boolean {
+function needsPassword(server: IoThread): boolean {
   return server.config.requirepass !== ''
 }
 
 /** CLIENT REPLY OFF and SKIP: the command takes effect, its reply is dropped, an error as well. */
-function judgeUnheard(server: Server, connection: Connection): void {
+function judgeUnheard(server: IoThread, connection: Connection): void {
   const { client, output } = connection
   // What stands in the area so far is for the client to hear.
   output.flush()
@@ -114,7 +118,7 @@ function judgeUnheard(server: Server, connection: Connection): void {
 }
 
 /** A request of another node carries a header as its first argument; see cluster/peer.ts. */
-function beginPeerRequest(server: Server, connection: Connection): boolean {
+function beginPeerRequest(server: IoThread, connection: Connection): boolean {
   const { client, output } = connection
   const { args } = client
   const id = server.routing.readRequestId(args)
@@ -128,7 +132,7 @@ function beginPeerRequest(server: Server, connection: Connection): boolean {
   return true
 }
 
-function refuseUnknown(server: Server, client: Client): void {
+function refuseUnknown(server: IoThread, client: Client): void {
   const { args } = client
   const name = args.text(0)
   const word = name.toLowerCase()
@@ -146,7 +150,7 @@ function refuseUnknown(server: Server, client: Client): void {
   server.countErrors()
 }
 
-function refuse(server: Server, client: Client, entry: CommandEntry, line: string): void {
+function refuse(server: IoThread, client: Client, entry: CommandEntry, line: string): void {
   server.cellOf(entry).rejected()
   client.reply.error(line)
   server.countErrors()

@@ -7,10 +7,9 @@ import { machine, release, type } from 'node:os'
 import type { Group } from '../cluster/group.ts'
 import type { LoadCounters } from '../cluster/loads.ts'
 import type { Membership } from '../cluster/membership.ts'
-import type { PeerCounters } from '../cluster/peer.ts'
-import type { RouterCounters } from '../cluster/router.ts'
 import type { Clock } from '../cluster/world.ts'
 import type { Config } from './config.ts'
+import type { Facts } from './facts.ts'
 import { percentile } from './histogram.ts'
 import { redisNameOf } from './policies.ts'
 import type { LoadProgress, Snapshots } from './snapshots.ts'
@@ -43,32 +42,18 @@ export interface InfoSource {
   >
   readonly stats: Stats
   readonly sweeper: Pick<Sweeper, 'stalePercent' | 'spentMs' | 'cut'>
-  readonly clients: ReadonlyMap<number, InfoClient>
-  readonly loading: {
-    readonly groups: { readonly all: readonly Group[] }
-    readonly loads: {
-      readonly waiting: number
-      counters(group: Group): Readonly<LoadCounters>
-      underWay(group: Group): { readonly active: number; readonly queued: number }
-    }
+  readonly loads: {
+    counters(group: Group): Readonly<LoadCounters>
+    underWay(group: Group): { readonly active: number; readonly queued: number }
   }
   readonly routing: {
     readonly membership: Pick<Membership, 'members' | 'live' | 'epoch'> | null
-    readonly router: { readonly counters: RouterCounters } | null
-    readonly peers: ReadonlyMap<string, { readonly counters: Readonly<PeerCounters> }>
-    readonly otherViews: number
   }
   /** The port it listens on. */
   readonly port: number
   /** On the clock's scale. */
   readonly startedAt: number
   readonly runId: string
-}
-
-export interface InfoClient {
-  readonly peer: string | null
-  readonly queryBytes: number
-  readonly outputBytes: number
 }
 
 type Fields = Readonly<Record<string, string | number>>
@@ -79,7 +64,7 @@ interface Section {
   /** Part of a plain INFO? */
   readonly byDefault: boolean
   /** Null: there is nothing to tell, and no title either. */
-  fields(server: InfoSource): Fields | null
+  fields(server: InfoSource, facts: Facts): Fields | null
 }
 
 const sections: readonly Section[] = [
@@ -103,16 +88,16 @@ const sections: readonly Section[] = [
 
 /**
  * The text of INFO. No names mean the default sections, as 'default' does; 'all' and 'everything'
- * mean each; unknown ones are nothing. Each section comes once, in the list's order.
+ * mean each; unknown ones are nothing. `facts`: of all threads together. Each section comes once, in the list's order.
  */
-export function info(server: InfoSource, names: readonly string[]): string {
+export function info(server: InfoSource, facts: Facts, names: readonly string[]): string {
   const asked = new Set(names.map((name) => name.toLowerCase()))
   const all = asked.has('all') || asked.has('everything')
   const standard = names.length === 0 || asked.has('default')
   const parts: string[] = []
   for (const { name, byDefault, fields } of sections) {
     if (!all && !asked.has(name) && !(standard && byDefault)) continue
-    const values = fields(server)
+    const values = fields(server, facts)
     if (values === null) continue
     const lines = Object.entries(values).map(([field, value]) => `${field}:${value}\r\n`)
     const title = name === 'cpu' ? 'CPU' : `${name[0]!.toUpperCase()}${name.slice(1)}`
@@ -140,32 +125,31 @@ function serverFields(server: InfoSource): Fields {
     uptime_in_days: Math.floor(uptimeSeconds / 86_400),
     executable: process.argv[1] ?? '',
     config_file: server.config.file,
-    io_threads_active: 0,
+    io_threads_active: server.config.threads > 1 ? 1 : 0,
   }
 }
 
-function clientFields({ clients, config, loading }: InfoSource): Fields {
-  const all = [...clients.values()]
-  const peers = all.filter((client) => client.peer !== null).length
-  const longest = (bytesOf: (client: InfoClient) => number): number =>
-    all.reduce((most, client) => Math.max(most, bytesOf(client)), 0)
+function clientFields({ config }: InfoSource, facts: Facts): Fields {
   return {
-    connected_clients: all.length - peers,
-    cluster_connections: peers,
+    connected_clients: facts.clients,
+    cluster_connections: facts.peers,
     maxclients: config.maxclients,
-    client_recent_max_input_buffer: longest((client) => client.queryBytes),
-    client_recent_max_output_buffer: longest((client) => client.outputBytes),
+    client_recent_max_input_buffer: facts.queryBytesMax,
+    client_recent_max_output_buffer: facts.outputBytesMax,
     // Those that wait for a load.
-    blocked_clients: loading.loads.waiting,
+    blocked_clients: facts.waiting,
     tracking_clients: 0,
     clients_in_timeout_table: 0,
   }
 }
 
-function memoryFields(server: InfoSource): Fields {
+function memoryFields(server: InfoSource, facts: Facts): Fields {
   const { config } = server
   const { memoryBytes } = readMachine()
-  const { used, peak, startup, overhead, dataset, touched, resident, ...account } = usageOf(server)
+  const { used, peak, startup, overhead, dataset, touched, resident, ...account } = usageOf(
+    server,
+    facts,
+  )
   return {
     // Of maxmemory: keys, values, their index. The process needs more: see used_memory_rss.
     used_memory: used,
@@ -343,35 +327,25 @@ function latencyFields({ config, stats }: InfoSource): Fields {
   return fields
 }
 
-function linkFields(peers: InfoSource['routing']['peers']): Fields {
-  const sum = { requests: 0, shared: 0, links: 0, silent: 0, lost: 0 }
-  for (const { counters } of peers.values()) {
-    for (const name of Object.keys(sum) as (keyof PeerCounters)[]) sum[name] += counters[name]
-  }
-  return Object.fromEntries(
-    Object.entries(sum).map(([name, count]) => [`cluster_link_${name}`, count]),
-  )
-}
-
-function clusterFields({ routing }: InfoSource): Fields {
-  const { membership, router, peers, otherViews } = routing
-  if (membership === null || router === null) return { cluster_enabled: 0 }
-  const { counters } = router
+function clusterFields({ routing }: InfoSource, { links, otherViews, routed }: Facts): Fields {
+  const { membership } = routing
+  if (membership === null) return { cluster_enabled: 0 }
+  const ofLinks = Object.entries(links).map(([name, count]) => [`cluster_link_${name}`, count])
   return {
     cluster_enabled: 1,
     cluster_known_nodes: membership.members.length,
     cluster_live_nodes: membership.live().names.length,
     cluster_epoch: membership.epoch,
     // What other nodes answered for this one, by the way it was asked.
-    cluster_forwarded: counters.forwarded,
-    cluster_scattered: counters.scattered,
-    cluster_fanned_out: counters.fannedOut,
+    cluster_forwarded: routed.forwarded,
+    cluster_scattered: routed.scattered,
+    cluster_fanned_out: routed.fannedOut,
     // Answered here for an owner that is gone; asked of the next node; answered by nobody.
-    cluster_stood_in: counters.stoodIn,
-    cluster_failovers: counters.failovers,
-    cluster_failures: counters.failures,
+    cluster_stood_in: routed.stoodIn,
+    cluster_failovers: routed.failovers,
+    cluster_failures: routed.failures,
     // Of the links to all other nodes.
-    ...linkFields(peers),
+    ...(Object.fromEntries(ofLinks) as Fields),
     // Requests of nodes that saw other nodes alive than this one.
     cluster_other_views: otherViews,
   }
@@ -461,11 +435,16 @@ export function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 }
 
-function groupFields({ loading: { groups, loads } }: InfoSource): Fields | null {
+function groupFields({ config, loads }: InfoSource, { waiters }: Facts): Fields | null {
+  const { groups } = config
   if (groups.all.length === 0) return null
   return Object.fromEntries(
     groups.all.map((group) => {
       const { errors, ...counters } = loads.counters(group)
+      const { joined, late, again } = waiters[group.name] ?? noWaiters
+      counters.joined += joined
+      counters.late += late
+      counters.again += again
       const { active, queued } = loads.underWay(group)
       const failed = Object.values(errors).reduce((sum, count) => sum + count, 0)
       const kinds = Object.entries(errors).filter(([, count]) => count > 0)
@@ -476,6 +455,8 @@ function groupFields({ loading: { groups, loads } }: InfoSource): Fields | null 
     }),
   )
 }
+
+const noWaiters = { joined: 0, late: 0, again: 0 }
 
 /** 'a=1,b=2' */
 function pairs(values: Fields): string {

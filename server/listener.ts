@@ -16,6 +16,7 @@
  * events and their bytes copied into the same buffer: slower, and the same for all who use them.
  */
 import { createServer, Socket as NetSocket, connect } from 'node:net'
+import { MessageChannel, type Transferable } from 'node:worker_threads'
 import type { AddressInfo, OnReadOpts, Server as NetServer } from 'node:net'
 
 /** Who is told what a socket does. */
@@ -55,18 +56,28 @@ export interface ListenerSocket {
   readonly fd: number
 }
 
-export interface ListenOptions {
+/** Where to listen. */
+export interface ListenAddress {
   /** '*' is all IPv4, '::*' all IPv6 addresses. */
   readonly host: string
   /** 0 lets the system choose. */
   readonly port: number
   readonly backlog: number
+}
+
+/** How the sockets of a thread are served. */
+export interface SocketOptions {
   /** Seconds of silence before the system probes a connection; 0: never. Read at each connection. */
   readonly keepAliveSeconds: () => number
   /** Where all sockets read into. */
   readonly readBuffer: Uint8Array
   /** False: sockets are read by 'data' events even where adopting works. */
   readonly adopt?: boolean
+}
+
+export interface ListenOptions extends ListenAddress, SocketOptions {
+  /** Other threads listen on the same address, too: the system spreads connections over them. */
+  readonly reusePort?: boolean
   onConnection(socket: ListenerSocket): void
   /**
    * A connection could not be accepted; listening goes on. Not for EMFILE: when no file descriptor
@@ -86,13 +97,43 @@ export interface Listener {
 
 /** Listens; rejects with the system's error (code EADDRINUSE, EACCES, EADDRNOTAVAIL ...). */
 export async function listen(options: ListenOptions): Promise<Listener> {
-  const adopts = options.adopt !== false && (await (adoptable ??= canAdopt(options.readBuffer)))
+  const taker = await openTaker(options)
+  const onAccepted = (accepted: Accepted): void => options.onConnection(taker.take(accepted))
+  return accept({ ...options, onAccepted }, taker.adopts)
+}
+
+/** A connection as it was accepted: unread, and owned by nobody yet. It can go to another thread. */
+export type Accepted = NetSocket
+
+/** Makes sockets of accepted connections. */
+export interface Taker {
+  readonly adopts: boolean
+  take(accepted: Accepted): ListenerSocket
+}
+
+/** For connections that another thread has accepted. */
+export async function openTaker(options: SocketOptions): Promise<Taker> {
+  const { keepAliveSeconds, readBuffer } = options
+  const adopts = options.adopt !== false && (await (adoptable ??= canAdopt(readBuffer)))
+  return {
+    adopts,
+    take: (accepted) => {
+      const socket = new TcpSocket(accepted, readBuffer, adopts)
+      socket.keepAlive(keepAliveSeconds())
+      return socket
+    },
+  }
+}
+
+export interface AcceptOptions extends ListenAddress, Pick<ListenOptions, 'reusePort'> {
+  onAccepted(accepted: Accepted): void
+  onAcceptError(error: NodeJS.ErrnoException): void
+}
+
+/** Listens for whoever gives connections to other threads. `adopts`: what these do. Rejects as `listen`. */
+export async function accept(options: AcceptOptions, adopts: boolean): Promise<Listener> {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true })
-  server.on('connection', (accepted) => {
-    const socket = new TcpSocket(accepted, options.readBuffer, adopts)
-    socket.keepAlive(options.keepAliveSeconds())
-    options.onConnection(socket)
-  })
+  server.on('connection', (accepted) => options.onAccepted(accepted))
   await listening(server, options)
   server.on('error', (error) => options.onAcceptError(error))
   const address = server.address() as AddressInfo
@@ -104,11 +145,17 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   }
 }
 
-function listening(server: NetServer, { host, port, backlog }: ListenOptions): Promise<void> {
+function listening(
+  server: NetServer,
+  { host, port, backlog, reusePort = false }: AcceptOptions,
+): Promise<void> {
   const address = anyAddress.get(host) ?? host
+  const ipv6Only = address.includes(':')
+  // `reusePort` is of Node 22.12; older ones pass over it.
+  const options = { host: address, port, backlog, ipv6Only, reusePort }
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: address, port, backlog, ipv6Only: address.includes(':') }, () => {
+    server.listen(options, () => {
       server.off('error', reject)
       resolve()
     })
@@ -274,6 +321,41 @@ export function canAdopt(readBuffer: Uint8Array): Promise<boolean> {
       client.on('data', (chunk) => answer.push(chunk))
       client.on('end', () => finish(Buffer.concat(answer).equals(question)))
       client.write(question)
+    })
+  })
+}
+
+/** Can an accepted socket be handed to another thread? Node 24 and later can. */
+export function canTransfer(): Promise<boolean> {
+  const { port1, port2 } = new MessageChannel()
+  return new Promise((resolve) => {
+    let client: NetSocket | null = null
+    const server = createServer({ pauseOnConnect: true })
+    const timer = setTimeout(() => finish(false), canAdoptMsMax)
+    const finish = (works: boolean): void => {
+      clearTimeout(timer)
+      client?.destroy()
+      server.close()
+      port1.close()
+      resolve(works)
+    }
+    server.on('error', () => finish(false))
+    server.on('connection', (accepted) => {
+      try {
+        port1.postMessage(accepted, [accepted as unknown as Transferable])
+      } catch {
+        accepted.destroy()
+        finish(false)
+      }
+    })
+    port2.on('message', (socket: NetSocket) => {
+      const works = socket instanceof NetSocket && socket.remotePort === client?.localPort
+      socket.destroy()
+      finish(works)
+    })
+    server.listen(0, '127.0.0.1', () => {
+      client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+      client.on('error', () => finish(false))
     })
   })
 }

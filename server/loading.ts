@@ -1,15 +1,27 @@
 import type { Group, Groups } from '../cluster/group.ts'
-import { Loads, type Outcome } from '../cluster/loads.ts'
-import type { Loader } from '../cluster/origin/loader.ts'
+import type { Miss, Outcome, Waiter } from '../cluster/loads.ts'
 import { Args } from '../protocol/args.ts'
 import { ERR_OOM } from '../protocol/errors.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, lastKeyOf } from './command.ts'
 import { replyValue } from './commands/string.ts'
+import type { WaiterCounters } from './facts.ts'
+import type { IoThread } from './io-thread.ts'
 import type { Slot } from './slot.ts'
-import type { Server } from './server.ts'
 import { counter } from './stats.ts'
 import type { Store } from './store/store.ts'
+
+/** Loads under way, wherever they are kept: cluster/loads.ts, or on the hub (threads/). */
+export interface Flights {
+  /** See Loads.wait. */
+  wait(miss: Miss, done: (outcome: Outcome) => void): Waiter
+  /** Ends all loads: their waiters hear an error, and so does who comes later. */
+  close(): void
+  /** Those that have not heard yet. */
+  readonly waiting: number
+  /** By the group's name: what the counters of Loads do not count. */
+  readonly waiters: ReadonlyMap<string, WaiterCounters>
+}
 
 /**
  * Keys of a group fill themselves: those keys of a command with `loads` that belong to a group and
@@ -20,23 +32,16 @@ import type { Store } from './store/store.ts'
  */
 export class Loading {
   readonly groups: Groups
-  readonly loads: Loads
+  readonly flights: Flights
   /** No groups, nothing to do. */
   readonly enabled: boolean
-  readonly #server: Server
+  readonly #server: IoThread
 
-  constructor(server: Server, groups: Groups, loader: Loader) {
+  constructor(server: IoThread, groups: Groups, flights: Flights) {
     this.#server = server
     this.groups = groups
     this.enabled = groups.all.length > 0
-    this.loads = new Loads({
-      clock: server.world.clock,
-      store: server.store,
-      loader,
-      report: (error, group) => {
-        server.log.warning({ group: group.name, kind: error.kind, err: error }, error.message)
-      },
-    })
+    this.flights = flights
   }
 
   /**
@@ -57,7 +62,7 @@ export class Loading {
 
   /** Ends all loads; their waiters hear an error. */
   close(): void {
-    void this.loads.close()
+    this.flights.close()
   }
 
   /** Null when there are none: the usual case allocates nothing. */
@@ -146,13 +151,12 @@ export class Loading {
       return
     }
     const token = store.lease()
-    const planted = store.leasePlanted
     store.close()
     if (token === 0) {
       world.clock.soon(() => done({ kind: 'error', line: ERR_OOM }))
       return
     }
-    this.loads.wait({ db, key, group, token, planted }, (outcome) => {
+    this.flights.wait({ db, key, group, token }, (outcome) => {
       if (outcome.kind === 'again') this.#load(db, key, group, done)
       else done(outcome)
     })

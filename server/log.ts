@@ -30,6 +30,8 @@ export interface Log {
   setLevel(level: LogLevel): void
   /** Opens the log file anew, after something has moved it away. */
   reopen(): void
+  /** Writes a line that the log of another thread has made. */
+  line(json: string): void
 }
 
 export interface LogOptions {
@@ -63,6 +65,20 @@ const standardOutput = 1
 /** Writes at once, so that nothing is lost when the process ends. Throws when the file cannot be opened. */
 export function createLog({ level, file = '', readable }: LogOptions): Log {
   const destination = pino.destination({ dest: file === '' ? standardOutput : file, sync: true })
+  const line = (json: string): void => {
+    destination.write(readable === undefined ? json : readableLine(json, readable))
+  }
+  return logOver(level, line, () => {
+    if (file !== '') destination.reopen()
+  })
+}
+
+/** The log of a thread that does not write itself: each line is handed to the thread that does. */
+export function createThreadLog(level: LogLevel, line: (json: string) => void): Log {
+  return logOver(level, line, () => {})
+}
+
+function logOver(level: LogLevel, line: (json: string) => void, reopen: () => void): Log {
   const logger = pino(
     {
       level: pinoLevel(level),
@@ -71,9 +87,7 @@ export function createLog({ level, file = '', readable }: LogOptions): Log {
       base: { pid: process.pid },
       redact: { paths: secrets, censor: '[secret]' },
     },
-    readable === undefined
-      ? destination
-      : { write: (line) => destination.write(readableLine(line, readable)) },
+    { write: line },
   )
   const writeAt =
     (name: keyof typeof levels): Write =>
@@ -90,9 +104,8 @@ export function createLog({ level, file = '', readable }: LogOptions): Log {
     setLevel: (changed) => {
       logger.level = pinoLevel(changed)
     },
-    reopen: () => {
-      if (file !== '') destination.reopen()
-    },
+    reopen,
+    line,
   }
 }
 

@@ -10,7 +10,7 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { sizeText } from '../cluster/size.ts'
 import { type Config, type DirectiveName, loadConfig } from './config.ts'
-import type { MachineLimits } from './config/directives.ts'
+import { type MachineLimits, THREADS_MAX } from './config/directives.ts'
 import { BadValue } from './config/kinds.ts'
 import { helpText } from './config/page.ts'
 import { ConfigError, reasonOf } from './config/sources.ts'
@@ -19,7 +19,15 @@ import { createLog, type Log } from './log.ts'
 import { createServer, type EndOptions, type Server } from './server.ts'
 import { SnapshotError } from './snapshot-file.ts'
 import { MEMORY_BYTES_MIN, memoryBytesMax } from './store/memory.ts'
-import { createSystemWorld, formatTime, readDescriptors, readMachine, stayAlive } from './system.ts'
+import {
+  createSystemWorld,
+  formatTime,
+  readClockOrigin,
+  readDescriptors,
+  readMachine,
+  stayAlive,
+} from './system.ts'
+import { findSocketWay, Hub, type SocketWay } from './threads/hub.ts'
 import { version } from './version.ts'
 
 /** Someone who reads the help through `head` closes the pipe early: no reason to complain. */
@@ -38,12 +46,13 @@ async function run(): Promise<void> {
   let server: Server
   let log: Log
   let config: Config
+  const way = await findSocketWay()
   try {
-    config = loadConfig({ args, environment: process.env, machine: machineLimits() })
+    config = loadConfig({ args, environment: process.env, machine: machineLimits(way) })
     enterFolder(config)
     log = openLog(config)
     endOnUncaught(log)
-    server = await startServer(config, log)
+    server = await startServer(config, log, way)
     limitClients(config, log)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
@@ -53,7 +62,7 @@ async function run(): Promise<void> {
   }
   endOnSignals(server, log)
   if (config.pidfile !== '') writePidFile(config.pidfile, log)
-  announce(server, config, log)
+  announce(server, { config, log, way })
   // With `port 0` nothing else would.
   stayAlive()
   await server.loaded
@@ -64,9 +73,12 @@ async function run(): Promise<void> {
   process.exit(0)
 }
 
-function machineLimits(): MachineLimits {
-  const { memoryBytes } = readMachine()
-  return { memoryBytes, storeBytesMin: MEMORY_BYTES_MIN, storeBytesMax: memoryBytesMax() }
+function machineLimits(way: SocketWay | null): MachineLimits {
+  const { cores, memoryBytes } = readMachine()
+  return {
+    ...{ memoryBytes, cores, threadsMax: way === null ? 1 : THREADS_MAX },
+    ...{ storeBytesMin: MEMORY_BYTES_MIN, storeBytesMax: memoryBytesMax() },
+  }
 }
 
 function enterFolder(config: Config): void {
@@ -103,10 +115,11 @@ function openLog(config: Config): Log {
   }
 }
 
-async function startServer(config: Config, log: Log): Promise<Server> {
+async function startServer(config: Config, log: Log, way: SocketWay | null): Promise<Server> {
+  const originMs = readClockOrigin()
   let server: Server
   try {
-    server = await createServer(config, createSystemWorld(), log)
+    server = await createServer(config, createSystemWorld(originMs), log)
   } catch (cause) {
     if (cause instanceof SnapshotError) {
       throw new ConfigError(config.whereOf('dbfilename') || 'snapshot', cause.message, { cause })
@@ -116,6 +129,9 @@ async function startServer(config: Config, log: Log): Promise<Server> {
     const name = config.isSet('maxmemory-ceiling') ? 'maxmemory-ceiling' : 'maxmemory'
     const what = `${name} ${sizeText(config[name])} cannot be had: ${cause.message}`
     throw new ConfigError(whereOf(config, name), what, { cause })
+  }
+  if (config.threads > 1) {
+    await Hub.start(server, { way: way!, originMs, die: (error) => endWith(error, log) })
   }
   try {
     await server.listen()
@@ -166,10 +182,12 @@ function listenError(
 /* ---- while it runs ---- */
 
 function endOnUncaught(log: Log): void {
-  process.on('uncaughtException', (error) => {
-    log.fatal({ err: error }, 'an error that nothing caught: the process ends')
-    process.exit(1)
-  })
+  process.on('uncaughtException', (error) => endWith(error, log))
+}
+
+function endWith(error: Error, log: Log): void {
+  log.fatal({ err: error }, 'an error that nothing caught: the process ends')
+  process.exit(1)
 }
 
 function endOnSignals(server: Server, log: Log): void {
@@ -207,7 +225,10 @@ function writePidFile(path: string, log: Log): void {
 }
 
 /** ` PID: `, `Server initialized` and `Ready to accept connections` are what Redis's tools look for. */
-function announce(server: Server, config: Config, log: Log): void {
+function announce(
+  server: Server,
+  { config, log, way }: { config: Config; log: Log; way: SocketWay | null },
+): void {
   const { listeners } = server
   const addresses = listeners.map(({ host, port }) =>
     host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
@@ -216,7 +237,8 @@ function announce(server: Server, config: Config, log: Log): void {
     process.stdout.write(banner(config, addresses))
   } else {
     const { maxmemory, threads } = config
-    const fields = { version, node: process.version, addresses, maxmemory, threads }
+    const sockets = threads === 1 ? {} : { sockets: way }
+    const fields = { version, node: process.version, addresses, maxmemory, threads, ...sockets }
     log.notice(fields, `ringtier ${version} PID: ${process.pid}`)
   }
   for (const notice of config.notices) log.notice(notice)

@@ -15,19 +15,25 @@ import { BadValue } from './config/kinds.ts'
 import type { Log } from './log.ts'
 import { meaningOf, type PolicyName, policyNotice } from './policies.ts'
 import { Shrinker } from './shrinker.ts'
-import { Store } from './store/store.ts'
+import { Store, type StoreOptions } from './store/store.ts'
+
+/** A store, and the options with which other threads attach to it. */
+export interface OpenedStore {
+  readonly store: Store
+  readonly options: StoreOptions
+}
 
 /**
  * The store that the configuration wants. Where the system does not give address space for the
  * ceiling, and nobody asked for that ceiling, maxmemory is the ceiling.
  * @throws {RangeError} the system does not give as much
  */
-export function openStore(config: Config, seed: number, log: Log): Store {
+export function openStore(config: Config, seed: number, log: Log): OpenedStore {
   const { databases, maxmemory: maxMemory } = config
   const ceiling = config['maxmemory-ceiling']
   const options = { maxMemory, seed, databases, ...meaningOf(config['maxmemory-policy']) }
   try {
-    return new Store({ ...options, ceiling })
+    return { store: new Store({ ...options, ceiling }), options: { ...options, ceiling } }
   } catch (error) {
     const isOurs = ceiling > maxMemory && !config.isSet('maxmemory-ceiling')
     if (!(error instanceof RangeError) || !isOurs) throw error
@@ -35,7 +41,7 @@ export function openStore(config: Config, seed: number, log: Log): Store {
       { ceiling },
       'no address space for a ceiling above maxmemory: maxmemory cannot be raised while this server runs',
     )
-    return new Store(options)
+    return { store: new Store(options), options }
   }
 }
 

@@ -242,9 +242,9 @@ export class Output implements ParkingOutput, SlotOutput {
     return slot
   }
 
-  /** A slot whose reply is handed back (RESP2, whole) instead of being sent. */
-  call(hear: (reply: Buffer) => void): Slot {
-    return new OpenSlot(this, { protocol: 2, hear })
+  /** A slot whose reply is handed back whole instead of being sent. */
+  call(hear: (reply: Buffer) => void, protocol = 2): Slot {
+    return new OpenSlot(this, { protocol, hear })
   }
 
   settleSlot(slot: OpenSlot, write: (reply: Reply) => void): void {

@@ -15,8 +15,8 @@ import { ERR_CROSSSLOT } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, flagBits, lastKeyOf } from './command.ts'
+import type { IoThread } from './io-thread.ts'
 import type { Slot } from './slot.ts'
-import type { Server } from './server.ts'
 
 /**
  * Which node runs a command: between dispatch, which knows clients and commands, and the router,
@@ -33,11 +33,11 @@ export class Routing {
   readonly header: RequestHeader = { id: 0, deadlineMs: 0, view: 0 }
   /** Peer requests whose sender saw another set of live nodes. */
   otherViews = 0
-  readonly #server: Server
+  readonly #server: IoThread
   /** Why the last link to each node ended. */
   readonly #linkReasons = new Map<string, string>()
 
-  constructor(server: Server, hash: (text: string) => number) {
+  constructor(server: IoThread, hash: (text: string) => number) {
     this.#server = server
     const { config, world } = server
     if (config.members === null) return
@@ -60,9 +60,7 @@ export class Routing {
       })
       peers.set(node.name, peer)
     }
-    membership.onChange((changed) => {
-      const { name, state } = changed
-      server.log.notice({ node: name, state, epoch: membership.epoch }, `node ${name} is ${state}`)
+    membership.onChange(({ name, state }) => {
       if (state === 'down') peers.get(name)?.drop('it does not answer')
     })
     this.peers = peers

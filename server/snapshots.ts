@@ -7,10 +7,9 @@
  */
 import { resolve } from 'node:path'
 import type { Clock, Random } from '../cluster/world.ts'
-import { ERR_LOADING, ERR_MISCONF } from '../protocol/errors.ts'
-import { type CommandEntry, flagBits } from './command.ts'
 import { reasonOf } from './config/sources.ts'
 import type { Files } from './files.ts'
+import type { Gate } from './gate.ts'
 import type { Log } from './log.ts'
 import type { Checksum, SnapshotReader, SnapshotRecord } from './snapshot-file.ts'
 import {
@@ -47,6 +46,8 @@ export interface SnapshotsParts {
   readonly random: Random
   readonly log: Log
   readonly checksum: Checksum
+  /** Is told which commands to refuse. */
+  readonly gate: Gate
   /** Its path as it is now; a relative one begins in the working directory. */
   readonly path: () => string
 }
@@ -59,15 +60,10 @@ export interface LoadProgress {
   loadedBytes: number
 }
 
-/** The part of an entry of the command table on which a refusal depends. */
-type Asked = Pick<CommandEntry, 'flags' | 'fullName'>
-
 /** The saves and the load of one server: one at a time, which callers see to. */
 export class Snapshots {
   /** Not null while the snapshot is read at the start. */
   loading: LoadProgress | null = null
-  /** Are some commands refused now? Then `refusalOf` tells which. */
-  restricts = false
   /** When the last save was done, or the start: seconds by the wall clock. */
   lastSaveSeconds: number
   lastStatus: 'ok' | 'err' = 'ok'
@@ -134,14 +130,6 @@ export class Snapshots {
   get durationSeconds(): number {
     if (!this.backgroundInProgress) return -1
     return Math.floor((this.#parts.clock.now() - this.#startedMs) / 1000)
-  }
-
-  /** The line with which a command is refused now, null: it is not. */
-  refusalOf(entry: Asked): string | null {
-    const { flags } = entry
-    if (this.loading !== null) return (flags & flagBits.loading) === 0 ? ERR_LOADING : null
-    if (!this.#deniesWrites) return null
-    return (flags & flagBits.write) !== 0 || entry.fullName === 'ping' ? ERR_MISCONF : null
   }
 
   /* ---- saving ---- */
@@ -285,7 +273,8 @@ export class Snapshots {
   }
 
   #restrict(): void {
-    this.restricts = this.loading !== null || this.#deniesWrites
+    const { loading } = this
+    this.#parts.gate.restrict({ loading: loading !== null, deniesWrites: this.#deniesWrites })
   }
 }
 

@@ -29,6 +29,7 @@ export const counter = {
   keyspaceHits: 5,
   keyspaceMisses: 6,
   totalErrorReplies: 7,
+  connectionsClosed: 8,
 } as const
 
 /** Redis's limit on kinds of errors that are told apart. */
@@ -247,7 +248,16 @@ export class Stats {
   }
 
   clientLeft(): void {
+    this.row[counter.connectionsClosed]!++
     Atomics.sub(this.#words, word.clients, 1)
+  }
+
+  /** Connections that a thread was given and has no more, since the start: closed, or turned away. */
+  goneFrom(row: number): number {
+    const from = row * this.#rowCells
+    return (
+      this.#all[from + counter.connectionsClosed]! + this.#all[from + counter.rejectedConnections]!
+    )
   }
 
   /** Clients in MONITOR, on all threads; a plain read, for each command asks. */

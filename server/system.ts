@@ -9,18 +9,33 @@ import { connect } from 'node:net'
 import { availableParallelism, totalmem } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
+import { getHeapStatistics } from 'node:v8'
 import type { Clock, Network, Random, Timer } from '../cluster/world.ts'
 import { type ServerWorld, systemFiles } from './files.ts'
 
 /** Longest delay a Node timer takes; a longer one would fire at once. */
 export const delayMsMax = 2 ** 31 - 1
 
+/** The system's monotonic clock: one scale for all threads, whereas each has its own `performance`. */
+function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6
+}
+
+/** The wall clock when the monotonic clock stood at 0. All threads of a process are to have the same. */
+export function readClockOrigin(): number {
+  return Date.now() - monotonicMs()
+}
+
 class SystemClock implements Clock {
-  /** The wall clock when the process's monotonic clock stood at 0. */
-  readonly #originMs = Date.now() - performance.now()
+  /** What `performance.now()`, which is faster, is behind `now`. */
+  readonly #behindMs: number
+
+  constructor(originMs: number) {
+    this.#behindMs = originMs + monotonicMs() - performance.now()
+  }
 
   now(): number {
-    return this.#originMs + performance.now()
+    return this.#behindMs + performance.now()
   }
 
   wall(): number {
@@ -74,10 +89,13 @@ const systemNetwork: Network = {
   },
 }
 
-/** The World of this machine: monotonic clock, unguessable numbers, TCP, disks. */
-export function createSystemWorld(): ServerWorld {
+/**
+ * The World of this machine: monotonic clock, unguessable numbers, TCP, disks. `originMs`: where the
+ * clock's scale begins, see readClockOrigin.
+ */
+export function createSystemWorld(originMs = readClockOrigin()): ServerWorld {
   return {
-    ...{ clock: new SystemClock(), random: new SystemRandom() },
+    ...{ clock: new SystemClock(originMs), random: new SystemRandom() },
     ...{ network: systemNetwork, files: systemFiles },
   }
 }
@@ -122,24 +140,24 @@ export function readDescriptors(): Descriptors {
   }
 }
 
+/** JavaScript's heap of this thread: used, and taken from the system. */
+export function readHeap(): { readonly usedBytes: number; readonly totalBytes: number } {
+  const { used_heap_size, total_heap_size } = getHeapStatistics()
+  return { usedBytes: used_heap_size, totalBytes: total_heap_size }
+}
+
 /** What this process uses now. */
 export interface Usage {
   readonly residentBytes: number
-  /** JavaScript's own heap: used, and taken from the system. */
-  readonly heapUsedBytes: number
-  readonly heapTotalBytes: number
   /** CPU time since the start, in microseconds. */
   readonly userMicros: number
   readonly systemMicros: number
 }
 
 export function readUsage(): Usage {
-  const memory = process.memoryUsage()
   const cpu = process.cpuUsage()
   return {
-    residentBytes: memory.rss,
-    heapUsedBytes: memory.heapUsed,
-    heapTotalBytes: memory.heapTotal,
+    residentBytes: process.memoryUsage.rss(),
     userMicros: cpu.user,
     systemMicros: cpu.system,
   }

@@ -3,6 +3,7 @@
  * "Used" is what of maxmemory is in use. The process takes more: JavaScript's heap, code, buffers,
  * and memory of the store that was used once, which WebAssembly cannot give back.
  */
+import type { Facts } from './facts.ts'
 import { readUsage } from './system.ts'
 import type { Stats } from './stats.ts'
 import type { StoreStats } from './store/store.ts'
@@ -14,10 +15,6 @@ export const EXPIRY_BYTES = 8
 interface UsageSource {
   readonly store: { readonly stats: StoreStats }
   readonly stats: Stats
-  readonly clients: ReadonlyMap<
-    number,
-    { readonly peer: string | null; readonly queryBytes: number; readonly outputBytes: number }
-  >
 }
 
 /** Bytes. */
@@ -41,28 +38,22 @@ export interface Usage {
   readonly dataset: number
 }
 
-/** The account as it is now: it goes through all buckets and clients. */
-export function usageOf({ store, stats, clients }: UsageSource): Usage {
+/** The account as it is now: it goes through all buckets. `facts`: of all threads together. */
+export function usageOf({ store, stats }: UsageSource, facts: Facts): Usage {
   const { usedBytes, touchedBytes, indexSlots, deadBytes, paddingBytes } = store.stats
   const startup = Math.min(stats.usedMemoryAtStart, usedBytes)
   const rest = usedBytes - startup
   const overhead = startup + Math.min(rest, indexSlots * SLOT_BYTES + deadBytes + paddingBytes)
-  const { residentBytes, heapUsedBytes, heapTotalBytes } = readUsage()
-  let [ofClients, ofPeers] = [0, 0]
-  for (const { peer, queryBytes, outputBytes } of clients.values()) {
-    if (peer === null) ofClients += queryBytes + outputBytes
-    else ofPeers += queryBytes + outputBytes
-  }
   return {
     used: usedBytes,
     peak: Math.max(stats.usedMemoryPeak, usedBytes),
     startup,
     touched: touchedBytes,
-    resident: residentBytes,
-    heapUsed: heapUsedBytes,
-    heapTotal: heapTotalBytes,
-    clients: ofClients,
-    peers: ofPeers,
+    resident: readUsage().residentBytes,
+    heapUsed: facts.heapUsedBytes,
+    heapTotal: facts.heapTotalBytes,
+    clients: facts.clientBytes,
+    peers: facts.peerBytes,
     overhead,
     dataset: usedBytes - overhead,
   }
@@ -74,9 +65,9 @@ const REMARKABLE_BYTES = 64 * 1024 * 1024
 const REMARKABLE_PROCESS_BYTES = 256 * 1024 * 1024
 
 /** What stands out, a sentence each: what it is, and what can be done about it. */
-export function diagnose(source: UsageSource): string[] {
+export function diagnose(source: UsageSource, facts: Facts): string[] {
   const { stats } = source.store
-  const usage = usageOf(source)
+  const usage = usageOf(source, facts)
   const inRings = (stats.smallChunks + stats.mainChunks + stats.pagedChunks) * stats.chunkBytes
   const unused = usage.touched - usage.used
   const other = usage.resident - usage.touched

@@ -196,6 +196,7 @@ const help = helpRow({ container: 'cluster', group: 'cluster', since: '5.0.0' })
 const clusterRows = [
   {
     name: 'slots',
+    onHub: true,
     arity: 2,
     flags: stale,
     keys: noKeys,
@@ -209,6 +210,7 @@ const clusterRows = [
   },
   {
     name: 'shards',
+    onHub: true,
     arity: 2,
     flags: stale,
     keys: noKeys,
@@ -221,6 +223,7 @@ const clusterRows = [
   },
   {
     name: 'nodes',
+    onHub: true,
     arity: 2,
     flags: stale,
     keys: noKeys,
@@ -233,6 +236,7 @@ const clusterRows = [
   },
   {
     name: 'info',
+    onHub: true,
     arity: 2,
     flags: stale,
     keys: noKeys,

@@ -4,6 +4,7 @@ import * as errors from '../../protocol/errors.ts'
 import type { Args } from '../../protocol/args.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
+import type { IoThread } from '../io-thread.ts'
 import { redisVersion } from '../version.ts'
 import { helpRow, noSubcommand } from './container.ts'
 
@@ -188,6 +189,8 @@ function describe(client: Client): string {
     `resp=${client.protocol}`,
     `lib-name=${client.libName}`,
     `lib-ver=${client.libVersion}`,
+    // Redis 8's: which thread serves it.
+    `io-thread=${client.server.row}`,
   ]
   if (client.peer !== null) fields.push(`peer=${client.peer}`)
   return `${fields.join(' ')}\n`
@@ -203,27 +206,53 @@ function typeNamed(args: Args, i: number): string | null {
   return clientTypes.find((name) => args.is(i, name)) ?? null
 }
 
+/** Which clients CLIENT LIST means. */
+type ListFilter = { readonly type: string | null } | { readonly ids: readonly number[] }
+type ClientLine = readonly [id: number, line: string]
+
+/** The lines of CLIENT LIST of one thread. */
+export function clientLines({ clients }: IoThread, filter: ListFilter): ClientLine[] {
+  const found =
+    'ids' in filter
+      ? filter.ids.flatMap((id) => clients.get(id) ?? [])
+      : [...clients.values()].filter(
+          (client) => filter.type === null || typeOf(client) === filter.type,
+        )
+  return found.map((client) => [client.id, describe(client)])
+}
+
+/** In the order in which they came, or in which they were asked for. */
 function clientList(client: Client): void {
-  const { args, reply, server } = client
-  if (args.count === 2) {
-    reply.verbatim([...server.clients.values()].map(describe).join(''))
-  } else if (args.count === 4 && args.is(2, 'type')) {
-    const type = typeNamed(args, 3)
-    if (type === null) return reply.error(errors.unknownClientType(args.text(3)))
-    const clients = [...server.clients.values()].filter((each) => typeOf(each) === type)
-    reply.verbatim(clients.map(describe).join(''))
-  } else if (args.count > 3 && args.is(2, 'id')) {
-    let lines = ''
-    for (let i = 3; i < args.count; i++) {
-      const id = args.integer(i)
-      if (Number.isNaN(id)) return reply.error(errors.ERR_CLIENT_ID)
-      const found = server.clients.get(id)
-      if (found !== undefined) lines += describe(found)
+  const { reply } = client
+  const filter = listFilter(client)
+  if (typeof filter === 'string') return reply.error(filter)
+  client.survey('clients', filter, (threads) => {
+    const lines = threads.flat()
+    if ('ids' in filter) {
+      const byId = new Map(lines)
+      reply.verbatim(filter.ids.map((id) => byId.get(id) ?? '').join(''))
+    } else {
+      lines.sort(([one], [other]) => one - other)
+      reply.verbatim(lines.map(([, line]) => line).join(''))
     }
-    reply.verbatim(lines)
-  } else {
-    reply.error(errors.ERR_SYNTAX)
+  })
+}
+
+/** What the arguments ask for, or the error's line. */
+function listFilter({ args }: Client): ListFilter | string {
+  if (args.count === 2) return { type: null }
+  if (args.count === 4 && args.is(2, 'type')) {
+    const type = typeNamed(args, 3)
+    return type === null ? errors.unknownClientType(args.text(3)) : { type }
   }
+  if (args.count === 3 || !args.is(2, 'id')) return errors.ERR_SYNTAX
+  const ids: number[] = []
+  for (let i = 3; i < args.count; i++) {
+    const id = args.integer(i)
+    if (Number.isNaN(id)) return errors.ERR_CLIENT_ID
+    ids.push(id)
+  }
+  return { ids }
 }
 
 /** Which clients CLIENT KILL means; a filter that is null leaves all of them. */
@@ -234,6 +263,8 @@ interface KillFilter {
   localAddress: string | null
   user: string | null
   skipMe: boolean
+  /** Who asks. */
+  caller: number
 }
 
 const everyone: KillFilter = {
@@ -243,24 +274,31 @@ const everyone: KillFilter = {
   localAddress: null,
   user: null,
   skipMe: true,
+  caller: 0,
 }
 
 function clientKill(client: Client): void {
   const { args, reply } = client
   if (args.count === 3) {
-    const killed = kill(client, { ...everyone, address: args.text(2), skipMe: false })
-    if (killed === 0) reply.error(errors.ERR_NO_SUCH_CLIENT)
-    else reply.ok()
+    const one = { ...everyone, caller: client.id, address: args.text(2), skipMe: false }
+    client.survey('kill', one, (killed) => {
+      if (sumOf(killed) === 0) reply.error(errors.ERR_NO_SUCH_CLIENT)
+      else reply.ok()
+    })
     return
   }
   const filter = killFilter(client)
-  if (filter !== null) reply.integer(kill(client, filter))
+  if (filter !== null) client.survey('kill', filter, (killed) => reply.integer(sumOf(killed)))
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, n) => sum + n, 0)
 }
 
 /** The filters from argument 2 on; answers the error and returns null when one is wrong. */
 function killFilter(client: Client): KillFilter | null {
   const { args, reply } = client
-  const filter = { ...everyone }
+  const filter = { ...everyone, caller: client.id }
   for (let i = 2; i < args.count; i += 2) {
     const value = i + 1
     if (value === args.count) {
@@ -301,13 +339,14 @@ function readKillFilter(filter: KillFilter, { args }: Client, value: number): st
   return null
 }
 
-/** Closes the clients that pass the filter, the caller after its reply, and counts them. */
-function kill(caller: Client, filter: KillFilter): number {
+/** Closes the clients of one thread that pass the filter, the caller after its reply, and counts them. */
+export function killClients({ clients }: IoThread, filter: KillFilter): number {
   let killed = 0
-  for (const client of [...caller.server.clients.values()]) {
-    if (!passes(client, filter) || (client === caller && filter.skipMe)) continue
+  for (const client of [...clients.values()]) {
+    const isCaller = client.id === filter.caller
+    if (!passes(client, filter) || (isCaller && filter.skipMe)) continue
     killed++
-    if (client === caller) client.closeAfterReply()
+    if (isCaller) client.closeAfterReply()
     else client.destroy()
   }
   return killed
@@ -426,6 +465,7 @@ const clientRows = [
   },
   {
     name: 'list',
+    onHub: true,
     arity: -2,
     flags: aboutOthers,
     keys: noKeys,
@@ -439,6 +479,7 @@ const clientRows = [
   },
   {
     name: 'kill',
+    onHub: true,
     arity: -3,
     flags: aboutOthers,
     keys: noKeys,

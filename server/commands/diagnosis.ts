@@ -17,7 +17,7 @@ function monitor(client: Client): void {
 /** As in Redis. */
 const slowLogGetDefault = 10
 
-function slowLogGet({ args, reply, server }: Client): void {
+function slowLogGet({ args, reply, hub }: Client): void {
   let count = slowLogGetDefault
   if (args.count > 2) {
     if (args.count > 3) return reply.error(subcommandSyntax(args.text(1), 'slowlog'))
@@ -25,7 +25,7 @@ function slowLogGet({ args, reply, server }: Client): void {
     if (!(count >= -1)) return reply.error(ERR_SLOWLOG_COUNT)
     if (count === -1) count = Infinity
   }
-  const entries = server.slowLog.newest(count)
+  const entries = hub.slowLog.newest(count)
   reply.array(entries.length)
   for (const { id, seconds, micros, args: shown, address, clientName } of entries) {
     reply.array(6)
@@ -39,19 +39,19 @@ function slowLogGet({ args, reply, server }: Client): void {
   }
 }
 
-function slowLogLength({ reply, server }: Client): void {
-  reply.integer(server.slowLog.length)
+function slowLogLength({ reply, hub }: Client): void {
+  reply.integer(hub.slowLog.length)
 }
 
-function slowLogReset({ reply, server }: Client): void {
-  server.slowLog.reset()
+function slowLogReset({ reply, hub }: Client): void {
+  hub.slowLog.reset()
   reply.ok()
 }
 
 /* ---- LATENCY ---- */
 
-function latest({ reply, server }: Client): void {
-  const histories = server.latency.histories()
+function latest({ reply, hub }: Client): void {
+  const histories = hub.latency.histories()
   reply.array(histories.length)
   for (const { event, samples, worst } of histories) {
     const { seconds, latency } = samples.at(-1)!
@@ -61,8 +61,8 @@ function latest({ reply, server }: Client): void {
   }
 }
 
-function history({ args, reply, server }: Client): void {
-  const samples = server.latency.history(args.text(2))?.samples ?? []
+function history({ args, reply, hub }: Client): void {
+  const samples = hub.latency.history(args.text(2))?.samples ?? []
   reply.array(samples.length)
   for (const { seconds, latency } of samples) {
     reply.array(2)
@@ -71,10 +71,10 @@ function history({ args, reply, server }: Client): void {
   }
 }
 
-function latencyReset({ args, reply, server }: Client): void {
+function latencyReset({ args, reply, hub }: Client): void {
   const events: string[] = []
   for (let i = 2; i < args.count; i++) events.push(args.text(i))
-  reply.integer(server.latency.reset(events))
+  reply.integer(hub.latency.reset(events))
 }
 
 function secondsOf({ server }: Client): number {
@@ -82,28 +82,28 @@ function secondsOf({ server }: Client): number {
 }
 
 function graph(client: Client): void {
-  const { args, reply, server } = client
+  const { args, reply, hub } = client
   const event = args.text(2)
-  const found = server.latency.history(event)
+  const found = hub.latency.history(event)
   if (found === null) reply.error(noLatencySamples(event))
   else reply.verbatim(graphOf(found, secondsOf(client)))
 }
 
 function doctor(client: Client): void {
-  client.reply.verbatim(diagnoseLatency(client.server.latency, secondsOf(client)))
+  client.reply.verbatim(diagnoseLatency(client.hub.latency, secondsOf(client)))
 }
 
 /** Of a container its subcommands. Unknown names, and commands that never ran, are left out. */
-function histogram({ args, reply, server }: Client): void {
+function histogram({ args, reply, hub }: Client): void {
   const found = new Map<CommandEntry, Float64Array>()
   const add = (entry: CommandEntry): void => {
-    const counts = server.stats.histogram(entry.index)
+    const counts = hub.stats.histogram(entry.index)
     if (counts !== null) found.set(entry, counts)
     for (const each of entry.subcommands?.entries ?? []) add(each)
   }
-  if (args.count === 2) server.table.entries.forEach(add)
+  if (args.count === 2) hub.table.entries.forEach(add)
   for (let i = 2; i < args.count; i++) {
-    const entry = server.table.named(args.text(i))
+    const entry = hub.table.named(args.text(i))
     if (entry !== null) add(entry)
   }
   reply.map(found.size)
@@ -128,6 +128,7 @@ function writeHistogram(reply: Reply, counts: Float64Array): void {
 
 const noKeys = [0, 0, 0] as const
 const aboutSlowLog = {
+  onHub: true,
   flags: ['admin', 'loading', 'stale'],
   keys: noKeys,
   group: 'server',
@@ -168,6 +169,7 @@ const slowLogRows = [
 ] as const satisfies readonly Command[]
 
 const aboutLatency = {
+  onHub: true,
   flags: ['admin', 'noscript', 'loading', 'stale'],
   keys: noKeys,
   group: 'server',

@@ -3,6 +3,7 @@ import { ERR_NOT_INTEGER, ERR_SYNTAX } from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/reply.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
+import { type Facts, sumOfFacts } from '../facts.ts'
 import type { Server } from '../server.ts'
 import { diagnose, EXPIRY_BYTES, percent, SLOT_BYTES, usageOf } from '../usage.ts'
 import { helpRow, noSubcommand } from './container.ts'
@@ -38,13 +39,14 @@ const map = (fields: readonly Field[]) => (reply: Reply) => {
   }
 }
 
-function stats({ reply, server }: Client): void {
-  map(fieldsOf(server))(reply)
+function stats(client: Client): void {
+  const { hub, reply } = client
+  client.survey('facts', null, (facts) => map(fieldsOf(hub, sumOfFacts(facts)))(reply))
 }
 
 /** Fields of what is not here are 0. "Allocator" is the store's memory, "rss" the process's. */
-function fieldsOf(server: Server): Field[] {
-  const { used, peak, startup, touched, resident, ...account } = usageOf(server)
+function fieldsOf(server: Server, facts: Facts): Field[] {
+  const { used, peak, startup, touched, resident, ...account } = usageOf(server, facts)
   const keys = server.store.stats.entries
   const net = used - startup
   return [
@@ -92,10 +94,14 @@ function databasesOf({ config, store }: Server): Field[] {
 
 /* ---- the others ---- */
 
-function doctor({ reply, server }: Client): void {
-  const findings = diagnose(server)
-  const lines = findings.length === 0 ? ['There is nothing to be said about the memory.'] : findings
-  reply.verbatim(lines.map((line) => `${line}\n`).join(''))
+function doctor(client: Client): void {
+  const { hub, reply } = client
+  client.survey('facts', null, (facts) => {
+    const findings = diagnose(hub, sumOfFacts(facts))
+    const nothing = ['There is nothing to be said about the memory.']
+    const lines = findings.length === 0 ? nothing : findings
+    reply.verbatim(lines.map((line) => `${line}\n`).join(''))
+  })
 }
 
 function mallocStats({ reply }: Client): void {
@@ -123,6 +129,7 @@ const memoryRows = [
   {
     ...report,
     name: 'doctor',
+    onHub: true,
     summary: 'Tells in sentences what stands out about the memory.',
     run: doctor,
   },
@@ -142,6 +149,7 @@ const memoryRows = [
   {
     ...report,
     name: 'stats',
+    onHub: true,
     summary: 'Tells what the memory is used for, as a map of names and values.',
     run: stats,
   },

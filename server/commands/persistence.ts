@@ -6,8 +6,8 @@ import { reasonOf } from '../config/sources.ts'
 
 /** Answers when the file is on the disk; others are served meanwhile. */
 function save(client: Client): void {
-  const { reply, server } = client
-  const { snapshots } = server
+  const { hub, reply } = client
+  const { snapshots } = hub
   if (snapshots.inProgress) {
     reply.error(errors.ERR_SAVE_IN_PROGRESS)
     return
@@ -22,8 +22,8 @@ function save(client: Client): void {
 }
 
 /** Nothing else ever stands in the way of a save, so with SCHEDULE it is as without. */
-function bgsave({ args, reply, server }: Client): void {
-  const { snapshots } = server
+function bgsave({ args, hub, reply }: Client): void {
+  const { snapshots } = hub
   if (args.count > 2 || (args.count === 2 && !args.is(1, 'schedule'))) {
     reply.error(errors.ERR_SYNTAX)
   } else if (snapshots.inProgress) {
@@ -34,8 +34,8 @@ function bgsave({ args, reply, server }: Client): void {
   }
 }
 
-function lastsave({ reply, server }: Client): void {
-  reply.integer(server.snapshots.lastSaveSeconds)
+function lastsave({ hub, reply }: Client): void {
+  reply.integer(hub.snapshots.lastSaveSeconds)
 }
 
 const noKeys = [0, 0, 0] as const
@@ -43,6 +43,7 @@ const noKeys = [0, 0, 0] as const
 export const persistenceCommands = [
   {
     name: 'save',
+    onHub: true,
     arity: 1,
     flags: ['admin', 'noscript', 'no_async_loading', 'no_multi'],
     keys: noKeys,
@@ -54,6 +55,7 @@ export const persistenceCommands = [
   },
   {
     name: 'bgsave',
+    onHub: true,
     arity: -1,
     flags: ['admin', 'noscript', 'no_async_loading'],
     keys: noKeys,
@@ -66,6 +68,7 @@ export const persistenceCommands = [
   },
   {
     name: 'lastsave',
+    onHub: true,
     arity: 1,
     flags: ['loading', 'stale', 'fast'],
     keys: noKeys,

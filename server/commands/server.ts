@@ -5,11 +5,14 @@ import { isLocal } from '../address.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { isSecret } from '../config.ts'
+import { sumOfFacts } from '../facts.ts'
 import { info } from '../info.ts'
 import { helpRow, noSubcommand } from './container.ts'
 
-function serverInfo({ args, reply, server }: Client): void {
-  reply.verbatim(info(server, words(args, 1)))
+function serverInfo(client: Client): void {
+  const { args, hub, reply } = client
+  const names = words(args, 1)
+  client.survey('facts', null, (facts) => reply.verbatim(info(hub, sumOfFacts(facts), names)))
 }
 
 /** Seconds and microseconds by the wall clock. */
@@ -21,8 +24,8 @@ function time({ reply, server }: Client): void {
   reply.text(String(Math.floor((wallMs - seconds * 1000) * 1000)))
 }
 
-function configGet({ args, reply, server }: Client): void {
-  const found = server.config.get(words(args, 2))
+function configGet({ args, hub, reply }: Client): void {
+  const found = hub.config.get(words(args, 2))
   reply.map(found.size)
   for (const [name, value] of found) {
     reply.text(name)
@@ -30,14 +33,15 @@ function configGet({ args, reply, server }: Client): void {
   }
 }
 
+/** It is answered when it is in force in all threads. */
 function configSet(client: Client): void {
-  const { args, reply, server } = client
+  const { args, hub, reply } = client
   if (args.count % 2 === 1) return reply.error(errors.ERR_SYNTAX)
   const given = words(args, 2)
   const pairs: [name: string, value: string][] = []
   for (let i = 0; i < given.length; i += 2) pairs.push([given[i]!, given[i + 1]!])
-  const error = server.config.set(pairs, isLocal(client.address))
-  if (error === null) reply.ok()
+  const error = hub.config.set(pairs, isLocal(client.address))
+  if (error === null) client.survey('settle', null, () => reply.ok())
   else reply.error(error)
 }
 
@@ -55,15 +59,15 @@ function words(args: Args, from: number): string[] {
   return found
 }
 
-function configRewrite({ reply, server }: Client): void {
-  const error = server.config.rewrite()
+function configRewrite({ hub, reply }: Client): void {
+  const error = hub.config.rewrite()
   if (error === null) reply.ok()
   else reply.error(error)
 }
 
-function configResetStat({ reply, server }: Client): void {
-  server.stats.reset(server.store.stats)
-  server.sweeper.reset()
+function configResetStat({ hub, reply }: Client): void {
+  hub.stats.reset(hub.store.stats)
+  hub.sweeper.reset()
   reply.ok()
 }
 
@@ -72,7 +76,7 @@ function configResetStat({ reply, server }: Client): void {
  * last snapshot is written no command runs.
  */
 function shutdown(client: Client): void {
-  const { args, reply, server } = client
+  const { args, hub, reply } = client
   const given = { nosave: false, save: false, now: false, force: false, abort: false }
   const options = Object.keys(given) as (keyof typeof given)[]
   for (let i = 1; i < args.count; i++) {
@@ -86,7 +90,7 @@ function shutdown(client: Client): void {
   if (how.nosave && how.save) return reply.error(errors.ERR_SYNTAX)
   const save = how.save ? true : how.nosave ? false : null
   const slot = client.defer()
-  void server.end({ save, force: how.force }).then((done) => {
+  void hub.end({ save, force: how.force }).then((done) => {
     // When it is done nothing is answered, as in Redis: the connection ends.
     slot.settle((later) => {
       if (!done) later.error(errors.ERR_SHUTDOWN)
@@ -100,6 +104,7 @@ const byAdmin = ['admin', 'noscript', 'loading', 'stale'] as const
 const configRows = [
   {
     name: 'get',
+    onHub: true,
     arity: -3,
     flags: byAdmin,
     keys: noKeys,
@@ -112,6 +117,7 @@ const configRows = [
   },
   {
     name: 'set',
+    onHub: true,
     arity: -4,
     flags: byAdmin,
     keys: noKeys,
@@ -126,6 +132,7 @@ const configRows = [
   },
   {
     name: 'rewrite',
+    onHub: true,
     arity: 2,
     flags: byAdmin,
     keys: noKeys,
@@ -137,6 +144,7 @@ const configRows = [
   },
   {
     name: 'resetstat',
+    onHub: true,
     arity: 2,
     flags: byAdmin,
     keys: noKeys,
@@ -152,6 +160,7 @@ const configRows = [
 export const serverCommands = [
   {
     name: 'info',
+    onHub: true,
     arity: -1,
     flags: ['loading', 'stale'],
     keys: noKeys,
@@ -190,6 +199,7 @@ export const serverCommands = [
   },
   {
     name: 'shutdown',
+    onHub: true,
     arity: -1,
     flags: ['admin', 'noscript', 'loading', 'stale', 'no_multi', 'allow_busy'],
     keys: noKeys,

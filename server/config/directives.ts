@@ -41,6 +41,10 @@ export const sections = [
 export interface MachineLimits {
   /** Of the machine or the control group. */
   readonly memoryBytes: number
+  /** That this process may use. */
+  readonly cores: number
+  /** How many can serve connections on this Node. */
+  readonly threadsMax: number
   /** The least and the most that the store can manage on this Node. */
   readonly storeBytesMin: number
   readonly storeBytesMax: number
@@ -71,8 +75,8 @@ export interface Row<T> {
   readonly resolve?: (value: T, machine: MachineLimits, before: { maxmemory: number }) => T
   /** Why this value is refused, or null. */
   readonly refuse?: (value: T) => string | null
-  /** What is to be said at the start about this value, or null. */
-  readonly notice?: (value: T) => string | null
+  /** What is to be said at the start about this value, or null. `given`: before `resolve`. */
+  readonly notice?: (value: T, given: T) => string | null
 }
 
 function row<T>(kind: Kind<T>, facts: Omit<Row<NoInfer<T>>, 'kind'>): Row<T> {
@@ -91,6 +95,10 @@ const databasesMax = 256
 const valueBytesMax = 512 * MB
 /** As in Redis. */
 const bindMax = 16
+/** Of `threads`. */
+export const THREADS_MAX = 64
+/** More seldom pay: each has its own buffers and heap. */
+const threadsByDefault = 8
 
 export const directives = {
   bind: row(list(checkBind), {
@@ -167,13 +175,17 @@ export const directives = {
     summary:
       'How much may be queued for a client: reaching the hard limit closes it, and so does staying over the soft one for so many seconds; 0 is no limit. A client of class `normal` that does not read is made to wait, so it needs none; `pubsub` is for monitors. There are no replicas.',
   }),
-  threads: row(integer(1, 64), {
-    default: 1,
+  threads: row(integer(0, THREADS_MAX), {
+    default: 0,
     section: 'Network',
     mutable: false,
-    summary: 'I/O threads; only one is built yet.',
-    notice: (threads) =>
-      threads > 1 ? 'more than one I/O thread is not built yet: this server runs on one' : null,
+    resolve: (threads, { cores, threadsMax }) =>
+      Math.min(threads === 0 ? Math.min(cores, threadsByDefault) : threads, threadsMax),
+    notice: (threads, given) =>
+      given > threads
+        ? 'this Node.js cannot hand connections to threads, so one thread serves all; Node.js 24 can'
+        : null,
+    summary: `Threads that serve connections, around one store; 0 means one for each core, up to ${threadsByDefault}. Node.js 20 cannot hand connections to threads: there it is always one. With 1 the process has one thread for all.`,
   }),
   maxmemory: row(size(0, longMax), {
     default: 0,
@@ -379,7 +391,9 @@ export const directives = {
 /** The share of the machine's memory that the default is. */
 const memoryShare = 4
 
-function resolveMemory(bytes: number, machine: MachineLimits): number {
+type MemoryLimits = Omit<MachineLimits, 'cores' | 'threadsMax'>
+
+function resolveMemory(bytes: number, machine: MemoryLimits): number {
   const { memoryBytes, storeBytesMin, storeBytesMax } = machine
   if (bytes === 0) {
     return Math.max(storeBytesMin, Math.min(Math.floor(memoryBytes / memoryShare), storeBytesMax))

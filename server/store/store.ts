@@ -588,6 +588,15 @@ export class Store {
     return stored
   }
 
+  /** Does this very lease still stand? */
+  hasLease(db: number, key: Uint8Array, token: number): boolean {
+    this.#aim(db, key, 0, key.length)
+    this.#lock()
+    const stands = this.#hasLease(token)
+    this.#unlock()
+    return stands
+  }
+
   /** Removes this very lease (a load that failed). */
   dropLease(db: number, key: Uint8Array, token: number): boolean {
     const buckets = this.#aim(db, key, 0, key.length)

@@ -21,6 +21,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
+import { Gate } from '../../server/gate.ts'
 import { createLog } from '../../server/log.ts'
 import { loadChecksum } from '../../server/snapshot-file.ts'
 import { findSnapshot, Snapshots, type SnapshotsParts } from '../../server/snapshots.ts'
@@ -117,7 +118,7 @@ async function compare(folder: string): Promise<void> {
   const path = join(folder, 'dump.ringtier')
   const open = (memory: number): SnapshotsParts => {
     const store = new Store({ maxMemory: memory, seed: 1 })
-    return { ...world, store, log, checksum, path: () => path }
+    return { ...world, store, log, checksum, gate: new Gate(), path: () => path }
   }
   const parts = open(maxMemory)
   const traffic = new Traffic(parts.store)

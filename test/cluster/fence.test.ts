@@ -184,6 +184,10 @@ class Interleaving implements Loader {
 
 /** The real store behind the same verbs. */
 class RealStore implements TestStore {
+  hasLease(db: number, key: Uint8Array, token: number): boolean {
+    return this.#store.hasLease(db, key, token)
+  }
+
   readonly #store = new Store({ maxMemory: 8 * 1024 ** 2, seed: 7 })
   readonly #sink = { reserve: () => this.#store.io.scratch }
 

@@ -340,17 +340,31 @@ test('a fenced load that fails or finds nothing leaves the new lease alone', asy
   }
 })
 
-test('who finds a lease without a flight is told to look again, and the lease is gone', async (t) => {
+test('a lease that stands without a flight is loaded by whoever asks first', async (t) => {
   const bench = new Bench()
   bench.store.lease('k:1')
-  bench.get('client')
-  t.deepEqual(bench.heard, [])
-  await bench.clock.settle()
-  t.deepEqual(bench.heard, ['client (again)'])
+  bench.get('one')
+  bench.get('other')
+  t.is(bench.loads.inFlight, 1)
+  await bench.answer('v')
+  t.deepEqual(bench.heard, ['one v', 'other v'])
   t.deepEqual(bench.leftovers, NOTHING)
-  bench.get('client')
-  await bench.answer('one')
-  t.is(bench.heard[1], 'client one')
+})
+
+test('who asks for a lease that is gone is told to look again', async (t) => {
+  const bench = new Bench()
+  const found = { db: 0, key: Buffer.from('k:1'), group: bench.group, ...bench.store.lease('k:1') }
+  bench.get('first')
+  await bench.answer('v')
+  bench.store.delete('k:1')
+  bench.get('next')
+  bench.loads.wait(found, (outcome) => bench.heard.push(outcome.kind))
+  t.is(bench.loads.inFlight, 1, 'it joins no flight of another lease, and starts none')
+  await bench.clock.settle()
+  t.deepEqual(bench.heard, ['first v', 'again'])
+  await bench.answer('w')
+  t.is(bench.heard[2], 'next w')
+  t.deepEqual(bench.leftovers, NOTHING)
 })
 
 test('the origin sees at most `concurrency` loads, the others start in their order', async (t) => {

@@ -56,6 +56,10 @@ export class ModelStore implements TestStore {
     this.#entries.clear()
   }
 
+  hasLease(_db: number, key: Uint8Array, token: number): boolean {
+    return this.#holds(key, token)
+  }
+
   lease(key: string): { readonly token: number; readonly planted: boolean } {
     const found = this.#live(key)
     if (found !== undefined) return { token: found.token, planted: false }

@@ -34,6 +34,8 @@ function refused(t: ExecutionContext, run: () => unknown): string {
 
 /* ---- sources ---- */
 
+const cpus = { cores: 2, threadsMax: 64 }
+
 test('without anything the defaults stand', (t) => {
   const config = loadConfig()
   t.is(config.port, 6379)
@@ -341,8 +343,10 @@ for (const [text, bytes] of sizes) {
 
 test('maxmemory 0 is a quarter of the machine, within what the store can manage', (t) => {
   const maxmemory = (memoryBytes: number, ...args: string[]): number =>
-    loadConfig({ args, machine: { memoryBytes, storeBytesMin: 2 * MB, storeBytesMax: 64 * MB } })
-      .maxmemory
+    loadConfig({
+      args,
+      machine: { ...cpus, memoryBytes, storeBytesMin: 2 * MB, storeBytesMax: 64 * MB },
+    }).maxmemory
   t.is(maxmemory(100 * MB + 3), 25 * MB)
   t.is(maxmemory(100 * MB, '--maxmemory', '0'), 25 * MB)
   t.is(maxmemory(1024 * MB), 64 * MB)
@@ -350,7 +354,7 @@ test('maxmemory 0 is a quarter of the machine, within what the store can manage'
 })
 
 test('maxmemory is refused below and above what the store can manage', (t) => {
-  const machine = { memoryBytes: 2 ** 30, storeBytesMin: 2 * MB, storeBytesMax: 64 * MB }
+  const machine = { ...cpus, memoryBytes: 2 ** 30, storeBytesMin: 2 * MB, storeBytesMax: 64 * MB }
   const maxmemory = (bytes: number): number =>
     loadConfig({ args: ['--maxmemory', String(bytes)], machine }).maxmemory
   t.is(maxmemory(2 * MB), 2 * MB)
@@ -368,7 +372,7 @@ test('maxmemory is refused below and above what the store can manage', (t) => {
 test('maxmemory-ceiling is 2gb unless said, or what the machine has, and never below maxmemory', (t) => {
   const GB = 1024 * MB
   const ceiling = (memoryBytes: number, storeBytesMax: number, ...args: string[]): number =>
-    loadConfig({ args, machine: { memoryBytes, storeBytesMin: 2 * MB, storeBytesMax } })[
+    loadConfig({ args, machine: { ...cpus, memoryBytes, storeBytesMin: 2 * MB, storeBytesMax } })[
       'maxmemory-ceiling'
     ]
   t.is(ceiling(64 * GB, 100 * GB, '--maxmemory', '2gb'), 2 * GB)
@@ -383,7 +387,7 @@ test('maxmemory-ceiling is 2gb unless said, or what the machine has, and never b
 })
 
 test('maxmemory-ceiling is refused below maxmemory and above what the store can manage', (t) => {
-  const machine = { memoryBytes: 2 ** 30, storeBytesMin: 2 * MB, storeBytesMax: 64 * MB }
+  const machine = { ...cpus, memoryBytes: 2 ** 30, storeBytesMin: 2 * MB, storeBytesMax: 64 * MB }
   const ceiling = (bytes: number): number =>
     loadConfig({
       args: ['--maxmemory', '8mb', '--maxmemory-ceiling', String(bytes)],
@@ -407,7 +411,6 @@ test('limits: at them accepted, beyond them refused', (t) => {
     ['databases', 1, 256],
     ['maxclients', 1, 2 ** 32 - 1],
     ['proto-max-bulk-len', MB, 512 * MB],
-    ['threads', 1, 64],
     ['tcp-backlog', 0, 2 ** 31 - 1],
     ['cluster-virtual-nodes', 1, 1024],
   ]
@@ -422,6 +425,23 @@ test('limits: at them accepted, beyond them refused', (t) => {
   const sixteen = Array.from({ length: 16 }, (_, i) => `127.0.0.${i + 1}`)
   t.is(from('--bind', ...sixteen).bind.length, 16)
   t.throws(() => from('--bind', ...sixteen, '::1'), { message: /Too many bind addresses/ })
+})
+
+test('threads: one for each core unless said, at most 8; never more than this Node.js can have', (t) => {
+  const threads = (cores: number, threadsMax: number, ...args: string[]): [number, number] => {
+    const machine = { ...{ cores, threadsMax, memoryBytes: 2 ** 30 }, storeBytesMin: 2 * MB }
+    const config = loadConfig({ args, machine: { ...machine, storeBytesMax: 64 * MB } })
+    return [config.threads, config.notices.length]
+  }
+  t.deepEqual(
+    [1, 7, 8, 9].map((cores) => threads(cores, 64)[0]),
+    [1, 7, 8, 8],
+  )
+  t.deepEqual(threads(2, 64, '--threads', '64'), [64, 0])
+  t.deepEqual(threads(9, 1), [1, 0])
+  t.deepEqual(threads(9, 1, '--threads', '1'), [1, 0])
+  t.deepEqual(threads(9, 1, '--threads', '2'), [1, 1])
+  t.throws(() => threads(1, 64, '--threads', '65'), { instanceOf: ConfigError })
 })
 
 test('maxmemory-policy: names of Redis are taken, with a notice where they mean another order', (t) => {

@@ -90,8 +90,8 @@ test('a SET or DEL that lands while a load is in flight is never undone by it', 
     await clients[0]!.command('DEL', key)
   }
   t.true(loadsSeen > seeds / 10, 'loads were under way')
-  t.is(server.loading.loads.inFlight, 0)
-  t.is(server.loading.loads.waiting, 0)
+  t.is(server.loads.inFlight, 0)
+  t.is(server.loads.waiting, 0)
   server.shutdown()
 
   async function answer(reply: Promise<string>): Promise<string> {

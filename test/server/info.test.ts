@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { Redis } from 'ioredis'
-import { Groups, parseGroup } from '../../cluster/group.ts'
 import { loadConfig } from '../../server/config.ts'
+import { type Facts, noFacts } from '../../server/facts.ts'
 import { info, type InfoSource } from '../../server/info.ts'
 import { shareStats, Stats } from '../../server/stats.ts'
 import { version } from '../../server/version.ts'
@@ -21,10 +21,10 @@ const storeStats: InfoSource['store']['stats'] = {
   ...{ expiring: 2, smallChunks: 1, mainChunks: 9, pagedChunks: 0, pages: 0 },
 }
 
-const group = parseGroup('user match user:{id} origin http://127.0.0.1:1/{id}'.split(' '))
+const groupWords = 'user match user:{id} origin http://127.0.0.1:1/{id}'.split(' ')
 const noErrors = Object.fromEntries(
   ['busy', 'timeout', 'too-large'].map((kind) => [kind, 0]),
-) as ReturnType<InfoSource['loading']['loads']['counters']>['errors']
+) as ReturnType<InfoSource['loads']['counters']>['errors']
 
 const snapshots: InfoSource['snapshots'] = {
   ...{ changes: 11, saves: 3, lastSaveSeconds: 1_600_000_000, lastStatus: 'ok', loading: null },
@@ -51,19 +51,14 @@ function source(changes: Partial<InfoSource> = {}): InfoSource {
     snapshots,
     stats: new Stats(shareStats([])),
     sweeper: { stalePercent: 1.234, spentMs: 5.6, cut: 7 },
-    clients: new Map(),
-    loading: {
-      groups: new Groups([]),
-      loads: {
-        waiting: 2,
-        counters: () => ({
-          ...{ loads: 9, joined: 8, values: 7, fenced: 1, missing: 1, late: 0, again: 0 },
-          errors: { ...noErrors, 'too-large': 1 },
-        }),
-        underWay: () => ({ active: 1, queued: 0 }),
-      },
+    loads: {
+      counters: () => ({
+        ...{ loads: 9, joined: 8, values: 7, fenced: 1, missing: 1, late: 0, again: 0 },
+        errors: { ...noErrors, 'too-large': 1 },
+      }),
+      underWay: () => ({ active: 1, queued: 0 }),
     },
-    routing: { membership: null, router: null, peers: new Map(), otherViews: 0 },
+    routing: { membership: null },
     port: 7000,
     startedAt: 500,
     runId: 'a'.repeat(40),
@@ -71,8 +66,14 @@ function source(changes: Partial<InfoSource> = {}): InfoSource {
   }
 }
 
+const facts: Facts = { ...noFacts, waiting: 2 }
+
 function read(server: InfoSource, ...names: string[]): Map<string, string> {
-  const lines = info(server, names).split('\r\n')
+  return fieldsOf(info(server, facts, names))
+}
+
+function fieldsOf(text: string): Map<string, string> {
+  const lines = text.split('\r\n')
   return new Map(
     lines
       .filter((line) => line.includes(':'))
@@ -85,22 +86,22 @@ function titles(text: string): string[] {
 }
 
 test('a plain INFO has the default sections, each under its title', (t) => {
-  const text = info(source(), [])
+  const text = info(source(), facts, [])
   t.deepEqual(titles(text), [
     ...['# Server', '# Clients', '# Memory', '# Persistence', '# Stats', '# Replication', '# CPU'],
     ...['# Modules', '# Errorstats', '# Cluster', '# Keyspace', '# Store'],
   ])
-  t.deepEqual(titles(info(source(), ['default'])), titles(text))
+  t.deepEqual(titles(info(source(), facts, ['default'])), titles(text))
   for (const line of text.split('\r\n')) t.regex(line, /^$|^# \w+$|^[\w.|-]+:.*$/)
 })
 
 test('named sections come in any case, once each; unknown ones are nothing', (t) => {
-  t.deepEqual(titles(info(source(), ['CPU', 'keyspace', 'cpu'])), ['# CPU', '# Keyspace'])
-  t.is(info(source(), ['nosuch']), '')
-  t.deepEqual(titles(info(source(), ['nosuch', 'CommandStats'])), ['# Commandstats'])
-  t.true(titles(info(source(), ['default', 'commandstats'])).includes('# Commandstats'))
-  t.true(titles(info(source(), ['ALL'])).includes('# Commandstats'))
-  t.is(titles(info(source(), ['everything', 'cpu'])).length, 15)
+  t.deepEqual(titles(info(source(), facts, ['CPU', 'keyspace', 'cpu'])), ['# CPU', '# Keyspace'])
+  t.is(info(source(), facts, ['nosuch']), '')
+  t.deepEqual(titles(info(source(), facts, ['nosuch', 'CommandStats'])), ['# Commandstats'])
+  t.true(titles(info(source(), facts, ['default', 'commandstats'])).includes('# Commandstats'))
+  t.true(titles(info(source(), facts, ['ALL'])).includes('# Commandstats'))
+  t.is(titles(info(source(), facts, ['everything', 'cpu'])).length, 15)
 })
 
 test('the server section tells time, port and mode', (t) => {
@@ -114,12 +115,11 @@ test('the server section tells time, port and mode', (t) => {
 })
 
 test('nodes of the cluster are no clients, and buffers are told', (t) => {
-  const clients = new Map([
-    [1, { peer: null, queryBytes: 5, outputBytes: 70 }],
-    [2, { peer: null, queryBytes: 10, outputBytes: 0 }],
-    [3, { peer: 'b:1', queryBytes: 0, outputBytes: 0 }],
-  ])
-  const fields = read(source({ clients }), 'clients', 'memory')
+  const told = {
+    ...facts,
+    ...{ clients: 2, peers: 1, queryBytesMax: 10, outputBytesMax: 70, clientBytes: 85 },
+  }
+  const fields = fieldsOf(info(source(), told, ['clients', 'memory']))
   t.is(fields.get('connected_clients'), '2')
   t.is(fields.get('cluster_connections'), '1')
   t.is(fields.get('client_recent_max_input_buffer'), '10')
@@ -140,7 +140,7 @@ test('memory is that of the store, and its peak is never below it', (t) => {
   t.is(fields.get('allocator_active'), '1572864')
   t.is(fields.get('allocator_frag_bytes'), '524288')
   t.is(fields.get('allocator_frag_ratio'), '1.50')
-  const { rss } = process.memoryUsage()
+  const rss = process.memoryUsage.rss()
   t.true(Number(fields.get('rss_overhead_bytes')) > rss / 2)
   stats.usedMemoryPeak = 2 ** 21
   t.is(read(source({ stats }), 'memory').get('used_memory_peak_perc'), '50.00%')
@@ -169,11 +169,11 @@ test('the policy is told by a name of Redis, and by its own', (t) => {
 test('counters of the buckets are told by their spread, where they are asked for', (t) => {
   const store = { ...source().store, buckets: 8 }
   t.is(
-    info(source({ store }), ['storebuckets']).split('\r\n')[1],
+    info(source({ store }), facts, ['storebuckets']).split('\r\n')[1],
     'store_bucket_entries:min=0,mean=0.88,max=7',
   )
-  t.false(info(source(), []).includes('store_bucket_'))
-  t.true(info(source({ store }), ['all']).includes('\r\nstore_bucket_dead_bytes:min='))
+  t.false(info(source(), facts, []).includes('store_bucket_'))
+  t.true(info(source({ store }), facts, ['all']).includes('\r\nstore_bucket_dead_bytes:min='))
 })
 
 test('commands that were called, and errors, are counted by name', (t) => {
@@ -191,7 +191,7 @@ test('commands that were called, and errors, are counted by name', (t) => {
   stats.error('WRONGTYPE')
   stats.error('ERR')
   t.is(
-    info(source({ stats }), ['commandstats', 'errorstats']),
+    info(source({ stats }), facts, ['commandstats', 'errorstats']),
     '# Commandstats\r\n' +
       'cmdstat_client|list:calls=4,usec=10,usec_per_call=2.60,rejected_calls=1,failed_calls=2\r\n' +
       'cmdstat_set:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0\r\n' +
@@ -208,46 +208,43 @@ test('how long runs took is told by percentiles, for commands that were timed', 
     list!.took(micros)
   }
   t.is(
-    info(source({ stats }), ['latencystats']),
+    info(source({ stats }), facts, ['latencystats']),
     '# Latencystats\r\nlatency_percentiles_usec_client|list:p50=50.175,p99=99.327,p99.9=100.351\r\n',
   )
   const config = loadConfig({ args: ['--latency-tracking-info-percentiles', '0', '33.3', '100'] })
   t.true(
-    info(source({ stats, config }), ['latencystats']).endsWith(
+    info(source({ stats, config }), facts, ['latencystats']).endsWith(
       ':p0=1.000,p33.3=33.023,p100=100.351\r\n',
     ),
   )
-  t.false(info(source({ stats }), []).includes('latency_percentiles'))
+  t.false(info(source({ stats }), facts, []).includes('latency_percentiles'))
 })
 
 test('databases with keys are listed', (t) => {
-  t.is(info(source(), ['keyspace']), '# Keyspace\r\ndb3:keys=7,expires=2,avg_ttl=0\r\n')
+  t.is(info(source(), facts, ['keyspace']), '# Keyspace\r\ndb3:keys=7,expires=2,avg_ttl=0\r\n')
 })
 
 test('groups are told where there are some', (t) => {
-  const { loads } = source().loading
-  const loading = { groups: new Groups([group]), loads }
+  const config = loadConfig({ args: ['--group', ...groupWords] })
+  // Of each thread's waiters the hub counts one.
+  const told = { ...facts, waiters: { user: { joined: 4, late: 1, again: 0 } } }
   t.is(
-    info(source({ loading }), ['groups']),
-    '# Groups\r\ngroup_user:loads=9,joined=8,values=7,fenced=1,missing=1,late=0,again=0,' +
+    info(source({ config }), told, ['groups']),
+    '# Groups\r\ngroup_user:loads=9,joined=12,values=7,fenced=1,missing=1,late=1,again=0,' +
       'active=1,queued=0,failed=1,failed_too_large=1\r\n',
   )
-  t.is(info(source(), ['groups']), '')
+  t.is(info(source(), facts, ['groups']), '')
 })
 
 test('in a cluster nodes and forwards are told', (t) => {
   const membership = { members: [1, 2, 3], live: () => ({ names: ['a', 'b'] }), epoch: 4 }
-  const counters = {
+  const routed = {
     ...{ forwarded: 5, scattered: 6, fannedOut: 7, stoodIn: 8, failovers: 9, failures: 10 },
   }
-  const link = { requests: 11, shared: 1, links: 2, silent: 3, lost: 4 }
-  const peers = new Map([
-    ['b', { counters: link }],
-    ['c', { counters: link }],
-  ])
-  const parts = { membership, router: { counters }, peers, otherViews: 12 }
-  const routing = parts as unknown as InfoSource['routing']
-  const fields = read(source({ routing }))
+  const links = { requests: 22, shared: 2, links: 4, silent: 6, lost: 8 }
+  const routing = { membership } as unknown as InfoSource['routing']
+  const told = { ...facts, routed, links, otherViews: 12 }
+  const fields = fieldsOf(info(source({ routing }), told, []))
   t.is(fields.get('redis_mode'), 'cluster')
   t.is(fields.get('cluster_enabled'), '1')
   t.is(fields.get('cluster_known_nodes'), '3')
@@ -286,7 +283,7 @@ oracleTest('fields that Redis has too stand in the section where Redis has them'
   }
   const theirs = sectionsOf(await client.info('everything'))
   t.true(theirs.size > 150)
-  for (const [field, section] of sectionsOf(info(source(), []))) {
+  for (const [field, section] of sectionsOf(info(source(), facts, []))) {
     if (ourFields.test(field) || field.startsWith('db')) continue
     t.is(theirs.get(field), section, field)
   }

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { flagBits } from '../../server/command.ts'
 import type { Log } from '../../server/log.ts'
+import { Gate } from '../../server/gate.ts'
 import { loadChecksum, RECORD_HEAD_BYTES } from '../../server/snapshot-file.ts'
 import { findSnapshot, Snapshots } from '../../server/snapshots.ts'
 import { Store, type StoreOptions } from '../../server/store/store.ts'
@@ -40,6 +41,7 @@ class Host {
   readonly lines = new Lines()
   readonly store: Store
   readonly snapshots: Snapshots
+  readonly gate = new Gate()
   readonly path: () => string
 
   constructor(
@@ -56,6 +58,7 @@ class Host {
     this.store = new Store({ maxMemory: 2 * MB, seed: 5, ...rest })
     this.store.now = this.clock.now()
     this.snapshots = new Snapshots({
+      gate: this.gate,
       ...{ store: this.store, files: this.files, clock: this.clock, checksum },
       ...{ random: new SeededRandom(3), log: this.lines.log, path: this.path },
     })
@@ -313,6 +316,7 @@ test('a record of another snapshot is none of this one', async (t) => {
   await host.snapshots.save()
   const random = new SeededRandom(99)
   const other = new Snapshots({
+    gate: new Gate(),
     ...{ store: host.store, files: host.files, clock: host.clock, checksum },
     ...{ random, log: host.lines.log, path: () => 'other' },
   })
@@ -579,29 +583,29 @@ test('a save that is called off leaves nothing behind', async (t) => {
 
 test('what is refused: nothing, until a background save fails and that is to stop writes', async (t) => {
   const host = new Host()
-  const { snapshots } = host
+  const { gate, snapshots } = host
   const write = { flags: flagBits.write, fullName: 'set' }
   const read = { flags: flagBits.readonly, fullName: 'get' }
   const ping = { flags: 0, fullName: 'ping' }
   const points = [{ seconds: 1, changes: 1 }]
   snapshots.configure(points, true)
-  t.false(snapshots.restricts)
+  t.false(gate.restricts)
   host.files.faults = { create: 'EROFS' }
   snapshots.saveInBackground()
   await host.clock.settle()
-  t.true(snapshots.restricts)
-  t.regex(snapshots.refusalOf(write)!, /^MISCONF /)
-  t.regex(snapshots.refusalOf(ping)!, /^MISCONF /)
-  t.is(snapshots.refusalOf(read), null)
+  t.true(gate.restricts)
+  t.regex(gate.refusalOf(write)!, /^MISCONF /)
+  t.regex(gate.refusalOf(ping)!, /^MISCONF /)
+  t.is(gate.refusalOf(read), null)
   snapshots.configure(points, false)
-  t.false(snapshots.restricts)
+  t.false(gate.restricts)
   snapshots.configure([], true)
-  t.false(snapshots.restricts)
+  t.false(gate.restricts)
   snapshots.configure(points, true)
-  t.true(snapshots.restricts)
+  t.true(gate.restricts)
   host.files.faults = {}
   await snapshots.save()
-  t.false(snapshots.restricts)
+  t.false(gate.restricts)
 })
 
 /* ---- a whole server ---- */

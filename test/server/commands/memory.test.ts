@@ -1,4 +1,5 @@
 import test from 'ava'
+import { noFacts } from '../../../server/facts.ts'
 import { usageOf } from '../../../server/usage.ts'
 import { startInProcess } from '../in-process.ts'
 
@@ -73,7 +74,7 @@ test('MEMORY STATS: the parts make the whole, and each database with keys is tol
   t.regex(reply, /\r\ndb\.0\r\n%3\r\n.*main\r\n:800\r\n.*expires\r\n:800\r\n/s)
   t.regex(reply, /\r\ndb\.3\r\n%3\r\n.*main\r\n:8\r\n.*expires\r\n:0\r\n/s)
   t.false(reply.includes('db.1'))
-  const { used, overhead, dataset } = usageOf(server)
+  const { used, overhead, dataset } = usageOf(server, noFacts)
   t.is(overhead + dataset, used)
 })
 

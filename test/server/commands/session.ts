@@ -11,6 +11,7 @@ import type { Client } from '../../../server/client.ts'
 import { type Command, CommandTable, takes } from '../../../server/command.ts'
 import { loadConfig } from '../../../server/config.ts'
 import type { EndOptions, Server } from '../../../server/server.ts'
+import { answer, type ArgumentOf, type QuestionName } from '../../../server/threads/questions.ts'
 import { shareStats, Stats } from '../../../server/stats.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 import { SeededRandom } from '../../sim/random.ts'
@@ -34,6 +35,7 @@ export class Bench {
     const { clock, clients, stats } = this
     const membership = options.membership ?? null
     const server = {
+      row: 0,
       config: loadConfig({ args: options.directives ?? [] }),
       table: new CommandTable(rows),
       world: { clock, random: new SeededRandom(1) },
@@ -46,6 +48,7 @@ export class Bench {
       },
     }
     this.server = server as unknown as Server
+    Object.assign(server, { hub: this.server, isAlone: true })
   }
 
   connect(address = `127.0.0.1:${50_000 + this.clients.size}`): Session {
@@ -67,6 +70,12 @@ export class Session {
     const id = bench.clients.size + 1
     const client = {
       server: bench.server,
+      hub: bench.server,
+      survey: (
+        name: QuestionName,
+        argument: ArgumentOf<QuestionName>,
+        goOn: (answers: unknown[]) => void,
+      ) => goOn([answer(bench.server, name, argument)]),
       reply: this.#reply,
       id,
       address,

@@ -1,0 +1,112 @@
+/**
+ * What each I/O thread knows of itself alone, and INFO and MEMORY show of all of them together.
+ * What is counted in shared memory needs no such question: see stats.ts.
+ */
+import type { LoadCounters } from '../cluster/loads.ts'
+import type { PeerCounters } from '../cluster/peer.ts'
+import type { RouterCounters } from '../cluster/router.ts'
+import type { IoThread } from './io-thread.ts'
+import { readHeap } from './system.ts'
+
+/** Of waiters for loads. */
+export type WaiterCounters = Pick<LoadCounters, 'joined' | 'late' | 'again'>
+
+/** Of one thread, or the sum over all. Plain data, which travels between threads. */
+export interface Facts {
+  readonly clients: number
+  /** Connections of other nodes of the cluster. */
+  readonly peers: number
+  /** Of all of both: the most that came and is not executed, and that waits to be sent. */
+  readonly queryBytesMax: number
+  readonly outputBytesMax: number
+  /** All of that together, of clients and of peers. */
+  readonly clientBytes: number
+  readonly peerBytes: number
+  /** Clients that wait for a load. */
+  readonly waiting: number
+  /** By group: waiters that the loads' own counters do not know. */
+  readonly waiters: Readonly<Record<string, WaiterCounters>>
+  readonly routed: RouterCounters
+  readonly links: Readonly<PeerCounters>
+  /** Requests of nodes that saw other nodes alive than this one. */
+  readonly otherViews: number
+  /** Of the thread's JavaScript. */
+  readonly heapUsedBytes: number
+  readonly heapTotalBytes: number
+}
+
+export const noFacts: Facts = {
+  ...{ clients: 0, peers: 0, queryBytesMax: 0, outputBytesMax: 0, clientBytes: 0, peerBytes: 0 },
+  ...{ waiting: 0, waiters: {}, otherViews: 0, heapUsedBytes: 0, heapTotalBytes: 0 },
+  routed: { forwarded: 0, scattered: 0, fannedOut: 0, stoodIn: 0, failovers: 0, failures: 0 },
+  links: { requests: 0, shared: 0, links: 0, silent: 0, lost: 0 },
+}
+
+export function factsOf(thread: IoThread): Facts {
+  const { flights } = thread.loading
+  const { router, peers, otherViews } = thread.routing
+  const { usedBytes, totalBytes } = readHeap()
+  return {
+    ...clientFacts(thread.clients.values()),
+    waiting: flights.waiting,
+    waiters: Object.fromEntries(flights.waiters),
+    routed: router?.counters ?? noFacts.routed,
+    links: [...peers.values()].reduce((sum, { counters }) => added(sum, counters), noFacts.links),
+    otherViews,
+    heapUsedBytes: usedBytes,
+    heapTotalBytes: totalBytes,
+  }
+}
+
+function clientFacts(clients: Iterable<ClientBytes>) {
+  const sum = { ...noFacts } as { -readonly [K in keyof Facts]: Facts[K] }
+  for (const { peer, queryBytes, outputBytes } of clients) {
+    sum.queryBytesMax = Math.max(sum.queryBytesMax, queryBytes)
+    sum.outputBytesMax = Math.max(sum.outputBytesMax, outputBytes)
+    if (peer === null) {
+      sum.clients++
+      sum.clientBytes += queryBytes + outputBytes
+    } else {
+      sum.peers++
+      sum.peerBytes += queryBytes + outputBytes
+    }
+  }
+  return sum
+}
+
+/** What is asked of a client. */
+export interface ClientBytes {
+  readonly peer: string | null
+  readonly queryBytes: number
+  readonly outputBytes: number
+}
+
+/** Of all threads together. */
+export function sumOfFacts(all: readonly Facts[]): Facts {
+  return all.reduce((sum, facts) => ({
+    ...added(sum, facts),
+    queryBytesMax: Math.max(sum.queryBytesMax, facts.queryBytesMax),
+    outputBytesMax: Math.max(sum.outputBytesMax, facts.outputBytesMax),
+    waiters: mergedWaiters(sum.waiters, facts.waiters),
+    routed: added(sum.routed, facts.routed),
+    links: added(sum.links, facts.links),
+  }))
+}
+
+function mergedWaiters(one: Facts['waiters'], other: Facts['waiters']): Facts['waiters'] {
+  const merged = { ...one }
+  for (const [group, counters] of Object.entries(other)) {
+    const before = merged[group]
+    merged[group] = before === undefined ? counters : added(before, counters)
+  }
+  return merged
+}
+
+/** The fields that are numbers, each the sum of both. */
+function added<T extends object>(one: T, other: T): T {
+  const sum = { ...one } as Record<string, unknown>
+  for (const [name, value] of Object.entries(other)) {
+    if (typeof value === 'number') sum[name] = (sum[name] as number) + value
+  }
+  return sum as T
+}

@@ -1,0 +1,56 @@
+/**
+ * Which commands may run now. While the snapshot is read at the start nearly all are refused
+ * (LOADING), after a failed save writes are (MISCONF), and while the last snapshot is written none
+ * runs: then requests wait.
+ *
+ * The state lies in words that all threads share. One of them, the hub, writes it; dispatch looks at
+ * it before each command, which costs a plain read.
+ */
+import { ERR_LOADING, ERR_MISCONF } from '../protocol/errors.ts'
+import { type CommandEntry, flagBits } from './command.ts'
+
+/** The words, as index of an Int32Array. */
+const word = { loading: 0, deniesWrites: 1, restricts: 2, frozen: 3 } as const
+
+/** The part of an entry of the command table on which a refusal depends. */
+type Asked = Pick<CommandEntry, 'flags' | 'fullName'>
+
+export class Gate {
+  /** For the Gate of another thread. */
+  readonly shared: SharedArrayBuffer
+  readonly #words: Int32Array
+
+  constructor(shared = new SharedArrayBuffer(Object.keys(word).length * 4)) {
+    this.shared = shared
+    this.#words = new Int32Array(shared)
+  }
+
+  /** Are some commands refused now? Then `refusalOf` tells which. */
+  get restricts(): boolean {
+    return this.#words[word.restricts] !== 0
+  }
+
+  /** The line with which a command is refused now, null: it is not. */
+  refusalOf({ flags, fullName }: Asked): string | null {
+    const words = this.#words
+    if (words[word.loading] !== 0) return (flags & flagBits.loading) === 0 ? ERR_LOADING : null
+    if (words[word.deniesWrites] === 0) return null
+    return (flags & flagBits.write) !== 0 || fullName === 'ping' ? ERR_MISCONF : null
+  }
+
+  restrict(state: { readonly loading: boolean; readonly deniesWrites: boolean }): void {
+    const words = this.#words
+    Atomics.store(words, word.loading, state.loading ? 1 : 0)
+    Atomics.store(words, word.deniesWrites, state.deniesWrites ? 1 : 0)
+    Atomics.store(words, word.restricts, state.loading || state.deniesWrites ? 1 : 0)
+  }
+
+  /** No command runs: the last snapshot is being written. */
+  get frozen(): boolean {
+    return this.#words[word.frozen] !== 0
+  }
+
+  set frozen(frozen: boolean) {
+    Atomics.store(this.#words, word.frozen, frozen ? 1 : 0)
+  }
+}

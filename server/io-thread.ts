@@ -1,0 +1,261 @@
+import type { Duplex } from 'node:stream'
+import type { World } from '../cluster/world.ts'
+import type { Args } from '../protocol/args.ts'
+import type { DecoderLimits } from '../protocol/decoder.ts'
+import * as errors from '../protocol/errors.ts'
+import { isLocal } from './address.ts'
+import type { Client } from './client.ts'
+import { type CommandEntry, CommandTable } from './command.ts'
+import { commands } from './commands/index.ts'
+import type { Config } from './config.ts'
+import { Connection, type Socket } from './connection.ts'
+import { DuplexSocket } from './duplex.ts'
+import type { Gate } from './gate.ts'
+import type { ListenerSocket } from './listener.ts'
+import { type Flights, Loading } from './loading.ts'
+import type { Log } from './log.ts'
+import { LookAhead } from './look-ahead.ts'
+import { Monitors } from './monitors.ts'
+import { type OutputClass, type OutputLimit, outputLimits } from './output-limits.ts'
+import { ReplyAreas } from './reply-areas.ts'
+import { Routing } from './routing.ts'
+import type { Server } from './server.ts'
+import type { Slot } from './slot.ts'
+import { type CommandCell, counter, type SharedStats, Stats } from './stats.ts'
+import type { Store } from './store/store.ts'
+import { CommandTimer, type SlowSink } from './timing.ts'
+import { Turns } from './turns.ts'
+
+/** How often idle clients are looked for. */
+const idlePeriodMs = 1000
+/** A bulk longer than this is received into pages of the store. */
+const bigBytesMin = 64 * 1024
+
+/** What a thread is handed: where it differs from others, and what it shares with them. */
+export interface IoThreadParts {
+  readonly config: Config
+  readonly world: World
+  readonly log: Log
+  readonly store: Store
+  readonly gate: Gate
+  readonly stats: SharedStats
+  /** Its row of `stats`; 0 is the hub's. */
+  readonly row: number
+  readonly ringHash: (text: string) => number
+  readonly flights: Flights
+  /** Hears of slow commands. */
+  readonly sink: SlowSink
+  /** Hands a line of MONITOR to all other threads. */
+  readonly tellMonitors: (line: Uint8Array) => void
+  /** Has the hub run a command whose row says `onHub`; null: this is the hub. */
+  readonly delegate: ((client: Client, entry: CommandEntry) => void) | null
+}
+
+/**
+ * What serves connections: all that a thread has of its own, around the store that it shares with
+ * others. With one thread it is the Server itself; with several each worker has one (threads/).
+ */
+export class IoThread {
+  /** 0 is the hub's. */
+  readonly row: number
+  readonly config: Config
+  readonly world: World
+  readonly log: Log
+  readonly store: Store
+  readonly gate: Gate
+  readonly table = new CommandTable(commands)
+  readonly stats: Stats
+  readonly areas: ReplyAreas
+  readonly turns: Turns
+  readonly lookAhead: LookAhead
+  readonly decoderLimits: DecoderLimits
+  readonly loading: Loading
+  readonly routing: Routing
+  readonly timer: CommandTimer
+  readonly monitors: Monitors
+  readonly delegate: ((client: Client, entry: CommandEntry) => void) | null
+  /** Null: it is in another thread, `delegate` leads to it. */
+  readonly hub: Server | null = null
+  outputLimits: Readonly<Record<OutputClass, OutputLimit>>
+  readonly #connections = new Map<number, Connection>()
+  readonly #clients = new Map<number, Client>()
+  readonly #idleTimer: { cancel(): void }
+  /** Not null once it is to close: to be called when the last connection is gone. */
+  #whenEmpty: (() => void) | null = null
+
+  constructor(parts: IoThreadParts) {
+    const { config, world } = parts
+    this.row = parts.row
+    this.config = config
+    this.world = world
+    this.log = parts.log
+    this.store = parts.store
+    this.gate = parts.gate
+    this.delegate = parts.delegate
+    this.stats = new Stats(parts.stats, parts.row)
+    this.stats.trackLatency(config['latency-tracking'])
+    config.onChange('latency-tracking', (on) => this.stats.trackLatency(on))
+    this.store.now = world.clock.now()
+    this.areas = new ReplyAreas(this.store.io, (run) => world.clock.soon(run))
+    this.turns = new Turns(world.clock)
+    this.lookAhead = new LookAhead(this.store)
+    this.decoderLimits = { bulkBytesMax: config['proto-max-bulk-len'], bigBytesMin }
+    config.onChange('proto-max-bulk-len', (bytes) => {
+      this.decoderLimits.bulkBytesMax = bytes
+    })
+    this.loading = new Loading(this, config.groups, parts.flights)
+    this.routing = new Routing(this, parts.ringHash)
+    this.timer = this.#openTimer(parts.sink)
+    this.monitors = new Monitors(world.clock, this.stats, parts.tellMonitors)
+    this.outputLimits = outputLimits(config['client-output-buffer-limit'])
+    config.onChange('client-output-buffer-limit', (value) => {
+      this.outputLimits = outputLimits(value)
+    })
+    this.#idleTimer = world.clock.every(idlePeriodMs, () => this.#judgeClients())
+  }
+
+  /** Those connected to this thread. */
+  get clients(): ReadonlyMap<number, Client> {
+    return this.#clients
+  }
+
+  /** Where sockets of this thread read into. */
+  get readBuffer(): Uint8Array {
+    const { bytes, read, readEnd } = this.store.io
+    return bytes.subarray(read, readEnd)
+  }
+
+  /** Serves a client on any duplex stream. */
+  handle(stream: Duplex, addresses = { remote: '', local: '' }): Client {
+    const socket = new DuplexSocket(stream, addresses)
+    const refusal = this.#refusal(socket)
+    const connection = this.#accept(socket)
+    socket.attach(this.store.io, connection)
+    if (refusal !== null) {
+      this.stats.row[counter.rejectedConnections]!++
+      connection.say(() => this.areas.reply.error(refusal))
+      this.countErrors()
+      connection.closeAfterReply()
+    }
+    return connection.client
+  }
+
+  /** A socket that was accepted: serves it, or tells it why not. False: it was turned away. */
+  admit(socket: ListenerSocket): boolean {
+    const refusal = this.#refusal(socket)
+    if (refusal === null) {
+      socket.attach(this.#accept(socket))
+      return true
+    }
+    this.stats.row[counter.rejectedConnections]!++
+    socket.refuse(Buffer.from(`-${refusal}\r\n`))
+    return false
+  }
+
+  /** No socket to say it to. */
+  reportAcceptError(error: NodeJS.ErrnoException): void {
+    this.log.warning({ code: error.code }, 'a connection could not be accepted')
+  }
+
+  #accept(socket: Socket): Connection {
+    const connection = new Connection(this, socket, this.stats.clientCame())
+    this.#connections.set(connection.client.id, connection)
+    this.#clients.set(connection.client.id, connection.client)
+    this.stats.row[counter.connectionsReceived]!++
+    return connection
+  }
+
+  /** The error line for a client that may not connect, else null. */
+  #refusal({ remoteAddress }: Pick<Socket, 'remoteAddress'>): string | null {
+    const { config } = this
+    if (this.stats.clients >= config.maxclients) return errors.ERR_MAX_CLIENTS
+    const isProtected = config['protected-mode'] && config.requirepass === ''
+    if (isProtected && !isLocal(remoteAddress)) return errors.DENIED_PROTECTED_MODE
+    return null
+  }
+
+  /** A connection is gone. */
+  forget(connection: Connection): void {
+    if (this.#connections.delete(connection.client.id)) this.stats.clientLeft()
+    this.#clients.delete(connection.client.id)
+    this.monitors.remove(connection.client.id)
+    if (this.#connections.size === 0) this.#whenEmpty?.()
+  }
+
+  /** The statistics of a command. */
+  cellOf(entry: CommandEntry): CommandCell {
+    return this.stats.cells[entry.index]!
+  }
+
+  /** Counts the error replies that were just written. */
+  countErrors(reply = this.areas.reply): void {
+    for (; reply.errors > 0; reply.errors--) this.stats.error(reply.lastErrorCode)
+  }
+
+  /** Answers a command that was copied, in the slot it took: loads what it misses, or runs it. */
+  answerLater(client: Client, entry: CommandEntry, args: Args, db: number, slot: Slot): void {
+    if (
+      entry.loads !== null &&
+      this.loading.enabled &&
+      this.loading.takes(client, entry, { args, db, slot })
+    ) {
+      return
+    }
+    slot.answer(() => client.runAs(entry.run, args, db))
+  }
+
+  /** Commands may run again (gate.ts): those that wait do. */
+  thaw(): void {
+    for (const connection of [...this.#connections.values()]) connection.onReady()
+  }
+
+  /**
+   * No further command: replies under way leave and connections close, those that are left by force
+   * after `timeoutMs`. `done` is called when none is left.
+   */
+  drain(timeoutMs: number, done: () => void): void {
+    this.#idleTimer.cancel()
+    this.loading.close()
+    this.routing.close()
+    this.#whenEmpty = () => {
+      this.#whenEmpty = null
+      done()
+    }
+    for (const connection of [...this.#connections.values()]) connection.closeAfterReply()
+    if (this.#connections.size === 0) this.#whenEmpty?.()
+    this.world.clock.after(timeoutMs, () => {
+      for (const connection of [...this.#connections.values()]) connection.destroy()
+      this.#whenEmpty?.()
+    })
+  }
+
+  #openTimer(sink: SlowSink): CommandTimer {
+    const { config, world } = this
+    const timer = new CommandTimer(world.clock, sink)
+    const configure = (): void =>
+      timer.configure({
+        slowMicros: config['slowlog-log-slower-than'],
+        latencyMs: config['latency-monitor-threshold'],
+      })
+    config.onChange('slowlog-log-slower-than', configure)
+    config.onChange('latency-monitor-threshold', configure)
+    configure()
+    return timer
+  }
+
+  /** Closes those that are idle for too long, and those for which too much has been queued too long. */
+  #judgeClients(): void {
+    this.#closeIdle()
+    for (const connection of [...this.#connections.values()]) connection.judgeOutput()
+  }
+
+  #closeIdle(): void {
+    const timeoutMs = this.config.timeout * 1000
+    if (timeoutMs === 0) return
+    const now = this.world.clock.now()
+    for (const connection of [...this.#connections.values()]) {
+      const isIdle = connection.idleMs(now) > timeoutMs
+      if (isIdle && connection.client.peer === null) connection.destroy()
+    }
+  }
+}

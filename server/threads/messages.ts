@@ -1,0 +1,94 @@
+/**
+ * What the hub and its workers tell each other. Messages between two threads arrive in the order in
+ * which they were sent, and are plain data; bytes stand in arrays of their own, for a view of a
+ * larger one would travel with all of it.
+ */
+import type { Outcome } from '../../cluster/loads.ts'
+import type { MemberState } from '../../cluster/membership.ts'
+import type { ConfigSource, Pair } from '../config.ts'
+import type { LatencyEvent } from '../latency.ts'
+import type { Accepted, ListenAddress } from '../listener.ts'
+import type { LogLevel } from '../log.ts'
+import type { SlowCommand } from '../slow-log.ts'
+import type { SharedStats } from '../stats.ts'
+import type { StoreOptions } from '../store/store.ts'
+import type { QuestionName } from './questions.ts'
+
+/** What a worker is started with. */
+export interface WorkerStart {
+  /** Its row of the statistics, from 1. */
+  readonly row: number
+  readonly config: ConfigSource
+  readonly logLevel: LogLevel
+  /** With the arenas to attach to. */
+  readonly store: StoreOptions
+  readonly stats: SharedStats
+  readonly gate: SharedArrayBuffer
+  /** Of the clock; see system.ts. */
+  readonly originMs: number
+}
+
+/** Who sent a command that runs on the hub. */
+export interface SessionFacts {
+  readonly id: number
+  readonly address: string
+  readonly localAddress: string
+  readonly name: string
+  readonly db: number
+  readonly protocol: number
+}
+
+export type ToWorker =
+  | { readonly kind: 'socket'; readonly socket: Accepted }
+  | { readonly kind: 'listen'; readonly id: number; readonly at: ListenAddress }
+  | {
+      readonly kind: 'ask'
+      readonly id: number
+      readonly name: QuestionName
+      readonly argument: unknown
+    }
+  /** The reply of a command that ran on the hub. */
+  | { readonly kind: 'reply'; readonly id: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'config'; readonly pairs: readonly Pair[] }
+  | { readonly kind: 'monitored'; readonly line: Uint8Array }
+  /** The load of this token has ended. */
+  | { readonly kind: 'landed'; readonly token: number; readonly outcome: Outcome }
+  /** A node of the cluster came or went. */
+  | { readonly kind: 'member'; readonly name: string; readonly state: MemberState }
+  | { readonly kind: 'drain'; readonly timeoutMs: number }
+
+export type FromWorker =
+  | { readonly kind: 'ready'; readonly adopts: boolean }
+  /** To `ask`; and to `listen` null, or what is wrong. */
+  | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
+  /** A command for the hub to run. */
+  | {
+      readonly kind: 'run'
+      readonly id: number
+      readonly session: SessionFacts
+      readonly args: readonly Uint8Array[]
+    }
+  /** Somebody waits for the load of this lease. */
+  | {
+      readonly kind: 'wait'
+      readonly token: number
+      readonly db: number
+      readonly key: Uint8Array
+      readonly group: string
+    }
+  | { readonly kind: 'slow'; readonly command: SlowCommand }
+  | {
+      readonly kind: 'latency'
+      readonly event: LatencyEvent
+      readonly micros: number
+      readonly seconds: number
+    }
+  | { readonly kind: 'monitored'; readonly line: Uint8Array }
+  /** A line of the log, JSON. */
+  | { readonly kind: 'log'; readonly line: string }
+  | { readonly kind: 'drained' }
+
+/** These bytes alone, which can travel. */
+export function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes)
+}

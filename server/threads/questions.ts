@@ -1,0 +1,38 @@
+/**
+ * What the hub asks all threads, and how a thread answers. What it asks with and what it is answered
+ * goes from thread to thread as a message: plain data.
+ */
+import { clientLines, killClients } from '../commands/connection.ts'
+import { factsOf } from '../facts.ts'
+import type { IoThread } from '../io-thread.ts'
+
+const questions = {
+  /** Have you done all that you were told before? */
+  settle: () => null,
+  /** Commands may run again. */
+  thaw: (thread: IoThread) => {
+    thread.thaw()
+    return null
+  },
+  /** CLIENT LIST */
+  clients: clientLines,
+  /** CLIENT KILL; how many it were */
+  kill: killClients,
+  /** What INFO and MEMORY add up over all threads. */
+  facts: factsOf,
+} as const satisfies Record<string, (thread: IoThread, argument: never) => unknown>
+
+type Questions = typeof questions
+export type QuestionName = keyof Questions
+export type ArgumentOf<Name extends QuestionName> =
+  Parameters<Questions[Name]> extends [IoThread, infer Argument] ? Argument : null
+export type AnswerOf<Name extends QuestionName> = ReturnType<Questions[Name]>
+
+export function answer<Name extends QuestionName>(
+  thread: IoThread,
+  name: Name,
+  argument: ArgumentOf<Name>,
+): AnswerOf<Name> {
+  const find = questions[name] as (thread: IoThread, argument: unknown) => unknown
+  return find(thread, argument) as AnswerOf<Name>
+}

@@ -1,0 +1,135 @@
+/**
+ * A worker: an I/O thread with its own event loop, around the store that all threads share. hub.ts
+ * starts it and tells it what to do. An error that nothing catches ends this thread; the hub hears
+ * of it, and ends the process.
+ */
+import { strict as assert } from 'node:assert'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Client } from '../client.ts'
+import { type Config, Settings } from '../config.ts'
+import { Gate } from '../gate.ts'
+import { IoThread } from '../io-thread.ts'
+import { listen, type ListenAddress, type Listener, openTaker } from '../listener.ts'
+import { createThreadLog } from '../log.ts'
+import { Routing } from '../routing.ts'
+import type { Slot } from '../slot.ts'
+import { Store } from '../store/store.ts'
+import { createSystemWorld } from '../system.ts'
+import { type FromWorker, ownBytes, type ToWorker, type WorkerStart } from './messages.ts'
+import { answer } from './questions.ts'
+import { RemoteLoads } from './remote-loads.ts'
+
+assert(parentPort !== null, 'hub.ts starts this program, in a thread of its own')
+const hub = parentPort
+const start = workerData as WorkerStart
+const world = createSystemWorld(start.originMs)
+const config = new Settings(start.config) as Config
+const log = createThreadLog(start.logLevel, (line) => tell({ kind: 'log', line }))
+config.onChange('loglevel', (level) => log.setLevel(level))
+
+function tell(message: FromWorker): void {
+  hub.postMessage(message)
+}
+
+/** Commands that the hub runs, by the number under which their replies come. */
+const slots = new Map<number, Slot>()
+let nextSlot = 0
+
+function delegate(client: Client): void {
+  const { id, address, localAddress, name, db, protocol } = client
+  const args = client.args.copy().map(ownBytes)
+  slots.set(nextSlot, client.hold())
+  const session = { id, address, localAddress, name, db, protocol }
+  tell({ kind: 'run', id: nextSlot++, session, args })
+}
+
+const flights = new RemoteLoads(world.clock, ({ token, db, key, group }) => {
+  tell({ kind: 'wait', token, db, key: ownBytes(key), group: group.name })
+})
+const thread = new IoThread({
+  ...{ config, world, log, flights, delegate, stats: start.stats, row: start.row },
+  store: new Store(start.store),
+  gate: new Gate(start.gate),
+  ringHash: await Routing.loadHash(),
+  sink: {
+    slow: (command) => {
+      tell({ kind: 'slow', command: { ...command, args: command.args.map(ownBytes) } })
+    },
+    latency: (event, micros, seconds) => tell({ kind: 'latency', event, micros, seconds }),
+  },
+  tellMonitors: (line) => tell({ kind: 'monitored', line: ownBytes(line) }),
+})
+const sockets = {
+  keepAliveSeconds: () => config['tcp-keepalive'],
+  readBuffer: thread.readBuffer,
+}
+const taker = await openTaker(sockets)
+let listeners: Listener[] = []
+let drains = false
+
+/** Where sockets are not transferred: the system spreads connections over all workers. Null, or why not. */
+async function listenOn(at: ListenAddress): Promise<object | null> {
+  try {
+    const listener = await listen({
+      ...at,
+      ...sockets,
+      reusePort: true,
+      onConnection: (socket) => void thread.admit(socket),
+      onAcceptError: (error) => thread.reportAcceptError(error),
+    })
+    listeners.push(listener)
+    return null
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    return { code, message, address: at.host, port: at.port }
+  }
+}
+
+function drain(timeoutMs: number): void {
+  drains = true
+  for (const listener of listeners) void listener.close()
+  listeners = []
+  thread.drain(timeoutMs, () => tell({ kind: 'drained' }))
+}
+
+hub.on('message', (message: ToWorker) => {
+  switch (message.kind) {
+    case 'socket': {
+      const socket = taker.take(message.socket)
+      // Accepted just before the end.
+      if (drains) socket.destroy()
+      else thread.admit(socket)
+      return
+    }
+    case 'listen':
+      void listenOn(message.at).then((failure) => {
+        tell({ kind: 'answer', id: message.id, answer: failure })
+      })
+      return
+    case 'ask': {
+      const { id, name, argument } = message
+      tell({ kind: 'answer', id, answer: answer(thread, name, argument as never) })
+      return
+    }
+    case 'reply':
+      slots.get(message.id)!.settleBytes(message.bytes)
+      slots.delete(message.id)
+      return
+    case 'config':
+      assert(config.set(message.pairs, true) === null, 'all threads take what the hub takes')
+      return
+    case 'monitored':
+      thread.monitors.hear(message.line)
+      return
+    case 'landed':
+      flights.landed(message.token, message.outcome)
+      return
+    case 'member':
+      thread.routing.membership!.follow(message.name, message.state)
+      return
+    case 'drain':
+      drain(message.timeoutMs)
+      return
+  }
+})
+tell({ kind: 'ready', adopts: taker.adopts })
