@@ -58,8 +58,8 @@ export function factsOf(thread: IoThread): Facts {
   }
 }
 
-function clientFacts(clients: Iterable<ClientBytes>) {
-  const sum = { ...noFacts } as { -readonly [K in keyof Facts]: Facts[K] }
+function clientFacts(clients: Iterable<ClientBytes>): Facts {
+  const sum: { -readonly [K in keyof Facts]: Facts[K] } = { ...noFacts }
   for (const { peer, queryBytes, outputBytes } of clients) {
     sum.queryBytesMax = Math.max(sum.queryBytesMax, queryBytes)
     sum.outputBytesMax = Math.max(sum.outputBytesMax, outputBytes)

@@ -28,7 +28,7 @@ const log = createThreadLog(start.logLevel, (line) => tell({ kind: 'log', line }
 config.onChange('loglevel', (level) => log.setLevel(level))
 
 function tell(message: FromWorker): void {
-  hub.postMessage(message)
+  hub.postMessage(message, [])
 }
 
 /** Commands that the hub runs, by the number under which their replies come. */

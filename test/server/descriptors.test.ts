@@ -72,6 +72,8 @@ interface Small {
 async function startSmall(t: ExecutionContext, descriptors: number): Promise<Small> {
   const port = await freePort()
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--maxmemory', '6mb']
+  // Each further thread takes some for its event loop.
+  args.push('--threads', '1')
   const script = `ulimit -n ${descriptors} && exec "$0" "$@"`
   const child = spawn('sh', ['-c', script, process.execPath, RINGTIER, ...args])
   let output = ''

@@ -192,7 +192,8 @@ test.serial('an error that nothing caught is logged, and ends the process with 1
 const terminalTest = available('script') ? test.serial : test.serial.skip
 terminalTest('on a terminal there is a banner, and the log is lines to read', async (t) => {
   const port = String(await freePort())
-  const command = [process.execPath, RINGTIER, '--port', port, '--bind', '127.0.0.1', ...small]
+  const where = ['--port', port, '--bind', '127.0.0.1', '--threads', '1']
+  const command = [process.execPath, RINGTIER, ...where, ...small]
   const groups = ['--group', "'user match user:{id} origin http://127.0.0.1:1/{id}'"]
   const { stdout } = await run('script', ['-qec', [...command, ...groups].join(' '), '/dev/null'], {
     enough: (text) => text.includes('Ready to accept'),

@@ -199,7 +199,8 @@ limitedTest('without address space for the ceiling, maxmemory is the ceiling', a
   writeFileSync(node, `#!/bin/sh\nulimit -v 3000000\nexec '${process.execPath}' "$@"\n`, {
     mode: 0o700,
   })
-  const args = ['--maxmemory', '64mb']
+  // Each further thread would reserve address space for its code.
+  const args = ['--maxmemory', '64mb', '--threads', '1']
   const server = await startRingtier({ node, args })
   t.teardown(() => server.stop())
   t.regex(server.output(), /no address space for a ceiling above maxmemory/)

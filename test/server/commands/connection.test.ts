@@ -142,7 +142,7 @@ test('CLIENT SETINFO keeps the library for CLIENT LIST', (t) => {
   const client = connect()
   t.is(client.say('client', 'setinfo', 'LIB-NAME', 'ioredis'), ok)
   t.is(client.say('client', 'setinfo', 'lib-ver', '6.0.0'), ok)
-  t.regex(client.text('client', 'info'), / lib-name=ioredis lib-ver=6\.0\.0\n$/)
+  t.regex(client.text('client', 'info'), / lib-name=ioredis lib-ver=6\.0\.0 io-thread=0\n$/)
   t.is(client.say('client', 'setinfo', 'x', 'y'), "-ERR Unrecognized option 'x'\r\n")
   t.is(
     client.say('client', 'setinfo', 'LIB-VER', 'a b'),
@@ -162,7 +162,7 @@ test('CLIENT INFO is one line of name=value', async (t) => {
     names.join(' '),
     [
       'id addr laddr fd name age idle flags db sub psub ssub multi qbuf qbuf-free argv-mem multi-mem',
-      'rbs rbp obl oll omem tot-mem events cmd user redir resp lib-name lib-ver',
+      'rbs rbp obl oll omem tot-mem events cmd user redir resp lib-name lib-ver io-thread',
     ].join(' '),
   )
   for (const field of [
