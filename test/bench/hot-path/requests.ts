@@ -46,6 +46,8 @@ const MIXED_GETS = 9
 
 /** A case's batches have two requests a key, or as many as the bytes of the next lines hold. */
 const REQUESTS_PER_KEY = 2
+/** Making more takes longer than sending them. */
+const REQUESTS_MAX = 400_000
 /** More would push everything else out of the CPU caches while the generator sends it. */
 const BYTES_MAX = 16 * 2 ** 20
 /** Where the keys themselves do so: 400,000 SETs of 100 bytes. */
@@ -94,10 +96,11 @@ const DIALECTS: Readonly<Record<Protocol, Dialect>> = {
 /** Batches with keys at random, the same ones for the same case; SETs write what is there already. */
 export function batchesOf(protocol: Protocol, one: Case): Batch[] {
   const random = new SeededRandom(SEED)
+  const requests = Math.min(REQUESTS_PER_KEY * one.keys, REQUESTS_MAX)
   const bytesMax = one.keys > KEYS ? MANY_KEYS_BYTES_MAX : BYTES_MAX
   const batches: Batch[] = []
   let bytes = 0
-  while (batches.length * one.pipeline < REQUESTS_PER_KEY * one.keys) {
+  while (batches.length * one.pipeline < requests) {
     if (bytes > bytesMax && batches.length >= BATCHES_MIN) break
     const keys = Array.from({ length: one.pipeline }, () => random.below(one.keys))
     const isSet = keys.map(
