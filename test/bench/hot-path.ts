@@ -10,13 +10,13 @@
  * that the server takes for a request hardly does: it is the figure to compare.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { PROJECT } from '../process.ts'
 import { chart } from './hot-path/chart.ts'
 import { findContenders, BASELINE, KINDS, type Kind } from './hot-path/contenders.ts'
 import { Generator } from './hot-path/generator.ts'
-import type { Window } from './hot-path/load.ts'
 import { planCases } from './hot-path/plan.ts'
 import { report, type Results } from './hot-path/report.ts'
 import { COMMANDS, type Case } from './hot-path/requests.ts'
@@ -81,35 +81,33 @@ async function main(): Promise<void> {
 
 async function measure(): Promise<Results> {
   const machine = describeMachine()
-  const { rounds, window } = values.quick ? QUICK : FULL
-  const roundCount = Number(values.rounds ?? rounds)
-  const measured: Window = { ...window, measureMs: Number(values.ms ?? window.measureMs) }
-  const kinds = oneOf(KINDS, values.contenders)
+  const usual = values.quick ? QUICK : FULL
+  const rounds = values.rounds === undefined ? usual.rounds : integer(values.rounds)
+  const measureMs = values.ms === undefined ? usual.window.measureMs : integer(values.ms)
   const choice = {
-    kinds: [...kinds, BASELINE] satisfies Kind[],
+    kinds: [...oneOf(KINDS, values.contenders), BASELINE] satisfies Kind[],
     nodes: values.node,
-    threads: values.threads.map(Number),
+    threads: values.threads.map(integer),
   }
+  const cases: CaseRounds[] = casesAsked().map((one) => ({ case: one, rounds: [] }))
   const leftOut: string[] = []
   const contenders = await findContenders(choice, (reason) => leftOut.push(reason))
   leftOut.forEach(progress)
-  if (!contenders.some(({ name }) => name === BASELINE)) throw new Error(`${BASELINE} is needed`)
   const node = newest([...values.node, process.execPath])
   const generator = Generator.start(node)
-  const cases: CaseRounds[] = casesAsked().map((one) => ({ case: one, rounds: [] }))
   try {
-    for (let round = 0; round < roundCount; round++) {
-      progress(`round ${round + 1} of ${roundCount}`)
-      await runRound(round, contenders, cases, generator, measured)
+    for (let round = 0; round < rounds; round++) {
+      progress(`round ${round + 1} of ${rounds}`)
+      await runRound(round, contenders, cases, generator, { ...usual.window, measureMs })
     }
   } finally {
     generator.stop()
   }
   const head = [
-    machine,
+    `${machine}, ${loadavg()[0]!.toFixed(1)} at the end`,
     ...new Set(contenders.map(({ about }) => about)),
     `the generator on Node ${nodeVersion(node)} on the same machine; all keys there; ` +
-      `${roundCount} rounds of ${measured.measureMs} ms a case`,
+      `rounds: ${rounds}, of ${measureMs} ms a case`,
     ...leftOut,
   ]
   const contestants = contenders.map(({ protocol: _1, about: _2, start: _3, ...one }) => one)
@@ -126,10 +124,10 @@ function casesAsked(): Case[] {
   return planCases({
     quick: values.quick,
     commands: values.command && oneOf(COMMANDS, values.command),
-    sizes: values.size?.map(Number),
-    pipelines: values.pipeline?.map(Number),
-    connections: values.connections?.map(Number),
-    keys: values.keys?.map(Number),
+    sizes: values.size?.map(integer),
+    pipelines: values.pipeline?.map(integer),
+    connections: values.connections?.map(integer),
+    keys: values.keys?.map(integer),
   })
 }
 
@@ -139,6 +137,13 @@ function oneOf<T extends string>(known: readonly T[], asked: readonly string[]):
     if (found === undefined) throw new Error(`${name} is none of ${known.join(', ')}`)
     return found
   })
+}
+
+/** Of a command line: a whole number of at least 1. */
+function integer(text: string): number {
+  const number = Number(text)
+  if (!Number.isInteger(number) || number < 1) throw new Error(`${text} is no number from 1 on`)
+  return number
 }
 
 /** The path whose Node is the newest. */

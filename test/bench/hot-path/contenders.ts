@@ -52,7 +52,10 @@ const MEMCACHED_CONNECTIONS = 4096
 /** As `memcached -h` says. */
 const MEMCACHED_THREADS = 4
 
-/** Those that are chosen and can run here; who cannot is told to `leftOut`, with the reason. */
+/**
+ * Those that are chosen and can run here; who cannot is told to `leftOut`, with the reason. Rejects
+ * where there is nothing to compare with, or two would have one name.
+ */
 export async function findContenders(
   choice: Choice,
   leftOut: (reason: string) => void,
@@ -66,6 +69,9 @@ export async function findContenders(
     else if (kind === 'memcached') found.push(memcached())
     else found.push(redis(kind))
   }
+  const names = new Set(found.map(({ name }) => name))
+  if (!names.has(BASELINE)) throw new Error(`${BASELINE} is needed, and not among the chosen`)
+  if (names.size < found.length) throw new Error('two of the same threads on Nodes of one version')
   return found
 }
 
