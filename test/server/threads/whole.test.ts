@@ -1,0 +1,142 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startRingtier } from '../../process.ts'
+import { RawClient } from '../../raw.ts'
+import { infoField, numberOf, startMany, threadsTest, until } from './many.ts'
+
+threadsTest('CONFIG SET is in force in all threads when it is answered', async (t) => {
+  const { clients } = await startMany(t, 4)
+  for (let round = 0; round < 20; round++) {
+    const bytes = 1024 * 1024 + round
+    const setter = clients[round % 4]!
+    t.is(await setter.command('CONFIG', 'SET', 'proto-max-bulk-len', String(bytes)), '+OK\r\n')
+    for (const client of clients) {
+      t.is(await client.command('SETRANGE', 'k', String(bytes - 1), 'x'), `:${bytes}\r\n`)
+      t.regex(await client.command('SETRANGE', 'k', String(bytes), 'x'), /^-ERR string exceeds/)
+    }
+    await clients[0]!.command('DEL', 'k')
+  }
+  // What the hub refuses nobody takes.
+  t.regex(await clients[1]!.command('CONFIG', 'SET', 'maxmemory', '1'), /^-ERR/)
+  t.regex(await clients[2]!.command('CONFIG', 'GET', 'maxmemory'), /67108864/)
+})
+
+threadsTest('a password that is set holds for the next command of every thread', async (t) => {
+  const { clients, connect } = await startMany(t, 4)
+  t.is(await clients[0]!.command('CONFIG', 'SET', 'requirepass', 'secret'), '+OK\r\n')
+  for (let i = 0; i < 4; i++) {
+    const client = await connect()
+    t.regex(await client.command('GET', 'k'), /^-NOAUTH/)
+    t.is(await client.command('AUTH', 'secret'), '+OK\r\n')
+    t.is(await client.command('GET', 'k'), '$-1\r\n')
+  }
+})
+
+threadsTest(
+  'counters of INFO are exact sums over all threads, and RESETSTAT sets all back',
+  async (t) => {
+    const { clients } = await startMany(t, 6)
+    await clients[0]!.command('CONFIG', 'RESETSTAT')
+    const commands: Promise<string>[] = []
+    for (const client of clients) {
+      for (let i = 0; i < 500; i++) commands.push(client.command('SET', `k:${i}`, 'v'))
+      for (let i = 0; i < 10; i++) commands.push(client.command('INCR', 'k:0'))
+      for (let i = 0; i < 7; i++) commands.push(client.command('GET', `absent:${i}`))
+    }
+    await Promise.all(commands)
+    const stats = await clients[5]!.command('INFO', 'everything')
+    t.regex(
+      stats,
+      /\r\ncmdstat_set:calls=3000,usec=\d+,usec_per_call=[\d.]+,rejected_calls=0,failed_calls=0\r\n/,
+    )
+    t.regex(stats, /\r\ncmdstat_incr:calls=60,.*,failed_calls=60\r\n/)
+    t.regex(stats, /\r\nerrorstat_ERR:count=60\r\n/)
+    t.regex(stats, /\r\nkeyspace_misses:42\r\n/)
+    t.regex(stats, /\r\nconnected_clients:6\r\n/)
+    // RESETSTAT counts as one that ran after it, this INFO as the last.
+    t.regex(stats, /\r\ntotal_commands_processed:310[34]\r\n/)
+    await clients[2]!.command('CONFIG', 'RESETSTAT')
+    t.is(await infoField(clients[3]!, 'total_error_replies'), '0')
+  },
+)
+
+threadsTest('maxclients holds over all threads', async (t) => {
+  const { clients, connect } = await startMany(t, 2)
+  await clients[0]!.command('CONFIG', 'SET', 'maxclients', '10')
+  let served = 2
+  let refused = 0
+  await Promise.all(
+    Array.from({ length: 40 }, async () => {
+      const client = await connect()
+      // It may be told and closed before it has asked.
+      const reply = await client
+        .command('PING')
+        .catch(() => '-ERR max number of clients reached\r\n')
+      if (reply === '+PONG\r\n') served++
+      else refused++
+    }),
+  )
+  t.is(served, 10)
+  t.is(refused, 32)
+  t.is(await infoField(clients[0]!, 'rejected_connections'), '32')
+})
+
+threadsTest(
+  'slow commands of all threads stand in one SLOWLOG, and MONITOR shows all of them',
+  async (t) => {
+    const { clients, server } = await startMany(t, 4)
+    await clients[0]!.command('CONFIG', 'SET', 'slowlog-log-slower-than', '0')
+    for (const [i, client] of clients.entries()) await client.command('SET', `slow:${i}`, 'v')
+    await clients[1]!.command('CONFIG', 'SET', 'slowlog-log-slower-than', '-1')
+    await until(async () => numberOf(await clients[2]!.command('SLOWLOG', 'LEN')) >= 4)
+    const slow = await clients[3]!.command('SLOWLOG', 'GET', '-1')
+    for (let i = 0; i < 4; i++) t.true(slow.includes(`slow:${i}`), slow)
+    const monitor = connect(server.port, '127.0.0.1', () => monitor.write('MONITOR\r\n'))
+    t.teardown(() => monitor.destroy())
+    let lines = ''
+    monitor.on('data', (bytes) => (lines += String(bytes)))
+    await until(() => lines === '+OK\r\n')
+    for (const [i, client] of clients.entries()) await client.command('GET', `watched:${i}`)
+    await until(() => lines.split('\n').length > 5)
+    for (let i = 0; i < 4; i++) t.true(lines.includes(`"watched:${i}"`), lines)
+  },
+)
+
+threadsTest('idle clients of all threads are closed', async (t) => {
+  const { clients } = await startMany(t, 4)
+  const [busy, ...idle] = clients as [RawClient, ...RawClient[]]
+  await busy.command('CONFIG', 'SET', 'timeout', '2')
+  await until(async () => (await infoField(busy, 'connected_clients')) === '1')
+  for (const client of idle) await t.throwsAsync(() => client.command('PING'))
+})
+
+threadsTest(
+  'until the snapshot is read no thread has keys but says LOADING, then each has all',
+  async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'ringtier-loading-'))
+    t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+    const args = ['--dir', folder, '--maxmemory', '256mb']
+    const first = await startMany(t, 2, args)
+    const value = 'v'.repeat(10_000)
+    const sets: Promise<string>[] = []
+    for (let i = 0; i < 10_000; i++)
+      sets.push(first.clients[i % 2]!.command('SET', `key:${i}`, value))
+    await Promise.all(sets)
+    await t.throwsAsync(first.clients[0]!.command('SHUTDOWN', 'SAVE'))
+    t.is((await first.server.exited).code, 0)
+    const again = await startRingtier({ args: ['--threads', '2', '--save', '', ...args] })
+    t.teardown(() => again.stop())
+    const clients = [await RawClient.open(again.port), await RawClient.open(again.port)]
+    for (const client of clients) {
+      t.teardown(() => client.close())
+      await until(
+        async () =>
+          (await client.command('DBSIZE')) !==
+          '-LOADING Redis is loading the dataset in memory\r\n',
+      )
+      t.is(await client.command('DBSIZE'), ':10000\r\n')
+    }
+  },
+)
