@@ -129,7 +129,7 @@ export class IoThread {
   handle(stream: Duplex, addresses = { remote: '', local: '' }): Client {
     const socket = new DuplexSocket(stream, addresses)
     const refusal = this.#refusal(socket)
-    const connection = this.#accept(socket)
+    const connection = this.#accept(socket, this.stats.clientCame())
     socket.attach(this.store.io, connection)
     if (refusal !== null) {
       this.stats.row[counter.rejectedConnections]!++
@@ -140,16 +140,17 @@ export class IoThread {
     return connection.client
   }
 
-  /** A socket that was accepted: serves it, or tells it why not. False: it was turned away. */
-  admit(socket: ListenerSocket): boolean {
+  /** A socket that was accepted: serves it, or tells it why not. */
+  admit(socket: ListenerSocket): void {
     const refusal = this.#refusal(socket)
-    if (refusal === null) {
-      socket.attach(this.#accept(socket))
-      return true
+    // Others may come to other threads at this very moment.
+    const id = refusal === null ? this.stats.clientCame(this.config.maxclients) : 0
+    if (id === 0) {
+      this.stats.row[counter.rejectedConnections]!++
+      socket.refuse(Buffer.from(`-${refusal ?? errors.ERR_MAX_CLIENTS}\r\n`))
+    } else {
+      socket.attach(this.#accept(socket, id))
     }
-    this.stats.row[counter.rejectedConnections]!++
-    socket.refuse(Buffer.from(`-${refusal}\r\n`))
-    return false
   }
 
   /** No socket to say it to. */
@@ -157,8 +158,8 @@ export class IoThread {
     this.log.warning({ code: error.code }, 'a connection could not be accepted')
   }
 
-  #accept(socket: Socket): Connection {
-    const connection = new Connection(this, socket, this.stats.clientCame())
+  #accept(socket: Socket, id: number): Connection {
+    const connection = new Connection(this, socket, id)
     this.#connections.set(connection.client.id, connection)
     this.#clients.set(connection.client.id, connection.client)
     this.stats.row[counter.connectionsReceived]!++

@@ -135,9 +135,19 @@ export class Loading {
         return
       }
       const value = outcome.kind === 'value' ? outcome.value : null
-      const stored = outcome.kind === 'value' && outcome.stored
+      // Where several threads serve, another one may have written since.
+      const stored = value !== null && isStored(outcome) && this.#holds(db, key, value)
       slot.answer(() => client.runAs(() => answer(client, value, stored), args, db))
     })
+  }
+
+  #holds(db: number, key: Uint8Array, value: Buffer): boolean {
+    const { store, world } = this.#server
+    store.now = world.clock.now()
+    const found = store.peek(db, key, 0, key.length)
+    const holds = found && value.equals(copyOpenValue(store))
+    store.close()
+    return holds
   }
 
   /** Plants or finds the key's lease and waits for its load. `done` is called once, later. */
@@ -175,6 +185,10 @@ interface MissingKey {
   readonly index: number
   readonly key: Uint8Array
   readonly group: Group
+}
+
+function isStored(outcome: Outcome): boolean {
+  return outcome.kind === 'value' && outcome.stored
 }
 
 /** A copy of the open record's value. */

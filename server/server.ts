@@ -275,7 +275,7 @@ export class Server extends IoThread {
       ...at,
       keepAliveSeconds: () => this.config['tcp-keepalive'],
       readBuffer: this.readBuffer,
-      onConnection: (socket) => void this.admit(socket),
+      onConnection: (socket) => this.admit(socket),
       onAcceptError: (error) => this.reportAcceptError(error),
     })
   }

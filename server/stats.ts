@@ -241,9 +241,15 @@ export class Stats {
     return Atomics.load(this.#words, word.clients)
   }
 
-  /** A client has come: its id, which no other one gets. */
-  clientCame(): number {
-    Atomics.add(this.#words, word.clients, 1)
+  /**
+   * A client has come: its id, which no other one gets. 0: there are `clientsMax` already, also if
+   * others come to other threads at the same time.
+   */
+  clientCame(clientsMax = Infinity): number {
+    if (Atomics.add(this.#words, word.clients, 1) >= clientsMax) {
+      Atomics.sub(this.#words, word.clients, 1)
+      return 0
+    }
     return Number(Atomics.add(this.#nextClientId, 0, 1n))
   }
 

@@ -74,7 +74,7 @@ async function listenOn(at: ListenAddress): Promise<object | null> {
       ...at,
       ...sockets,
       reusePort: true,
-      onConnection: (socket) => void thread.admit(socket),
+      onConnection: (socket) => thread.admit(socket),
       onAcceptError: (error) => thread.reportAcceptError(error),
     })
     listeners.push(listener)

@@ -214,7 +214,9 @@ test('a reset writes to no row, so nothing that is counted meanwhile is lost', (
 
 test('client ids are given once, and clients are counted, over all threads', (t) => {
   const [one, other] = two()
-  t.deepEqual([one.clientCame(), other.clientCame(), one.clientCame()], [1, 2, 3])
+  t.deepEqual([one.clientCame(), other.clientCame(3), one.clientCame()], [1, 2, 3])
+  t.is(other.clientCame(3), 0)
+  t.is(other.clients, 3)
   t.is(other.clients, 3)
   one.clientLeft()
   t.is(other.clients, 2)
