@@ -31,7 +31,9 @@ export interface OpenedStore {
 export function openStore(config: Config, seed: number, log: Log): OpenedStore {
   const { databases, maxmemory: maxMemory } = config
   const ceiling = config['maxmemory-ceiling']
-  const options = { maxMemory, seed, databases, ...meaningOf(config['maxmemory-policy']) }
+  // With several the hub's is one more.
+  const threads = config.threads > 1 ? config.threads + 1 : 1
+  const options = { maxMemory, seed, databases, threads, ...meaningOf(config['maxmemory-policy']) }
   try {
     return { store: new Store({ ...options, ceiling }), options: { ...options, ceiling } }
   } catch (error) {

@@ -3,7 +3,8 @@ import type { Client } from '../client.ts'
 /*
  * Commands that do the same to each of many keys: MGET, MSET, DEL, UNLINK, EXISTS, TOUCH.
  *
- * Up to `KEYS_WHOLE_MAX` keys they are atomic. A command with more works in steps and lets others in
+ * Up to `KEYS_WHOLE_MAX` keys they are atomic: with several threads the buckets of all keys are
+ * locked meanwhile. A command with more works in steps, each of them atomic, and lets others in
  * between (turns.ts): so does one whose reply is long and whose client does not read, lest all of it
  * lies in memory at the same time.
  */
@@ -21,7 +22,10 @@ const KEYS_PER_STEP = 64
 export interface KeyWork {
   /** Arguments from one key to the next. */
   readonly stride: 1 | 2
-  /** Does it to the key that argument i is. What it returns is added up; below 0 it ends the command. */
+  /**
+   * Does it to the key that argument i is, whose bucket is locked: with the store's verbs for single
+   * keys. What it returns is added up; below 0 it ends the command.
+   */
   visit(client: Client, i: number): number
   /** The last thing: `sum` is what the visits returned in all, -1 if one ended the command. */
   end(client: Client, sum: number): void
@@ -29,27 +33,35 @@ export interface KeyWork {
 
 /** Does the work for the keys from argument 1 on. */
 export function overKeys(client: Client, work: KeyWork): void {
-  const { count, bigs } = client.args
+  const { store, db, args } = client
+  const { count, bigs } = args
   const { stride } = work
+  const keys = (count - 1) / stride
   let i = 1
   let sum = 0
-  if ((count - 1) / stride <= KEYS_WHOLE_MAX || bigs.length > 0) {
+  if (keys <= KEYS_WHOLE_MAX || bigs.length > 0) {
+    // The verb for a single key takes its lock itself.
+    if (keys > 1) store.lockKeys(db, args, 1, count, stride)
     while (i < count && sum >= 0) {
       const got = work.visit(client, i)
       sum = got < 0 ? -1 : sum + got
       i += stride
       if (client.queuedBytes > REPLY_WHOLE_MAX && bigs.length === 0) break
     }
+    if (keys > 1) store.unlockKeys()
     if (i >= count || sum < 0) {
       work.end(client, sum)
       return
     }
   }
   client.inSteps(() => {
-    for (let n = 0; n < KEYS_PER_STEP && i < count && sum >= 0; n++, i += stride) {
+    const end = Math.min(count, i + KEYS_PER_STEP * stride)
+    store.lockKeys(db, client.args, i, end, stride)
+    for (; i < end && sum >= 0; i += stride) {
       const got = work.visit(client, i)
       sum = got < 0 ? -1 : sum + got
     }
+    store.unlockKeys()
     if (i < count && sum >= 0) return false
     work.end(client, sum)
     return true

@@ -444,30 +444,42 @@ const setting: KeyWork = {
   },
 }
 
-/** All or none: what was set is taken back when memory cannot hold the rest. */
+/** All or none. */
 function msetnx(client: Client): void {
   const { store, args, reply } = client
   if (args.count % 2 === 0) {
     reply.error(wrongArity('msetnx'))
     return
   }
+  store.lockKeys(client.db, args, 1, args.count, 2)
+  const status = hasAny(client) ? NOT_DONE : setAll(client)
+  store.unlockKeys()
+  if (status === OUT_OF_MEMORY) reply.error(ERR_OOM)
+  else reply.integer(status === STORED ? 1 : 0)
+}
+
+/** Is any of the keys that MSETNX would set there? */
+function hasAny(client: Client): boolean {
+  const { store, args } = client
   for (let i = 1; i < args.count; i += 2) {
     const found = openKey(client, i)
     store.close()
-    if (found) {
-      reply.integer(0)
-      return
-    }
+    if (found) return true
   }
+  return false
+}
+
+/** Sets them; takes back what was set when memory cannot hold the rest. */
+function setAll(client: Client): number {
+  const { store, args } = client
   for (let i = 1; i < args.count; i += 2) {
     if (setArgument(client, i, i + 1, 0) === STORED) continue
     for (let j = 1; j < i; j += 2) {
       store.delete(client.db, args.bytes, args.pos(j), args.length(j))
     }
-    reply.error(ERR_OOM)
-    return
+    return OUT_OF_MEMORY
   }
-  reply.integer(1)
+  return STORED
 }
 
 function append(client: Client): void {

@@ -58,11 +58,11 @@ export class Endings {
   }
 
   /**
-   * Tells all that is in the queue, unless this thread has a bucket locked. What the listener throws
+   * Tells all that is in the queue, unless this thread has buckets locked. What the listener throws
    * is kept for `tell`: the others are told all the same.
    */
   deliver(): void {
-    if (this.#queue.length === 0 || this.#isTelling || this.#verb.locked !== -1) return
+    if (this.#queue.length === 0 || this.#isTelling || !this.#verb.isFree) return
     this.#isTelling = true
     while (this.#queue.length > 0) {
       const queue = this.#queue

@@ -580,8 +580,13 @@ export function acquire(words: Int32Array, at: number): void {
   let spins = 0
   while (Atomics.compareExchange(words, at, 0, 1) !== 0) {
     // The holder may have lost its core: leave it ours for a moment. Nobody notifies.
-    if (++spins > SPINS_MAX) Atomics.wait(words, at, 1, SLEEP_MS)
+    if (++spins > SPINS_MAX) nap(words, at)
   }
+}
+
+/** Waits until a lock may be free, but not for long. Nobody notifies. */
+export function nap(words: Int32Array, at: number): void {
+  Atomics.wait(words, at, 1, SLEEP_MS)
 }
 
 /** Takes the lock if nobody holds it. */

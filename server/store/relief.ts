@@ -16,8 +16,11 @@
  * Ages are told by each bucket's own clock, the entries it took in. Keys spread evenly over buckets,
  * so these clocks go equally fast, and only differences of one clock are compared.
  *
- * The thread may have a bucket locked. Other locks are only tried: two threads that wait for each
- * other's would wait for ever.
+ * The thread may have buckets locked (one, or those of many keys). Other locks are only tried then:
+ * two threads that wait for each other's would wait for ever. A thread that has none locked waits,
+ * when all who could have given something were locked by others; one that has some tries again
+ * for a while. Buckets of many keys give what others give, without a lock: no address in them is
+ * held, but in the one that a verb works in.
  */
 import type { BigList } from './big-list.ts'
 import type { Winner } from './big.ts'
@@ -25,10 +28,11 @@ import type { Buckets } from './bucket.ts'
 import type { Neighbours } from './eviction.ts'
 import { EXPIRING_PAGED, LOCK, MAIN, SMALL, STOLEN } from './header.ts'
 import type { Arena, Layout } from './memory.ts'
-import { release, tryAcquire } from './memory.ts'
+import { acquire, nap, release, tryAcquire } from './memory.ts'
 import type { Pool } from './pool.ts'
 import { GONE } from './ring.ts'
 import type { Verb } from './verb.ts'
+import { AT_WORK, HELD } from './verb.ts'
 
 /** Share of all memory that big values nobody asked for again may hold. */
 const SMALL_LIST_SHARE = 0.1
@@ -48,6 +52,9 @@ const BIG_ROUNDS_MAX = 4_096
 /** Big values that are looked at when those before may not go. */
 const BIG_TRIES = 8
 
+/** How often a thread that has buckets locked tries again when others were locked: some 10 ms. */
+const RETRIES_MAX = 100
+
 export class Relief implements Winner {
   readonly #layout: Layout
   readonly #arenas: readonly Arena[]
@@ -58,6 +65,15 @@ export class Relief implements Winner {
   /** The bucket that was asked last. */
   #hand = 0
   #isWinning = false
+  /** Locks that this object has taken: more than one when a bucket that gives asks others. */
+  #depth = 0
+  /** Locks that others had, since a round began. */
+  #missed = 0
+  /** The word of the last of them, and its arena's. */
+  #missedAt = 0
+  #missedWords: Int32Array
+  /** Is it time to wait for locks? */
+  #waits = false
 
   constructor(
     layout: Layout,
@@ -71,6 +87,7 @@ export class Relief implements Winner {
     this.#arenas = parts.arenas
     this.#pools = parts.pools
     this.#verb = parts.verb
+    this.#missedWords = parts.arenas[0]!.words
   }
 
   /** The big values and the buckets of all arenas, which need this object before; once. */
@@ -89,15 +106,26 @@ export class Relief implements Winner {
   }
 
   /**
-   * Makes some pool have a chunk more. False: nobody may go. A bucket that gives one does not ask
-   * others for room that it needs for that.
+   * Makes some pool have a chunk more. False: nobody may go, or all who may were in use by others
+   * for too long. A bucket that gives one does not ask others for room that it needs for that.
    */
   win(): boolean {
     if (this.#isWinning) return false
     this.#isWinning = true
-    const won = this.#winFromSomebody()
+    let won = this.#round()
+    for (let i = 0; !won && this.#missed > 0 && i < RETRIES_MAX; i++) {
+      if (this.#verb.isFree) this.#waits = true
+      else nap(this.#missedWords, this.#missedAt)
+      won = this.#round()
+    }
+    this.#waits = false
     this.#isWinning = false
     return won
+  }
+
+  #round(): boolean {
+    this.#missed = 0
+    return this.#winFromSomebody()
   }
 
   #winFromSomebody(): boolean {
@@ -221,36 +249,66 @@ export class Relief implements Winner {
 
   /** The verdict on a big value; null: its bucket is locked, or it may not go now, or it is gone. */
   #judge(page: number): number | null {
-    const verb = this.#verb
-    if (page === verb.guardedPage) return null
+    if (page === this.#verb.guardedPage) return null
     const hash = this.#bigs.hash(page)
     const number = this.#numberOf(hash)
     const bucket = this.#header(number)
-    const words = this.#words(number)
-    const isOwn = number === verb.locked
-    if (isOwn ? !verb.mayYieldOwn : !tryAcquire(words, bucket + LOCK)) return null
+    if (!this.#enter(number)) return null
     const buckets = this.#bucketsOf(number)
     const position = buckets.positionOfBig(bucket, hash, page)
     const verdict = position < 0 ? null : buckets.eviction.judgeBig(bucket, position)
-    if (!isOwn) {
-      buckets.settle(bucket)
-      release(words, bucket + LOCK)
-    }
+    this.#leave(number)
     return verdict
+  }
+
+  /**
+   * Makes a bucket one that may be worked in, unless another thread is at it, or this one. What this
+   * thread has locked it need not lock.
+   */
+  #enter(number: number): boolean {
+    const { held, locked, mayYieldOwn } = this.#verb
+    if (number === locked) return mayYieldOwn
+    if (held[number] !== 0) {
+      if (held[number] === AT_WORK) return false
+      held[number] = AT_WORK
+      return true
+    }
+    const words = this.#words(number)
+    const lock = this.#header(number) + LOCK
+    if (!tryAcquire(words, lock)) {
+      if (this.#depth > 0) return false
+      if (!this.#waits) {
+        this.#missed++
+        this.#missedWords = words
+        this.#missedAt = lock
+        return false
+      }
+      acquire(words, lock)
+    }
+    this.#depth++
+    return true
+  }
+
+  #leave(number: number): void {
+    const { held, locked } = this.#verb
+    if (number === locked) return
+    const bucket = this.#header(number)
+    this.#bucketsOf(number).settle(bucket)
+    if (held[number] !== 0) {
+      held[number] = HELD
+      return
+    }
+    this.#depth--
+    release(this.#words(number), bucket + LOCK)
   }
 
   #yieldChunk(number: number): boolean {
     const bucket = this.#header(number)
     const buckets = this.#bucketsOf(number)
     if (!buckets.eviction.mayYield(bucket)) return false
-    if (number === this.#verb.locked) {
-      return this.#verb.mayYieldOwn && buckets.eviction.yieldChunk(bucket)
-    }
-    const words = this.#words(number)
-    if (!tryAcquire(words, bucket + LOCK)) return false
+    if (!this.#enter(number)) return false
     const gave = buckets.eviction.yieldChunk(bucket)
-    buckets.settle(bucket)
-    release(words, bucket + LOCK)
+    this.#leave(number)
     return gave
   }
 

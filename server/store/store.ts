@@ -52,7 +52,7 @@ import { Relief } from './relief.ts'
 import type { BucketStats, StoreStats } from './stats.ts'
 import { bucketStats, sumOf } from './stats.ts'
 import { Transplants } from './transplant.ts'
-import { Verb } from './verb.ts'
+import { HELD, Verb } from './verb.ts'
 
 export type { BucketStats, IoMemory, Policy, Reason, RemovalListener, Scope, Sink, StoreStats }
 export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_STRING }
@@ -97,6 +97,11 @@ export interface StoreOptions {
   /** Tests force collisions with a constant one. Default: xxh32. */
   readonly hash?: Hash
   /**
+   * How many threads share the store, this one included. With one no locks are taken. Default: 1,
+   * or 2 with `attach`. All threads must say the same.
+   */
+  readonly threads?: number
+  /**
    * The arenas of a store that another thread opened with the same options (`Store.shared`). Not
    * on Node 20, where the arena holds the other thread's I/O memory.
    */
@@ -110,6 +115,13 @@ export interface StoreOptions {
   readonly buckets?: number
   /** Tests lower it: a larger bucket is written to snapshots entry by entry. Default: 32 MB. */
   readonly imageBytesMax?: number
+}
+
+/** Keys among the arguments of a command: the i-th lies at bytes[pos(i), pos(i) + length(i)). */
+export interface KeyList {
+  readonly bytes: Uint8Array
+  pos(i: number): number
+  length(i: number): number
 }
 
 /** What a snapshot says of the store it is of: where it is the same, images fit. */
@@ -183,6 +195,11 @@ export class Store {
   readonly #bucketMask: number
   /** Key and value up to this many bytes together lie in the ring, whatever the rest of the entry. */
   readonly #inRingMax: number
+  /** Do other threads use the store? If not, no locks are taken. */
+  readonly #isShared: boolean
+  /** Numbers of the buckets that `lockKeys` has locked, ascending: the first `#setCount`. */
+  readonly #set: Int32Array
+  #setCount = 0
 
   /** Number of the bucket the current key belongs to, its arena's buckets, and its header. */
   #number = 0
@@ -216,7 +233,9 @@ export class Store {
     this.#bucketMask = layout.buckets - 1
     this.#arenas = memories.arenas
     this.#pools = memories.arenas.map((arena) => new Pool(arena.words, layout))
-    this.#verb = new Verb(memories.io.bytes)
+    this.#isShared = (options.threads ?? (options.attach === undefined ? 1 : 2)) > 1
+    this.#set = new Int32Array(layout.buckets)
+    this.#verb = new Verb(memories.io.bytes, layout.buckets)
     this.#endings = options.onRemoved ? new Endings(this.#verb, options.onRemoved) : null
     this.#relief = new Relief(layout, {
       arenas: memories.arenas,
@@ -387,6 +406,54 @@ export class Store {
   /** The bytes of fetched keys may change from now on. */
   forgetFetched(): void {
     this.#fetched.count = 0
+  }
+
+  /* ---- many keys at once ---- */
+
+  /**
+   * Locks the buckets of the keys that the arguments first, first + step ... below `end` are, in
+   * ascending order, so that two threads never wait for each other. Until `unlockKeys` the verbs of
+   * single keys may be called for these keys (for no others): together they are atomic. Who listens
+   * to entries that end is told afterwards. Nothing happens in a store of one thread.
+   */
+  lockKeys(db: number, keys: KeyList, first: number, end: number, step: number): void {
+    if (!this.#isShared) return
+    const verb = this.#verb
+    assert(verb.isFree, 'keys are locked while others are')
+    const { held } = verb
+    const set = this.#set
+    let count = 0
+    for (let i = first; i < end; i += step) {
+      const hash = this.#home.hashKey(db, keys.bytes, keys.pos(i), keys.length(i))
+      const number = hash & this.#bucketMask
+      if (held[number] === HELD) continue
+      held[number] = HELD
+      // Few keys are sorted as they come; many find nearly all buckets taken already.
+      let at = count++
+      for (; at > 0 && set[at - 1]! > number; at--) set[at] = set[at - 1]!
+      set[at] = number
+    }
+    this.#setCount = count
+    verb.holdsSet = true
+    for (let i = 0; i < count; i++) {
+      const number = set[i]!
+      acquire(this.#wordsOf(number), this.#headerOf(number) + header.LOCK)
+    }
+  }
+
+  unlockKeys(): void {
+    if (!this.#isShared) return
+    const verb = this.#verb
+    assert(verb.locked === -1, 'a record is still open')
+    assert(verb.holdsSet, 'no keys are locked')
+    for (let i = 0; i < this.#setCount; i++) {
+      const number = this.#set[i]!
+      verb.held[number] = 0
+      release(this.#wordsOf(number), this.#headerOf(number) + header.LOCK)
+    }
+    this.#setCount = 0
+    verb.holdsSet = false
+    this.#tell()
   }
 
   /* ---- an open record: open ... close, for everything else; atomic, never across I/O ---- */
@@ -948,7 +1015,7 @@ export class Store {
 
   /** For tests: throws when parts of the store contradict each other. Takes time by the entries. */
   check(): void {
-    assert(this.#verb.locked === -1, 'a lock is held')
+    assert(this.#verb.isFree, 'a lock is held')
     let chunks = 0
     let pages = 0
     for (let number = 0; number < this.#layout.buckets; number++) {
@@ -1056,7 +1123,9 @@ export class Store {
     assert(this.#verb.locked === -1, 'a second lock is taken')
     this.#verb.locked = this.#number
     this.#verb.now = this.now
-    acquire(this.#wordsOf(this.#number), this.#header + header.LOCK)
+    if (!this.#isShared) return
+    if (this.#verb.holdsSet) assert(this.#verb.held[this.#number] === HELD, 'a key is not locked')
+    else acquire(this.#wordsOf(this.#number), this.#header + header.LOCK)
   }
 
   /** The last thing a verb does: the listener may call others. */
@@ -1074,6 +1143,7 @@ export class Store {
   #release(): void {
     assert(this.#verb.locked === this.#number, 'a lock is given back that is not held')
     this.#verb.locked = -1
+    if (!this.#isShared || this.#verb.holdsSet) return
     release(this.#wordsOf(this.#number), this.#header + header.LOCK)
   }
 

@@ -1,3 +1,7 @@
+/** What `Verb.held` says of buckets that are held for several verbs. */
+export const HELD = 1
+export const AT_WORK = 2
+
 /** The verb under way in this thread: its key, what was found, and what may not go meanwhile. */
 export class Verb {
   db = 0
@@ -13,8 +17,12 @@ export class Verb {
   /** Milliseconds, 0: none. */
   expireAt = 0
   valueType = 0
-  /** Number of the bucket that this thread has locked, -1: none. */
+  /** Number of the bucket that this thread works in, under its lock; -1: none. */
   locked = -1
+  /** Has this thread locked a set of buckets for several verbs? */
+  holdsSet = false
+  /** For each bucket: 0, or `HELD` if it is of that set, or `AT_WORK` while it gives a chunk. */
+  readonly held: Uint8Array
   /** May entries of the locked bucket go when memory is short? Not while an address is held. */
   mayYieldOwn = true
   /** First page of a big value that must not go: its successor takes over its pages. 0: none. */
@@ -22,8 +30,15 @@ export class Verb {
   /** Its value goes on in another entry: that the one before ends is nobody's business. */
   goesOn = false
 
-  constructor(bytes: Uint8Array) {
+  /** `bytes`: any, until there is a key. */
+  constructor(bytes: Uint8Array, buckets: number) {
     this.bytes = bytes
+    this.held = new Uint8Array(buckets)
+  }
+
+  /** Has this thread no bucket locked? */
+  get isFree(): boolean {
+    return this.locked === -1 && !this.holdsSet
   }
 
   /** Nothing is found under the key. */

@@ -1,0 +1,90 @@
+import test from 'ava'
+import { Args } from '../../../protocol/args.ts'
+import { checkInvariants, STORED } from '../../../server/store/store.ts'
+import { canShare, Sharing } from './sharing.ts'
+import { Texts } from './texts.ts'
+
+const MB = 1024 * 1024
+
+const several = canShare ? test : test.skip
+
+several('what threads write together others read together (not on Node 20)', async (t) => {
+  const sharing = new Sharing({ threads: 4 })
+  const [, , found] = await Promise.all([
+    sharing.run('write together', 0, 4_000),
+    sharing.run('write together', 1, 4_000),
+    sharing.run('read together', 2, 8_000),
+  ])
+  t.true((found as number) > 0)
+  t.is(sharing.store.size(0), 50)
+  checkInvariants(sharing.store)
+})
+
+several('the same when memory holds a part of it (not on Node 20)', async (t) => {
+  const sharing = new Sharing({ threads: 4, maxMemory: 2 * MB })
+  const [refused0, refused1, found] = await Promise.all([
+    sharing.run('write together what does not fit', 0, 150),
+    sharing.run('write together what does not fit', 1, 150),
+    sharing.run('read together', 3, 800),
+  ])
+  t.true((found as number) > 0)
+  t.deepEqual([refused0, refused1], [0, 0])
+  t.true(sharing.store.stats.evicted > 5_000)
+  checkInvariants(sharing.store)
+})
+
+test('keys are locked for several verbs, and nothing else is then', (t) => {
+  const s = new Texts({ threads: 2 })
+  const { store } = s
+  const args = Args.of(['one', 'two', 'one', 'other', 'value'])
+  store.lockKeys(0, args, 0, 3, 1)
+  t.throws(() => store.lockKeys(0, args, 0, 1, 1), { message: /while others are/ })
+  s.set('one', '1')
+  s.set('two', '2')
+  t.is(s.get('one'), '1')
+  t.true(s.open('two'))
+  t.is(store.valueLength, 1)
+  t.throws(() => store.unlockKeys(), { message: /still open/ })
+  store.close()
+  t.true(s.delete('two'))
+  store.unlockKeys()
+  t.throws(() => store.unlockKeys(), { message: /no keys are locked/ })
+  t.is(s.get('one'), '1')
+  checkInvariants(store)
+})
+
+test('a verb for a key whose bucket is not locked with the others is a mistake', (t) => {
+  const s = new Texts({ threads: 2 })
+  s.store.lockKeys(0, Args.of(['one']), 0, 1, 1)
+  t.throws(() => s.get('some other'), { message: /a key is not locked/ })
+})
+
+test('who listens to removals is told when the keys are unlocked', (t) => {
+  const told: string[] = []
+  const s = new Texts({
+    threads: 2,
+    onRemoved: (reason, _db, key) => {
+      told.push(`${reason} ${Buffer.from(key).toString()} ${s.get('two')}`)
+    },
+  })
+  s.set('one', '1')
+  s.store.lockKeys(0, Args.of(['one', 'two']), 0, 2, 1)
+  s.delete('one')
+  s.set('two', '2')
+  t.deepEqual(told, [])
+  s.store.unlockKeys()
+  t.deepEqual(told, ['deleted one 2'])
+})
+
+test('entries of buckets that are locked with others go for one of them', (t) => {
+  const s = new Texts({ threads: 2, maxMemory: 2 * MB, buckets: 4 })
+  const keys = Array.from({ length: 2_000 }, (_, i) => `key:${i}`)
+  s.store.lockKeys(0, Args.of(keys), 0, keys.length, 1)
+  // Values with pages: other buckets give chunks for them, all of which are locked.
+  for (const key of keys) s.set(key, 'v'.repeat(2_000))
+  for (const key of keys.slice(0, 40)) t.is(s.set(key, 'w'.repeat(100_000)), STORED)
+  s.store.unlockKeys()
+  t.true(s.store.stats.evicted > 1_000)
+  t.true(s.has(keys[39]!))
+  checkInvariants(s.store)
+})
