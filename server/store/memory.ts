@@ -574,13 +574,17 @@ export function assert(condition: boolean, what: string): asserts condition {
 /** Spins before a waiting thread sleeps: a lock is held for a look-up and a copy, 1 us or so. */
 const SPINS_MAX = 1_000
 const SLEEP_MS = 0.05
+/** About ten seconds. No verb takes so long: the thread that has the lock is dead. */
+const NAPS_MAX = 100_000
 
 /** Takes the lock at a word (0: free). Not re-entrant. */
-export function acquire(words: Int32Array, at: number): void {
+export function acquire(words: Int32Array, at: number, napsMax = NAPS_MAX): void {
   let spins = 0
   while (Atomics.compareExchange(words, at, 0, 1) !== 0) {
     // The holder may have lost its core: leave it ours for a moment. Nobody notifies.
-    if (++spins > SPINS_MAX) nap(words, at)
+    if (++spins <= SPINS_MAX) continue
+    assert(spins <= SPINS_MAX + napsMax, 'a lock is not given back: the thread that had it is dead')
+    nap(words, at)
   }
 }
 

@@ -131,6 +131,14 @@ test('a move within the arena may overlap itself', (t) => {
   t.deepEqual(arena.bytes.slice(at + 90, at + 390), value)
 })
 
+test('a lock that is never given back is an error in the end, not a thread that hangs', (t) => {
+  const words = new Int32Array(new SharedArrayBuffer(8))
+  acquire(words, 1, 0)
+  t.throws(() => acquire(words, 1, 3), { message: /a lock is not given back/ })
+  release(words, 1)
+  t.notThrows(() => acquire(words, 1, 0))
+})
+
 test('a lock is had by one at a time', (t) => {
   const words = new Int32Array(new SharedArrayBuffer(8))
   acquire(words, 1)
