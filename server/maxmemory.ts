@@ -17,6 +17,11 @@ import { meaningOf, type PolicyName, policyNotice } from './policies.ts'
 import { Shrinker } from './shrinker.ts'
 import { Store, type StoreOptions } from './store/store.ts'
 
+/** Threads that share the store and the counters: the workers and the hub, or the only one there is. */
+export function sharingThreads({ threads }: Config): number {
+  return threads === 1 ? 1 : threads + 1
+}
+
 /** A store, and the options with which other threads attach to it. */
 export interface OpenedStore {
   readonly store: Store

@@ -10,7 +10,7 @@ import { type LatencyEvent, LatencyMonitor } from './latency.ts'
 import { type Listener, type ListenAddress, listen } from './listener.ts'
 import type { Flights } from './loading.ts'
 import type { Log } from './log.ts'
-import { MaxMemory, type OpenedStore, openStore } from './maxmemory.ts'
+import { MaxMemory, type OpenedStore, openStore, sharingThreads } from './maxmemory.ts'
 import { Routing } from './routing.ts'
 import { SlowLog } from './slow-log.ts'
 import { type Checksum, loadChecksum, type SnapshotReader } from './snapshot-file.ts'
@@ -42,7 +42,7 @@ export async function createServer(
   // With its seed the snapshot's images fit as they are.
   const opened = openStore(config, snapshot?.facts.seed ?? seed, log)
   const commandNames = [...new CommandTable(commands).all()].map((entry) => entry.fullName)
-  const stats = shareStats(commandNames, rowsOf(config))
+  const stats = shareStats(commandNames, sharingThreads(config))
   loader ??= await loaderFor(config)
   return new Server({ ...parts, runId, opened, stats, loader })
 }
@@ -75,11 +75,6 @@ async function loaderFor(config: Config): Promise<Loader> {
 const NO_LOADER: Loader = {
   load: () => Promise.reject(new Error('there are no groups, so nothing is loaded')),
   close: () => Promise.resolve(),
-}
-
-/** Of the counters that threads share: the hub's, and one of each worker. */
-function rowsOf({ threads }: Config): number {
-  return threads === 1 ? 1 : threads + 1
 }
 
 interface ServerParts {
