@@ -143,7 +143,7 @@ function readCursor(args: Args): number {
 /** Keys that SCAN is to look at when it is not told. */
 const SCAN_COUNT = 10
 /** Index slots that one SCAN looks at, whatever its COUNT: some milliseconds. */
-const SCAN_SLOTS_MAX = 64 * 1024
+const SCAN_SLOTS_MAX = 32 * 1024
 /** Slots looked at in one step: few, so as not to overshoot COUNT, and more while they are empty. */
 const SCAN_STEP_MIN = 16
 const SCAN_STEP_MAX = 4 * 1024
@@ -221,8 +221,14 @@ function flush(client: Client, db: number): void {
     reply.error(ERR_SYNTAX)
     return
   }
-  client.store.flush(db)
-  reply.ok()
+  const { store } = client
+  let number = 0
+  client.inSteps(() => {
+    store.flushBucket(number++, db)
+    if (number < store.buckets) return false
+    reply.ok()
+    return true
+  })
 }
 
 function flushall(client: Client): void {

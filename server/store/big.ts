@@ -438,20 +438,19 @@ export class Pages {
    * (over half of maxmemory is held by pages in flight, or all of it); the pages are released then.
    */
   write(bytes: Uint8Array, pos: number, length: number): boolean {
-    const chain = this.#chain
-    if (chain === null) return false
-    assert(!this.#pinned, 'a pinned value is written to')
-    const total = chain.length + length
-    if (total > this.#lengthMax || !this.#chains.extend(chain, total)) {
-      this.release()
-      this.#chains.tell()
-      return false
-    }
-    this.#chains.write(chain, chain.length, bytes, pos, length)
-    chain.length = total
-    this.#length = total
-    this.#chains.tell()
-    return true
+    return this.#append(length, (chain, at) => this.#chains.write(chain, at, bytes, pos, length))
+  }
+
+  /** Appends zeros; else as `write`. */
+  pad(length: number): boolean {
+    return this.#append(length, (chain, at) => this.#chains.zero(chain, at, length))
+  }
+
+  /** Writes over the bytes at the begin, of which there are at least `length`. */
+  overwrite(bytes: Uint8Array, pos: number, length: number): void {
+    const chain = this.#held()
+    assert(!this.#pinned && length <= chain.length, 'what is overwritten is not there')
+    this.#chains.write(chain, 0, bytes, pos, length)
   }
 
   /**
@@ -496,6 +495,23 @@ export class Pages {
     const chain = this.#chain
     this.#chain = null
     return chain
+  }
+
+  #append(length: number, fill: (chain: Chain, at: number) => void): boolean {
+    const chain = this.#chain
+    if (chain === null) return false
+    assert(!this.#pinned, 'a pinned value is written to')
+    const total = chain.length + length
+    if (total > this.#lengthMax || !this.#chains.extend(chain, total)) {
+      this.release()
+      this.#chains.tell()
+      return false
+    }
+    fill(chain, chain.length)
+    chain.length = total
+    this.#length = total
+    this.#chains.tell()
+    return true
   }
 
   #held(): Chain {

@@ -770,17 +770,16 @@ export class Store {
    */
   flush(db: number): void {
     for (let number = 0; number < this.#layout.buckets; number++) {
-      const buckets = this.#turnTo(number)
-      this.#lock()
-      const before = buckets.entries(this.#header)
-      if (db < 0) buckets.reset(this.#header)
-      else buckets.flush(this.#header, db)
-      const gone = before - buckets.entries(this.#header)
-      if (gone > 0) buckets.countUp(this.#header, header.CHANGES, gone)
-      this.#release()
+      this.#flushBucket(number, db)
       // Not all at once: copies of everything would not fit into any heap.
       if (this.#endings !== null) this.#endings.deliver()
     }
+    this.#tell()
+  }
+
+  /** The same in the bucket of this number, 0 to buckets - 1: for who does not flush all at once. */
+  flushBucket(number: number, db: number): void {
+    this.#flushBucket(number, db)
     this.#tell()
   }
 
@@ -1069,6 +1068,17 @@ export class Store {
 
   #chunksUsed(): number {
     return this.#pools.reduce((sum, pool) => sum + pool.used, 0)
+  }
+
+  #flushBucket(number: number, db: number): void {
+    const buckets = this.#turnTo(number)
+    this.#lock()
+    const before = buckets.entries(this.#header)
+    if (db < 0) buckets.reset(this.#header)
+    else buckets.flush(this.#header, db)
+    const gone = before - buckets.entries(this.#header)
+    if (gone > 0) buckets.countUp(this.#header, header.CHANGES, gone)
+    this.#release()
   }
 
   #lower(): void {

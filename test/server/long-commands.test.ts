@@ -80,3 +80,61 @@ test('a long command whose client is gone goes on to its end', async (t) => {
   t.pass()
   watcher.close()
 })
+
+test('SETRANGE far behind the end of a short value pads it in steps, and keeps bytes and expiry', async (t) => {
+  const ringtier = await startRingtier({ args: ['--maxmemory', '512mb'] })
+  t.teardown(() => ringtier.stop())
+  const client = await RawClient.open(ringtier.port)
+  const offset = 100_000_000
+  await client.command('SET', 'k', 'begin', 'EX', '1000')
+  const replies = await Promise.all([
+    client.command('SETRANGE', 'k', String(offset), 'end'),
+    client.command('GETRANGE', 'k', '0', '7'),
+    client.command('GETRANGE', 'k', String(offset - 2), '-1'),
+    client.command('TTL', 'k').then((ttl) => /^:(1000|99\d)\r\n$/.test(ttl)),
+    client.command('SETRANGE', 'none', String(offset), 'x'),
+    client.command('STRLEN', 'none'),
+  ])
+  t.deepEqual(replies, [
+    `:${offset + 3}\r\n`,
+    '$8\r\nbegin\0\0\0\r\n',
+    '$5\r\n\0\0end\r\n',
+    true,
+    `:${offset + 1}\r\n`,
+    `:${offset + 1}\r\n`,
+  ])
+  t.regex(await client.command('SETRANGE', 'k2', '400000000', 'x'), /^-OOM/)
+  client.close()
+})
+
+test('SETRANGE yields to what was written while it padded', async (t) => {
+  const ringtier = await startRingtier({ args: ['--maxmemory', '512mb'] })
+  t.teardown(() => ringtier.stop())
+  const client = await RawClient.open(ringtier.port)
+  const other = await RawClient.open(ringtier.port)
+  const padded = client.command('SETRANGE', 'k', '200000000', 'end')
+  await other.command('SET', 'k', 'late')
+  t.is(await padded, ':200000003\r\n')
+  // Whichever came first: the bytes of the other are there, or have been replaced as a whole.
+  const begin = await client.command('GETRANGE', 'k', '0', '3')
+  t.true(begin === '$4\r\nlate\r\n' || begin === '$4\r\n\0\0\0\0\r\n')
+  client.close()
+  other.close()
+})
+
+test('FLUSHDB in steps removes what was there, and what follows finds nothing', async (t) => {
+  const ringtier = await startRingtier({ args: ['--maxmemory', '256mb'] })
+  t.teardown(() => ringtier.stop())
+  const client = await RawClient.open(ringtier.port)
+  await client.send(['MSET', ...names.flatMap((name) => [name, 'v'])])
+  await client.command('SELECT', '1')
+  await client.command('SET', 'stays', 'v')
+  await client.command('SELECT', '0')
+  const replies = await Promise.all([client.command('FLUSHDB'), client.command('DBSIZE')])
+  t.deepEqual(replies, ['+OK\r\n', ':0\r\n'])
+  await client.command('SELECT', '1')
+  t.is(await client.command('DBSIZE'), ':1\r\n')
+  t.is(await client.command('FLUSHALL'), '+OK\r\n')
+  t.is(await client.command('DBSIZE'), ':0\r\n')
+  client.close()
+})
