@@ -37,7 +37,7 @@ export function openStore(config: Config, seed: number, log: Log): OpenedStore {
   const { databases, maxmemory: maxMemory } = config
   const ceiling = config['maxmemory-ceiling']
   // With several the hub's is one more.
-  const threads = config.threads > 1 ? config.threads + 1 : 1
+  const threads = sharingThreads(config)
   const options = { maxMemory, seed, databases, threads, ...meaningOf(config['maxmemory-policy']) }
   try {
     return { store: new Store({ ...options, ceiling }), options: { ...options, ceiling } }

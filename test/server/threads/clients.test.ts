@@ -68,3 +68,33 @@ threadsTest(
     await t.throwsAsync(() => killer.command('PING'))
   },
 )
+
+threadsTest('INCR of all threads is exact, and MGET sees no half of an MSET', async (t) => {
+  const { clients } = await startMany(t, 8)
+  const keys = ['a', 'b', 'c', 'd', 'e', 'f']
+  const replies: Promise<string>[] = []
+  const torn: string[] = []
+  for (const [i, client] of clients.entries()) {
+    for (let n = 0; n < 1000; n++) {
+      replies.push(client.command('INCR', `count:${keys[n % 6]}`))
+      const value = `${i}:${n}`
+      if (i < 4) replies.push(client.command('MSET', ...keys.flatMap((key) => [key, value])))
+      else {
+        const seen = client.command('MGET', ...keys).then((reply) => {
+          const values = reply.split('\r\n').filter((_, line) => line > 0 && line % 2 === 0)
+          if (new Set(values).size > 1) torn.push(reply)
+          return reply
+        })
+        replies.push(seen)
+      }
+    }
+  }
+  await Promise.all(replies)
+  const counts: number[] = []
+  for (const key of keys) counts.push(Number(await clients[0]!.get(`count:${key}`)))
+  t.is(
+    counts.reduce((sum, count) => sum + count, 0),
+    8000,
+  )
+  t.deepEqual(torn, [])
+})
