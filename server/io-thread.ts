@@ -145,12 +145,14 @@ export class IoThread {
     const refusal = this.#refusal(socket)
     // Others may come to other threads at this very moment.
     const id = refusal === null ? this.stats.clientCame(this.config.maxclients) : 0
-    if (id === 0) {
-      this.stats.row[counter.rejectedConnections]!++
-      socket.refuse(Buffer.from(`-${refusal ?? errors.ERR_MAX_CLIENTS}\r\n`))
-    } else {
-      socket.attach(this.#accept(socket, id))
-    }
+    if (id === 0) this.turnAway(socket, refusal ?? errors.ERR_MAX_CLIENTS)
+    else socket.attach(this.#accept(socket, id))
+  }
+
+  /** Tells a socket that it is not served, and closes it. */
+  turnAway(socket: ListenerSocket, line: string): void {
+    this.stats.row[counter.rejectedConnections]!++
+    socket.refuse(Buffer.from(`-${line}\r\n`))
   }
 
   /** No socket to say it to. */

@@ -24,6 +24,7 @@ import { extname } from 'node:path'
 import { type Transferable, Worker } from 'node:worker_threads'
 import type { Outcome } from '../../cluster/loads.ts'
 import { Args } from '../../protocol/args.ts'
+import { ERR_MAX_CLIENTS } from '../../protocol/errors.ts'
 import { Client, type ClientConnection } from '../client.ts'
 import type { CommandEntry } from '../command.ts'
 import {
@@ -32,6 +33,8 @@ import {
   canTransfer,
   type ListenAddress,
   type Listener,
+  openTaker,
+  type Taker,
 } from '../listener.ts'
 import { Output } from '../output.ts'
 import type { Server, Workers } from '../server.ts'
@@ -74,9 +77,12 @@ export class Hub implements Workers {
   readonly #questions = new Map<number, (answer: unknown) => void>()
   #nextQuestion = 0
   #adopts = true
+  /** For those that are turned away. */
+  readonly #taker: Taker
 
-  private constructor(server: Server, way: SocketWay) {
+  private constructor(server: Server, way: SocketWay, taker: Taker) {
     this.#server = server
+    this.#taker = taker
     this.way = way
   }
 
@@ -88,7 +94,9 @@ export class Hub implements Workers {
     server: Server,
     { way, originMs, die }: { way: SocketWay; originMs: number; die: (error: Error) => void },
   ): Promise<Hub> {
-    const hub = new Hub(server, way)
+    const { readBuffer } = server
+    const taker = await openTaker({ keepAliveSeconds: () => 0, readBuffer })
+    const hub = new Hub(server, way, taker)
     const { config } = server
     const { store, options } = server.opened
     const common = {
@@ -188,11 +196,22 @@ export class Hub implements Workers {
     return { ...listener, close: () => Promise.resolve() }
   }
 
-  /** To the worker with the fewest connections. */
+  /**
+   * To the worker with the fewest connections. Where there are too many it is told so here: those on
+   * their way to a worker have a file descriptor each, and there must be one left to turn it away.
+   */
   #hand(accepted: Accepted): void {
+    const server = this.#server
     let fewest = this.#workers[0]!
+    let open = 0
     for (const worker of this.#workers) {
-      if (this.#openOf(worker) < this.#openOf(fewest)) fewest = worker
+      const count = this.#openOf(worker)
+      open += count
+      if (count < this.#openOf(fewest)) fewest = worker
+    }
+    if (open >= server.config.maxclients) {
+      server.turnAway(this.#taker.take(accepted), ERR_MAX_CLIENTS)
+      return
     }
     fewest.handed++
     tell(fewest, { kind: 'socket', socket: accepted }, [accepted as unknown as Transferable])

@@ -1,7 +1,7 @@
-import { startOrigin } from '../../nodes/counting-origin.ts'
-import { startNodes } from '../../nodes/nodes.ts'
-import { RawClient } from '../../raw.ts'
-import { infoField, threadsTest, until } from './many.ts'
+import { startOrigin } from './counting-origin.ts'
+import { startNodes } from './nodes.ts'
+import { RawClient } from '../raw.ts'
+import { infoField, threadsTest, until } from '../server/threads/many.ts'
 
 threadsTest(
   'three nodes of two threads each: every key from everywhere, one load, and a node that dies',
