@@ -165,13 +165,18 @@ export class Args {
     return buffers
   }
 
-  /** The same arguments over bytes of their own, for a command that goes on later. Without big ones. */
+  /**
+   * The same arguments over bytes of their own, for a command that goes on later. Big ones are not
+   * copied: who owns them must keep them until then.
+   */
   detached(): Args {
     let end = this.#base
-    for (let i = 0; i < this.count; i++) end = Math.max(end, this.pos(i) + this.length(i))
+    for (let i = 0; i < this.count; i++) {
+      if (this.big(i) === null) end = Math.max(end, this.pos(i) + this.length(i))
+    }
     const args = new Args()
     const bytes = this.bytes.slice(this.#base, end)
-    args.point(bytes, 0, this.#table.slice(0, 2 * this.count), this.count, NO_BIGS)
+    args.point(bytes, 0, this.#table.slice(0, 2 * this.count), this.count, [...this.#bigs])
     return args
   }
 

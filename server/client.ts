@@ -154,7 +154,8 @@ export class Client {
    * Runs the rest of a long command, which writes its reply bit by bit: now if it takes no longer
    * than a slice, else in turns with others (turns.ts). No later command of this connection runs
    * before it has ended. What `step` needs of the arguments it finds in `client.args`, whenever it
-   * runs; none of them may be in pages.
+   * runs. One in pages is released when the command's first slice is over: it must have been given to
+   * a verb of the store before.
    */
   inSteps(step: Step): void {
     const { output } = this.#connection

@@ -73,8 +73,11 @@ function judge(server: IoThread, connection: Connection): void {
     refuse(server, client, entry, errors.ERR_MONITOR)
     return
   }
+  // Pages become the stored value: what they hold cannot be shown afterwards.
+  const isShownBefore = client.args.bigs.length > 0
+  if (isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
   execute(server, client, entry)
-  if (server.stats.monitors > 0) server.monitors.show(client, entry)
+  if (!isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
   client.args = args
 }
 

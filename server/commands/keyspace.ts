@@ -214,20 +214,21 @@ function dbsize(client: Client): void {
   client.reply.integer(client.store.size(client.db))
 }
 
-/** Removes everything of `db` (-1: of all). The memory is free at once, so ASYNC is SYNC. */
+/**
+ * Removes everything of `db` (-1: of all), in steps. The memory is free when it is answered, so
+ * ASYNC is SYNC. What others set meanwhile may stay or go.
+ */
 function flush(client: Client, db: number): void {
   const { args, reply } = client
   if (args.count > 2 || (args.count === 2 && !args.is(1, 'async') && !args.is(1, 'sync'))) {
     reply.error(ERR_SYNTAX)
     return
   }
-  const { store } = client
-  let number = 0
+  let cursor = 0
   client.inSteps(() => {
-    store.flushBucket(number++, db)
-    if (number < store.buckets) return false
-    reply.ok()
-    return true
+    cursor = client.store.flushSome(db, cursor)
+    if (cursor === 0) reply.ok()
+    return cursor === 0
   })
 }
 

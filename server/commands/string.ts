@@ -26,9 +26,17 @@ import {
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { counter } from '../stats.ts'
-import { MISS, OUT_OF_MEMORY, type Pages, STORED, type Store } from '../store/store.ts'
+import {
+  CHANGED,
+  type Growth,
+  MISS,
+  OUT_OF_MEMORY,
+  type Pages,
+  STORED,
+  type Store,
+} from '../store/store.ts'
 import { EX, EXAT, expiryError, PX, PXAT, readPositiveExpiry, type TimeForm } from './expiry.ts'
-import { countLookup, openKey, peekKey } from './lookup.ts'
+import { countLookup, openKey } from './lookup.ts'
 import { type KeyWork, overKeys } from './many-keys.ts'
 
 /* ---- options of SET and GETEX ---- */
@@ -491,6 +499,12 @@ function append(client: Client): void {
     status = NOT_DONE
   } else {
     const pages = pagesOf(args, 2)
+    const growth = store.grow(-1, length, pages)
+    if (growth !== null) {
+      store.close()
+      growInSteps(client, growth, 2)
+      return
+    }
     status =
       pages === null ? store.append(args.bytes, args.pos(2), length) : store.appendPages(pages)
   }
@@ -500,24 +514,25 @@ function append(client: Client): void {
 }
 
 function setrange(client: Client): void {
-  const { args, reply } = client
+  const { store, args, reply } = client
   const offset = args.integer(2)
   if (Number.isNaN(offset) || offset < 0) {
     reply.error(offset < 0 ? ERR_OFFSET : ERR_NOT_INTEGER)
     return
   }
-  if (isFarBehind(client, offset)) setFar(client, offset)
-  else setNear(client, offset)
-}
-
-function setNear(client: Client, offset: number): void {
-  const { store, args } = client
   const found = openKey(client, 1)
   const length = args.length(3)
   let status: number = STORED
   if (length > 0) {
     const pages = pagesOf(args, 3)
-    if (offset + length > bulkBytesMax(client)) status = NOT_DONE
+    const isTooLong = offset + length > bulkBytesMax(client)
+    const growth = isTooLong ? null : store.grow(offset, length, pages)
+    if (growth !== null) {
+      store.close()
+      growInSteps(client, growth, 3)
+      return
+    }
+    if (isTooLong) status = NOT_DONE
     else if (pages === null) status = store.setRange(offset, args.bytes, args.pos(3), length)
     else status = store.setRangePages(offset, pages)
   }
@@ -526,57 +541,19 @@ function setNear(client: Client, offset: number): void {
   replyLength(client, status, total)
 }
 
-/** Zeros that SETRANGE writes in one step, and so many it writes all at once. */
-const PAD_STEP = 1024 * 1024
-/** A value that is copied into its padding in one go. */
-const COPIED_INTO_MAX = 64 * 1024
-
-/** Is there so much to be padded between a short value and what is set that it is done in steps? */
-function isFarBehind(client: Client, offset: number): boolean {
-  const { args, store } = client
-  const end = offset + args.length(3)
-  if (offset < 2 * PAD_STEP || args.bigs.length > 0 || args.length(3) === 0) return false
-  if (end > bulkBytesMax(client)) return false
-  const found = peekKey(client, 1)
-  const isShort = !found || store.valueLength <= COPIED_INTO_MAX
-  store.close()
-  return isShort
-}
-
-/**
- * SETRANGE of a short or missing value far behind its end: the whole value is made ready in pages of
- * its own, step by step, and takes the place of the old one, whose bytes are copied then.
- */
-function setFar(client: Client, offset: number): void {
+/** Ends an APPEND or SETRANGE by which the value grows a lot. Argument `data` is what it writes. */
+function growInSteps(client: Client, growth: Growth, data: number): void {
   const { store } = client
-  const pages = store.pages()
   client.inSteps(() => {
+    if (!growth.step()) return false
     const { args } = client
-    if (pages.length < offset) {
-      if (pages.pad(Math.min(PAD_STEP, offset - pages.length))) return false
-      replyLength(client, OUT_OF_MEMORY, 0)
-      return true
-    }
-    if (!pages.write(args.bytes, args.pos(3), args.length(3))) {
-      replyLength(client, OUT_OF_MEMORY, 0)
-      return true
-    }
-    const found = openKey(client, 1)
-    if (found && store.valueLength > COPIED_INTO_MAX) {
-      // Somebody has made it long meanwhile.
-      store.close()
-      pages.release()
-      setNear(client, offset)
-      return true
-    }
-    if (found) {
-      const { scratch, bytes } = store.io
-      store.read(0, store.valueLength, scratch)
-      pages.overwrite(bytes, scratch, store.valueLength)
-    }
-    const total = pages.length
-    const status = store.putPages(pages, found ? store.expireAt : 0)
+    openKey(client, 1)
+    let status = NOT_DONE
+    if (growth.isAtEnd && store.valueLength + growth.length > bulkBytesMax(client)) growth.release()
+    else status = store.attach(growth, args.bytes, growth.source === null ? args.pos(data) : 0)
+    const total = store.valueLength
     store.close()
+    if (status === CHANGED) return false
     replyLength(client, status, total)
     return true
   })

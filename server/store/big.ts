@@ -67,6 +67,11 @@ export class Chains {
   readonly #pageShift: number
   /** Arena that is asked first for the next page. */
   #turn = 0
+  /** Of the pages that are being given back: those of each arena. */
+  readonly #freed: readonly {
+    readonly pool: Pool
+    readonly list: { first: number; last: number; count: number }
+  }[]
 
   constructor(
     arenas: readonly Arena[],
@@ -78,6 +83,7 @@ export class Chains {
   ) {
     this.#arenas = arenas
     this.#pools = pools
+    this.#freed = pools.map((pool) => ({ pool, list: { first: 0, last: 0, count: 0 } }))
     this.#winner = winner
     this.#endings = endings
     this.#io = io.bytes
@@ -147,6 +153,19 @@ export class Chains {
       chain.flying++
     }
     return true
+  }
+
+  /** Puts the pages of another chain, which has at least one and is empty then, behind its own. */
+  join(chain: Chain, more: Chain): void {
+    if (chain.last === 0) chain.first = more.first
+    else this.#setNext(chain.last, more.first)
+    chain.last = more.last
+    chain.pages += more.pages
+    chain.flying += more.flying
+    more.first = 0
+    more.last = 0
+    more.pages = 0
+    more.flying = 0
   }
 
   /** Gives back all pages but the first `pages`. */
@@ -392,13 +411,25 @@ export class Chains {
     Atomics.sub(this.#header, this.#inFlight, pages)
   }
 
-  /** Gives the pages from `first` on back. @returns how many there were */
+  /** Gives the pages from `first` on back, each arena's at once. @returns how many there were */
   #free(first: number): number {
     let pages = 0
+    for (const { list } of this.#freed) {
+      list.first = 0
+      list.count = 0
+    }
     for (let page = first; page !== 0; pages++) {
       const next = this.next(page)
-      this.#pool(page).givePage(page & CHUNK)
+      const { pool, list } = this.#freed[page >>> ARENA_SHIFT]!
+      const chunk = page & CHUNK
+      if (list.first === 0) list.first = chunk
+      else pool.link(list.last, chunk)
+      list.last = chunk
+      list.count++
       page = next
+    }
+    for (const { pool, list } of this.#freed) {
+      if (list.count > 0) pool.givePages(list.first, list.last, list.count)
     }
     return pages
   }
@@ -438,19 +469,20 @@ export class Pages {
    * (over half of maxmemory is held by pages in flight, or all of it); the pages are released then.
    */
   write(bytes: Uint8Array, pos: number, length: number): boolean {
-    return this.#append(length, (chain, at) => this.#chains.write(chain, at, bytes, pos, length))
-  }
-
-  /** Appends zeros; else as `write`. */
-  pad(length: number): boolean {
-    return this.#append(length, (chain, at) => this.#chains.zero(chain, at, length))
-  }
-
-  /** Writes over the bytes at the begin, of which there are at least `length`. */
-  overwrite(bytes: Uint8Array, pos: number, length: number): void {
-    const chain = this.#held()
-    assert(!this.#pinned && length <= chain.length, 'what is overwritten is not there')
-    this.#chains.write(chain, 0, bytes, pos, length)
+    const chain = this.#chain
+    if (chain === null) return false
+    assert(!this.#pinned, 'a pinned value is written to')
+    const total = chain.length + length
+    if (total > this.#lengthMax || !this.#chains.extend(chain, total)) {
+      this.release()
+      this.#chains.tell()
+      return false
+    }
+    this.#chains.write(chain, chain.length, bytes, pos, length)
+    chain.length = total
+    this.#length = total
+    this.#chains.tell()
+    return true
   }
 
   /**
@@ -489,29 +521,17 @@ export class Pages {
     else this.#chains.undo(chain)
   }
 
+  /** For the store: the chain as long as it stays here. */
+  get chain(): Chain | null {
+    return this.#chain
+  }
+
   /** For the store: hands the chain over; null when it was released before. */
   surrender(): Chain | null {
     assert(!this.#pinned, 'a pinned value is given away')
     const chain = this.#chain
     this.#chain = null
     return chain
-  }
-
-  #append(length: number, fill: (chain: Chain, at: number) => void): boolean {
-    const chain = this.#chain
-    if (chain === null) return false
-    assert(!this.#pinned, 'a pinned value is written to')
-    const total = chain.length + length
-    if (total > this.#lengthMax || !this.#chains.extend(chain, total)) {
-      this.release()
-      this.#chains.tell()
-      return false
-    }
-    fill(chain, chain.length)
-    chain.length = total
-    this.#length = total
-    this.#chains.tell()
-    return true
   }
 
   #held(): Chain {

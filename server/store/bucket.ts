@@ -569,22 +569,24 @@ export class Buckets implements Entries {
     return true
   }
 
-  /** Removes all entries of a database, leases too. */
-  flush(bucket: number, db: number): void {
-    // From the last position down: what a removal shifts was looked at already.
-    for (let position = this.index.slots(bucket) - 1; position >= 0; position--) {
-      const address = this.index.address(bucket, position)
-      if (address === 0 || entry.databaseOf(this.#words, address) !== db) continue
-      this.#removeAt(bucket, position, DELETED)
+  /**
+   * Removes entries of a database, leases too, from a hash on (0 begins), looking at so many slots.
+   * @returns the hash to go on with, 0: no more
+   */
+  flush(bucket: number, db: number, hash: number, slotsMax: number): number {
+    const index = this.index
+    const before = index.count(bucket)
+    let at = index.seek(bucket, hash)
+    for (let left = slotsMax; left > 0 && at < index.slots(bucket); left--) {
+      const address = index.address(bucket, at)
+      // What a removal shifts comes to where the removed one was, and is looked at next.
+      if (address === 0 || entry.databaseOf(this.#words, address) !== db) at++
+      else this.#removeAt(bucket, at, DELETED)
     }
-    if (this.index.count(bucket) === 0) {
-      this.reset(bucket)
-      return
-    }
-    for (const ring of RINGS) {
-      this.#ring.trim(bucket, bucket + ring, this.#ring.chunks(bucket + ring) * (1 << 16))
-    }
-    this.index.shrink(bucket)
+    while (at < index.slots(bucket) && index.address(bucket, at) === 0) at++
+    const next = at < index.slots(bucket) ? index.hash(bucket, at) : 0
+    this.settleRemoved(bucket, before - index.count(bucket))
+    return next
   }
 
   /**

@@ -136,7 +136,7 @@ export class Contents {
       : this.#chains.adopt(0, 0, valueLength)
     if (!this.#chains.extend(chain, Math.max(length, valueLength))) return null
     if (!own && inPages > 0) {
-      this.#chains.writeChain(chain, 0, this.#valueChain(address), 0, inPages)
+      this.#chains.writeChain(chain, 0, this.chainOf(address), 0, inPages)
     }
     const tail = valueLength - inPages
     if (tail > 0) {
@@ -144,6 +144,13 @@ export class Contents {
       this.#chains.write(chain, inPages, this.#io, OWN_AT, tail)
     }
     return chain
+  }
+
+  /** What of the value lies in pages. */
+  chainOf(address: number): Chain {
+    const inPages = this.bytesInPages(address)
+    const first = entry.valuePageOf(this.#words, address)
+    return this.#chains.adopt(first, this.#chains.pagesFor(inPages), inPages)
   }
 
   /** Overwrites bytes inside the value of an entry nobody has pinned. */
@@ -155,7 +162,7 @@ export class Contents {
     length: number,
   ): void {
     const first = this.#lengthInPages(address, offset, length)
-    if (first > 0) this.#chains.write(this.#valueChain(address), offset, bytes, pos, first)
+    if (first > 0) this.#chains.write(this.chainOf(address), offset, bytes, pos, first)
     if (first === length) return
     this.#arena.copyIn(this.#tailAt(address, offset + first), bytes, pos + first, length - first)
   }
@@ -163,7 +170,7 @@ export class Contents {
   /** The same with the first `length` bytes of a chain. */
   writeChainInside(address: number, offset: number, source: Chain, length: number): void {
     const first = this.#lengthInPages(address, offset, length)
-    if (first > 0) this.#chains.writeChain(this.#valueChain(address), offset, source, 0, first)
+    if (first > 0) this.#chains.writeChain(this.chainOf(address), offset, source, 0, first)
     if (first === length) return
     // What is left lies in the ring: it is shorter than a page.
     this.#chains.read(source, first, length - first, OWN_AT)
@@ -191,12 +198,5 @@ export class Contents {
   /** Position of a byte of the value's tail, which is in the ring. */
   #tailAt(address: number, offset: number): number {
     return entry.valueAt(this.#words, address) + offset - this.bytesInPages(address)
-  }
-
-  /** What of the value lies in pages. */
-  #valueChain(address: number): Chain {
-    const inPages = this.bytesInPages(address)
-    const first = entry.valuePageOf(this.#words, address)
-    return this.#chains.adopt(first, this.#chains.pagesFor(inPages), inPages)
   }
 }

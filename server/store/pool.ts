@@ -209,12 +209,18 @@ export class Pool {
     return chunk
   }
 
-  givePage(chunk: number): void {
+  /** Takes a list of `count` pages back, made by `link`. */
+  givePages(first: number, last: number, count: number): void {
     const words = this.#words
     acquire(words, this.#header + LOCK)
-    words[this.#header + PAGES]!--
-    this.#push(chunk, chunk, 1)
+    words[this.#header + PAGES]! -= count
+    this.#push(first, last, count)
     release(words, this.#header + LOCK)
+  }
+
+  /** Links a chunk to the one that comes before it in a list to be given back. */
+  link(before: number, chunk: number): void {
+    this.#words[this.row(before) + NEXT] = chunk
   }
 
   /** The chunk that was promised to a bucket. */

@@ -13,8 +13,7 @@
  * (one record), ring, index, big (pages), bucket (all of these together), and this one.
  */
 import { BigList } from './big-list.ts'
-import type { Chain } from './big.ts'
-import { Chains, Pages } from './big.ts'
+import { Chain, Chains, Pages } from './big.ts'
 import type { Found } from './block.ts'
 import type { Sink } from './bucket.ts'
 import * as bucket from './bucket.ts'
@@ -22,6 +21,7 @@ import { Buckets, IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, STORED } from './bucke
 import type { Ended, Reason, RemovalListener } from './endings.ts'
 import { Endings, OVERWRITTEN } from './endings.ts'
 import { DATABASES_MAX, HEADER_BYTES_MAX, TYPE_STRING } from './entry.ts'
+import { Growth } from './growth.ts'
 import * as header from './header.ts'
 import type { Hash } from './hash.ts'
 import { xxh32 } from './hash.ts'
@@ -55,10 +55,14 @@ import { Transplants } from './transplant.ts'
 import { HELD, Verb } from './verb.ts'
 
 export type { BucketStats, IoMemory, Policy, Reason, RemovalListener, Scope, Sink, StoreStats }
+export type { Growth }
 export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_STRING }
 
 /** Longest value, Redis's default `proto-max-bulk-len`. */
 export const VALUE_BYTES_MAX = 512 * 1024 * 1024
+
+/** Beside STORED and OUT_OF_MEMORY, of `attach`: the value was changed meanwhile. */
+export const CHANGED = 3
 
 const HASHES = 2 ** 32
 
@@ -66,6 +70,9 @@ const NO_TAIL = new Uint8Array(0)
 
 /** Keys that `fetch` takes at a time. */
 export const FETCHED_MAX = 32
+
+/** Slots of an index that one step of flushing a database looks at. */
+const FLUSH_SLOTS = 1_024
 
 /** Tokens of leases a thread draws at a time from the shared counter. */
 const TOKENS_PER_BLOCK = 2 ** 20
@@ -555,24 +562,52 @@ export class Store {
   /** Writes inside the value, zero-padding up to `offset` (creates it). Keeps the expiry. */
   setRange(offset: number, bytes: Uint8Array, pos: number, length: number): number {
     this.#assertOpen()
-    const former = this.#former()
-    const result = this.#setRange(offset, bytes, pos, length)
-    this.#changed(former, result)
-    if (result === STORED) this.#countChange()
-    this.#refresh()
-    return result
+    return this.#write(() => this.#setRange(offset, bytes, pos, length))
   }
 
   /** The same with pages, which are taken over whatever the result. */
   setRangePages(offset: number, pages: Pages): number {
     this.#assertOpen()
     const source = pages.surrender()
-    const former = this.#former()
-    const result = source === null ? OUT_OF_MEMORY : this.#setRangeChain(offset, source)
-    this.#changed(former, result)
-    if (result === STORED) this.#countChange()
-    this.#refresh()
-    return result
+    if (source === null) return OUT_OF_MEMORY
+    return this.#write(() => this.#setRangeChain(offset, source))
+  }
+
+  /**
+   * If writing `length` bytes at `offset` (-1: at the end) of the open value took long: what
+   * prepares it in steps (growth.ts), after `close`; it owns the pages with the bytes, if they come
+   * in pages. Null: call `setRange` or `append` instead.
+   */
+  grow(offset: number, length: number, pages: Pages | null): Growth | null {
+    this.#assertOpen()
+    const stem = this.#stem()
+    const growing = { offset, length, source: pages === null ? null : pages.chain }
+    const after = (offset < 0 ? stem.length : offset) + length
+    if (after > this.#lengthMax || !Growth.isWorth(growing, stem)) return null
+    pages?.surrender()
+    return new Growth(this.#chains, growing, stem)
+  }
+
+  /**
+   * Gives the open value what was prepared, and the data at bytes[pos, ...) if it did not come in
+   * pages. CHANGED: it has another length now, `growth` must go through its steps again. In all
+   * other cases that has no pages any more.
+   */
+  attach(growth: Growth, bytes: Uint8Array, pos: number): number {
+    this.#assertOpen()
+    const stem = this.#stem()
+    if (growth.chain === null) {
+      growth.release()
+      return OUT_OF_MEMORY
+    }
+    if (!growth.fits(stem)) {
+      if (growth.restart(stem)) return CHANGED
+      const offset = growth.isAtEnd ? stem.length : growth.offset
+      const source = growth.surrenderSource()
+      if (source === null) return this.setRange(offset, bytes, pos, growth.length)
+      return this.#write(() => this.#setRangeChain(offset, source))
+    }
+    return this.#write(() => this.#attach(growth, stem, bytes, pos))
   }
 
   /** Sets the expiry of the open value, 0 removes it. OUT_OF_MEMORY only for one with pages. */
@@ -764,23 +799,37 @@ export class Store {
     return this.#sum((buckets, header) => buckets.expiring(header, db))
   }
 
-  /**
-   * Removes everything of one database, or of all (-1). One database takes time by the number of
-   * all keys, all of them by the number of chunks.
-   */
+  /** Removes everything of one database, or of all (-1), however long it takes. */
   flush(db: number): void {
-    for (let number = 0; number < this.#layout.buckets; number++) {
-      this.#flushBucket(number, db)
-      // Not all at once: copies of everything would not fit into any heap.
-      if (this.#endings !== null) this.#endings.deliver()
-    }
-    this.#tell()
+    let cursor = 0
+    do {
+      cursor = this.flushSome(db, cursor)
+    } while (cursor !== 0)
   }
 
-  /** The same in the bucket of this number, 0 to buckets - 1: for who does not flush all at once. */
-  flushBucket(number: number, db: number): void {
-    this.#flushBucket(number, db)
+  /**
+   * The same in steps of a millisecond at most, from `cursor` on (0 begins): returns the cursor to
+   * go on with, 0 at the end. What was there when the first step began is gone after the last one.
+   * One database takes time by the number of all keys, all of them by the number of chunks.
+   */
+  flushSome(db: number, cursor: number): number {
+    const number = Math.floor(cursor / HASHES)
+    const buckets = this.#turnTo(number)
+    const bucket = this.#header
+    this.#lock()
+    const before = buckets.entries(bucket)
+    let hash = 0
+    if (db < 0) buckets.reset(bucket)
+    else hash = buckets.flush(bucket, db, cursor % HASHES, FLUSH_SLOTS)
+    const gone = before - buckets.entries(bucket)
+    if (gone > 0) buckets.countUp(bucket, header.CHANGES, gone)
+    this.#release()
+    // Not all at once: copies of everything would not fit into any heap.
+    if (this.#endings !== null) this.#endings.deliver()
+    if (hash > 0) return number * HASHES + hash
+    if (number + 1 < this.#layout.buckets) return (number + 1) * HASHES
     this.#tell()
+    return 0
   }
 
   /** Bytes, as it is now: another thread may have changed it. */
@@ -1070,17 +1119,6 @@ export class Store {
     return this.#pools.reduce((sum, pool) => sum + pool.used, 0)
   }
 
-  #flushBucket(number: number, db: number): void {
-    const buckets = this.#turnTo(number)
-    this.#lock()
-    const before = buckets.entries(this.#header)
-    if (db < 0) buckets.reset(this.#header)
-    else buckets.flush(this.#header, db)
-    const gone = before - buckets.entries(this.#header)
-    if (gone > 0) buckets.countUp(this.#header, header.CHANGES, gone)
-    this.#release()
-  }
-
   #lower(): void {
     for (const pool of this.#pools) pool.lower()
   }
@@ -1165,6 +1203,16 @@ export class Store {
 
   #tell(): void {
     if (this.#endings !== null) this.#endings.tell()
+  }
+
+  /** Changes a part of the open value. */
+  #write(change: () => number): number {
+    const former = this.#former()
+    const result = change()
+    this.#changed(former, result)
+    if (result === STORED) this.#countChange()
+    this.#refresh()
+    return result
   }
 
   /** Before a change to a part of the open value: what it is, if somebody wants to know. */
@@ -1314,6 +1362,43 @@ export class Store {
       this.#home.contents.writeChainInside(this.#home.address, offset, source, inside)
     this.#chains.undo(source)
     return result
+  }
+
+  /** What a growth needs to know of the open value, or of none. */
+  #stem(): { length: number; capacity: number } {
+    if (!this.#found) return { length: 0, capacity: 0 }
+    const { address, contents } = this.#home
+    const pages = this.#chains.pagesFor(contents.bytesInPages(address))
+    return { length: this.#verb.valueLength, capacity: pages * this.#chains.pageBytes }
+  }
+
+  #attach(
+    growth: Growth,
+    { length: before, capacity }: { length: number; capacity: number },
+    bytes: Uint8Array,
+    pos: number,
+  ): number {
+    const { offset, after } = growth
+    const expireAt = this.#found ? this.#verb.expireAt : 0
+    const chain = capacity > 0 ? this.#home.contents.chainOf(this.#home.address) : new Chain()
+    this.#chains.join(chain, growth.surrender())
+    if (before > capacity) {
+      this.#home.contents.read(this.#home.address, capacity, before - capacity, OWN_AT)
+      this.#chains.write(chain, capacity, this.io.bytes, OWN_AT, before - capacity)
+    } else {
+      // What is left of its last page was not prepared.
+      this.#chains.zero(chain, before, Math.min(capacity, offset) - before)
+    }
+    const source = growth.surrenderSource()
+    if (source === null) {
+      this.#chains.write(chain, offset, bytes, pos, growth.length)
+    } else {
+      const inside = Math.max(0, Math.min(capacity - offset, growth.length))
+      this.#chains.writeChain(chain, offset, source, 0, inside)
+      this.#chains.undo(source)
+    }
+    chain.length = after
+    return this.#putChain(chain, expireAt)
   }
 
   #setExpiry(expireAt: number): number {

@@ -138,3 +138,50 @@ test('FLUSHDB in steps removes what was there, and what follows finds nothing', 
   t.is(await client.command('DBSIZE'), ':0\r\n')
   client.close()
 })
+
+test('a value that grows by a hundred megabytes lets others in between', async (t) => {
+  const ringtier = await startRingtier({ args: ['--maxmemory', '512mb'] })
+  t.teardown(() => ringtier.stop())
+  const { port } = ringtier
+  const client = await RawClient.open(port)
+  await client.command('SET', 'k', 'begin')
+  const [order, length] = await race(port, ['SETRANGE', 'k', '99999999', 'x'])
+  t.is(length, ':100000000\r\n')
+  t.true(order.includes('ping'))
+  t.is(await client.command('GETRANGE', 'k', '0', '5'), '$6\r\nbegin\0\r\n')
+  t.is(await client.command('GETRANGE', 'k', '99999998', '-1'), '$2\r\n\0x\r\n')
+  const [flushes] = await race(port, ['FLUSHALL'])
+  t.is(flushes.at(-1), 'long')
+  t.is(await client.command('EXISTS', 'k'), ':0\r\n')
+  client.close()
+})
+
+test('what comes in pages is appended in steps, and they are given back when the client is gone', async (t) => {
+  const ringtier = await startRingtier({ args: ['--maxmemory', '512mb'] })
+  t.teardown(() => ringtier.stop())
+  const { port } = ringtier
+  const client = await RawClient.open(port)
+  await client.command('SET', 'k', 'begin')
+  const data = Buffer.alloc(20_000_000, 'abc')
+  const replies = await Promise.all([
+    client.command('APPEND', 'k', data),
+    client.command('GETRANGE', 'k', '3', '9'),
+    client.command('SETRANGE', 'k', '20000010', data),
+    client.command('STRLEN', 'k'),
+  ])
+  t.deepEqual(replies, [':20000005\r\n', '$7\r\ninabcab\r\n', ':40000010\r\n', ':40000010\r\n'])
+  const watcher = await RawClient.open(port)
+  client.command('APPEND', 'k', data).catch(() => {})
+  while ((await watcher.command('STRLEN', 'k')) === ':40000010\r\n');
+  client.close()
+  await watcher.command('DEL', 'k')
+  const used = async (): Promise<string> => {
+    const text = await watcher.command('INFO', 'memory')
+    return /\r\nused_memory:(\d+)/.exec(text)![1]!
+  }
+  await watcher.command('FLUSHALL')
+  const empty = await used()
+  // The value is gone, and with it all pages that the command held.
+  t.true(Number(empty) < 20_000_000, empty)
+  watcher.close()
+})

@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import test from 'ava'
 import { Args } from '../../protocol/args.ts'
 import type { Client } from '../../server/client.ts'
@@ -6,6 +7,8 @@ import { commands } from '../../server/commands/index.ts'
 import { argBytesShownMax, Monitors } from '../../server/monitors.ts'
 import { shareStats, Stats } from '../../server/stats.ts'
 import { VirtualClock } from '../sim/clock.ts'
+import { startRingtier } from '../process.ts'
+import { RawClient } from '../raw.ts'
 import { startInProcess } from './in-process.ts'
 
 const table = new CommandTable(commands)
@@ -86,4 +89,25 @@ test('a monitor that is gone is counted no longer', async (t) => {
   t.is(server.stats.monitors, 1)
   session.destroy()
   t.is(server.stats.monitors, 0)
+})
+
+test('a value that came in pages, and is stored now, is shown all the same', async (t) => {
+  const ringtier = await startRingtier({ args: ['--maxmemory', '64mb'] })
+  t.teardown(() => ringtier.stop())
+  const client = await RawClient.open(ringtier.port)
+  let heard = ''
+  const monitor = connect(ringtier.port, '127.0.0.1').setEncoding('latin1')
+  const shown = new Promise((resolve) => {
+    monitor.on('data', (text: string) => {
+      heard += text
+      if (heard.startsWith('+OK\r\n+') && heard.endsWith('\r\n')) resolve(heard)
+    })
+  })
+  monitor.write('MONITOR\r\n')
+  while (!heard.startsWith('+OK')) await client.command('PING')
+  t.is(await client.command('SET', 'k', Buffer.alloc(200_000, 'a')), '+OK\r\n')
+  await shown
+  t.true(heard.includes('"SET" "k" "aaaa'))
+  monitor.destroy()
+  client.close()
 })

@@ -84,7 +84,7 @@ test('the pool knows how many chunks are pages, pieces and of rings', (t) => {
   const pages = Array.from({ length: 3 }, () => pool.takePage())
   pool.takePiece()
   t.deepEqual([pool.used, pool.pages, pool.pieceChunks, pool.ringChunks], [6, 3, 1, 2])
-  pool.givePage(pages[1]!)
+  pool.givePages(pages[1]!, pages[1]!, 1)
   t.deepEqual([pool.used, pool.pages, pool.ringChunks], [5, 2, 2])
   t.is(pool.takePage(), pages[1]!)
   pool.give(promised)
