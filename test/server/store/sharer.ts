@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { Args } from '../../../protocol/args.ts'
 import type { StoreOptions } from '../../../server/store/store.ts'
 import { MISS, STORED, Store } from '../../../server/store/store.ts'
+import { Stress } from './stress.ts'
 
 export interface Job {
   readonly name: JobName
@@ -71,6 +72,7 @@ const jobs = {
   'write together': (store: Store, job: Job) => writeTogether(store, job, 20),
   'write together what does not fit': (store: Store, job: Job) => writeTogether(store, job, 60_000),
   'read together': readTogether,
+  stress: (_store: Store, { store, seed, rounds }: Job) => new Stress(store, seed).run(rounds),
 }
 
 const job = workerData as Job

@@ -6,8 +6,13 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { multiMemory } from '../../../server/store/memory.ts'
 import type { StoreOptions } from '../../../server/store/store.ts'
-import { Store } from '../../../server/store/store.ts'
+import { checkInvariants, Store } from '../../../server/store/store.ts'
 import type { Job, JobName } from './sharer.ts'
+import type { StressResult } from './stress.ts'
+import { Stress } from './stress.ts'
+
+const MB = 1024 * 1024
+const MAX_MEMORY = 8 * MB
 
 const program = new URL(`./sharer${extname(import.meta.url)}`, import.meta.url)
 
@@ -20,7 +25,7 @@ export class Sharing {
   readonly #options: StoreOptions
 
   constructor(options: Partial<StoreOptions> & { readonly threads: number }) {
-    this.#options = { maxMemory: 8 * 1024 * 1024, seed: 1, ...options }
+    this.#options = { maxMemory: MAX_MEMORY, seed: 1, ...options }
     this.store = new Store(this.#options)
   }
 
@@ -37,4 +42,35 @@ export class Sharing {
       })
     })
   }
+}
+
+/** Small stores: of many buckets and of few, of one arena and of several. */
+export const shapes: readonly Partial<StoreOptions>[] = [
+  { maxMemory: 8 * MB },
+  { maxMemory: 8 * MB, buckets: 16 },
+  { maxMemory: 9 * MB, buckets: 64, arenaShareMax: 3 * MB },
+]
+
+/** Threads that share a store with whoever checks it. */
+const THREADS = 3
+
+/** Has threads do everything at once to a store. Throws when something is wrong during it or after. */
+export async function hammer(
+  shape: Partial<StoreOptions>,
+  seed: number,
+  rounds: number,
+): Promise<StressResult[]> {
+  const sharing = new Sharing({ seed, ...shape, threads: THREADS + 1 })
+  const { store } = sharing
+  const runs = Array.from({ length: THREADS }, (_, i) =>
+    sharing.run('stress', seed * THREADS + i, rounds),
+  )
+  const results = (await Promise.all(runs)) as StressResult[]
+  store.setMaxMemory(shape.maxMemory ?? MAX_MEMORY)
+  checkInvariants(store)
+  const sum = (field: 'added' | 'removed'): number =>
+    results.reduce((total, result) => total + result[field], 0)
+  const lost = sum('added') - sum('removed') - Stress.counted(store)
+  if (lost !== 0) throw new Error(`counters have lost ${lost} of ${sum('added')}`)
+  return results
 }

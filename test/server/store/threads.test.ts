@@ -1,12 +1,12 @@
 import test from 'ava'
 import { Args } from '../../../protocol/args.ts'
 import { checkInvariants, STORED } from '../../../server/store/store.ts'
-import { canShare, Sharing } from './sharing.ts'
+import { canShare, hammer, shapes, Sharing } from './sharing.ts'
 import { Texts } from './texts.ts'
 
 const MB = 1024 * 1024
 
-const several = canShare ? test : test.skip
+const several = (canShare ? test.serial : test.serial.skip) as typeof test
 
 several('what threads write together others read together (not on Node 20)', async (t) => {
   const sharing = new Sharing({ threads: 4 })
@@ -88,3 +88,15 @@ test('entries of buckets that are locked with others go for one of them', (t) =>
   t.true(s.has(keys[39]!))
   checkInvariants(s.store)
 })
+
+for (const shape of shapes) {
+  const { buckets = 512, arenaShareMax } = shape
+  const where = `${buckets} buckets in ${arenaShareMax === undefined ? 'one arena' : 'several arenas'}`
+  several(
+    `three threads do everything at once, and nothing is torn: ${where} (not on Node 20)`,
+    async (t) => {
+      const results = await hammer(shape, 1, 6_000)
+      for (const { added, seen, removed } of results) t.true(added > 0 && seen > 0 && removed > 0)
+    },
+  )
+}
