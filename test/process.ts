@@ -236,7 +236,8 @@ export function run(
     }
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       stdout += text
-      if (options.enough?.(stdout) === true) child.kill('SIGTERM')
+      // Once: a second signal ends a program at once that is still ending.
+      if (!child.killed && options.enough?.(stdout) === true) child.kill('SIGTERM')
     })
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
     child.once('error', (error) => {
