@@ -160,6 +160,7 @@ export class Eviction implements RingOwner {
     })
   }
 
+  /** Another thread may change it between two looks: each decision can live with either. */
   get #policy(): number {
     return policy.policyOf(this.#words[this.#policyWord]!)
   }
@@ -319,7 +320,10 @@ export class Eviction implements RingOwner {
     return (this.#words[bucket + header.CLOCK]! - this.ring.stampAt(ring, address)) | 0
   }
 
-  /** Age of the oldest entry of SMALL or MAIN, 0 if there is none. Any thread may ask. */
+  /**
+   * Age of the oldest entry of SMALL or MAIN, 0 if there is none. Any thread may ask without a lock;
+   * if the ring changes meanwhile, it is any number.
+   */
   oldestAge(bucket: number, ring: number): number {
     const tail = this.ring.tail(bucket + ring)
     return tail === 0 ? 0 : this.#age(bucket, bucket + ring, tail)

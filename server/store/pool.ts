@@ -246,7 +246,9 @@ export class Pool {
 
   /**
    * A bucket gives its last chunk back: from now on its first one is promised again. To be called
-   * before it gives, or somebody else might take it in between.
+   * before it gives, or somebody else might take it in between. (Until then one chunk more is used
+   * and promised than there is; if the limit is lowered meanwhile it stays that one too high until
+   * the next time.)
    */
   promise(): void {
     const words = this.#words

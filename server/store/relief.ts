@@ -13,6 +13,12 @@
  * a bucket above the mean gives a chunk to one below it. (A pool freezes shares as they stood when
  * it ran dry. Keys spread evenly, so this hardly ever fires; it is for those that did not.)
  *
+ * Who is asked is decided without locks. A stamp, a clock or the end of a list may be of before, and
+ * the page that was the oldest value's may be a ring's chunk by now, so that its age is any number:
+ * then somebody is asked who is not the oldest. Nothing else follows from it: page ids are followed by
+ * columns of the chunk table that hold nothing but page ids (pool.ts), and what is to go is looked up
+ * again under the lock of its bucket, a value by its key's hash and its first page.
+ *
  * Ages are told by each bucket's own clock, the entries it took in. Keys spread evenly over buckets,
  * so these clocks go equally fast, and only differences of one clock are compared.
  *
@@ -148,7 +154,7 @@ export class Relief implements Winner {
     return bigsMayGo && this.#winFromBigs()
   }
 
-  /** Is there any big value that the scope of eviction lets go? */
+  /** Is there any big value that the scope of eviction lets go? (One that just came may be missed.) */
   #mayBigsGo(): boolean {
     const { refuses, isVolatile } = this.#buckets[0]!.eviction
     if (!isVolatile) return !refuses

@@ -1,7 +1,8 @@
 /*
  * What the store counts. Every counter belongs to a bucket and is raised under its lock; the store's
  * are sums over all buckets. They begin with the store and are never set back, so that two readings
- * can always be subtracted. Whoever reads takes no lock: counters of one bucket may be a verb apart.
+ * can always be subtracted. Whoever reads takes no lock: counters of one bucket may be a verb apart,
+ * and a number that is the difference of two (entries without leases) too small by one for a moment.
  */
 import type { Buckets } from './bucket.ts'
 import * as header from './header.ts'

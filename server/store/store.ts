@@ -71,6 +71,9 @@ const NO_TAIL = new Uint8Array(0)
 /** Keys that `fetch` takes at a time. */
 export const FETCHED_MAX = 32
 
+/** How often `shrink` evicts at most for each chunk that it is to give back. */
+const WINS_PER_CHUNK = 16
+
 /** Slots of an index that one step of flushing a database looks at. */
 const FLUSH_SLOTS = 1_024
 
@@ -733,9 +736,9 @@ export class Store {
       const buckets = this.#turnTo(number)
       const header = this.#header
       const index = buckets.index
-      const end = index.slots(header)
       let last = -1
       this.#lock()
+      const end = index.slots(header)
       if (buckets.size(header, db) === 0) {
         budget--
       } else {
@@ -832,7 +835,7 @@ export class Store {
     return 0
   }
 
-  /** Bytes, as it is now: another thread may have changed it. */
+  /** Bytes, as it is now: another thread may have changed it. (It is aligned: never half of both.) */
   get maxMemory(): number {
     return this.#pools[0]!.maxMemory
   }
@@ -875,8 +878,12 @@ export class Store {
   shrink(chunksMax: number): boolean {
     this.#lower()
     const before = this.excess
-    const end = Math.max(0, before - Math.max(1, chunksMax))
-    while (this.excess > end && this.#relief.win()) this.#lower()
+    const wanted = Math.max(1, chunksMax)
+    const end = Math.max(0, before - wanted)
+    // Other threads may take the chunks that were won, or readers keep them: then it ends sometime.
+    for (let i = 0; i < wanted * WINS_PER_CHUNK && this.excess > end && this.#relief.win(); i++) {
+      this.#lower()
+    }
     // Those who hold chunks may have nothing to give: what is pinned, or pieces of indexes.
     if (this.excess === before) this.#lowerPieces(end)
     this.#tell()

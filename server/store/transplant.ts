@@ -67,7 +67,7 @@ export class Transplants {
     })
   }
 
-  /** Is the bucket written as an image? Else as items. */
+  /** Is the bucket written as an image? Else as items. Without a lock: as it is now, or just was. */
   hasImage(number: number): boolean {
     const { images, header } = this.#at(number)
     return this.#trailer === 0 && images.bytes(header) <= this.#imageBytesMax
@@ -83,6 +83,7 @@ export class Transplants {
     const { lock, unlock } = this.#parts
     block.begin(IMAGE, number)
     for (;;) {
+      // Without the lock, which is not to wait for a large allocation: looked at again under it.
       block.room(images.bytes(header))
       lock(number)
       if (images.bytes(header) <= block.bytes.length - block.end) break
@@ -148,7 +149,7 @@ export class Transplants {
     return done
   }
 
-  /** After the last `Store.revive`: brings the big values of each list into the order of their ages. */
+  /** While nobody else uses the store, after the last `Store.revive`: brings the big values of each list into the order of their ages. */
   sortBigs(): void {
     const { bigs, layout } = this.#parts
     for (const isMain of [false, true]) {

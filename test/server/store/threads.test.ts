@@ -1,6 +1,6 @@
 import test from 'ava'
 import { Args } from '../../../protocol/args.ts'
-import { checkInvariants, STORED } from '../../../server/store/store.ts'
+import { checkInvariants, OUT_OF_MEMORY, STORED } from '../../../server/store/store.ts'
 import { canShare, hammer, shapes, Sharing } from './sharing.ts'
 import { Texts } from './texts.ts'
 
@@ -100,3 +100,43 @@ for (const shape of shapes) {
     },
   )
 }
+
+several('who needs memory takes it from buckets that nobody has locked, and never hangs', (t) => {
+  const options = { threads: 3, maxMemory: 2 * MB, buckets: 4 }
+  const one = new Texts(options)
+  const other = new Texts({ ...options, attach: one.store.shared })
+  const keys = Array.from({ length: 3_000 }, (_, i) => `key:${i}`)
+  for (const key of keys) one.set(key, 'v'.repeat(700))
+  const entries = (): number[] => [0, 1, 2, 3].map((i) => one.store.bucketStats(i).entries)
+  // Keys of a bucket: those whose removal it notices.
+  const bucketOf = (key: string): number => {
+    const before = entries()
+    one.delete(key)
+    const after = entries()
+    return before.findIndex((count, i) => count > after[i]!)
+  }
+  const names = ['', '', '', '']
+  for (const key of keys.toReversed()) {
+    if (!names.includes('')) break
+    const number = one.has(key) ? bucketOf(key) : -1
+    if (number >= 0) names[number] = key
+  }
+  const locked = Args.of(names.slice(0, 3))
+  one.store.lockKeys(0, locked, 0, 3, 1)
+  const before = entries()
+  other.store.lockKeys(0, Args.of(names.slice(3)), 0, 1, 1)
+  t.is(other.set(names[3]!, 'w'.repeat(100_000)), STORED)
+  other.store.unlockKeys()
+  const after = entries()
+  t.deepEqual(after.slice(0, 3), before.slice(0, 3))
+  t.true(after[3]! < before[3]!)
+  one.store.unlockKeys()
+  // What the fourth part of memory cannot give: it tries for a while, and gives up.
+  one.store.lockKeys(0, locked, 0, 3, 1)
+  other.store.lockKeys(0, Args.of(names.slice(3)), 0, 1, 1)
+  t.is(other.set(names[3]!, 'w'.repeat(900_000)), OUT_OF_MEMORY)
+  other.store.unlockKeys()
+  one.store.unlockKeys()
+  t.is(other.set(names[3]!, 'w'.repeat(900_000)), STORED)
+  checkInvariants(one.store)
+})
