@@ -75,7 +75,7 @@ export const FETCHED_MAX = 32
 const WINS_PER_CHUNK = 16
 
 /** Slots of an index that one step of flushing a database looks at. */
-const FLUSH_SLOTS = 1_024
+const FLUSH_SLOTS = 512
 
 /** Tokens of leases a thread draws at a time from the shared counter. */
 const TOKENS_PER_BLOCK = 2 ** 20
