@@ -187,6 +187,8 @@ const groupCategories: { readonly [group in CommandGroup]: string | null } = {
  */
 export class CommandEntry {
   readonly row: Command
+  /** The row's: rows have many shapes, and reading a field of many shapes is slow. */
+  readonly name: string
   /** As errors and statistics name it: 'get', 'client|setname'. */
   readonly fullName: string
   /** The container of a subcommand. */
@@ -217,6 +219,7 @@ export class CommandEntry {
 
   constructor(row: Command, parent: CommandEntry | null, number: () => number) {
     this.row = row
+    this.name = row.name
     this.parent = parent
     this.fullName = parent === null ? row.name : `${parent.fullName}|${row.name}`
     this.index = number()
@@ -295,7 +298,7 @@ export class CommandTable {
     for (;;) {
       const entry = this.#cells[cell]
       if (entry == null) return null
-      if (equals(entry.row.name, bytes, pos, length)) return entry
+      if (equals(entry.name, bytes, pos, length)) return entry
       cell = (cell + 1) & this.#mask
     }
   }
