@@ -1,11 +1,14 @@
 import { originBusy, originClosing, originFailed, originTimeout } from '../protocol/errors.ts'
+import { Grants } from './grants.ts'
 import type { Group } from './group.ts'
-import { type Loader, ORIGIN_ERROR_KINDS, OriginError } from './origin/loader.ts'
+import { negativeTimesOf, type Times, timesOf } from './keeping.ts'
+import { type Loaded, type Loader, ORIGIN_ERROR_KINDS, OriginError } from './origin/loader.ts'
 import type { OriginErrorKind } from './origin/loader.ts'
-import type { Clock, Timer } from './world.ts'
+import type { Clock, Random, Timer } from './world.ts'
 
 /**
- * What happens when the owner of a key misses it: the value is fetched once, however many ask.
+ * What happens when the owner of a key misses it, or has a value that is not fresh any more: the
+ * value is fetched once, however many ask.
  *
  *     GET misses ──> lease planted in the store, under the bucket's lock
  *                        │ token
@@ -28,16 +31,26 @@ import type { Clock, Timer } from './world.ts'
  * Those who waited for the fenced flight still get its value: they asked before the write was
  * acknowledged, so the answer from before it is a right one.
  *
+ * **A value that is stale stays** beside the lease while it is loaded anew (`refresh`): who asks gets
+ * it and waits for nothing. What became of the load replaces it; a load that fails leaves it as it
+ * is. If the origin says that it has not changed (304) it is only kept for longer.
+ *
+ * **What the origin does not have** is remembered, too, where the group says `negative`.
+ *
  * **The end always comes.** One timer a flight, started at the miss, covers its time in the queue as
  * well: when an origin hangs, those who queue behind it are told at the deadline too, instead of
  * each hanging in their turn. A waiter's leaving, even the first one's, ends nothing.
  */
 export class Loads {
+  /** Leases that clients have, who load themselves. */
+  readonly grants: Grants
   readonly #clock: Clock
+  readonly #random: Random
   readonly #store: LeaseStore
   readonly #loader: Loader
   readonly #limits: LoadLimits
   readonly #report: (error: OriginError, group: Group) => void
+  readonly #hear: (landing: Landing) => void
   /** By token. */
   readonly #flights = new Map<number, Flight>()
   readonly #groups = new Map<Group, GroupLoads>()
@@ -46,10 +59,13 @@ export class Loads {
 
   constructor(options: LoadsOptions) {
     this.#clock = options.clock
+    this.#random = options.random
     this.#store = options.store
     this.#loader = options.loader
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
     this.#report = options.report ?? (() => {})
+    this.#hear = options.hear ?? (() => {})
+    this.grants = new Grants(options.clock, options.store)
   }
 
   /** Loads under way or queued. */
@@ -88,6 +104,9 @@ export class Loads {
     const flight = this.#flights.get(miss.token)
     if (this.#closed) return this.#refuse(miss, done, 'closing', originClosing(miss.group.name))
     if (flight !== undefined) return this.#join(flight, miss, done)
+    if (this.grants.has(miss.token)) {
+      return this.grants.wait(miss.token, miss.waitMs ?? miss.group.waitMs, done)
+    }
     if (!this.#stands(miss)) return this.#lookAgain(miss, done)
     if (this.#isFull(this.#of(miss.group), miss.group)) {
       return this.#refuse(miss, done, 'busy', originBusy(miss.group.name))
@@ -95,9 +114,34 @@ export class Loads {
     return this.#enter(this.#start(miss), miss, done)
   }
 
+  /**
+   * Loads a value anew that is there, and beside which this lease stands. Nobody waits. `early`: it
+   * is still fresh.
+   */
+  refresh(miss: Miss, early = false): void {
+    if (this.#flights.has(miss.token) || this.grants.has(miss.token) || !this.#stands(miss)) return
+    const { counters } = this.#of(miss.group)
+    if (this.#closed || this.#isFull(this.#of(miss.group), miss.group)) {
+      this.#dropLease(miss)
+      counters.errors[this.#closed ? 'closing' : 'busy']++
+      return
+    }
+    counters.refreshes++
+    if (early) counters.early++
+    this.#start(miss)
+  }
+
+  /** The flight of a lease, for who wants to know; null: there is none. */
+  flightOf(token: number): { readonly waiters: number; readonly sinceMs: number } | null {
+    const flight = this.#flights.get(token)
+    if (flight === undefined) return null
+    return { waiters: flight.waiters.size, sinceMs: this.#clock.now() - flight.startedAt }
+  }
+
   /** Ends all loads with an error to their waiters, and closes the loader's connections. */
   async close(): Promise<void> {
     this.#closed = true
+    this.grants.close()
     for (const flight of [...this.#flights.values()]) {
       this.#fail(flight, new OriginError('closing', originClosing(flight.miss.group.name)))
     }
@@ -190,6 +234,9 @@ export class Loads {
     const flight: Flight = {
       miss,
       waiters: new Set(),
+      birth: this.#store.birth(),
+      startedAt: this.#clock.now(),
+      askedAt: 0,
       controller: new AbortController(),
       deadline: this.#clock.after(group.timeoutMs, () => {
         this.#fail(flight, new OriginError('timeout', originTimeout(group.name, group.timeoutMs)))
@@ -210,38 +257,63 @@ export class Loads {
   }
 
   async #load(flight: Flight): Promise<void> {
-    let value: Buffer | null
+    flight.askedAt = this.#clock.now()
     try {
-      value = await this.#ask(flight)
+      await this.#loadAndKeep(flight)
     } catch (error) {
       const { name } = flight.miss.group
       const ours = error instanceof OriginError
       this.#fail(flight, ours ? error : new OriginError('failed', originFailed(name), error))
-      return
     }
-    this.#succeed(flight, value)
   }
 
-  async #ask({ miss, controller }: Flight): Promise<Buffer | null> {
+  async #loadAndKeep(flight: Flight): Promise<void> {
+    const { db, key } = flight.miss
+    this.#store.now = this.#clock.now()
+    const etag = this.#store.etag(db, key)
+    let loaded = await this.#ask(flight, etag)
+    if (loaded.unchanged === true) {
+      this.#store.now = this.#clock.now()
+      // A copy of then would undo what was written since: but then the lease is gone as well.
+      const now = this.#store.remains(db, key)
+      if (now !== null && now.etag === etag) {
+        const kept = { ...loaded, value: now.value, etag: loaded.etag ?? etag ?? undefined }
+        this.#succeed(flight, kept, now.tags)
+        return
+      }
+      loaded = await this.#ask(flight, null)
+    }
+    this.#succeed(flight, loaded, null)
+  }
+
+  #ask({ miss, controller }: Flight, etag: string | null): Promise<Loaded> {
     const { group, key } = miss
-    const url = group.url(key)
-    const { value } = await this.#loader.load({ group, key, url, signal: controller.signal })
-    return value
+    const { url, params } = group.request(key)
+    return this.#loader.load({ group, key, url, params, etag, signal: controller.signal })
   }
 
-  #succeed(flight: Flight, value: Buffer | null): void {
+  /** `tags`: hashes of those that the value had before, if it has not changed. */
+  #succeed(flight: Flight, loaded: Loaded, tags: readonly number[] | null): void {
     if (!this.#leave(flight)) return
-    const { counters } = this.#of(flight.miss.group)
-    if (value === null) {
-      counters.missing++
-      this.#dropLease(flight.miss)
-      this.#settle(flight, { kind: 'missing' })
-    } else {
-      counters.values++
-      const stored = this.#fill(flight.miss, value)
-      if (!stored) counters.fenced++
-      this.#settle(flight, { kind: 'value', value, stored })
-    }
+    const { miss } = flight
+    const { counters } = this.#of(miss.group)
+    const now = this.#clock.now()
+    this.#store.now = now
+    const { value } = loaded
+    const outcome = value === null ? 'missing' : loaded.unchanged === true ? 'unchanged' : 'value'
+    counters[outcome === 'value' ? 'values' : outcome]++
+    const times =
+      value === null
+        ? negativeTimesOf(loaded, miss.group, now)
+        : timesOf(loaded, miss.group, now, this.#random)
+    // What was there is older than what is known now: it goes in any case.
+    const filled = this.#fill(flight, loaded, times ?? overAt(now), tags)
+    const stored = filled && times !== null
+    if (times === null && value !== null) counters.unkept++
+    if (!filled) counters.fenced++
+    this.#hear({ miss, outcome, error: null, tookMs: now - flight.askedAt, note: loaded.note })
+    if (value === null) this.#settle(flight, { kind: 'missing' })
+    else this.#settle(flight, { kind: 'value', value, stored })
   }
 
   #fail(flight: Flight, error: OriginError): void {
@@ -249,6 +321,8 @@ export class Loads {
     this.#of(flight.miss.group).counters.errors[error.kind]++
     this.#dropLease(flight.miss)
     this.#report(error, flight.miss.group)
+    const tookMs = this.#clock.now() - flight.startedAt
+    this.#hear({ miss: flight.miss, outcome: 'error', error, tookMs })
     this.#settle(flight, { kind: 'error', line: error.message })
   }
 
@@ -275,11 +349,22 @@ export class Loads {
 
   /* ---- the store ---- */
 
-  #fill({ db, key, token, group }: Miss, value: Buffer): boolean {
-    const now = this.#clock.now()
-    this.#store.now = now
-    const expireAt = group.ttlMs === 0 ? 0 : Math.floor(now) + group.ttlMs
-    return this.#store.fill(db, key, token, value, expireAt)
+  #fill(
+    { miss, birth, askedAt }: Flight,
+    { value, etag, tags }: Loaded,
+    times: Times,
+    tagHashes: readonly number[] | null,
+  ): boolean {
+    const store = this.#store
+    return store.fill(miss.db, miss.key, miss.token, value, {
+      ...times,
+      loadedAt: store.now,
+      costMs: Math.max(1, Math.round(store.now - askedAt)),
+      birth,
+      tags: tagHashes ?? (tags ?? []).map((tag) => store.tagHash(tag)),
+      etag: etag ?? null,
+      group: miss.group,
+    })
   }
 
   #stands({ db, key, token }: Miss): boolean {
@@ -298,23 +383,65 @@ export interface LeaseStore {
   /** Milliseconds on the Clock's scale, set before each of the calls below. */
   now: number
   /**
-   * Stores the value if this very lease is still there, which is gone afterwards. expireAt on the
-   * scale of `now`, 0: none. False: nothing was stored (another lease, none, or no memory).
+   * Stores the value (null: that the origin has no such thing) if this very lease is still there,
+   * which is gone afterwards. False: nothing was stored (another lease, none, no memory, or it was
+   * invalidated since its birth).
    */
-  fill(db: number, key: Uint8Array, token: number, value: Uint8Array, expireAt: number): boolean
+  fill(db: number, key: Uint8Array, token: number, value: Uint8Array | null, keep: Keep): boolean
   /** Does this very lease still stand? */
   hasLease(db: number, key: Uint8Array, token: number): boolean
   /** Removes this very lease; false if it is gone already. */
   dropLease(db: number, key: Uint8Array, token: number): boolean
+  /** The ETag of the value that is there, also of one that is shown only if a load fails. */
+  etag(db: number, key: Uint8Array): string | null
+  /** A copy of that value. */
+  remains(db: number, key: Uint8Array): Remains | null
+  /** Stands for this moment in the order of invalidations by tag. */
+  birth(): number
+  tagHash(tag: string): number
+}
+
+/** How a loaded value is kept. */
+export interface Keep extends Times {
+  readonly loadedAt: number
+  /** How long its load took. */
+  readonly costMs: number
+  /** When its load began, in the order of invalidations. */
+  readonly birth: number
+  /** Hashes. */
+  readonly tags: readonly number[]
+  readonly etag: string | null
+  readonly group: Group
+}
+
+/** What is there of a key. */
+export interface Remains {
+  readonly value: Buffer
+  readonly etag: string | null
+  /** Hashes. */
+  readonly tags: readonly number[]
+}
+
+/** How a flight ended. */
+export interface Landing {
+  readonly miss: Miss
+  readonly outcome: 'value' | 'unchanged' | 'missing' | 'error'
+  readonly error: OriginError | null
+  /** At the origin; of a failed load with its time in the queue. */
+  readonly tookMs: number
+  readonly note?: string | undefined
 }
 
 export interface LoadsOptions {
   readonly clock: Clock
+  readonly random: Random
   readonly store: LeaseStore
   readonly loader: Loader
   readonly limits?: Partial<LoadLimits>
   /** Hears of each load that failed, once, with its cause: for the log. */
   readonly report?: (error: OriginError, group: Group) => void
+  /** Hears of each flight's end. */
+  readonly hear?: (landing: Landing) => void
 }
 
 /** Limits over all groups; more is refused with an error at once. */
@@ -370,10 +497,18 @@ export interface LoadCounters {
   loads: number
   /** Waiters that found a load under way: each is a load saved. */
   joined: number
-  /** Loads that brought a value ... */
+  /** Of the loads, those of a value that was there: nobody waited for them ... */
+  refreshes: number
+  /** ... and of these, of one that was still fresh. */
+  early: number
+  /** Loads that brought a value. */
   values: number
-  /** ... of these, not stored: a SET, DEL or FLUSH came in between, or memory had no room. */
+  /** Loads that brought word that the value has not changed. */
+  unchanged: number
+  /** Not stored: a SET, DEL, FLUSH or invalidation came in between, or memory had no room. */
   fenced: number
+  /** Values that the origin does not want to be kept. */
+  unkept: number
   /** Loads of what the origin does not have. */
   missing: number
   /** Waiters whose wait budget ended before the load. */
@@ -387,8 +522,12 @@ export interface LoadCounters {
 const COUNTER_NAMES = [
   'loads',
   'joined',
+  'refreshes',
+  'early',
   'values',
+  'unchanged',
   'fenced',
+  'unkept',
   'missing',
   'late',
   'again',
@@ -397,13 +536,8 @@ const COUNTER_NAMES = [
 function newCounters(): LoadCounters {
   const errors = Object.fromEntries(ORIGIN_ERROR_KINDS.map((kind) => [kind, 0]))
   return {
-    loads: 0,
-    joined: 0,
-    values: 0,
-    fenced: 0,
-    missing: 0,
-    late: 0,
-    again: 0,
+    ...{ loads: 0, joined: 0, refreshes: 0, early: 0, values: 0, unchanged: 0, fenced: 0 },
+    ...{ unkept: 0, missing: 0, late: 0, again: 0 },
     errors: errors as Record<OriginErrorKind, number>,
   }
 }
@@ -419,6 +553,10 @@ interface Flight {
   /** The miss that started it. */
   readonly miss: Miss
   readonly waiters: Set<Waiting>
+  readonly birth: number
+  readonly startedAt: number
+  /** When it had its place at the origin. */
+  askedAt: number
   readonly controller: AbortController
   readonly deadline: Timer
 }
@@ -426,6 +564,12 @@ interface Flight {
 interface Waiting {
   readonly done: (outcome: Outcome) => void
   timer: Timer
+}
+
+/** The times of what may not be kept. */
+function overAt(now: number): Times {
+  const over = Math.floor(now)
+  return { freshUntil: over, visibleUntil: over, expireAt: over }
 }
 
 const NO_TIMER: Timer = { cancel: () => {} }

@@ -300,6 +300,8 @@ export const ERR_PEER_SECRET_MISSING =
  * Lines of a key whose group could not be loaded (cluster/loads.ts). They name the group and never
  * the URL or the key: the first is the operator's, the second a stranger's.
  */
+export const writesThrough = (group: string): string =>
+  `ERR group '${group}' writes to its origin: only SET (without NX, XX and GET), SETEX, PSETEX, MSET, DEL, UNLINK and GETDEL may change its keys`
 export const originBusy = (group: string): string => `ORIGIN ${group}: too many loads are waiting`
 export const originClosing = (group: string): string => `ORIGIN ${group}: the server is ending`
 export const originEmptyKey = (group: string): string => `ORIGIN ${group}: key is required`

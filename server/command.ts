@@ -21,6 +21,7 @@
 import type { Args } from '../protocol/args.ts'
 import type { Client } from './client.ts'
 import type { ArgumentType } from './syntax.ts'
+import type { OriginChange } from './writing.ts'
 
 /** Redis's command flags, as COMMAND INFO prints them. */
 export type CommandFlag =
@@ -108,6 +109,12 @@ export interface Command {
   readonly onHub?: boolean
   /** A missing key of a group is loaded from its origin; this is how the command answers then. */
   readonly loads?: LoadAnswer
+  /**
+   * What a call changes of the values of keys, for origins that hear of changes first (writing.ts).
+   * Null: an origin could not be told what this call does. Without it: no call can be told. A call that
+   * is wrong has no changes: it runs, and answers what is wrong.
+   */
+  readonly originWrites?: (args: Args) => readonly OriginChange[] | null
   /**
    * Does running this call of a write a second time do no harm? Then it may be sent to another
    * node when the first does not answer. Without it: never. Reads always may.

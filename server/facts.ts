@@ -11,6 +11,14 @@ import { readHeap } from './system.ts'
 /** Of waiters for loads. */
 export type WaiterCounters = Pick<LoadCounters, 'joined' | 'late' | 'again'>
 
+/** What commands found of a group's keys: what was answered at once, and what was not there. */
+export interface GroupHits {
+  readonly hits: number
+  readonly staleHits: number
+  readonly negativeHits: number
+  readonly misses: number
+}
+
 /** Of one thread, or the sum over all. Plain data, which travels between threads. */
 export interface Facts {
   readonly clients: number
@@ -26,6 +34,8 @@ export interface Facts {
   readonly waiting: number
   /** By group: waiters that the loads' own counters do not know. */
   readonly waiters: Readonly<Record<string, WaiterCounters>>
+  /** By group. */
+  readonly hits: Readonly<Record<string, GroupHits>>
   readonly routed: RouterCounters
   readonly links: Readonly<PeerCounters>
   /** Requests of nodes that saw other nodes alive than this one. */
@@ -37,19 +47,20 @@ export interface Facts {
 
 export const noFacts: Facts = {
   ...{ clients: 0, peers: 0, queryBytesMax: 0, outputBytesMax: 0, clientBytes: 0, peerBytes: 0 },
-  ...{ waiting: 0, waiters: {}, otherViews: 0, heapUsedBytes: 0, heapTotalBytes: 0 },
+  ...{ waiting: 0, waiters: {}, hits: {}, otherViews: 0, heapUsedBytes: 0, heapTotalBytes: 0 },
   routed: { forwarded: 0, scattered: 0, fannedOut: 0, stoodIn: 0, failovers: 0, failures: 0 },
   links: { requests: 0, shared: 0, links: 0, silent: 0, lost: 0 },
 }
 
 export function factsOf(thread: IoThread): Facts {
-  const { flights } = thread.loading
+  const { flights, groups, hits } = thread.loading
   const { router, peers, otherViews } = thread.routing
   const { usedBytes, totalBytes } = readHeap()
   return {
     ...clientFacts(thread.clients.values()),
     waiting: flights.waiting,
     waiters: Object.fromEntries(flights.waiters),
+    hits: Object.fromEntries(groups.all.map(({ name, number }) => [name, hits[number]!])),
     routed: router?.counters ?? noFacts.routed,
     links: [...peers.values()].reduce((sum, { counters }) => added(sum, counters), noFacts.links),
     otherViews,
@@ -87,19 +98,24 @@ export function sumOfFacts(all: readonly Facts[]): Facts {
     ...added(sum, facts),
     queryBytesMax: Math.max(sum.queryBytesMax, facts.queryBytesMax),
     outputBytesMax: Math.max(sum.outputBytesMax, facts.outputBytesMax),
-    waiters: mergedWaiters(sum.waiters, facts.waiters),
+    waiters: merged(sum.waiters, facts.waiters),
+    hits: merged(sum.hits, facts.hits),
     routed: added(sum.routed, facts.routed),
     links: added(sum.links, facts.links),
   }))
 }
 
-function mergedWaiters(one: Facts['waiters'], other: Facts['waiters']): Facts['waiters'] {
-  const merged = { ...one }
-  for (const [group, counters] of Object.entries(other)) {
-    const before = merged[group]
-    merged[group] = before === undefined ? counters : added(before, counters)
+/** By name, the sums of both. */
+function merged<T extends object>(
+  one: Readonly<Record<string, T>>,
+  other: Readonly<Record<string, T>>,
+): Readonly<Record<string, T>> {
+  const all = { ...one }
+  for (const [name, counters] of Object.entries(other)) {
+    const before = all[name]
+    all[name] = before === undefined ? counters : added(before, counters)
   }
-  return merged
+  return all
 }
 
 /** The fields that are numbers, each the sum of both. */

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { World } from '../cluster/world.ts'
+import type { Writes } from '../cluster/writes.ts'
 import type { Args } from '../protocol/args.ts'
 import type { DecoderLimits } from '../protocol/decoder.ts'
 import * as errors from '../protocol/errors.ts'
@@ -25,6 +26,7 @@ import { type CommandCell, counter, type SharedStats, Stats } from './stats.ts'
 import type { Store } from './store/store.ts'
 import { CommandTimer, type SlowSink } from './timing.ts'
 import { Turns } from './turns.ts'
+import { Writing } from './writing.ts'
 
 /** How often idle clients are looked for. */
 const idlePeriodMs = 1000
@@ -43,12 +45,24 @@ export interface IoThreadParts {
   readonly row: number
   readonly ringHash: (text: string) => number
   readonly flights: Flights
+  /** Null: the hub has them. */
+  readonly writes: Writes | null
   /** Hears of slow commands. */
   readonly sink: SlowSink
   /** Hands a line of MONITOR to all other threads. */
   readonly tellMonitors: (line: Uint8Array) => void
-  /** Has the hub run a command whose row says `onHub`; null: this is the hub. */
-  readonly delegate: ((client: Client, entry: CommandEntry) => void) | null
+  /** Has the hub run a command; null: this is the hub. */
+  readonly delegate: Delegate | null
+}
+
+/** Has the hub run the client's command, or another one of its, for which it has taken a slot. */
+export type Delegate = (client: Client, entry: CommandEntry, call?: DelegatedCall) => void
+
+/** A command that was copied. */
+export interface DelegatedCall {
+  readonly args: Args
+  readonly db: number
+  readonly slot: Slot
 }
 
 /**
@@ -70,10 +84,11 @@ export class IoThread {
   readonly lookAhead: LookAhead
   readonly decoderLimits: DecoderLimits
   readonly loading: Loading
+  readonly writing: Writing
   readonly routing: Routing
   readonly timer: CommandTimer
   readonly monitors: Monitors
-  readonly delegate: ((client: Client, entry: CommandEntry) => void) | null
+  readonly delegate: Delegate | null
   /** Null: it is in another thread, `delegate` leads to it. */
   readonly hub: Server | null = null
   outputLimits: Readonly<Record<OutputClass, OutputLimit>>
@@ -104,6 +119,7 @@ export class IoThread {
       this.decoderLimits.bulkBytesMax = bytes
     })
     this.loading = new Loading(this, config.groups, parts.flights)
+    this.writing = new Writing(this, parts.writes)
     this.routing = new Routing(this, parts.ringHash)
     this.timer = this.#openTimer(parts.sink)
     this.monitors = new Monitors(world.clock, this.stats, parts.tellMonitors)
@@ -197,6 +213,10 @@ export class IoThread {
 
   /** Answers a command that was copied, in the slot it took: loads what it misses, or runs it. */
   answerLater(client: Client, entry: CommandEntry, args: Args, db: number, slot: Slot): void {
+    if (entry.onHub && this.delegate !== null) {
+      this.delegate(client, entry, { args, db, slot })
+      return
+    }
     if (
       entry.loads !== null &&
       this.loading.enabled &&
@@ -204,6 +224,7 @@ export class IoThread {
     ) {
       return
     }
+    if (this.writing.enabled && this.writing.takes(client, entry, { args, db, slot })) return
     slot.answer(() => client.runAs(entry.run, args, db))
   }
 

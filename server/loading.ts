@@ -1,20 +1,24 @@
 import type { Group, Groups } from '../cluster/group.ts'
+import { isEarly } from '../cluster/keeping.ts'
 import type { Miss, Outcome, Waiter } from '../cluster/loads.ts'
 import { Args } from '../protocol/args.ts'
 import { ERR_OOM } from '../protocol/errors.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, lastKeyOf } from './command.ts'
 import { replyValue } from './commands/string.ts'
-import type { WaiterCounters } from './facts.ts'
+import type { GroupHits, WaiterCounters } from './facts.ts'
 import type { IoThread } from './io-thread.ts'
+import { copyOpenValue } from './load-store.ts'
 import type { Slot } from './slot.ts'
 import { counter } from './stats.ts'
-import type { Store } from './store/store.ts'
+import { FRESH, NEGATIVE, STALE } from './store/store.ts'
 
 /** Loads under way, wherever they are kept: cluster/loads.ts, or on the hub (threads/). */
 export interface Flights {
   /** See Loads.wait. */
   wait(miss: Miss, done: (outcome: Outcome) => void): Waiter
+  /** See Loads.refresh. */
+  refresh(miss: Miss, early: boolean): void
   /** Ends all loads: their waiters hear an error, and so does who comes later. */
   close(): void
   /** Those that have not heard yet. */
@@ -23,18 +27,27 @@ export interface Flights {
   readonly waiters: ReadonlyMap<string, WaiterCounters>
 }
 
-/**
- * Keys of a group fill themselves: those keys of a command with `loads` that belong to a group and
- * are missing here are loaded from their origin, once, however many ask (cluster/loads.ts). The
- * command takes a slot meanwhile, and is answered with what the loads brought, whether or not that
- * could be stored: the value may have been fenced off by a later write, or have found no room. What
- * was not missing is read when the command's turn comes, not when its loads end.
+/*
+ * Keys of a group fill themselves: those keys of a command with `loads` that belong to a group are
+ * looked at before it runs.
+ *
+ *     fresh                 run the command; near its end, perhaps, load it anew meanwhile (XFetch)
+ *     stale                 run the command, and load it anew meanwhile
+ *     known to be missing   run the command, which finds nothing
+ *     error-only, absent    load it, once, however many ask (cluster/loads.ts), and answer then
+ *
+ * A command that must wait takes a slot, and is answered with what the loads brought, whether or not
+ * that could be stored: the value may have been fenced off by a later write, or have found no room.
+ * What was not missing is read when the command's turn comes, not when its loads end. Where a load
+ * fails or takes longer than the client waits, a value that is there for that case is the answer.
  */
 export class Loading {
   readonly groups: Groups
   readonly flights: Flights
   /** No groups, nothing to do. */
   readonly enabled: boolean
+  /** By the group's number: what this thread's commands found. */
+  readonly hits: readonly Counting[]
   readonly #server: IoThread
 
   constructor(server: IoThread, groups: Groups, flights: Flights) {
@@ -42,6 +55,7 @@ export class Loading {
     this.groups = groups
     this.enabled = groups.all.length > 0
     this.flights = flights
+    this.hits = groups.all.map(() => ({ hits: 0, staleHits: 0, negativeHits: 0, misses: 0 }))
   }
 
   /**
@@ -67,22 +81,55 @@ export class Loading {
 
   /** Null when there are none: the usual case allocates nothing. */
   #missing(entry: CommandEntry, { args, db }: Call): MissingKey[] | null {
-    const { store } = this.#server
     let missing: MissingKey[] | null = null
     const last = lastKeyOf(entry, args)
     for (let i = entry.firstKey; i <= last; i += entry.keyStep) {
-      const pos = args.pos(i)
-      const length = args.length(i)
-      const group = this.groups.match(args.bytes, pos, length)
-      if (group === null || store.has(db, args.bytes, pos, length)) continue
+      const group = this.groups.match(args.bytes, args.pos(i), args.length(i))
+      if (group === null || this.#isAnswered(db, args, i, group)) continue
       missing ??= []
       missing.push({ index: i, key: new Uint8Array(args.buffer(i)), group })
     }
     return missing
   }
 
+  /** Can the command run on this key as it is? Whatever is not fresh is loaded anew. */
+  #isAnswered(db: number, args: Args, i: number, group: Group): boolean {
+    const { store, world } = this.#server
+    const hits = this.hits[group.number]!
+    const state = store.state(db, args.bytes, args.pos(i), args.length(i))
+    switch (state) {
+      case FRESH:
+        hits.hits++
+        if (store.hasExtras && isEarly(store, group.earlyBeta, store.now, world.random)) {
+          this.#refresh(db, args, i, group, true)
+        }
+        return true
+      case STALE:
+        hits.staleHits++
+        this.#refresh(db, args, i, group, false)
+        return true
+      case NEGATIVE:
+        hits.negativeHits++
+        return true
+      default:
+        hits.misses++
+        return false
+    }
+  }
+
+  /** Loads a value that is there anew, unless somebody does already. */
+  #refresh(db: number, args: Args, i: number, group: Group, early: boolean): void {
+    const { store } = this.#server
+    const found = store.openAny(db, args.bytes, args.pos(i), args.length(i))
+    const token = found ? store.leaseBeside() : 0
+    const isFirst = token !== 0 && store.leasePlanted
+    store.close()
+    if (!isFirst) return
+    this.flights.refresh({ db, key: new Uint8Array(args.buffer(i)), group, token }, early)
+  }
+
   #answerValue(db: number, { key, group }: MissingKey, slot: Slot): void {
-    this.#load(db, key, group, (outcome) => {
+    this.load({ db, key, group }, (outcome) => {
       if (outcome.kind === 'value') slot.settleBulk(outcome.value)
       else if (outcome.kind === 'error') slot.settle((reply) => reply.error(outcome.line))
       else slot.settle((reply) => reply.null())
@@ -105,7 +152,7 @@ export class Loading {
         }
         next++
         const part = client.defer()
-        this.#load(db, absent.key, absent.group, (outcome) => {
+        this.load({ db, key: absent.key, group: absent.group }, (outcome) => {
           if (outcome.kind === 'error') error ??= outcome.line
           if (outcome.kind === 'value') part.settleBulk(outcome.value)
           else part.settle((to) => to.null())
@@ -129,7 +176,7 @@ export class Loading {
     const { db } = call
     const args = Args.of(call.args.copy())
     const answer = entry.loads as (client: Client, value: Buffer | null, stored: boolean) => void
-    this.#load(db, key, group, (outcome) => {
+    this.load({ db, key, group }, (outcome) => {
       if (outcome.kind === 'error') {
         slot.settle((reply) => reply.error(outcome.line))
         return
@@ -150,28 +197,70 @@ export class Loading {
     return holds
   }
 
-  /** Plants or finds the key's lease and waits for its load. `done` is called once, later. */
-  #load(db: number, key: Uint8Array, group: Group, done: (outcome: Outcome) => void): void {
+  /**
+   * What `key` is answered with, once, later: its value, if it is fresh or stale for `staleMsMax` at
+   * most; else what its load brings, which this plants or finds the lease for and waits for. Where that
+   * fails or takes longer than the client waits, a value that is there for that case.
+   */
+  load({ db, key, group, staleMsMax = Infinity }: Wanted, done: (outcome: Outcome) => void): void {
     const { store, world } = this.#server
     store.now = world.clock.now()
-    if (store.open(db, key, 0, key.length)) {
+    const state = store.state(db, key, 0, key.length)
+    const isStale = state === STALE && store.now - store.freshUntil > staleMsMax
+    if (state === NEGATIVE) {
+      world.clock.soon(() => done({ kind: 'missing' }))
+      return
+    }
+    const found = store.openAny(db, key, 0, key.length)
+    if (found && (state === FRESH || state === STALE) && !isStale) {
       const value = copyOpenValue(store)
       store.close()
       world.clock.soon(() => done({ kind: 'value', value, stored: false }))
       return
     }
-    const token = store.lease()
+    const token = found ? store.leaseBeside() : store.lease()
     store.close()
     if (token === 0) {
       world.clock.soon(() => done({ kind: 'error', line: ERR_OOM }))
       return
     }
     this.flights.wait({ db, key, group, token }, (outcome) => {
-      if (outcome.kind === 'again') this.#load(db, key, group, done)
-      else done(outcome)
+      if (outcome.kind === 'again') this.load({ db, key, group, staleMsMax }, done)
+      else if (outcome.kind === 'value') done(outcome)
+      else done(this.#instead({ db, key, group, staleMsMax }, outcome))
     })
   }
+
+  /** What a client is told that would hear of a failure, of a load that takes too long, or of nothing. */
+  #instead({ db, key, group, staleMsMax = Infinity }: Wanted, outcome: Outcome): Outcome {
+    if (outcome.kind === 'missing') return outcome
+    const { store, world } = this.#server
+    store.now = world.clock.now()
+    const found = store.openAny(db, key, 0, key.length)
+    const freshUntil = found ? (store.extras?.freshUntil ?? 0) : 0
+    const isTooOld = freshUntil !== 0 && store.now - freshUntil > staleMsMax
+    const value = found && !isTooOld ? copyOpenValue(store) : null
+    store.close()
+    if (value !== null) {
+      this.hits[group.number]!.staleHits++
+      return { kind: 'value', value, stored: false }
+    }
+    const isHidden = outcome.kind === 'error' && group.onError === 'nil'
+    return isHidden ? { kind: 'missing' } : outcome
+  }
 }
+
+/** A key that a group has. */
+export interface Wanted {
+  readonly db: number
+  /** It is kept until the load ends, and nobody changes it. */
+  readonly key: Uint8Array
+  readonly group: Group
+  /** How long a value may be stale to be the answer. Default: as long as the group lets it be. */
+  readonly staleMsMax?: number
+}
+
+type Counting = { -readonly [K in keyof GroupHits]: number }
 
 /** A command to be answered: the client's current one, or one that was copied and has its slot. */
 interface Call {
@@ -189,19 +278,4 @@ interface MissingKey {
 
 function isStored(outcome: Outcome): boolean {
   return outcome.kind === 'value' && outcome.stored
-}
-
-/** A copy of the open record's value. */
-function copyOpenValue(store: Store): Buffer {
-  if (store.inPages) {
-    const pages = store.pin()
-    const value = pages.toBuffer()
-    pages.release()
-    return value
-  }
-  // A value outside pages is no longer than a chunk; the scratch area holds two.
-  const { scratch, bytes } = store.io
-  const length = store.valueLength
-  store.read(0, length, scratch)
-  return Buffer.from(bytes.subarray(scratch, scratch + length))
 }

@@ -1,4 +1,5 @@
 import { Loads } from '../cluster/loads.ts'
+import { Writes } from '../cluster/writes.ts'
 import type { Loader } from '../cluster/origin/loader.ts'
 import { CommandTable } from './command.ts'
 import { commands } from './commands/index.ts'
@@ -8,6 +9,7 @@ import { Gate } from './gate.ts'
 import { IoThread } from './io-thread.ts'
 import { type LatencyEvent, LatencyMonitor } from './latency.ts'
 import { type Listener, type ListenAddress, listen } from './listener.ts'
+import { LoadStore } from './load-store.ts'
 import type { Flights } from './loading.ts'
 import type { Log } from './log.ts'
 import { MaxMemory, type OpenedStore, openStore, sharingThreads } from './maxmemory.ts'
@@ -106,10 +108,14 @@ function savePoints(words: readonly string[]): SavePoint[] {
 }
 
 /** Loads counts all of its waiters itself. */
-function flightsOf(loads: Loads): Flights {
+function flightsOf(loads: Loads, writes: Writes): Flights {
   return {
     wait: (miss, done) => loads.wait(miss, done),
-    close: () => void loads.close(),
+    refresh: (miss, early) => loads.refresh(miss, early),
+    close: () => {
+      writes.close()
+      void loads.close()
+    },
     get waiting() {
       return loads.waiting
     },
@@ -143,6 +149,7 @@ export class Server extends IoThread {
   readonly opened: OpenedStore
   readonly sharedStats: SharedStats
   readonly loads: Loads
+  readonly writes: Writes
   readonly snapshots: Snapshots
   readonly sweeper: Sweeper
   readonly slowLog: SlowLog
@@ -168,9 +175,11 @@ export class Server extends IoThread {
     const startedAt = clock.now()
     const slowLog = new SlowLog(() => config['slowlog-max-len'])
     const latency = new LatencyMonitor(() => config['latency-monitor-threshold'])
+    const writes = new Writes(clock, loader)
     const loads = new Loads({
       clock,
-      store,
+      random: world.random,
+      store: new LoadStore(store),
       loader,
       report: (error, group) => {
         log.warning({ group: group.name, kind: error.kind, err: error }, error.message)
@@ -178,7 +187,7 @@ export class Server extends IoThread {
     })
     super({
       ...{ config, world, log, store, gate: new Gate(), stats: parts.stats, row: 0 },
-      ...{ ringHash: parts.ringHash, flights: flightsOf(loads), delegate: null },
+      ...{ ringHash: parts.ringHash, flights: flightsOf(loads, writes), writes, delegate: null },
       sink: {
         slow: (command) => slowLog.add(command),
         latency: (event, micros, seconds) => latency.watch(event, micros, seconds),
@@ -191,6 +200,7 @@ export class Server extends IoThread {
     this.runId = parts.runId
     this.stopped = new Promise((resolve) => (this.#stop = resolve))
     this.loads = loads
+    this.writes = writes
     this.slowLog = slowLog
     this.latency = latency
     const watch = (event: LatencyEvent) => (micros: number) =>

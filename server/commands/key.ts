@@ -9,6 +9,7 @@ import {
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { STORED } from '../store/store.ts'
+import type { OriginChange } from '../writing.ts'
 import { EX, EXAT, expiryError, PX, PXAT, readExpiry, type TimeForm, wallOffset } from './expiry.ts'
 import { type KeyWork, overKeys } from './many-keys.ts'
 import { countLookup, openKey, peekKey, touchKey, typeNames } from './lookup.ts'
@@ -48,6 +49,11 @@ const touching: KeyWork = {
     return found ? 1 : 0
   },
   end: replyCount,
+}
+
+/** What DEL and UNLINK tell an origin. */
+function removals(args: Args): readonly OriginChange[] {
+  return Array.from({ length: args.count - 1 }, (_, i) => ({ key: i + 1, value: 0, ttlMs: 0 }))
 }
 
 function del(client: Client): void {
@@ -216,6 +222,7 @@ export const keyCommands = [
     syntax: 'key [key ...]',
     placement: 'scatter',
     repeatable: () => true,
+    originWrites: removals,
     run: del,
   },
   {
@@ -232,6 +239,7 @@ export const keyCommands = [
     syntax: 'key [key ...]',
     placement: 'scatter',
     repeatable: () => true,
+    originWrites: removals,
     run: del,
   },
   {

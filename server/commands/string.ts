@@ -26,6 +26,7 @@ import {
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { counter } from '../stats.ts'
+import type { OriginChange } from '../writing.ts'
 import {
   CHANGED,
   type Growth,
@@ -354,6 +355,32 @@ function isRepeatableSet(args: Args): boolean {
   return given >= 0 && (given & (NX | XX | GET)) === 0
 }
 
+/** What SET tells an origin: not with NX, XX or GET, which ask what this cache has. */
+function setOriginWrites(args: Args): readonly OriginChange[] | null {
+  const given = args.count > 3 ? readOptions(args, 3, SET_OPTIONS) : 0
+  if (given < 0) return []
+  if ((given & (NX | XX | GET)) !== 0) return null
+  const time = (given & (EX | PX)) === 0 ? 0 : args.integer(given >> INDEX_SHIFT)
+  if (!(time >= 0)) return []
+  return [{ key: 1, value: 2, ttlMs: (given & EX) === 0 ? time : time * 1000 }]
+}
+
+/** What SETEX (seconds) and PSETEX (milliseconds) tell an origin. */
+function setexOriginWrites(unitMs: number): (args: Args) => readonly OriginChange[] {
+  return (args) => {
+    const time = args.integer(2)
+    return time > 0 ? [{ key: 1, value: 3, ttlMs: time * unitMs }] : []
+  }
+}
+
+/** What MSET tells an origin. */
+function msetOriginWrites(args: Args): readonly OriginChange[] {
+  const changes: OriginChange[] = []
+  if (args.count % 2 === 0) return changes
+  for (let i = 1; i < args.count; i += 2) changes.push({ key: i, value: i + 1, ttlMs: 0 })
+  return changes
+}
+
 function setWithOptions(client: Client): void {
   const { args, reply } = client
   const given = readOptions(args, 3, SET_OPTIONS)
@@ -611,6 +638,7 @@ export const stringCommands = [
       'PXAT unix-time-milliseconds | KEEPTTL]',
     takesPages: true,
     repeatable: isRepeatableSet,
+    originWrites: setOriginWrites,
     run: set,
   },
   {
@@ -641,6 +669,7 @@ export const stringCommands = [
     complexity: 'O(1)',
     summary: "Gives a key's value and removes the key.",
     syntax: 'key',
+    originWrites: () => [{ key: 1, value: 0, ttlMs: 0 }],
     run: getdel,
   },
   {
@@ -689,6 +718,7 @@ export const stringCommands = [
     placement: 'scatter',
     takesPages: true,
     repeatable: () => true,
+    originWrites: msetOriginWrites,
     run: mset,
   },
   {
@@ -734,6 +764,7 @@ export const stringCommands = [
     syntax: 'key seconds value',
     takesPages: true,
     repeatable: () => true,
+    originWrites: setexOriginWrites(1000),
     run: setex,
   },
   {
@@ -749,6 +780,7 @@ export const stringCommands = [
     syntax: 'key milliseconds value',
     takesPages: true,
     repeatable: () => true,
+    originWrites: setexOriginWrites(1),
     run: psetex,
   },
   {

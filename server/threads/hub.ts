@@ -153,8 +153,8 @@ export class Hub implements Workers {
       case 'run':
         this.#run(worker, message.id, message.session, message.args)
         return
-      case 'wait':
-        this.#wait(worker, message)
+      case 'load':
+        this.#load(worker, message)
         return
       case 'slow':
         server.slowLog.add(message.command)
@@ -256,10 +256,15 @@ export class Hub implements Workers {
     })
   }
 
-  #wait(worker: IoWorker, { token, db, key, group }: Extract<FromWorker, { kind: 'wait' }>): void {
-    const server = this.#server
-    const miss = { token, db, key, group: server.config.groups.get(group)!, waitMs: Infinity }
-    server.loads.wait(miss, (outcome) => {
+  #load(worker: IoWorker, message: Extract<FromWorker, { kind: 'load' }>): void {
+    const { token, db, key, group, why } = message
+    const { config, loads } = this.#server
+    const miss = { token, db, key, group: config.groups.get(group)!, waitMs: Infinity }
+    if (why !== 'wait') {
+      loads.refresh(miss, why === 'early')
+      return
+    }
+    loads.wait(miss, (outcome) => {
       tell(worker, { kind: 'landed', token, outcome: portable(outcome) })
     })
   }
@@ -320,12 +325,14 @@ class Caller implements ClientConnection {
     const { reply, server } = client
     const cell = server.cellOf(entry)
     const slot = this.output.call(hear, this.output.protocol)
+    const { db } = client
+    if (server.writing.enabled && server.writing.takes(client, entry, { args, db, slot })) return
     const run = (): void => {
       server.timer.run(client, entry, cell)
       if (reply.errors > 0) cell.failed()
     }
     server.timer.begin(server.world.clock.now())
-    slot.answer(() => client.runAs(run, args, client.db))
+    slot.answer(() => client.runAs(run, args, db))
     server.timer.end()
   }
 

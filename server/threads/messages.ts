@@ -13,6 +13,7 @@ import type { SlowCommand } from '../slow-log.ts'
 import type { SharedStats } from '../stats.ts'
 import type { StoreOptions } from '../store/store.ts'
 import type { QuestionName } from './questions.ts'
+import type { LoadReason } from './remote-loads.ts'
 
 /** What a worker is started with. */
 export interface WorkerStart {
@@ -68,9 +69,10 @@ export type FromWorker =
       readonly session: SessionFacts
       readonly args: readonly Uint8Array[]
     }
-  /** Somebody waits for the load of this lease. */
+  /** The load of this lease is wanted. */
   | {
-      readonly kind: 'wait'
+      readonly kind: 'load'
+      readonly why: LoadReason
       readonly token: number
       readonly db: number
       readonly key: Uint8Array

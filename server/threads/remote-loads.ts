@@ -23,11 +23,14 @@ interface Waiting {
   timer: Timer | null
 }
 
+/** Why a load is wanted: somebody waits, or the value that is there is to be loaded anew. */
+export type LoadReason = 'wait' | 'refresh' | 'early'
+
 type Counting = { -readonly [K in keyof WaiterCounters]: number }
 
 export class RemoteLoads implements Flights {
   readonly #clock: Clock
-  readonly #tell: (miss: Miss) => void
+  readonly #tell: (miss: Miss, why: LoadReason) => void
   /** By token. */
   readonly #stations = new Map<number, Set<Waiting>>()
   /** By the group's name: waiters beyond the one of each token that the hub counts. */
@@ -35,7 +38,7 @@ export class RemoteLoads implements Flights {
   #waiting = 0
 
   /** `tell` asks the hub for the load of a token; `landed` is to be called with its end. */
-  constructor(clock: Clock, tell: (miss: Miss) => void) {
+  constructor(clock: Clock, tell: (miss: Miss, why: LoadReason) => void) {
     this.#clock = clock
     this.#tell = tell
   }
@@ -50,7 +53,7 @@ export class RemoteLoads implements Flights {
     if (station === undefined) {
       station = new Set()
       this.#stations.set(token, station)
-      this.#tell(miss)
+      this.#tell(miss, 'wait')
     } else {
       this.#of(group).joined++
     }
@@ -66,6 +69,10 @@ export class RemoteLoads implements Flights {
     if (waitMs > 0) waiter.timer = this.#clock.after(waitMs, late)
     else this.#clock.soon(late)
     return { leave: () => void this.#dismiss(station, waiter) }
+  }
+
+  refresh(miss: Miss, early: boolean): void {
+    this.#tell(miss, early ? 'early' : 'refresh')
   }
 
   /** The hub says how the load of a token ended. */

@@ -6,9 +6,10 @@
 import { strict as assert } from 'node:assert'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Client } from '../client.ts'
+import type { CommandEntry } from '../command.ts'
 import { type Config, Settings } from '../config.ts'
 import { Gate } from '../gate.ts'
-import { IoThread } from '../io-thread.ts'
+import { type DelegatedCall, IoThread } from '../io-thread.ts'
 import { listen, type ListenAddress, type Listener, openTaker } from '../listener.ts'
 import { createThreadLog } from '../log.ts'
 import { Routing } from '../routing.ts'
@@ -35,19 +36,20 @@ function tell(message: FromWorker): void {
 const slots = new Map<number, Slot>()
 let nextSlot = 0
 
-function delegate(client: Client): void {
-  const { id, address, localAddress, name, db, protocol } = client
-  const args = client.args.copy().map(ownBytes)
-  slots.set(nextSlot, client.hold())
+function delegate(client: Client, _entry: CommandEntry, call?: DelegatedCall): void {
+  const { id, address, localAddress, name, protocol } = client
+  const { args: given, db } = call ?? client
+  const args = given.copy().map(ownBytes)
+  slots.set(nextSlot, call?.slot ?? client.hold())
   const session = { id, address, localAddress, name, db, protocol }
   tell({ kind: 'run', id: nextSlot++, session, args })
 }
 
-const flights = new RemoteLoads(world.clock, ({ token, db, key, group }) => {
-  tell({ kind: 'wait', token, db, key: ownBytes(key), group: group.name })
+const flights = new RemoteLoads(world.clock, ({ token, db, key, group }, why) => {
+  tell({ kind: 'load', why, token, db, key: ownBytes(key), group: group.name })
 })
 const thread = new IoThread({
-  ...{ config, world, log, flights, delegate, stats: start.stats, row: start.row },
+  ...{ config, world, log, flights, delegate, writes: null, stats: start.stats, row: start.row },
   store: new Store(start.store),
   gate: new Gate(start.gate),
   ringHash: await Routing.loadHash(),

@@ -1,0 +1,105 @@
+/*
+ * Leases given to clients, who load the value themselves (CACHE.LEASE, CACHE.FILL): one gets the
+ * token, the others wait for what it brings. (Nishtala et al.: Scaling Memcache at Facebook, 2013.)
+ *
+ * The lease is the same record in the store as that of a load of ours, so it is the same fence: a SET or
+ * DEL in between takes it away, and the fill comes too late. A client may vanish with its token; so a
+ * grant ends after a time, its lease goes, and those who wait look again: one of them is next.
+ */
+import type { LeaseStore, Outcome, Waiter } from './loads.ts'
+import type { Clock, Timer } from './world.ts'
+
+/** A client's lease. */
+export interface Grant {
+  readonly db: number
+  /** A copy. */
+  readonly key: Uint8Array
+  readonly token: number
+}
+
+interface Granted extends Grant {
+  readonly waiters: Set<Waiting>
+  readonly deadline: Timer
+}
+
+interface Waiting {
+  readonly done: (outcome: Outcome) => void
+  timer: Timer | null
+}
+
+/** Of one grant. */
+const WAITERS_MAX = 65_536
+
+export class Grants {
+  readonly #clock: Clock
+  readonly #store: LeaseStore
+  readonly #granted = new Map<number, Granted>()
+
+  constructor(clock: Clock, store: LeaseStore) {
+    this.#clock = clock
+    this.#store = store
+  }
+
+  /** Leases that clients have. */
+  get size(): number {
+    return this.#granted.size
+  }
+
+  has(token: number): boolean {
+    return this.#granted.has(token)
+  }
+
+  /** A client has this lease, for so long at most. */
+  give(grant: Grant, ms: number): void {
+    const deadline = this.#clock.after(ms, () => this.#end(grant.token, { kind: 'again' }))
+    this.#granted.set(grant.token, { ...grant, waiters: new Set(), deadline })
+  }
+
+  /** What a filled lease brought; `stored` false: it was gone, and those who waited look again. */
+  landed(token: number, value: Buffer, stored: boolean): void {
+    this.#end(token, stored ? { kind: 'value', value, stored } : { kind: 'again' })
+  }
+
+  /** Waits for a granted lease; `done` is called once, unless the waiter leaves before. */
+  wait(token: number, waitMs: number, done: (outcome: Outcome) => void): Waiter {
+    const granted = this.#granted.get(token)
+    const waiter: Waiting = { done, timer: null }
+    if (granted === undefined || granted.waiters.size >= WAITERS_MAX) {
+      waiter.timer = this.#clock.after(0, () => done({ kind: 'again' }))
+      return { leave: () => waiter.timer?.cancel() }
+    }
+    granted.waiters.add(waiter)
+    if (waitMs < Infinity) {
+      waiter.timer = this.#clock.after(waitMs, () => {
+        if (granted.waiters.delete(waiter)) done({ kind: 'late' })
+      })
+    }
+    return {
+      leave: () => {
+        granted.waiters.delete(waiter)
+        waiter.timer?.cancel()
+      },
+    }
+  }
+
+  /** Ends all of them. */
+  close(): void {
+    for (const token of [...this.#granted.keys()]) this.#end(token, { kind: 'again' })
+  }
+
+  #end(token: number, outcome: Outcome): void {
+    const granted = this.#granted.get(token)
+    if (granted === undefined) return
+    this.#granted.delete(token)
+    granted.deadline.cancel()
+    if (outcome.kind === 'again') {
+      this.#store.now = this.#clock.now()
+      this.#store.dropLease(granted.db, granted.key, token)
+    }
+    for (const waiter of [...granted.waiters]) {
+      granted.waiters.delete(waiter)
+      waiter.timer?.cancel()
+      waiter.done(outcome)
+    }
+  }
+}

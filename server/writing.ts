@@ -1,0 +1,118 @@
+import type { Group } from '../cluster/group.ts'
+import type { OriginError } from '../cluster/origin/loader.ts'
+import type { Writes } from '../cluster/writes.ts'
+import { Args } from '../protocol/args.ts'
+import { writesThrough } from '../protocol/errors.ts'
+import type { Client } from './client.ts'
+import { type CommandEntry, flagBits, keysOf } from './command.ts'
+import type { IoThread } from './io-thread.ts'
+import type { Slot } from './slot.ts'
+
+/**
+ * Commands that change keys of groups with `write`: the origin hears of the change first
+ * (cluster/writes.ts). Only rows with `originWrites` may change such keys; others that change values
+ * are refused, for the origin could not be told what they do. In a process of several threads they run on
+ * the hub, so that cache and origin see the writes of a key in one order.
+ */
+export class Writing {
+  /** No group writes, nothing to do. */
+  readonly enabled: boolean
+  readonly #server: IoThread
+  readonly #writes: Writes | null
+
+  /** `writes`: null where the hub has them. */
+  constructor(server: IoThread, writes: Writes | null) {
+    this.#server = server
+    this.#writes = writes
+    this.enabled = server.config.groups.all.some((group) => group.writes)
+  }
+
+  /** Tells the origin, and then runs the command. False: no origin need know. */
+  takes(client: Client, entry: CommandEntry, call: Call = client): boolean {
+    if ((entry.flags & flagBits.write) === 0 || entry.firstKey === 0) return false
+    const group = this.#groupOf(entry, call.args)
+    if (group === null) return false
+    const changes = entry.row.originWrites?.(call.args) ?? null
+    if (changes === null) {
+      // Those that change no value, EXPIRE and its like, are about the cache alone.
+      if ((entry.flags & flagBits.denyoom) === 0) return false
+      this.#refuse(client, call, writesThrough(group.name))
+    } else if (this.#server.delegate !== null) {
+      const { args, db, slot } = call
+      this.#server.delegate(client, entry, slot === undefined ? undefined : { args, db, slot })
+    } else {
+      this.#write(client, entry, call, changes)
+    }
+    return true
+  }
+
+  /** The first group with `write` that a key of the command belongs to. */
+  #groupOf(entry: CommandEntry, args: Args): Group | null {
+    const { groups } = this.#server.config
+    for (const i of keysOf(entry, args) ?? []) {
+      const group = groups.match(args.bytes, args.pos(i), args.length(i))
+      if (group?.writes === true) return group
+    }
+    return null
+  }
+
+  #refuse(client: Client, call: Call, line: string): void {
+    if (call.slot === undefined) client.reply.error(line)
+    else call.slot.settle((reply) => reply.error(line))
+  }
+
+  #write(client: Client, entry: CommandEntry, call: Call, changes: readonly OriginChange[]): void {
+    const { groups } = this.#server.config
+    const slot = call.slot ?? client.hold()
+    const args = Args.of(call.args.copy())
+    const { db } = call
+    const failures: OriginError[] = []
+    let open = 1
+    const told = (error: OriginError | null): void => {
+      if (error !== null) failures.push(error)
+      if (--open > 0) return
+      const [failure] = failures
+      if (failure === undefined) slot.answer(() => client.runAs(entry.run, args, db))
+      else this.#fail(slot, failure, db, args, changes)
+    }
+    for (const { key, value, ttlMs } of changes) {
+      const group = groups.match(args.bytes, args.pos(key), args.length(key))
+      if (group?.writes !== true) continue
+      open++
+      const bytes = value === 0 ? null : args.buffer(value)
+      this.#writes!.write({ group, key: args.buffer(key), value: bytes, ttlMs }, told)
+    }
+    told(null)
+  }
+
+  /** Nobody knows what the origin has: the cache forgets. */
+  #fail(
+    slot: Slot,
+    failure: OriginError,
+    db: number,
+    args: Args,
+    changes: readonly OriginChange[],
+  ): void {
+    const { store, world, log } = this.#server
+    store.now = world.clock.now()
+    for (const { key } of changes) store.delete(db, args.bytes, args.pos(key), args.length(key))
+    log.warning({ kind: failure.kind, err: failure }, failure.message)
+    slot.settle((reply) => reply.error(failure.message))
+  }
+}
+
+/** One key that a command changes. */
+export interface OriginChange {
+  /** Which argument is the key. */
+  readonly key: number
+  /** Which one is the value; 0: the key is removed. */
+  readonly value: number
+  /** How long it is to live; 0: the client did not say. */
+  readonly ttlMs: number
+}
+
+interface Call {
+  readonly args: Args
+  readonly db: number
+  readonly slot?: Slot
+}
