@@ -15,6 +15,8 @@ export interface Grant {
   /** A copy. */
   readonly key: Uint8Array
   readonly token: number
+  /** When it was given, in the order of invalidations by tag. */
+  readonly birth: number
 }
 
 interface Granted extends Grant {
@@ -47,6 +49,12 @@ export class Grants {
 
   has(token: number): boolean {
     return this.#granted.has(token)
+  }
+
+  /** Who has a lease, and for whom others wait; null: no client has it. */
+  of(token: number): { readonly birth: number; readonly waiters: number } | null {
+    const granted = this.#granted.get(token)
+    return granted === undefined ? null : { birth: granted.birth, waiters: granted.waiters.size }
   }
 
   /** A client has this lease, for so long at most. */

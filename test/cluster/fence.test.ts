@@ -2,6 +2,7 @@ import test from 'ava'
 import { type Group, parseGroup } from '../../cluster/group.ts'
 import { Loads, type Outcome } from '../../cluster/loads.ts'
 import type { Loaded, Loader, LoadRequest } from '../../cluster/origin/loader.ts'
+import { LoadStore } from '../../server/load-store.ts'
 import { Store } from '../../server/store/store.ts'
 import { VirtualClock } from '../sim/clock.ts'
 import { SeededRandom } from '../sim/random.ts'
@@ -41,7 +42,8 @@ class Interleaving implements Loader {
       ),
     )
     const { clock } = this
-    this.loads = new Loads({ clock, store, loader: this, limits: { waitersMax: 3 } })
+    const { random } = this
+    this.loads = new Loads({ clock, random, store, loader: this, limits: { waitersMax: 3 } })
   }
 
   async run(): Promise<void> {
@@ -183,20 +185,13 @@ class Interleaving implements Loader {
 }
 
 /** The real store behind the same verbs. */
-class RealStore implements TestStore {
-  hasLease(db: number, key: Uint8Array, token: number): boolean {
-    return this.#store.hasLease(db, key, token)
-  }
-
-  readonly #store = new Store({ maxMemory: 8 * 1024 ** 2, seed: 7 })
+class RealStore extends LoadStore implements TestStore {
+  readonly #store: Store
   readonly #sink = { reserve: () => this.#store.io.scratch }
 
-  get now(): number {
-    return this.#store.now
-  }
-
-  set now(ms: number) {
-    this.#store.now = ms
+  constructor(store = new Store({ maxMemory: 8 * 1024 ** 2, seed: 7 })) {
+    super(store)
+    this.#store = store
   }
 
   get(key: string): string | null {
@@ -223,14 +218,6 @@ class RealStore implements TestStore {
     const token = this.#store.lease()
     this.#store.close()
     return { token, planted: this.#store.leasePlanted }
-  }
-
-  fill(db: number, key: Uint8Array, token: number, value: Uint8Array, expireAt: number): boolean {
-    return this.#store.fill(db, key, token, value, expireAt)
-  }
-
-  dropLease(db: number, key: Uint8Array, token: number): boolean {
-    return this.#store.dropLease(db, key, token)
   }
 }
 

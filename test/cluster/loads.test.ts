@@ -8,10 +8,11 @@ import {
   OriginError,
 } from '../../cluster/origin/loader.ts'
 import { VirtualClock } from '../sim/clock.ts'
+import { SeededRandom } from '../sim/random.ts'
 import { ModelStore } from './model-store.ts'
 
 interface Asked extends LoadRequest {
-  answer(value: string | null): void
+  answer(value: string | null, word?: Partial<Loaded>): void
   fail(error: unknown): void
 }
 
@@ -35,6 +36,7 @@ class Bench implements Loader {
     this.store.now = this.clock.now()
     this.loads = new Loads({
       clock: this.clock,
+      random: new SeededRandom(1),
       store: this.store,
       loader: this,
       limits,
@@ -47,7 +49,8 @@ class Bench implements Loader {
     return new Promise((resolve, reject) => {
       this.asked.push({
         ...request,
-        answer: (value) => resolve({ value: value === null ? null : Buffer.from(value) }),
+        answer: (value, word = {}) =>
+          resolve({ value: value === null ? null : Buffer.from(value), ...word }),
         fail: reject,
       })
     })
@@ -65,10 +68,17 @@ class Bench implements Loader {
     )
   }
 
+  /** A GET that finds a stale value. */
+  refresh(key = 'k:1', early = false): void {
+    const { token, planted } = this.store.lease(key)
+    if (!planted) return
+    this.loads.refresh({ db: 0, key: Buffer.from(key), group: this.group, token }, early)
+  }
+
   /** Answers the oldest question. */
-  async answer(value: string | null): Promise<void> {
+  async answer(value: string | null, word: Partial<Loaded> = {}): Promise<void> {
     await this.clock.settle()
-    this.asked.shift()?.answer(value)
+    this.asked.shift()?.answer(value, word)
     await this.clock.settle()
   }
 
@@ -115,11 +125,11 @@ test('a loaded value lives for the ttl of its group, and for ever with ttl 0', a
   bench.get('client')
   await bench.clock.advance(30)
   await bench.answer('one')
-  t.is(bench.store.expireAt('k:1'), 1000 + 30 + 5000)
+  t.is(bench.store.keep('k:1')?.expireAt, 1000 + 30 + 5000)
   const forever = new Bench('ttl 0')
   forever.get('client')
   await forever.answer('one')
-  t.is(forever.store.expireAt('k:1'), 0)
+  t.is(forever.store.keep('k:1')?.expireAt, 0)
 })
 
 test('what the origin does not have is heard as missing, and asked for again next time', async (t) => {
@@ -482,4 +492,136 @@ test('counters are kept by group and summed', async (t) => {
   t.is(bench.loads.counters(other).errors.failed, 1)
   t.is(bench.loads.counters().loads, 2)
   t.is(bench.loads.counters().errors.failed, 1)
+})
+
+test('a stale value is loaded anew once, and stays until the new one is there', async (t) => {
+  const bench = new Bench('ttl 1s stale 10s')
+  bench.get('client')
+  await bench.answer('old')
+  await bench.clock.advance(2000)
+  bench.store.now = bench.clock.now()
+  for (let i = 0; i < 100; i++) bench.refresh()
+  await bench.clock.settle()
+  t.is(bench.asked.length, 1)
+  t.is(bench.store.get('k:1'), 'old')
+  await bench.answer('new')
+  t.is(bench.store.get('k:1'), 'new')
+  t.deepEqual(bench.leftovers, NOTHING)
+  const { loads, refreshes, early } = bench.loads.counters()
+  t.deepEqual({ loads, refreshes, early }, { loads: 2, refreshes: 1, early: 0 })
+})
+
+test('a refresh that fails leaves the value, no lease, and one more try for the next', async (t) => {
+  const bench = new Bench('ttl 1s stale 10s')
+  bench.get('client')
+  await bench.answer('old')
+  await bench.clock.advance(2000)
+  bench.refresh()
+  await bench.fail(new OriginError('status', 'ORIGIN g: the origin answered 500'))
+  bench.store.now = bench.clock.now()
+  t.is(bench.store.get('k:1'), 'old')
+  t.deepEqual(bench.leftovers, NOTHING)
+  bench.refresh()
+  await bench.answer('new')
+  t.is(bench.store.get('k:1'), 'new')
+})
+
+test('who misses while a value is loaded anew joins that load', async (t) => {
+  const bench = new Bench('ttl 1s stale 10s')
+  bench.refresh('k:2')
+  bench.get('client', 'k:2')
+  await bench.answer('new')
+  t.deepEqual(bench.heard, ['client new'])
+  t.is(bench.loads.counters().loads, 1)
+})
+
+test('that the origin has no such thing is remembered where the group says so, and replaces a stale value', async (t) => {
+  const bench = new Bench('ttl 1s stale 1h negative 5s')
+  bench.get('client')
+  await bench.answer('old')
+  await bench.clock.advance(2000)
+  bench.refresh()
+  await bench.answer(null)
+  bench.store.now = bench.clock.now()
+  t.true(bench.store.isNegative('k:1'))
+  t.deepEqual(bench.leftovers, NOTHING)
+  bench.store.now += 5000
+  t.false(bench.store.isNegative('k:1'))
+})
+
+test('where it is not remembered, a stale value goes all the same', async (t) => {
+  const bench = new Bench('ttl 1s stale 1h negative 0')
+  bench.get('client')
+  await bench.answer('old')
+  await bench.clock.advance(2000)
+  bench.refresh()
+  await bench.answer(null)
+  bench.store.now = bench.clock.now()
+  t.is(bench.store.get('k:1'), null)
+  t.deepEqual(bench.leftovers, NOTHING)
+})
+
+test('an unchanged value lives on with new times, its ETag and its tags', async (t) => {
+  const bench = new Bench('ttl 1s stale 10s')
+  bench.get('client')
+  await bench.answer('same', { etag: '"1"', tags: ['a'] })
+  await bench.clock.advance(2000)
+  bench.refresh()
+  await bench.clock.settle()
+  t.is(bench.asked[0]?.etag, '"1"')
+  await bench.answer(null, { unchanged: true })
+  bench.store.now = bench.clock.now()
+  t.is(bench.store.get('k:1'), 'same')
+  const { freshUntil, etag, tags } = bench.store.keep('k:1')!
+  t.deepEqual({ freshUntil, etag, tags }, { freshUntil: 4000, etag: '"1"', tags: [1] })
+  t.is(bench.loads.counters().unchanged, 1)
+})
+
+test('if the unchanged value was evicted meanwhile it is asked for whole', async (t) => {
+  const bench = new Bench('ttl 1s stale 10s')
+  bench.get('client')
+  await bench.answer('same', { etag: '"1"' })
+  await bench.clock.advance(2000)
+  bench.refresh()
+  await bench.clock.settle()
+  bench.store.evict('k:1')
+  await bench.answer(null, { unchanged: true })
+  t.is(bench.asked[0]?.etag, null)
+  await bench.answer('same')
+  bench.store.now = bench.clock.now()
+  t.is(bench.store.get('k:1'), 'same')
+  t.deepEqual(bench.leftovers, NOTHING)
+})
+
+test('what the origin does not want to be kept is heard and not stored', async (t) => {
+  const bench = new Bench('ttl 1s')
+  bench.get('client')
+  await bench.answer('secret', { freshMs: 0 })
+  t.deepEqual(bench.heard, ['client secret'])
+  t.is(bench.store.get('k:1'), null)
+  t.deepEqual(bench.leftovers, NOTHING)
+  t.is(bench.loads.counters().unkept, 1)
+})
+
+test('a lease that a client has is waited for, and no origin is asked', async (t) => {
+  const bench = new Bench()
+  const { token } = bench.store.lease('k:1')
+  const grant = { db: 0, key: Buffer.from('k:1'), token, birth: 0 }
+  bench.loads.grants.give(grant, 10_000)
+  bench.get('client')
+  await bench.clock.settle()
+  t.is(bench.asked.length, 0)
+  bench.loads.grants.landed(token, Buffer.from('filled'), true)
+  t.deepEqual(bench.heard, ['client filled'])
+  t.is(bench.loads.grants.size, 0)
+})
+
+test('a client that vanishes with its lease loses it, and who waits looks again', async (t) => {
+  const bench = new Bench('wait 1h')
+  const { token } = bench.store.lease('k:1')
+  bench.loads.grants.give({ db: 0, key: Buffer.from('k:1'), token, birth: 0 }, 10_000)
+  bench.get('client')
+  await bench.clock.advance(10_000)
+  t.deepEqual(bench.heard, ['client (again)'])
+  t.deepEqual(bench.leftovers, NOTHING)
 })

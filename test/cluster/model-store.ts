@@ -1,10 +1,10 @@
-import type { LeaseStore } from '../../cluster/loads.ts'
+import type { Keep, LeaseStore, Remains } from '../../cluster/loads.ts'
 
 interface Entry {
-  /** Null: it is a lease. */
+  /** Null: the origin has no such thing. */
   readonly value: string | null
-  readonly token: number
-  readonly expireAt: number
+  /** Undefined: a client has set it. */
+  readonly keep?: Keep
 }
 
 /** What the tests of loads ask of a store. Keys and values are text, there is one database. */
@@ -26,6 +26,7 @@ export class ModelStore implements TestStore {
   /** False breaks it on purpose: a fill then never looks whose lease is there. */
   readonly fenced: boolean
   readonly #entries = new Map<string, Entry>()
+  readonly #leases = new Map<string, number>()
   #token = 0
 
   constructor(fenced = true) {
@@ -33,59 +34,93 @@ export class ModelStore implements TestStore {
   }
 
   get leases(): number {
-    return [...this.#entries.values()].filter((entry) => entry.value === null).length
+    return this.#leases.size
   }
 
+  /** What a client sees: also what is stale. */
   get(key: string): string | null {
-    return this.#live(key)?.value ?? null
+    const entry = this.#live(key)
+    const until = entry?.keep?.visibleUntil ?? 0
+    return entry === undefined || (until !== 0 && until <= this.now) ? null : entry.value
   }
 
-  expireAt(key: string): number {
-    return this.#live(key)?.expireAt ?? -1
+  /** How what is there is kept; undefined: a client has set it, or nothing is there. */
+  keep(key: string): Keep | undefined {
+    return this.#live(key)?.keep
+  }
+
+  /** Is it remembered that the origin has no such thing? */
+  isNegative(key: string): boolean {
+    return this.#live(key)?.value === null
   }
 
   set(key: string, value: string): void {
-    this.#entries.set(key, { value, token: 0, expireAt: 0 })
+    this.#leases.delete(key)
+    this.#entries.set(key, { value })
   }
 
   delete(key: string): void {
+    this.#leases.delete(key)
+    this.#entries.delete(key)
+  }
+
+  /** Memory was short: the value goes, the lease stays. */
+  evict(key: string): void {
     this.#entries.delete(key)
   }
 
   flush(): void {
+    this.#leases.clear()
     this.#entries.clear()
   }
 
   hasLease(_db: number, key: Uint8Array, token: number): boolean {
-    return this.#holds(key, token)
+    return this.#leases.get(String(key)) === token
   }
 
   lease(key: string): { readonly token: number; readonly planted: boolean } {
-    const found = this.#live(key)
-    if (found !== undefined) return { token: found.token, planted: false }
+    const found = this.#leases.get(key)
+    if (found !== undefined) return { token: found, planted: false }
     const token = ++this.#token
-    this.#entries.set(key, { value: null, token, expireAt: 0 })
+    this.#leases.set(key, token)
     return { token, planted: true }
   }
 
-  fill(_db: number, key: Uint8Array, token: number, value: Uint8Array, expireAt: number): boolean {
-    if (this.fenced && !this.#holds(key, token)) return false
-    this.#entries.set(String(key), { value: String(value), token: 0, expireAt })
+  fill(db: number, key: Uint8Array, token: number, value: Uint8Array | null, keep: Keep): boolean {
+    if (this.fenced && !this.hasLease(db, key, token)) return false
+    const name = String(key)
+    this.#leases.delete(name)
+    this.#entries.set(name, { value: value === null ? null : String(value), keep })
     return true
   }
 
-  dropLease(_db: number, key: Uint8Array, token: number): boolean {
-    return this.#holds(key, token) && this.#entries.delete(String(key))
+  dropLease(db: number, key: Uint8Array, token: number): boolean {
+    return this.hasLease(db, key, token) && this.#leases.delete(String(key))
   }
 
-  #holds(key: Uint8Array, token: number): boolean {
+  etag(_db: number, key: Uint8Array): string | null {
+    return this.#live(String(key))?.keep?.etag ?? null
+  }
+
+  remains(_db: number, key: Uint8Array): Remains | null {
     const entry = this.#live(String(key))
-    return entry !== undefined && entry.value === null && entry.token === token
+    if (entry === undefined || entry.value === null) return null
+    const { etag = null, tags = [] } = entry.keep ?? {}
+    return { value: Buffer.from(entry.value), etag, tags }
+  }
+
+  birth(): number {
+    return 0
+  }
+
+  tagHash(tag: string): number {
+    return tag.length
   }
 
   #live(key: string): Entry | undefined {
     const entry = this.#entries.get(key)
-    if (entry === undefined || entry.expireAt === 0 || entry.expireAt > this.now) return entry
+    const until = entry?.keep?.expireAt ?? 0
+    if (entry === undefined || until === 0 || until > this.now) return entry
     this.#entries.delete(key)
     return undefined
   }

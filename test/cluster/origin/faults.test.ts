@@ -25,7 +25,7 @@ import {
  * something, nothing is stored that is no value, and nothing is left behind.
  */
 
-const { clock } = createSystemWorld()
+const { clock, random } = createSystemWorld()
 
 interface Node {
   readonly origin: OriginServer
@@ -39,7 +39,7 @@ interface Node {
 async function start(t: ExecutionContext, rules: string): Promise<Node> {
   const origin = await OriginServer.start()
   const store = new ModelStore()
-  const loads = new Loads({ clock, store, loader: new HttpLoader({ version: '0' }) })
+  const loads = new Loads({ clock, random, store, loader: new HttpLoader({ version: '0' }) })
   t.teardown(async () => {
     await loads.close()
     await origin.close()
