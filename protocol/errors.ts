@@ -276,6 +276,18 @@ export const ERR_MISCONF =
 export const saveFailed = (reason: string): string =>
   `ERR the snapshot cannot be written: ${reason}`
 
+/* ---- GROUP ---- */
+
+/** GROUP INFO, SET, FLUSH, WARM. Ours, as all of GROUP. */
+export function noSuchGroup(name: string): string {
+  return `ERR no such group '${cString(name).slice(0, SHOWN_BYTES_MAX)}'`
+}
+
+/** GROUP SET: which rule of which group, and what is wrong with it. */
+export function groupRefused(reason: string): string {
+  return `ERR ${reason}`
+}
+
 /* ---- the cluster ---- */
 
 /** Keys of one command that have different owners, where they must have one. */

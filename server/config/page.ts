@@ -2,7 +2,7 @@
 import { sizeText } from '../../cluster/size.ts'
 import { directives, ignored, type Row, sections } from './directives.ts'
 import { environmentName } from './sources.ts'
-import { quoteWord } from './words.ts'
+import { quoteWord } from '../../cluster/words.ts'
 
 type Entry = readonly [name: string, row: Row<unknown>]
 

@@ -118,6 +118,9 @@ hub.on('message', (message: ToWorker) => {
     case 'config':
       assert(config.set(message.pairs, true) === null, 'all threads take what the hub takes')
       return
+    case 'group':
+      assert(config.setGroup(message.change) === null, 'all threads take what the hub takes')
+      return
     case 'monitored':
       thread.monitors.hear(message.line)
       return
