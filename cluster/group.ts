@@ -1,18 +1,11 @@
 import { originEmptyKey, originKey, originKeyTooLong } from '../protocol/errors.ts'
-import type { Header } from './headers.ts'
+import { type Header, HEADER_WITHOUT_VALUE } from './headers.ts'
 import { nearest } from './nearest.ts'
 import type { OriginAddress, OriginKind } from './origin/address.ts'
 import { OriginError } from './origin/loader.ts'
 import type { Pattern } from './pattern.ts'
 import { RuleError } from './rule.ts'
-import {
-  isDefault,
-  RULE_NAMES,
-  type RuleName,
-  rowOf,
-  type RuleValues,
-  wordsOf,
-} from './rules.ts'
+import { isDefault, RULE_NAMES, type RuleName, rowOf, type RuleValues, wordsOf } from './rules.ts'
 import { quoteWord } from './words.ts'
 
 /**
@@ -26,12 +19,17 @@ import { quoteWord } from './words.ts'
  */
 export class Group {
   readonly name: string
+  readonly pattern: Pattern
+  /** All that its `origin` says: of a Redis hosts and password, of a module its file. */
+  readonly address: OriginAddress
   #number = -1
   #values: RuleValues
   readonly #listeners: ((rule: RuleName) => void)[] = []
 
   constructor(name: string, values: RuleValues) {
     this.name = name
+    this.pattern = values.match
+    this.address = values.origin
     this.#values = values
   }
 
@@ -42,9 +40,6 @@ export class Group {
 
   /* ---- the rules, as those who follow them want to know them ---- */
 
-  get pattern(): Pattern {
-    return this.#values.match
-  }
   /** Milliseconds a loaded value is fresh; 0: until it is evicted. */
   get ttlMs(): number {
     return this.#values.ttl
@@ -130,10 +125,6 @@ export class Group {
 
   /* ---- the origin ---- */
 
-  /** All that its `origin` says: of a Redis hosts and password, of a module its file. */
-  get address(): OriginAddress {
-    return this.#values.origin
-  }
   get originKind(): OriginKind {
     return this.address.kind
   }
@@ -296,6 +287,10 @@ function pairRules(name: string, words: readonly string[]): Map<RuleName, string
       throw new GroupError(`group ${name}: ${rule} is given twice`)
     }
     if (value === undefined) throw new GroupError(`group ${name}: ${rule} has no value`)
+    // Without quotes the value would be taken for a rule, and be shown as an unknown one.
+    if (rule === 'header' && value.endsWith(':')) {
+      throw new GroupError(`group ${name}: header '${value.slice(0, -1)}' ${HEADER_WITHOUT_VALUE}`)
+    }
     given.set(rule, [...before, value])
   }
   return given

@@ -13,6 +13,8 @@ export const HEADERS_MAX = 32
 /** Names and values together; many servers take no more than 8 KB with the URL. */
 export const HEADER_BYTES_MAX = 4096
 
+export const HEADER_WITHOUT_VALUE = 'has no value: write "Name: value", in quotes'
+
 /** RFC 9110, 5.6.2. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 /** Visible ASCII, blanks and tabs: what is beyond has no one meaning in a header. */
@@ -57,7 +59,7 @@ export function parseHeader(word: string): Header {
 /** The header besides those there are. Throws where it is one of them, has no value, or is too much. */
 export function addHeader(headers: readonly Header[], header: Header): readonly Header[] {
   const [name, value] = header
-  if (value === '') throw new RuleError(`'${name}' has no value`)
+  if (value === '') throw new RuleError(`'${name}' ${HEADER_WITHOUT_VALUE}`)
   if (headers.some((other) => isSame(other, header))) {
     throw new RuleError(`'${name}' is given twice`)
   }

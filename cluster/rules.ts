@@ -74,7 +74,7 @@ function time(help: string, otherwise: number, limits: Limits): Rule<number> {
 }
 
 function count(help: string, otherwise: number, limits: Limits): Rule<number> {
-  return rule({
+  return rule<number>({
     takes: `a number, ${limits.min} to ${limits.max}`,
     ...{ help, otherwise },
     read: (word) => parseCount(word, limits),
@@ -269,7 +269,7 @@ export const RULE_NAMES = Object.keys(RULES) as readonly RuleName[]
 
 /** A row, whose value nobody needs to know the type of. */
 export function rowOf(name: RuleName): Rule<unknown> {
-  return RULES[name] as Rule<unknown>
+  return RULES[name]
 }
 
 /** Does the rule have the value that it has when it is not given? */

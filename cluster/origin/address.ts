@@ -101,7 +101,8 @@ function parseRedis(text: string, scheme: string): RedisAddress {
   const cluster = isCluster(query, refuse)
   const db = parseDatabase(path, refuse)
   if (hosts.length > REDIS_HOSTS_MAX) refuse(`has more than ${REDIS_HOSTS_MAX} hosts`)
-  if (hosts.length > 1 && !cluster) refuse('has several hosts: those of a cluster want ?cluster=yes')
+  if (hosts.length > 1 && !cluster)
+    refuse('has several hosts: those of a cluster want ?cluster=yes')
   if (cluster && db !== 0) refuse('has a database, but in a cluster there is only 0')
   const user = account === null ? NOBODY : parseAccount(account, refuse)
   return { kind: 'redis', text, shown, tls: scheme === 'rediss', ...user, hosts, db, cluster }
@@ -145,7 +146,7 @@ function isCluster(query: string, refuse: Refuse): boolean {
   if (query === '') return false
   const [, answer] = /^\?cluster=(yes|no)$/i.exec(query) ?? []
   if (answer === undefined) refuse('has something else than ?cluster=yes or ?cluster=no at its end')
-  return answer!.toLowerCase() === 'yes'
+  return answer.toLowerCase() === 'yes'
 }
 
 /* ---- module:./file.mjs ---- */

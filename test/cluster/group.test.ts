@@ -78,6 +78,16 @@ test('a group line that cannot be is refused with one sentence', (t) => {
       "group user: max-body '8x' is no size (write 100kb, 8mb or a number of bytes)",
     ],
     [
+      `user header X-Key: secret ttl 5m ${rest}`,
+      `group user: header 'X-Key' has no value: write "Name: value", in quotes`,
+    ],
+    [`user header X-Key=secret ${rest}`, "group user: header is not written 'Name: value'"],
+    [`user header "A: 1" header "a: 2" ${rest}`, "group user: header 'a' is given twice"],
+    [
+      'user match user:{id} origin redis://h header "A: 1"',
+      'group user: header is for http:// and https:// origins',
+    ],
+    [
       'user match user:{id}{x} origin http://h/',
       "group user: match 'user:{id}{x}' has two wildcards with nothing between them",
     ],
@@ -367,7 +377,7 @@ test('rules have their values in the units of those who ask', (t) => {
 })
 
 test('text is the line again, with what differs from the defaults', (t) => {
-  const same = (line: string): void => t.is(parse(line).text(), `group ${line}`)
+  const same = (line: string): boolean => t.is(parse(line).text(), `group ${line}`)
   same(LEAST)
   same(`${LEAST} ttl 90s jitter 7% early 0.25 wait none breaker off max-bytes 64mb write yes`)
   same('user match "user:{id} \\\\{x\\\\}" origin http://h/{id} header "A: 1" header "B: \\"2\\""')
@@ -497,7 +507,10 @@ test('a group is found by its name', (t) => {
 })
 
 test('groups are numbered in their order', (t) => {
-  const groups = new Groups([parse('b match b origin http://h/'), parse('a match a origin http://h/')])
+  const groups = new Groups([
+    parse('b match b origin http://h/'),
+    parse('a match a origin http://h/'),
+  ])
   t.deepEqual(
     groups.all.map(({ number }) => number),
     [0, 1],

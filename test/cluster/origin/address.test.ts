@@ -12,7 +12,10 @@ test('an http origin is a URL with placeholders', (t) => {
 
 const nobody = { username: null, password: null }
 const redis: [text: string, address: object][] = [
-  ['redis://h', { tls: false, ...nobody, hosts: [{ host: 'h', port: 6379 }], db: 0, cluster: false }],
+  [
+    'redis://h',
+    { tls: false, ...nobody, hosts: [{ host: 'h', port: 6379 }], db: 0, cluster: false },
+  ],
   ['rediss://h:6380/', { tls: true, ...nobody, hosts: [{ host: 'h', port: 6380 }], db: 0 }],
   ['redis://h/7', { hosts: [{ host: 'h', port: 6379 }], db: 7 }],
   ['redis://[::1]:7000/1', { hosts: [{ host: '::1', port: 7000 }], db: 1 }],
@@ -46,7 +49,10 @@ test('a module is a file', (t) => {
 const noHost = 'has no valid host'
 const refused: [text: string, says: string][] = [
   ['', "'' does not begin with http://, https://, redis://, rediss:// or module:"],
-  ['mysql://u:secret@h', "'mysql://***@h' does not begin with http://, https://, redis://, rediss:// or module:"],
+  [
+    'mysql://u:secret@h',
+    "'mysql://***@h' does not begin with http://, https://, redis://, rediss:// or module:",
+  ],
   ['redis:h', "'redis:h' does not begin with redis://"],
   ['redis://', `'redis://' ${noHost}`],
   ['redis://:6379', `'redis://:6379' ${noHost}`],
@@ -60,18 +66,39 @@ const refused: [text: string, says: string][] = [
   ['redis://h/65536', "'redis://h/65536' has a path that is no database (write /0 to /65535)"],
   ['redis://h/{id}', "'redis://h/{id}' has a placeholder: a Redis is asked for the key itself"],
   ['redis://a,b', "'redis://a,b' has several hosts: those of a cluster want ?cluster=yes"],
-  ['redis://h/1?cluster=yes', "'redis://h/1?cluster=yes' has a database, but in a cluster there is only 0"],
-  ['redis://h?tls=yes', "'redis://h?tls=yes' has something else than ?cluster=yes or ?cluster=no at its end"],
+  [
+    'redis://h/1?cluster=yes',
+    "'redis://h/1?cluster=yes' has a database, but in a cluster there is only 0",
+  ],
+  [
+    'redis://h?tls=yes',
+    "'redis://h?tls=yes' has something else than ?cluster=yes or ?cluster=no at its end",
+  ],
   ['redis://h#x', "'redis://h#x' has a fragment (#), which means nothing"],
   ['redis://me@h', "'redis://***@h' has a user without a password: write user:password@"],
   ['redis://me:@h', "'redis://***@h' has an empty password"],
-  ['redis://me:secret%zz@h', "'redis://***@h' has a % in its user or password that is not followed by two hex digits"],
+  [
+    'redis://me:secret%zz@h',
+    "'redis://***@h' has a % in its user or password that is not followed by two hex digits",
+  ],
   ['redis://me:secret@h:0', "'redis://***@h:0' has a port that is not 1 to 65535"],
-  ['http://u:secret@h/', '\'http://***@h/\' has a user or password in it: send them with header "Authorization: Basic ..."'],
+  [
+    'http://u:secret@h/',
+    '\'http://***@h/\' has a user or password in it: send them with header "Authorization: Basic ..."',
+  ],
   ['module:', "'module:' names no file: write module:./file.mjs or module:/folder/file.mjs"],
-  ['module:load.mjs', "'module:load.mjs' names no file: write module:./file.mjs or module:/folder/file.mjs"],
-  ['module://h/load.mjs', "'module://h/load.mjs' names no file: write module:./file.mjs or module:/folder/file.mjs"],
-  ['module:./load.py', "'module:./load.py' is no JavaScript or TypeScript file (.mjs, .js, .mts, .ts)"],
+  [
+    'module:load.mjs',
+    "'module:load.mjs' names no file: write module:./file.mjs or module:/folder/file.mjs",
+  ],
+  [
+    'module://h/load.mjs',
+    "'module://h/load.mjs' names no file: write module:./file.mjs or module:/folder/file.mjs",
+  ],
+  [
+    'module:./load.py',
+    "'module:./load.py' is no JavaScript or TypeScript file (.mjs, .js, .mts, .ts)",
+  ],
   ['module:./{id}.mjs', "'module:./{id}.mjs' has a placeholder: the module is handed the key"],
 ]
 for (const [text, message] of refused) {
