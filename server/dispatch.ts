@@ -87,11 +87,11 @@ function execute(server: IoThread, client: Client, entry: CommandEntry): void {
   server.stats.row[counter.commandsProcessed]!++
   const cell = server.cellOf(entry)
   cell.called()
+  if (server.routing.enabled && client.peer === null && server.routing.takes(client, entry)) return
   if (entry.onHub && server.delegate !== null) {
-    server.delegate(client, entry)
+    server.delegate(client, client, client.hold())
     return
   }
-  if (server.routing.enabled && client.peer === null && server.routing.takes(client, entry)) return
   if (entry.loads !== null && server.loading.enabled && server.loading.takes(client, entry)) return
   server.timer.run(client, entry, cell)
   if (client.reply.errors > 0) {

@@ -48,8 +48,15 @@ export interface IoThreadParts {
   /** Hands a line of MONITOR to all other threads. */
   readonly tellMonitors: (line: Uint8Array) => void
   /** Has the hub run a command whose row says `onHub`; null: this is the hub. */
-  readonly delegate: ((client: Client, entry: CommandEntry) => void) | null
+  readonly delegate: Delegate | null
 }
+
+/** Has the hub run this client's command, whose reply goes into the slot. */
+export type Delegate = (
+  client: Client,
+  call: { readonly args: Args; readonly db: number },
+  slot: Slot,
+) => void
 
 /**
  * What serves connections: all that a thread has of its own, around the store that it shares with
@@ -73,7 +80,7 @@ export class IoThread {
   readonly routing: Routing
   readonly timer: CommandTimer
   readonly monitors: Monitors
-  readonly delegate: ((client: Client, entry: CommandEntry) => void) | null
+  readonly delegate: Delegate | null
   /** Null: it is in another thread, `delegate` leads to it. */
   readonly hub: Server | null = null
   outputLimits: Readonly<Record<OutputClass, OutputLimit>>
@@ -204,7 +211,8 @@ export class IoThread {
     ) {
       return
     }
-    slot.answer(() => client.runAs(entry.run, args, db))
+    if (entry.onHub && this.delegate !== null) this.delegate(client, { args, db }, slot)
+    else slot.answer(() => client.runAs(entry.run, args, db))
   }
 
   /** Commands may run again (gate.ts): those that wait do. */

@@ -19,6 +19,7 @@ import { shareStats, type SharedStats } from './stats.ts'
 import { Sweeper } from './sweeper.ts'
 import { answer, type AnswerOf, type ArgumentOf, type QuestionName } from './threads/questions.ts'
 import { version } from './version.ts'
+import { Warming } from './warming.ts'
 
 /** The machine has no such address, or no such family of addresses. */
 const addressMissing: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT'])
@@ -143,6 +144,7 @@ export class Server extends IoThread {
   readonly opened: OpenedStore
   readonly sharedStats: SharedStats
   readonly loads: Loads
+  readonly warming: Warming
   readonly snapshots: Snapshots
   readonly sweeper: Sweeper
   readonly slowLog: SlowLog
@@ -191,6 +193,7 @@ export class Server extends IoThread {
     this.runId = parts.runId
     this.stopped = new Promise((resolve) => (this.#stop = resolve))
     this.loads = loads
+    this.warming = new Warming({ clock, store, loads })
     this.slowLog = slowLog
     this.latency = latency
     const watch = (event: LatencyEvent) => (micros: number) =>
@@ -310,6 +313,7 @@ export class Server extends IoThread {
     if (this.#stopping) return
     this.#stopping = true
     this.sweeper.stop()
+    this.warming.stop()
     this.stats.stop()
     this.#maxMemory.stop()
     void this.#closeListeners()

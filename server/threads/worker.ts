@@ -5,10 +5,9 @@
  */
 import { strict as assert } from 'node:assert'
 import { parentPort, workerData } from 'node:worker_threads'
-import type { Client } from '../client.ts'
 import { type Config, Settings } from '../config.ts'
 import { Gate } from '../gate.ts'
-import { IoThread } from '../io-thread.ts'
+import { type Delegate, IoThread } from '../io-thread.ts'
 import { listen, type ListenAddress, type Listener, openTaker } from '../listener.ts'
 import { createThreadLog } from '../log.ts'
 import { Routing } from '../routing.ts'
@@ -35,11 +34,12 @@ function tell(message: FromWorker): void {
 const slots = new Map<number, Slot>()
 let nextSlot = 0
 
-function delegate(client: Client): void {
-  const { id, address, localAddress, name, db, protocol } = client
-  const args = client.args.copy().map(ownBytes)
-  slots.set(nextSlot, client.hold())
-  const session = { id, address, localAddress, name, db, protocol }
+const delegate: Delegate = (client, call, slot) => {
+  const { id, address, localAddress, name } = client
+  const { db } = call
+  const args = call.args.copy().map(ownBytes)
+  slots.set(nextSlot, slot)
+  const session = { id, address, localAddress, name, db, protocol: slot.protocol }
   tell({ kind: 'run', id: nextSlot++, session, args })
 }
 
