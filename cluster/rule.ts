@@ -1,8 +1,9 @@
 /**
- * The values that rules of a group are written with: times, sizes, counts.
+ * The values that rules of a group are written with: times, sizes, counts, shares. What is read here
+ * is written back by the `show` functions, and reading that gives the same value again.
  */
 
-import { bytesOf } from './size.ts'
+import { bytesOf, sizeText } from './size.ts'
 
 /** A word that is no value of its kind; the message says what would be one. */
 export class RuleError extends Error {
@@ -49,6 +50,32 @@ export function parseCount(word: string, limits: Limits): number {
   return within(word, count, limits, String)
 }
 
+/** A number that may have a fraction: `1`, `0.5`. */
+export function parseDecimal(word: string, limits: Limits): number {
+  if (!DECIMAL.test(word)) throw new RuleError(`'${word}' is no number (write 1 or 0.5)`)
+  return within(word, Number(word), limits, String)
+}
+
+/** A part of one: `10%` or `0.1`. */
+export function parseShare(word: string, limits: Limits): number {
+  const isPercent = word.endsWith('%')
+  const digits = isPercent ? word.slice(0, -1) : word
+  if (!DECIMAL.test(digits)) throw new RuleError(`'${word}' is no share (write 10% or 0.1)`)
+  // 7 / 100 * 100 is not 7, but seven digits of it are.
+  const share = isPercent ? Number((Number(digits) / 100).toFixed(8)) : Number(digits)
+  return within(word, share, limits, showShare)
+}
+
+const DECIMAL = /^\d{1,9}(?:\.\d{1,6})?$/
+
+/** One of a few words, in any case. */
+export function parseChoice<const Word extends string>(word: string, words: readonly Word[]): Word {
+  const lower = word.toLowerCase()
+  const chosen = words.find((candidate) => candidate === lower)
+  if (chosen === undefined) throw new RuleError(`'${word}' is none of ${words.join(', ')}`)
+  return chosen
+}
+
 /** The shortest way to write so many milliseconds. */
 export function formatTime(milliseconds: number): string {
   for (const unit of ['d', 'h', 'm', 's'] as const) {
@@ -56,6 +83,21 @@ export function formatTime(milliseconds: number): string {
     if (milliseconds > 0 && milliseconds % size === 0) return `${milliseconds / size}${unit}`
   }
   return `${milliseconds}ms`
+}
+
+/** As formatTime, but no time at all has no unit. */
+export function showTime(milliseconds: number): string {
+  return milliseconds === 0 ? '0' : formatTime(milliseconds)
+}
+
+/** '8mb' */
+export function showSize(bytes: number): string {
+  return sizeText(bytes)
+}
+
+/** '10%' of 0.1. */
+export function showShare(share: number): string {
+  return `${Number((100 * share).toFixed(6))}%`
 }
 
 function withUnit(word: string, units: Readonly<Record<string, number>>): number {

@@ -12,9 +12,11 @@ export const PART_BYTES_MAX = 8 * 1024 * 1024
 
 /** A command of many keys, each followed by `step - 1` more arguments (MSET: 2). */
 export interface ScatterRequest {
-  /** The command's name and all its arguments; the keys begin at 1. Not to be changed any more. */
+  /** The command's name and all its arguments. Not to be changed any more. */
   readonly args: readonly Buffer[]
   readonly step: number
+  /** Index of the first key: 1, or more where all parts begin with more words than the name. */
+  readonly firstKey?: number
   /** `list`: one value a key (MGET); `sum`: a count (DEL); `ok`: OK (MSET). */
   readonly gather: 'list' | 'sum' | 'ok'
   readonly repeatable: boolean
@@ -35,6 +37,7 @@ export class Scattering {
   readonly #runHere: RunHere
   readonly #done: (value: PeerValue) => void
   readonly #values: PeerValue[]
+  readonly #firstKey: number
   #sum = 0
   #error: PeerError | null = null
   /** Parts that have not ended. */
@@ -50,7 +53,8 @@ export class Scattering {
     this.#request = request
     this.#runHere = runHere
     this.#done = done
-    const keys = (request.args.length - 1) / request.step
+    this.#firstKey = request.firstKey ?? 1
+    const keys = (request.args.length - this.#firstKey) / request.step
     this.#values = new Array<PeerValue>(keys).fill(null)
   }
 
@@ -66,7 +70,7 @@ export class Scattering {
   #spread(keys: readonly number[], hunt: Hunt): void {
     const byOwner = new Map<string, number[]>()
     for (const key of keys) {
-      const bytes = this.#request.args[1 + key * this.#request.step]!
+      const bytes = this.#request.args[this.#firstKey + key * this.#request.step]!
       const owner = this.#hunter.next(keySlot(bytes, 0, bytes.length), hunt.skipped)
       const part = byOwner.get(owner)
       if (part === undefined) byOwner.set(owner, [key])
@@ -104,7 +108,7 @@ export class Scattering {
     let bytes = 0
     let count = 0
     while (count < keys.length && count < PART_KEYS_MAX) {
-      const at = 1 + keys[count]! * step
+      const at = this.#firstKey + keys[count]! * step
       for (let i = at; i < at + step; i++) bytes += args[i]!.length
       if (count > 0 && bytes > PART_BYTES_MAX) break
       count++
@@ -115,9 +119,10 @@ export class Scattering {
   #argsOf(keys: readonly number[]): readonly Buffer[] {
     const { args, step } = this.#request
     if (keys.length === this.#values.length) return args
-    const part = [args[0]!]
+    const part = args.slice(0, this.#firstKey)
     for (const key of keys) {
-      for (let i = 1 + key * step; i < 1 + (key + 1) * step; i++) part.push(args[i]!)
+      const at = this.#firstKey + key * step
+      for (let i = at; i < at + step; i++) part.push(args[i]!)
     }
     return part
   }

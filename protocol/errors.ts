@@ -276,6 +276,28 @@ export const ERR_MISCONF =
 export const saveFailed = (reason: string): string =>
   `ERR the snapshot cannot be written: ${reason}`
 
+/* ---- GROUP ---- */
+
+/** GROUP INFO, SET, FLUSH, WARM. Ours, as all of GROUP. */
+export function noSuchGroup(name: string): string {
+  return `ERR no such group '${cString(name).slice(0, SHOWN_BYTES_MAX)}'`
+}
+
+/** GROUP SET: which rule of which group, and what is wrong with it. */
+export function groupRefused(reason: string): string {
+  return `ERR ${reason}`
+}
+
+/** GROUP WARM of a key that another group, or none, is for. */
+export function notOfGroup(key: string, group: string): string {
+  return `ERR key '${cString(key).slice(0, SHOWN_BYTES_MAX)}' is not of group '${group}'`
+}
+
+/** GROUP WARM while so many wait that these would be too many. */
+export function warmFull(group: string, keysMax: number): string {
+  return `ERR too many keys are to be warmed already (up to ${keysMax} of a group): GROUP INFO ${group} tells how many`
+}
+
 /* ---- the cluster ---- */
 
 /** Keys of one command that have different owners, where they must have one. */

@@ -18,6 +18,8 @@ import {
   configRewriteFailed,
   directiveFailed,
   ERR_NO_CONFIG_FILE,
+  groupRefused,
+  noSuchGroup,
   unknownDirective,
 } from '../protocol/errors.ts'
 import {
@@ -40,7 +42,7 @@ import {
   type Statement,
   unknown,
 } from './config/sources.ts'
-import { quoteWord } from './config/words.ts'
+import { quoteWord } from '../cluster/words.ts'
 import { globMatches } from './glob.ts'
 
 type Table = typeof directives
@@ -110,6 +112,13 @@ export interface ConfigSource {
 /** A name and a value as CONFIG SET has them. */
 export type Pair = readonly [name: string, value: string]
 
+/** A new value of a group's rule, as GROUP SET has it. */
+export interface GroupChange {
+  readonly group: string
+  readonly rule: string
+  readonly word: string
+}
+
 interface Change {
   /** As the client spelt it. */
   readonly name: string
@@ -132,6 +141,7 @@ export class Settings {
   readonly #given = new Map<Directive, unknown>()
   readonly #where = new Map<Directive, string>()
   readonly #setListeners: ((pairs: readonly Pair[]) => void)[] = []
+  readonly #groupListeners: ((change: GroupChange) => void)[] = []
   readonly #listeners = new Map<string, ((value: never) => void)[]>()
 
   constructor(source: ConfigSource) {
@@ -213,6 +223,31 @@ export class Settings {
    */
   onChange<Name extends DirectiveName>(name: Name, listener: (value: Values[Name]) => void): void {
     this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), listener])
+  }
+
+  /** GROUP SET. Returns null, or the error's line. CONFIG GET and REWRITE tell the new value. */
+  setGroup(change: GroupChange): string | null {
+    const group = this.groups.get(change.group)
+    if (group === undefined) return noSuchGroup(change.group)
+    try {
+      group.set(change.rule, change.word)
+    } catch (error) {
+      if (error instanceof GroupError) return groupRefused(error.message)
+      throw error
+    }
+    const directive = byName.get('group')!
+    const lines = (this as unknown as Values).group.map((line) =>
+      line.words[0] === group.name ? { ...line, words: group.words() } : line,
+    )
+    this.#given.set(directive, lines)
+    this.#put(directive, lines)
+    for (const listener of this.#groupListeners) listener(change)
+    return null
+  }
+
+  /** Calls `listener` with what `setGroup` was called with, when it is in force here. */
+  onGroupSet(listener: (change: GroupChange) => void): void {
+    this.#groupListeners.push(listener)
   }
 
   /** CONFIG REWRITE. Returns null, or the error's line. */

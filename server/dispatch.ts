@@ -89,7 +89,7 @@ function execute(server: IoThread, client: Client, entry: CommandEntry): void {
   cell.called()
   if (server.routing.enabled && client.peer === null && server.routing.takes(client, entry)) return
   if (entry.onHub && server.delegate !== null) {
-    server.delegate(client, entry)
+    server.delegate(client, client, client.hold())
     return
   }
   if (entry.loads !== null && server.loading.enabled && server.loading.takes(client, entry)) return

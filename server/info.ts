@@ -435,25 +435,32 @@ export function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 }
 
-function groupFields({ config, loads }: InfoSource, { waiters }: Facts): Fields | null {
-  const { groups } = config
+function groupFields(server: InfoSource, facts: Facts): Fields | null {
+  const { groups } = server.config
   if (groups.all.length === 0) return null
   return Object.fromEntries(
-    groups.all.map((group) => {
-      const { errors, ...counters } = loads.counters(group)
-      const { joined, late, again } = waiters[group.name] ?? noWaiters
-      counters.joined += joined
-      counters.late += late
-      counters.again += again
-      const { active, queued } = loads.underWay(group)
-      const failed = Object.values(errors).reduce((sum, count) => sum + count, 0)
-      const kinds = Object.entries(errors).filter(([, count]) => count > 0)
-      const byKind = Object.fromEntries(
-        kinds.map(([kind, count]) => [`failed_${kind.replaceAll('-', '_')}`, count]),
-      )
-      return [`group_${group.name}`, pairs({ ...counters, active, queued, failed, ...byKind })]
-    }),
+    groups.all.map((group) => [`group_${group.name}`, pairs(groupCounters(server, facts, group))]),
   )
+}
+
+/** What INFO groups and GROUP INFO tell of a group. */
+export function groupCounters(
+  { loads }: Pick<InfoSource, 'loads'>,
+  { waiters }: Facts,
+  group: Group,
+): Readonly<Record<string, number>> {
+  const { errors, ...counters } = loads.counters(group)
+  const { joined, late, again } = waiters[group.name] ?? noWaiters
+  counters.joined += joined
+  counters.late += late
+  counters.again += again
+  const { active, queued } = loads.underWay(group)
+  const failed = Object.values(errors).reduce((sum, count) => sum + count, 0)
+  const kinds = Object.entries(errors).filter(([, count]) => count > 0)
+  const byKind = Object.fromEntries(
+    kinds.map(([kind, count]) => [`failed_${kind.replaceAll('-', '_')}`, count]),
+  )
+  return { ...counters, active, queued, failed, ...byKind }
 }
 
 const noWaiters = { joined: 0, late: 0, again: 0 }

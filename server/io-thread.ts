@@ -55,15 +55,12 @@ export interface IoThreadParts {
   readonly delegate: Delegate | null
 }
 
-/** Has the hub run the client's command, or another one of its, for which it has taken a slot. */
-export type Delegate = (client: Client, entry: CommandEntry, call?: DelegatedCall) => void
-
-/** A command that was copied. */
-export interface DelegatedCall {
-  readonly args: Args
-  readonly db: number
-  readonly slot: Slot
-}
+/** Has the hub run this client's command, whose reply goes into the slot. */
+export type Delegate = (
+  client: Client,
+  call: { readonly args: Args; readonly db: number },
+  slot: Slot,
+) => void
 
 /**
  * What serves connections: all that a thread has of its own, around the store that it shares with
@@ -213,10 +210,6 @@ export class IoThread {
 
   /** Answers a command that was copied, in the slot it took: loads what it misses, or runs it. */
   answerLater(client: Client, entry: CommandEntry, args: Args, db: number, slot: Slot): void {
-    if (entry.onHub && this.delegate !== null) {
-      this.delegate(client, entry, { args, db, slot })
-      return
-    }
     if (
       entry.loads !== null &&
       this.loading.enabled &&
@@ -225,7 +218,8 @@ export class IoThread {
       return
     }
     if (this.writing.enabled && this.writing.takes(client, entry, { args, db, slot })) return
-    slot.answer(() => client.runAs(entry.run, args, db))
+    if (entry.onHub && this.delegate !== null) this.delegate(client, { args, db }, slot)
+    else slot.answer(() => client.runAs(entry.run, args, db))
   }
 
   /** Commands may run again (gate.ts): those that wait do. */

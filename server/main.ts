@@ -9,6 +9,7 @@
  */
 import { rmSync, writeFileSync } from 'node:fs'
 import { sizeText } from '../cluster/size.ts'
+import { check } from './check.ts'
 import { type Config, type DirectiveName, loadConfig } from './config.ts'
 import { type MachineLimits, THREADS_MAX } from './config/directives.ts'
 import { BadValue } from './config/kinds.ts'
@@ -38,8 +39,28 @@ if (args.includes('--help') || args.includes('-h')) {
   process.stdout.write(helpText())
 } else if (args.includes('--version') || args.includes('-v')) {
   process.stdout.write(`ringtier v=${version} node=${process.version}\n`)
+} else if (args[0] === 'check') {
+  await runCheck(args.slice(1))
 } else {
   await run()
+}
+
+/** Prints what the configuration means. Exit code 0, or 1 where a start would fail because of it. */
+async function runCheck(words: readonly string[]): Promise<void> {
+  try {
+    const machine = machineLimits(await findSocketWay())
+    const lines = check(words, { environment: process.env, machine })
+    process.stdout.write(lines.map((line) => `${line}\n`).join(''))
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    complain(error)
+    process.exitCode = 1
+  }
+}
+
+/** A value with line ends must not make it two lines. */
+function complain({ message }: ConfigError): void {
+  process.stderr.write(`ringtier: ${message.replace(/\p{Cc}+/gu, ' ')}\n`)
 }
 
 async function run(): Promise<void> {
@@ -56,8 +77,7 @@ async function run(): Promise<void> {
     limitClients(config, log)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    // A value with line ends must not make it two lines.
-    process.stderr.write(`ringtier: ${error.message.replace(/\p{Cc}+/gu, ' ')}\n`)
+    complain(error)
     process.exit(1)
   }
   endOnSignals(server, log)

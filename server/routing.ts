@@ -193,6 +193,7 @@ export class Routing {
     const request = {
       args: args.copy(),
       step: entry.keyStep,
+      firstKey: entry.firstKey,
       gather,
       repeatable: isRead || (entry.repeatable !== null && entry.repeatable(args)),
       deadlineMs: this.#deadlineOf(args, entry),
@@ -230,8 +231,8 @@ export class Routing {
         done,
       )
     } else {
-      const isWrite = (entry.flags & flagBits.write) !== 0
-      const join = isWrite ? allOk : entry.fullName === 'keys' ? concatenated : summed
+      const saysOk = (entry.flags & flagBits.write) !== 0 || entry.fullName === 'group|set'
+      const join = saysOk ? allOk : entry.fullName === 'keys' ? concatenated : summed
       router.fanOut({ args }, runHere, (parts) => done(join(parts)))
     }
   }

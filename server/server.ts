@@ -21,6 +21,7 @@ import { shareStats, type SharedStats } from './stats.ts'
 import { Sweeper } from './sweeper.ts'
 import { answer, type AnswerOf, type ArgumentOf, type QuestionName } from './threads/questions.ts'
 import { version } from './version.ts'
+import { Warming } from './warming.ts'
 
 /** The machine has no such address, or no such family of addresses. */
 const addressMissing: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT'])
@@ -150,6 +151,7 @@ export class Server extends IoThread {
   readonly sharedStats: SharedStats
   readonly loads: Loads
   readonly writes: Writes
+  readonly warming: Warming
   readonly snapshots: Snapshots
   readonly sweeper: Sweeper
   readonly slowLog: SlowLog
@@ -201,6 +203,7 @@ export class Server extends IoThread {
     this.stopped = new Promise((resolve) => (this.#stop = resolve))
     this.loads = loads
     this.writes = writes
+    this.warming = new Warming({ clock, store, loads })
     this.slowLog = slowLog
     this.latency = latency
     const watch = (event: LatencyEvent) => (micros: number) =>
@@ -320,6 +323,7 @@ export class Server extends IoThread {
     if (this.#stopping) return
     this.#stopping = true
     this.sweeper.stop()
+    this.warming.stop()
     this.stats.stop()
     this.#maxMemory.stop()
     void this.#closeListeners()

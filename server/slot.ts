@@ -13,6 +13,8 @@ import type { Pages } from './store/store.ts'
 /** A place in the order of replies, taken by a command that must wait. */
 export interface Slot {
   readonly settled: boolean
+  /** How its reply is encoded: 2 or 3. */
+  readonly protocol: number
   /** The peer request that waits for it; 0: none does. */
   readonly requestId: number
   /** Writes the reply; called once. Nothing happens if the connection is gone. */
@@ -165,6 +167,7 @@ export class OpenSlot implements Slot {
 /** The slot of a command whose reply nobody wants (CLIENT REPLY OFF): it still takes effect. */
 export class MutedSlot implements Slot {
   readonly requestId = 0
+  readonly protocol = 2
   readonly #output: SlotOutput
   readonly #holds: boolean
   settled = false

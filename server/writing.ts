@@ -38,8 +38,7 @@ export class Writing {
       if ((entry.flags & flagBits.denyoom) === 0) return false
       this.#refuse(client, call, writesThrough(group.name))
     } else if (this.#server.delegate !== null) {
-      const { args, db, slot } = call
-      this.#server.delegate(client, entry, slot === undefined ? undefined : { args, db, slot })
+      this.#server.delegate(client, call, call.slot ?? client.hold())
     } else {
       this.#write(client, entry, call, changes)
     }

@@ -1,12 +1,14 @@
 /*
- * The pages of docs/ that are made from tables in the code. `npm run docs` writes them;
+ * The pages of docs/ that are made from tables in the code, or have a part that is. `npm run docs` writes them;
  * docs.test.ts fails when one is stale.
  */
+import { strict as assert } from 'node:assert'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { argv } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import prettier from 'prettier'
+import { RULE_NAMES, rowOf } from '../cluster/rules.ts'
 import { type CommandEntry, type CommandGroup, CommandTable } from '../server/command.ts'
 import { commands } from '../server/commands/index.ts'
 import { directivesPage } from '../server/config/page.ts'
@@ -15,13 +17,14 @@ import { PROJECT } from './process.ts'
 export interface Page {
   /** From the project's folder. */
   readonly path: string
-  /** In Markdown. */
-  text(): string
+  /** In Markdown. `found`: what stands in its file now. */
+  text(found: string): string
 }
 
 const pages: readonly Page[] = [
   { path: 'docs/commands.md', text: commandsPage },
   { path: 'docs/config.md', text: directivesPage },
+  { path: 'docs/groups.md', text: (found) => withPart(found, 'rules', rulesTable()) },
 ]
 
 /** A page as it must stand in its file. */
@@ -38,8 +41,9 @@ export async function makePages(): Promise<Made[]> {
     pages.map(async (page) => {
       const file = join(PROJECT, page.path)
       const config = await prettier.resolveConfig(file)
-      const text = await prettier.format(page.text(), { ...config, filepath: file })
-      return { path: page.path, text, found: read(file) }
+      const found = read(file)
+      const text = await prettier.format(page.text(found ?? ''), { ...config, filepath: file })
+      return { path: page.path, text, found }
     }),
   )
 }
@@ -50,6 +54,27 @@ function read(file: string): string | null {
   } catch {
     return null
   }
+}
+
+/** A page that people write, with this part of it made new: what stands between its two marks. */
+function withPart(page: string, name: string, part: string): string {
+  const [begin, end] = [`<!-- ${name}: made by \`npm run docs\` -->`, `<!-- end of ${name} -->`]
+  const from = page.indexOf(begin)
+  const to = page.indexOf(end, from)
+  assert(from >= 0 && to >= 0, `the page has no part between ${begin} and ${end}`)
+  return `${page.slice(0, from + begin.length)}\n\n${part}\n\n${page.slice(to)}`
+}
+
+/** The rules of a group, from the rows of cluster/rules.ts. */
+function rulesTable(): string {
+  const rows = RULE_NAMES.map((name) => {
+    const row = rowOf(name)
+    const standard = 'otherwise' in row ? row.show(row.otherwise) : 'must be given'
+    const shown = !('otherwise' in row) ? standard : standard === '' ? 'none' : `\`${standard}\``
+    const cells = [`\`${name}\``, row.takes, shown, row.help]
+    return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  })
+  return ['| rule | value | default | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n')
 }
 
 const groupTitles: { readonly [group in CommandGroup]: string } = {

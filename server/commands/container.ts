@@ -5,12 +5,15 @@ import type { Command, CommandEntry } from '../command.ts'
 
 /**
  * The HELP subcommand of a container: Redis's form, with the syntax and the summary of each of its
- * rows. `since` is the version of Redis that brought it.
+ * rows, and `more` lines behind them. `since` is the version of Redis that brought it.
  */
 export function helpRow(
-  row: Pick<Command, 'group' | 'since' | 'categories'> & { container: string },
+  row: Pick<Command, 'group' | 'since' | 'categories'> & {
+    container: string
+    more?: () => readonly string[]
+  },
 ) {
-  const { container, ...rest } = row
+  const { container, more = () => [], ...rest } = row
   return {
     ...rest,
     name: 'help',
@@ -20,7 +23,7 @@ export function helpRow(
     complexity: 'O(1)',
     summary: 'Prints this help.',
     run(client: Client): void {
-      const lines = helpOf(client.server.table.named(container)!)
+      const lines = [...helpOf(client.server.table.named(container)!), ...more()]
       client.reply.array(lines.length)
       for (const line of lines) client.reply.simple(line)
     },

@@ -4,6 +4,7 @@ import { commandCommands } from './command.ts'
 import { connectionCommands } from './connection.ts'
 import { counterCommands } from './counter.ts'
 import { diagnosisCommands } from './diagnosis.ts'
+import { groupCommands } from './group.ts'
 import { keyCommands } from './key.ts'
 import { keyspaceCommands } from './keyspace.ts'
 import { memoryCommands } from './memory.ts'
@@ -25,6 +26,7 @@ export const commands: readonly Command[] = [
   ...persistenceCommands,
   ...memoryCommands,
   ...diagnosisCommands,
+  ...groupCommands,
   ...storeCommands,
   ...commandCommands,
   ...clusterCommands,

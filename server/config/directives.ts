@@ -235,6 +235,8 @@ export const directives = {
     default: [],
     section: 'Groups and cluster',
     mutable: false,
+    // An origin's password, a header's value.
+    secret: true,
     summary:
       'A rule for keys, one a line: `group user match user:{id} origin http://127.0.0.1:3000/users/{id} ttl 5m`; a GET that misses loads the value there, once for the whole cluster.',
   }),

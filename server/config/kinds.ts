@@ -11,7 +11,7 @@ import {
   configBetween,
   configOneOf,
 } from '../../protocol/errors.ts'
-import { quoteWord, splitWords } from './words.ts'
+import { quoteWord, splitWords } from '../../cluster/words.ts'
 
 /** Why a value is refused; the message says what would be right. */
 export class BadValue extends Error {

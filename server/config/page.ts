@@ -2,7 +2,7 @@
 import { sizeText } from '../../cluster/size.ts'
 import { directives, ignored, type Row, sections } from './directives.ts'
 import { environmentName } from './sources.ts'
-import { quoteWord } from './words.ts'
+import { quoteWord } from '../../cluster/words.ts'
 
 type Entry = readonly [name: string, row: Row<unknown>]
 
@@ -35,6 +35,7 @@ const helpIndent = 33
 export function helpText(): string {
   const options = bySection.map(([section, rows]) => `${section}\n${rows.map(helpOption).join('')}`)
   return `Usage: ringtier [redis.conf | -] [--directive value ...]
+       ringtier check redis.conf [key ...]
 
 A cache server that speaks the Redis protocol and fills itself: a GET that misses is loaded from
 its origin, once for the whole cluster.
@@ -48,6 +49,9 @@ its origin, once for the whole cluster.
 Each directive can stand in the file (port 7000), in the environment (RINGTIER_PORT=7000) and on
 the command line (--port 7000); the later of these counts. Directives of Redis that are not listed
 are accepted, and the log tells that they have no effect.
+
+'ringtier check' starts nothing: it tells what is wrong with a file, the groups that it makes, and
+what a miss of each key would ask for.
 
 ${options.join('\n')}
   -h, --help                     Prints this.

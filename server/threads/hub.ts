@@ -110,6 +110,7 @@ export class Hub implements Workers {
     const ready: Promise<void>[] = []
     for (let row = 1; row <= config.threads; row++) ready.push(hub.#hire({ ...common, row }, die))
     config.onSet((pairs) => hub.#tellAll({ kind: 'config', pairs }))
+    config.onGroupSet((change) => hub.#tellAll({ kind: 'group', change }))
     server.routing.membership?.onChange(({ name, state }) => {
       hub.#tellAll({ kind: 'member', name, state })
     })

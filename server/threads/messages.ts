@@ -5,7 +5,7 @@
  */
 import type { Outcome } from '../../cluster/loads.ts'
 import type { MemberState } from '../../cluster/membership.ts'
-import type { ConfigSource, Pair } from '../config.ts'
+import type { ConfigSource, GroupChange, Pair } from '../config.ts'
 import type { LatencyEvent } from '../latency.ts'
 import type { Accepted, ListenAddress } from '../listener.ts'
 import type { LogLevel } from '../log.ts'
@@ -51,6 +51,7 @@ export type ToWorker =
   /** The reply of a command that ran on the hub. */
   | { readonly kind: 'reply'; readonly id: number; readonly bytes: Uint8Array }
   | { readonly kind: 'config'; readonly pairs: readonly Pair[] }
+  | { readonly kind: 'group'; readonly change: GroupChange }
   | { readonly kind: 'monitored'; readonly line: Uint8Array }
   /** The load of this token has ended. */
   | { readonly kind: 'landed'; readonly token: number; readonly outcome: Outcome }

@@ -5,11 +5,9 @@
  */
 import { strict as assert } from 'node:assert'
 import { parentPort, workerData } from 'node:worker_threads'
-import type { Client } from '../client.ts'
-import type { CommandEntry } from '../command.ts'
 import { type Config, Settings } from '../config.ts'
 import { Gate } from '../gate.ts'
-import { type DelegatedCall, IoThread } from '../io-thread.ts'
+import { type Delegate, IoThread } from '../io-thread.ts'
 import { listen, type ListenAddress, type Listener, openTaker } from '../listener.ts'
 import { createThreadLog } from '../log.ts'
 import { Routing } from '../routing.ts'
@@ -36,12 +34,12 @@ function tell(message: FromWorker): void {
 const slots = new Map<number, Slot>()
 let nextSlot = 0
 
-function delegate(client: Client, _entry: CommandEntry, call?: DelegatedCall): void {
-  const { id, address, localAddress, name, protocol } = client
-  const { args: given, db } = call ?? client
-  const args = given.copy().map(ownBytes)
-  slots.set(nextSlot, call?.slot ?? client.hold())
-  const session = { id, address, localAddress, name, db, protocol }
+const delegate: Delegate = (client, call, slot) => {
+  const { id, address, localAddress, name } = client
+  const { db } = call
+  const args = call.args.copy().map(ownBytes)
+  slots.set(nextSlot, slot)
+  const session = { id, address, localAddress, name, db, protocol: slot.protocol }
   tell({ kind: 'run', id: nextSlot++, session, args })
 }
 
@@ -119,6 +117,9 @@ hub.on('message', (message: ToWorker) => {
       return
     case 'config':
       assert(config.set(message.pairs, true) === null, 'all threads take what the hub takes')
+      return
+    case 'group':
+      assert(config.setGroup(message.change) === null, 'all threads take what the hub takes')
       return
     case 'monitored':
       thread.monitors.hear(message.line)

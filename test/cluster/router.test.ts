@@ -284,6 +284,22 @@ test('MGET comes back in the client’s order, each owner asked once', async (t)
   t.is(here.length, 1)
 })
 
+test('words in front of the keys go to every owner', async (t) => {
+  const scene = new Scene()
+  for (const name of scene.names) {
+    scene.behaviours.set(name, ([...given]) => {
+      t.deepEqual(given.slice(0, 3), ['GROUP', 'WARM', 'name'])
+      return given.length - 3
+    })
+  }
+  const keys = Array.from({ length: 50 }, (_, i) => `key${i}`)
+  const args = words(`GROUP WARM name ${keys.join(' ')}`)
+  const { values } = scene.scatter({ args, step: 1, firstKey: 3, gather: 'sum' })
+  await scene.clock.advance(1)
+  t.deepEqual(values, [50])
+  t.is(scene.seen.length, 4)
+})
+
 test('DEL adds up, MSET is OK, values travel with their keys', async (t) => {
   const scene = new Scene()
   const stored = new Map<string, string>()

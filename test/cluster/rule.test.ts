@@ -1,5 +1,16 @@
 import test from 'ava'
-import { formatTime, parseCount, parseSize, parseTime, RuleError } from '../../cluster/rule.ts'
+import {
+  formatTime,
+  parseChoice,
+  parseCount,
+  parseDecimal,
+  parseShare,
+  parseSize,
+  parseTime,
+  RuleError,
+  showShare,
+  showTime,
+} from '../../cluster/rule.ts'
 
 const ANY = { min: 0, max: Number.MAX_SAFE_INTEGER }
 
@@ -38,4 +49,40 @@ test('limits hold one below, at and one above', (t) => {
 test('a time is written in its largest whole unit', (t) => {
   const times = [0, 1, 250, 1000, 90_000, 3_600_000, 86_400_000].map(formatTime)
   t.deepEqual(times, ['0ms', '1ms', '250ms', '1s', '90s', '1h', '1d'])
+})
+
+test('no time at all is written without a unit', (t) => {
+  t.deepEqual([0, 1, 60_000].map(showTime), ['0', '1ms', '1m'])
+})
+
+test('a share is a percentage or a part of one, and is written as it was read', (t) => {
+  const shares = ['10%', '0.1', '7%', '2.5%', '0', '100%', '0.000001%']
+  t.deepEqual(
+    shares.map((word) => parseShare(word, { min: 0, max: 1 })),
+    [0.1, 0.1, 0.07, 0.025, 0, 1, 0.00000001],
+  )
+  for (let percent = 0; percent <= 100; percent++) {
+    const word = `${percent}%`
+    t.is(showShare(parseShare(word, { min: 0, max: 1 })), word)
+    t.is(showShare(parseShare(`${percent / 100}`, { min: 0, max: 1 })), word)
+  }
+  for (const word of ['', '%', '-1%', '1 %', '.5', '1.', '1e-1', 'x', '10%%']) {
+    t.throws(() => parseShare(word, { min: 0, max: 1 }), { message: /is no share/ }, word)
+  }
+})
+
+test('a number may have a fraction', (t) => {
+  const any = { min: 0, max: 1000 }
+  t.deepEqual(
+    ['0', '0.5', '12.25', '007'].map((word) => parseDecimal(word, any)),
+    [0, 0.5, 12.25, 7],
+  )
+  for (const word of ['', '-1', '+1', '.5', '1.', '1e3', 'Infinity', '0x10']) {
+    t.throws(() => parseDecimal(word, any), { message: /is no number/ }, word)
+  }
+})
+
+test('a choice is one of its words, in any case', (t) => {
+  t.is(parseChoice('YES', ['yes', 'no']), 'yes')
+  t.throws(() => parseChoice('y', ['yes', 'no']), { message: "'y' is none of yes, no" })
 })

@@ -322,6 +322,13 @@ test('a secret is in no error', (t) => {
       /hush/,
     )
   }
+  for (const rules of ['header "X-Key: hush', 'header X-Key: hush', 'origin redis://:hush@h#']) {
+    const line = `user match user:{id} ${rules}`
+    t.notRegex(
+      refused(t, () => from('--group', line)),
+      /hush/,
+    )
+  }
 })
 
 /* ---- values ---- */

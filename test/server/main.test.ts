@@ -38,6 +38,22 @@ test.serial('--version prints one line and exits with 0', async (t) => {
   t.like(await ringtier('-v'), { code: 0, stdout: line })
 })
 
+test.serial('check tells the groups and what keys ask for, and exits with 0 or 1', async (t) => {
+  const path = join(folder(t), 'redis.conf')
+  writeFileSync(path, 'group user match user:{id} origin http://127.0.0.1:1/{id}\n')
+  const line = `${path}:1: group user match user:{id} origin http://127.0.0.1:1/{id}`
+  t.like(await ringtier('check', path, 'user:a b', 'x'), {
+    ...{ code: 0, stderr: '' },
+    stdout: `${line}\n"user:a b": group user, GET http://127.0.0.1:1/a%20b\nx: no group\n`,
+  })
+  writeFileSync(path, '\ngroup user match user:{id}\n')
+  t.like(await ringtier('check', path), {
+    ...{ code: 1, stdout: '' },
+    stderr: `ringtier: ${path}:2: group user: origin is missing\n`,
+  })
+  t.is((await ringtier('check')).code, 1)
+})
+
 const badInput: [args: string[], stderr: RegExp][] = [
   [
     ['--maxmemory', '1mb'],

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import test from 'ava'
-import { quoteWord, splitWords } from '../../../server/config/words.ts'
+import { quoteWord, splitWords } from '../../cluster/words.ts'
 
 test('words are split at white space', (t) => {
   t.deepEqual(splitWords('  save  60\t1 '), ['save', '60', '1'])
