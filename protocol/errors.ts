@@ -322,6 +322,8 @@ export const ERR_PEER_SECRET_MISSING =
  * Lines of a key whose group could not be loaded (cluster/loads.ts). They name the group and never
  * the URL or the key: the first is the operator's, the second a stranger's.
  */
+export const ERR_NO_TOKEN = 'ERR the token is none that CACHE.LEASE gives'
+export const ERR_TOO_MANY_TAGS = 'ERR an entry has at most 64 tags'
 export const writesThrough = (group: string): string =>
   `ERR group '${group}' writes to its origin: only SET (without NX, XX and GET), SETEX, PSETEX, MSET, DEL, UNLINK and GETDEL may change its keys`
 export const originBusy = (group: string): string => `ORIGIN ${group}: too many loads are waiting`

@@ -9,6 +9,7 @@ import { OriginError } from '../cluster/origin/loader.ts'
 import { quoteWord } from '../cluster/words.ts'
 import { type Config, type ConfigSources, loadConfig } from './config.ts'
 import { ConfigError } from './config/sources.ts'
+import { requestOf } from './groups.ts'
 
 const checkUsage = 'ringtier check redis.conf [key ...]'
 
@@ -48,24 +49,9 @@ function answerTo({ groups }: Config, key: Uint8Array): string {
   const group = groups.match(key, 0, key.length)
   if (group === null) return 'no group'
   try {
-    return `group ${group.name}, ${asked(group, key)}`
+    return `group ${group.name}, ${requestOf(group, key)}`
   } catch (error) {
     if (error instanceof OriginError) return `group ${group.name}, but ${error.message}`
     throw error
   }
-}
-
-function asked(group: Group, key: Uint8Array): string {
-  const { address } = group
-  const url = group.url(key)
-  if (address.kind === 'http') return `GET ${url}`
-  if (address.kind === 'redis') return `GET ${quoteWord(textOf(key))} at ${address.shown}`
-  const params = [...group.params(key)].map(
-    ([name, bytes]) => `${name} ${quoteWord(textOf(bytes))}`,
-  )
-  return [`load(${quoteWord(textOf(key))}) of ${address.path}`, ...params].join(', ')
-}
-
-function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString()
 }

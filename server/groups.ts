@@ -1,5 +1,6 @@
 /** What is done to a group as a whole. */
 import type { Group, Groups } from '../cluster/group.ts'
+import { quoteWord } from '../cluster/words.ts'
 import type { Store } from './store/store.ts'
 import type { Step } from './turns.ts'
 
@@ -31,4 +32,20 @@ export function invalidateGroup({ groups, store, databases }: GroupedKeys, group
     while (db < databases && store.size(db) === 0)
     return db >= databases
   }
+}
+
+/** What the group's origin would be asked for a key. Throws an OriginError where it cannot be. */
+export function requestOf(group: Group, key: Uint8Array): string {
+  const { address } = group
+  const url = group.url(key)
+  if (address.kind === 'http') return `GET ${url}`
+  if (address.kind === 'redis') return `GET ${quoteWord(textOf(key))} at ${address.shown}`
+  const params = [...group.params(key)].map(
+    ([name, bytes]) => `${name} ${quoteWord(textOf(bytes))}`,
+  )
+  return [`load(${quoteWord(textOf(key))}) of ${address.path}`, ...params].join(', ')
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString()
 }

@@ -6,11 +6,13 @@
 import { machine, release, type } from 'node:os'
 import type { Group } from '../cluster/group.ts'
 import type { LoadCounters } from '../cluster/loads.ts'
+import type { WriteCounters } from '../cluster/writes.ts'
 import type { Membership } from '../cluster/membership.ts'
 import type { Clock } from '../cluster/world.ts'
 import type { Config } from './config.ts'
 import type { Facts } from './facts.ts'
 import { percentile } from './histogram.ts'
+import type { Landings } from './landings.ts'
 import { redisNameOf } from './policies.ts'
 import type { LoadProgress, Snapshots } from './snapshots.ts'
 import { counter, type Stats } from './stats.ts'
@@ -38,7 +40,15 @@ export interface InfoSource {
   >
   readonly store: Pick<
     Store,
-    'stats' | 'buckets' | 'bucketStats' | 'policy' | 'scope' | 'size' | 'expiring'
+    | 'stats'
+    | 'buckets'
+    | 'bucketStats'
+    | 'policy'
+    | 'scope'
+    | 'size'
+    | 'expiring'
+    | 'groupKeys'
+    | 'groupBytes'
   >
   readonly stats: Stats
   readonly sweeper: Pick<Sweeper, 'stalePercent' | 'spentMs' | 'cut'>
@@ -46,6 +56,8 @@ export interface InfoSource {
     counters(group: Group): Readonly<LoadCounters>
     underWay(group: Group): { readonly active: number; readonly queued: number }
   }
+  readonly writes: { counters(group: Group): Readonly<WriteCounters> }
+  readonly landings: Pick<Landings, 'times'>
   readonly routing: {
     readonly membership: Pick<Membership, 'members' | 'live' | 'epoch'> | null
   }
@@ -445,8 +457,8 @@ function groupFields(server: InfoSource, facts: Facts): Fields | null {
 
 /** What INFO groups and GROUP INFO tell of a group. */
 export function groupCounters(
-  { loads }: Pick<InfoSource, 'loads'>,
-  { waiters }: Facts,
+  { loads, writes, landings, store }: Pick<InfoSource, 'loads' | 'writes' | 'landings' | 'store'>,
+  { waiters, hits }: Facts,
   group: Group,
 ): Readonly<Record<string, number>> {
   const { errors, ...counters } = loads.counters(group)
@@ -454,16 +466,31 @@ export function groupCounters(
   counters.joined += joined
   counters.late += late
   counters.again += again
+  const found = hits[group.name] ?? noHits
   const { active, queued } = loads.underWay(group)
   const failed = Object.values(errors).reduce((sum, count) => sum + count, 0)
   const kinds = Object.entries(errors).filter(([, count]) => count > 0)
   const byKind = Object.fromEntries(
     kinds.map(([kind, count]) => [`failed_${kind.replaceAll('-', '_')}`, count]),
   )
-  return { ...counters, active, queued, failed, ...byKind }
+  const times = landings.times(group.name)
+  const written = writes.counters(group)
+  return {
+    hits: found.hits,
+    stale_hits: found.staleHits,
+    negative_hits: found.negativeHits,
+    misses: found.misses,
+    ...{ ...counters, active, queued, failed, ...byKind },
+    ...{ writes: written.writes, writes_failed: written.failed },
+    load_p50_usec: Math.round(percentile(times, 50) / 1000),
+    load_p99_usec: Math.round(percentile(times, 99) / 1000),
+    keys: store.groupKeys(group.number),
+    bytes: store.groupBytes(group.number),
+  }
 }
 
 const noWaiters = { joined: 0, late: 0, again: 0 }
+const noHits = { hits: 0, staleHits: 0, negativeHits: 0, misses: 0 }
 
 /** 'a=1,b=2' */
 function pairs(values: Fields): string {

@@ -128,6 +128,11 @@ export class Loading {
     this.flights.refresh({ db, key: new Uint8Array(args.buffer(i)), group, token }, early)
   }
 
+  /** Loads the stale value anew that argument i of the client's command is the key of. */
+  refresh({ args, db }: Client, i: number, group: Group): void {
+    this.#refresh(db, args, i, group, false)
+  }
+
   #answerValue(db: number, { key, group }: MissingKey, slot: Slot): void {
     this.load({ db, key, group }, (outcome) => {
       if (outcome.kind === 'value') slot.settleBulk(outcome.value)

@@ -164,6 +164,12 @@ export class Routing {
     return true
   }
 
+  /** The name of the node that has a key now; '' where there is no cluster. */
+  ownerOf(key: Uint8Array): string {
+    if (this.membership === null) return ''
+    return this.membership.live().owner(keySlot(key, 0, key.length)) ?? ''
+  }
+
   #haveOneOwner(slot: number, other: number): boolean {
     const ring = this.membership!.live()
     return ring.owner(slot) === ring.owner(other)

@@ -7,6 +7,8 @@ import type { Config } from './config.ts'
 import type { ServerWorld } from './files.ts'
 import { Gate } from './gate.ts'
 import { IoThread } from './io-thread.ts'
+import { Invalidations } from './invalidations.ts'
+import { Landings } from './landings.ts'
 import { type LatencyEvent, LatencyMonitor } from './latency.ts'
 import { type Listener, type ListenAddress, listen } from './listener.ts'
 import { LoadStore } from './load-store.ts'
@@ -151,6 +153,8 @@ export class Server extends IoThread {
   readonly sharedStats: SharedStats
   readonly loads: Loads
   readonly writes: Writes
+  readonly landings: Landings
+  readonly invalidations: Invalidations
   readonly warming: Warming
   readonly snapshots: Snapshots
   readonly sweeper: Sweeper
@@ -178,6 +182,7 @@ export class Server extends IoThread {
     const slowLog = new SlowLog(() => config['slowlog-max-len'])
     const latency = new LatencyMonitor(() => config['latency-monitor-threshold'])
     const writes = new Writes(clock, loader)
+    const landings = new Landings(clock)
     const loads = new Loads({
       clock,
       random: world.random,
@@ -186,6 +191,7 @@ export class Server extends IoThread {
       report: (error, group) => {
         log.warning({ group: group.name, kind: error.kind, err: error }, error.message)
       },
+      hear: (landing) => landings.hear(landing),
     })
     super({
       ...{ config, world, log, store, gate: new Gate(), stats: parts.stats, row: 0 },
@@ -203,6 +209,8 @@ export class Server extends IoThread {
     this.stopped = new Promise((resolve) => (this.#stop = resolve))
     this.loads = loads
     this.writes = writes
+    this.landings = landings
+    this.invalidations = new Invalidations(store, this.turns)
     this.warming = new Warming({ clock, store, loads })
     this.slowLog = slowLog
     this.latency = latency

@@ -20,9 +20,11 @@ import {
   ERR_SYNTAX,
   ERR_TOO_MANY_TAGS,
   invalidExpire,
+  noSuchGroup,
 } from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
+import { requestOf } from '../groups.ts'
 import { copyOpenValue } from '../load-store.ts'
 import { ABSENT, ERROR_ONLY, FRESH, NEGATIVE, STALE, STORED } from '../store/store.ts'
 import type { FillExtras } from '../store/store.ts'
@@ -397,7 +399,7 @@ function explain(client: Client): Explanation {
   const { args, db, hub, store } = client
   const { clock } = hub.world
   store.now = clock.now()
-  const key = args.buffer(2 - 1)
+  const key = args.buffer(1)
   const { state, ageMs, freshMs, ttlMs, group } = factsOf(client, 1)
   const { costMs } = store
   const token = state === FRESH ? 0 : leaseOf(client, key)
@@ -433,8 +435,108 @@ function leaseOf({ db, store }: Client, key: Uint8Array): number {
 /** Where the key would be asked for, or why it cannot be. */
 function originOf(group: Group, key: Uint8Array): string {
   try {
-    return group.asks(key)
+    return requestOf(group, key)
   } catch (error) {
     return (error as Error).message
   }
 }
+
+/* ---- CACHE.INVALIDATE ---- */
+
+/** Answered at once, however many entries it is about. */
+function cacheInvalidate(client: Client): void {
+  const { args, hub, reply, store } = client
+  if (args.is(1, 'tag')) {
+    store.invalidateTag(store.tagHash(args.buffer(2)))
+    reply.ok()
+  } else if (args.is(1, 'prefix')) {
+    hub.invalidations.begin(client, { kind: 'prefix', bytes: args.buffer(2) })
+  } else if (args.is(1, 'group')) {
+    const name = args.text(2)
+    if (hub.config.groups.get(name) === undefined) reply.error(noSuchGroup(name))
+    else hub.invalidations.begin(client, { kind: 'group', name })
+  } else reply.error(ERR_SYNTAX)
+}
+
+const common = { group: 'string', since: '0.1.0', complexity: 'O(1)' } as const
+const oneKey = [1, 1, 1] as const
+
+export const cacheCommands = [
+  {
+    ...common,
+    name: 'cache.get',
+    arity: -2,
+    flags: ['readonly', 'fast'],
+    keys: oneKey,
+    keyFlags: ['RO', 'access'],
+    summary:
+      'Gives the value of a key, only a fresh one, or one that is stale for so many milliseconds at most; PEEK: without a load; META: with what is known of it.',
+    syntax: 'key [FRESH] [STALE milliseconds] [PEEK] [META]',
+    run: cacheGet,
+  },
+  {
+    ...common,
+    name: 'cache.set',
+    arity: -3,
+    flags: ['write', 'denyoom'],
+    keys: oneKey,
+    keyFlags: ['OW', 'update'],
+    summary: 'Sets a key, how long it is fresh, how long it may be stale after that, and its tags.',
+    syntax: 'key value [EX seconds | PX milliseconds] [STALE milliseconds] [TAGS numtags tag [tag ...]]',
+    originWrites: cacheSetOriginWrites,
+    run: cacheSet,
+  },
+  {
+    ...common,
+    name: 'cache.lease',
+    onHub: true,
+    arity: -2,
+    flags: ['write', 'denyoom'],
+    keys: oneKey,
+    keyFlags: ['RW', 'access', 'insert'],
+    summary:
+      'Gives a value that is fresh; else to one client a token to fill the key with, and to the others what comes of it.',
+    syntax: 'key [WAIT milliseconds] [PX milliseconds]',
+    run: cacheLease,
+  },
+  {
+    ...common,
+    name: 'cache.fill',
+    onHub: true,
+    arity: -4,
+    flags: ['write', 'denyoom'],
+    keys: oneKey,
+    keyFlags: ['OW', 'update'],
+    summary: 'Sets a key by a token of CACHE.LEASE, unless it was set, deleted or flushed since.',
+    syntax:
+      'key token value [EX seconds | PX milliseconds] [STALE milliseconds] [TAGS numtags tag [tag ...]]',
+    run: cacheFill,
+  },
+  {
+    ...common,
+    name: 'cache.explain',
+    onHub: true,
+    arity: 2,
+    flags: ['readonly'],
+    keys: oneKey,
+    keyFlags: ['RO'],
+    tips: ['nondeterministic_output'],
+    summary: 'Tells all that is known of a key: its owner, group, state, load and origin.',
+    syntax: 'key',
+    run: cacheExplain,
+  },
+  {
+    ...common,
+    name: 'cache.invalidate',
+    onHub: true,
+    arity: 3,
+    flags: ['write'],
+    keys: [0, 0, 0],
+    categories: ['keyspace', 'dangerous'],
+    tips: ['request_policy:all_shards', 'response_policy:all_succeeded'],
+    summary: 'Makes all keys of a group, with a prefix or with a tag worthless, at once.',
+    syntax: '<GROUP name | PREFIX prefix | TAG tag>',
+    placement: 'fan-out',
+    run: cacheInvalidate,
+  },
+] as const satisfies readonly Command[]

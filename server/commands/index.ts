@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts'
+import { cacheCommands } from './cache.ts'
 import { clusterCommands } from './cluster.ts'
 import { commandCommands } from './command.ts'
 import { connectionCommands } from './connection.ts'
@@ -30,4 +31,5 @@ export const commands: readonly Command[] = [
   ...storeCommands,
   ...commandCommands,
   ...clusterCommands,
+  ...cacheCommands,
 ]

@@ -1,0 +1,51 @@
+import type { Matcher, Store } from './store/store.ts'
+import type { Client } from './client.ts'
+import type { Turns } from './turns.ts'
+
+/**
+ * CACHE.INVALIDATE of a group or a prefix: from the moment it is answered no entry that was there
+ * before is seen, and the store is swept afterwards, in turns with everything else. The store does
+ * one at a time; a second one waits, and helps to bring the first one to its end.
+ */
+export class Invalidations {
+  readonly #store: Store
+  readonly #turns: Turns
+  #cursor = 0
+  #sweeps = false
+
+  constructor(store: Store, turns: Turns) {
+    this.#store = store
+    this.#turns = turns
+  }
+
+  /** Begins one and answers the client. */
+  begin(client: Client, matcher: Matcher): void {
+    client.inSteps(() => {
+      if (!this.#store.beginInvalidation(matcher)) {
+        this.#step()
+        return false
+      }
+      this.#cursor = 0
+      if (!this.#sweeps) this.#turns.add({ takeTurn: () => this.#takeTurn() })
+      this.#sweeps = true
+      client.reply.ok()
+      return true
+    })
+  }
+
+  #takeTurn(): boolean {
+    this.#turns.slice(
+      () => this.#step(),
+      () => true,
+    )
+    return this.#sweeps
+  }
+
+  /** True: the store has nothing left of what was invalidated. */
+  #step(): boolean {
+    if (!this.#sweeps) return true
+    this.#cursor = this.#store.sweepInvalidated(this.#cursor)
+    this.#sweeps = this.#cursor !== 0
+    return !this.#sweeps
+  }
+}
