@@ -45,6 +45,7 @@ for (const threads of ['1', '2']) {
       t.is(await three.call('GROUP', 'FLUSH', 'item'), 'OK')
       t.is(await one.dbsize(), 1)
 
+      three.disconnect()
       await nodes.servers[2]!.stop()
       await t.throwsAsync(one.call('GROUP', 'SET', 'item', 'ttl', '3h'), {
         message: /^CLUSTERDOWN not done on .*; done on all other nodes$/,
