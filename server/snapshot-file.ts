@@ -54,7 +54,9 @@ export class SnapshotError extends Error {
 const KIND_END = 0
 
 const MAGIC = 'RINGTIER'
-const VERSION = 1
+/** What is written. Version 1 is the same, without extras and negative entries. */
+const VERSION = 2
+const VERSION_MIN = 1
 /** As the machine writes it: files of another byte order are not read. */
 const BYTE_ORDER = 0x01020304
 
@@ -333,7 +335,7 @@ function decodeHeader(
 ): { facts: SnapshotFacts; id: Uint8Array } | null {
   if (bytes.length < HEADER_BYTES || textOf(bytes, MAGIC.length) !== MAGIC) return null
   const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES)
-  if (view.getUint32(8, true) !== VERSION) return null
+  if (!isReadable(view.getUint32(8, true))) return null
   if (new Uint32Array(bytes.slice(12, 16).buffer)[0] !== BYTE_ORDER) return null
   const checked = checksum(bytes.subarray(0, HEADER_CHECKED))
   if (view.getBigUint64(HEADER_CHECKED, true) !== checked) return null
@@ -350,6 +352,10 @@ function decodeHeader(
   return { facts, id: bytes.slice(16, 24) }
 }
 
+function isReadable(version: number): boolean {
+  return version >= VERSION_MIN && version <= VERSION
+}
+
 function textOf(bytes: Uint8Array, length: number): string {
   return String.fromCharCode(...bytes.subarray(0, length))
 }
@@ -364,7 +370,7 @@ function whatItIs(bytes: Uint8Array): string {
   const version = new DataView(bytes.buffer, bytes.byteOffset).getUint32(8, true)
   if (version > VERSION) return `a newer ringtier wrote it (format ${version})`
   const order = new Uint32Array(bytes.slice(12, 16).buffer)[0]
-  if (version === VERSION && order !== BYTE_ORDER && order === swapped(BYTE_ORDER)) {
+  if (isReadable(version) && order !== BYTE_ORDER && order === swapped(BYTE_ORDER)) {
     return 'it comes from a machine with another byte order'
   }
   return 'both copies of its header are damaged'

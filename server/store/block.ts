@@ -2,15 +2,16 @@
  * Bytes of a snapshot on their way between store and file, and the entries in them that stand one by
  * one, as *items*:
  *
- *   item     10 words of facts | key | piece of the value          key and piece padded to 8 bytes
+ *   item     10 words of facts | key | extras | piece of the value        each padded to 8 bytes
  *   facts    type, main 1, frequency 2 | database | key's length | value's length | where the piece
- *            belongs in the value | its length | expiry, two words | age in its list | 0
+ *            belongs in the value | its length | expiry, two words | age in its list | bytes of extras
  *
  * The value of an item may be a piece of a longer one, whose other pieces follow.
  */
 import type { Pages } from './big.ts'
 import type { Buckets } from './bucket.ts'
 import * as entry from './entry.ts'
+import * as extras from './extras.ts'
 
 /** Kinds of blocks: a bucket's image (image.ts), or items. 0 is left to the file's own. */
 export const IMAGE = 1
@@ -68,6 +69,9 @@ export class Found {
   expireAt = 0
   keyAt = 0
   keyLength = 0
+  /** Of its extras. 0: there are none. */
+  extrasAt = 0
+  extrasLength = 0
   /** Of the piece of the value that is here. */
   valueAt = 0
   pieceLength = 0
@@ -94,12 +98,14 @@ export interface EntryFacts {
   /** Of a big value: how far its bucket's clock had gone since it came into its list. */
   readonly age: number
   readonly keyLength: number
+  readonly extrasLength: number
   readonly valueLength: number
 }
 
 /** An entry to be written as items, with its value's pages pinned. */
 export interface Pinned extends EntryFacts {
   readonly key: Uint8Array
+  readonly extras: Uint8Array
   /** To be released by who got it. */
   readonly pages: Pages
 }
@@ -128,6 +134,7 @@ export function factsOf(
     isInMain: index.isInMain(bucket, position),
     age: isBig ? eviction.bigAge(bucket, entry.firstPageOf(words, address)) : 0,
     keyLength: entry.keyLengthOf(words, address),
+    extrasLength: entry.extrasBytesOf(words, address),
     valueLength: entry.valueLengthOf(words, address),
   }
 }
@@ -138,8 +145,8 @@ const ITEM_MAIN = 1 << 2
 const TYPE_SHIFT = 4
 
 /** Bytes of an item. */
-export function itemBytes(keyLength: number, pieceLength: number): number {
-  return ITEM_BYTES + padded(keyLength) + padded(pieceLength)
+export function itemBytes(keyLength: number, extrasLength: number, pieceLength: number): number {
+  return ITEM_BYTES + padded(keyLength) + padded(extrasLength) + padded(pieceLength)
 }
 
 function padded(bytes: number): number {
@@ -147,8 +154,8 @@ function padded(bytes: number): number {
 }
 
 /**
- * Appends an item to a block that has room for it, but for the bytes of key and piece.
- * @returns where the key's bytes go; the piece's go behind them, at the next multiple of 8
+ * Appends an item to a block that has room for it, but for the bytes of key, extras and piece.
+ * @returns where the key's bytes go; the others' go behind them, each at the next multiple of 8
  */
 export function writeItem(block: Block, facts: ItemFacts): number {
   const { words } = block
@@ -163,15 +170,15 @@ export function writeItem(block: Block, facts: ItemFacts): number {
   words[at + 6] = expireAt
   words[at + 7] = expireAt / HIGH_WORD
   words[at + 8] = facts.age
-  words[at + 9] = 0
+  words[at + 9] = facts.extrasLength
   const keyAt = block.end + ITEM_BYTES
-  block.end += itemBytes(facts.keyLength, facts.pieceLength)
+  block.end += itemBytes(facts.keyLength, facts.extrasLength, facts.pieceLength)
   return keyAt
 }
 
-/** Where the piece of an item begins whose key begins at `keyAt`. */
-export function pieceAt(keyAt: number, keyLength: number): number {
-  return keyAt + padded(keyLength)
+/** Where the next part of an item begins: behind a key, or extras, of this length. */
+export function behind(at: number, length: number): number {
+  return at + padded(length)
 }
 
 /**
@@ -180,6 +187,7 @@ export function pieceAt(keyAt: number, keyLength: number): number {
  */
 export function* itemsOf(block: Block): Generator<Found> {
   const { words, end } = block
+  const view = new DataView(block.bytes.buffer)
   const found = new Found()
   for (let at = block.start; at < end;) {
     const word = at >> 2
@@ -195,13 +203,19 @@ export function* itemsOf(block: Block): Generator<Found> {
     found.pieceLength = words[word + 5]!
     found.expireAt = (words[word + 6]! >>> 0) + words[word + 7]! * HIGH_WORD
     found.age = words[word + 8]!
+    found.extrasLength = words[word + 9]!
     found.keyAt = at + ITEM_BYTES
-    found.valueAt = pieceAt(found.keyAt, found.keyLength)
-    const lengths = [found.keyLength, found.pieceLength, found.offset]
-    at += itemBytes(found.keyLength, found.pieceLength)
+    found.extrasAt = behind(found.keyAt, found.keyLength)
+    found.valueAt = behind(found.extrasAt, found.extrasLength)
+    const lengths = [found.keyLength, found.extrasLength, found.pieceLength, found.offset]
+    at += itemBytes(found.keyLength, found.extrasLength, found.pieceLength)
     const isSound = lengths.every((length) => length >= 0) && found.db >= 0 && at <= end
     if (!isSound || found.offset + found.pieceLength > found.valueLength) {
       throw new RangeError('an item crosses the end of its block')
+    }
+    const { extrasAt, extrasLength } = found
+    if (extrasLength > 0 && !extras.isSound(view, extrasAt, extrasLength)) {
+      throw new RangeError("an item's extras contradict themselves")
     }
     yield found
   }

@@ -18,18 +18,21 @@ import type { Ended, Endings } from './endings.ts'
 import { DELETED, EVICTED, EXPIRED, OVERWRITTEN } from './endings.ts'
 import { Contents } from './contents.ts'
 import * as entry from './entry.ts'
+import * as extras from './extras.ts'
 import type { Entries, Neighbours } from './eviction.ts'
 import { Eviction } from './eviction.ts'
 import { Form } from './form.ts'
 import { Ghosts } from './ghost.ts'
 import type { Hash } from './hash.ts'
+import type { Invalidation } from './invalidation.ts'
 import * as header from './header.ts'
-import { DATABASES, EXPIRING, LEASES, MAIN, PAGED, PAGES, SMALL } from './header.ts'
+import { DATABASES, EXPIRING, LEASES, MAIN, NEGATIVES, PAGED, PAGES, SMALL } from './header.ts'
 import { addressIn, Index, RUN_MAX, tagOf } from './index.ts'
 import type { Arena, Layout } from './memory.ts'
 import { assert, OWN_AT } from './memory.ts'
 import type { Pool } from './pool.ts'
 import type { Ring } from './ring.ts'
+import { ABSENT, DEAD, ERROR_ONLY, OVER, STALE, States } from './state.ts'
 import type { Verb } from './verb.ts'
 
 /** Results of the writing verbs. */
@@ -54,6 +57,9 @@ export const COPIED_BYTES_MAX = 64 * 1024
 const MOVES_PER_REMOVAL = 4
 
 const RINGS = [SMALL, MAIN, PAGED]
+
+/** Without any of these, and of the color that there is, an entry is simply there. */
+const PLAIN = entry.EXPIRY | entry.EXTRAS | entry.COLOR
 const SLOT_BYTES = 8
 
 /** Where `get` puts a value: `reserve(length)` gives a position in the I/O memory, or -1: no room. */
@@ -70,6 +76,7 @@ export class Buckets implements Entries {
   readonly eviction: Eviction
   readonly ghosts: Ghosts
   readonly contents: Contents
+  readonly states: States
   /** Where entries that end are told of; null: nobody wants to know. */
   readonly #endings: Endings | null
   readonly #ring: Ring
@@ -105,6 +112,7 @@ export class Buckets implements Entries {
       verb: Verb
       neighbours: Neighbours
       endings: Endings | null
+      invalidation: Invalidation
     },
     options: { layout: Layout; hash: Hash; seed: number; io: Uint8Array; trailer: number },
   ) {
@@ -125,6 +133,7 @@ export class Buckets implements Entries {
     this.#trailer = options.trailer
     this.#form = new Form(layout, options.trailer)
     this.contents = new Contents(arena, parts.chains, options.io)
+    this.states = new States(arena, parts.verb, parts.invalidation)
     this.index = new Index(arena, pool, layout)
     this.ghosts = new Ghosts(arena, pool, layout)
     this.eviction = new Eviction(arena, pool, layout, {
@@ -162,7 +171,13 @@ export class Buckets implements Entries {
 
   /** Entries of all databases that a client can see. */
   entries(bucket: number): number {
-    return this.index.count(bucket) - this.#words[bucket + LEASES]!
+    const words = this.#words
+    return this.index.count(bucket) - words[bucket + LEASES]! - words[bucket + NEGATIVES]!
+  }
+
+  /** Entries that say that an origin has no such thing. */
+  negatives(bucket: number): number {
+    return this.#words[bucket + NEGATIVES]!
   }
 
   /** Entries a client can see, expired ones that are not removed yet included. */
@@ -176,6 +191,12 @@ export class Buckets implements Entries {
 
   expiringInAll(bucket: number): number {
     return this.#words[bucket + EXPIRING]!
+  }
+
+  /** Has it entries whose time may be over some day? */
+  mayExpire(bucket: number): boolean {
+    const words = this.#words
+    return words[bucket + EXPIRING]! + words[bucket + header.LOADED_FOR_EVER]! > 0
   }
 
   /** Bytes in the rings of entries that were removed or replaced. */
@@ -208,7 +229,10 @@ export class Buckets implements Entries {
 
   /* ---- finding ---- */
 
-  /** The address of the key's value, an expired one too; or of its lease. 0: none. */
+  /**
+   * The address of the key's value, or of what stands for it, whatever its state; or of its lease.
+   * 0: none.
+   */
   find(bucket: number, lease: boolean): number {
     const words = this.#words
     const index = this.index
@@ -246,19 +270,58 @@ export class Buckets implements Entries {
     return found
   }
 
-  /** `find` of a value that has not expired; an expired one is removed and counted. */
-  findFresh(bucket: number): number {
+  /** `find` of a value that clients see; one that is over is removed and counted. */
+  findVisible(bucket: number): number {
     const address = this.find(bucket, false)
-    if (address === 0 || (this.#words[address >> 2]! & entry.EXPIRY) === 0) return address
-    const expireAt = entry.expireAtOf(this.#words, address)
-    if (expireAt === 0 || expireAt > this.#verb.now) return address
-    this.drop(bucket, this.#position, EXPIRED, header.EXPIRED_LAZILY)
+    if (address === 0 || (this.#words[address >> 2]! & PLAIN) === this.#verb.color) return address
+    return this.#sift(bucket, address)
+  }
+
+  /** The same of one that may be served if its load fails, too. @returns its state */
+  findAny(bucket: number): number {
+    const state = this.look(bucket)
+    if (state <= ERROR_ONLY) return state
+    this.address = 0
+    return ABSENT
+  }
+
+  /** The state of what stands under the key; `address` is its. What is over is removed: ABSENT. */
+  look(bucket: number): number {
+    const address = this.find(bucket, false)
+    if (address === 0) return ABSENT
+    const state = this.states.of(address)
+    if (state < OVER) return state
+    this.#removeOver(bucket, state)
+    return ABSENT
+  }
+
+  /** The address of the entry found, if clients see it. */
+  #sift(bucket: number, address: number): number {
+    const state = this.states.of(address)
+    if (state <= STALE) return address
+    if (state >= OVER) this.#removeOver(bucket, state)
     this.address = 0
     return 0
   }
 
+  /** Removes the entry found, which is over. */
+  #removeOver(bucket: number, state: number): void {
+    this.#dropOver(bucket, this.#position, state, header.EXPIRED_LAZILY)
+    this.address = 0
+  }
+
+  #dropOver(bucket: number, position: number, state: number, counter: number): void {
+    if (state === DEAD) this.drop(bucket, position, DELETED, header.INVALIDATED)
+    else this.drop(bucket, position, EXPIRED, counter)
+  }
+
   /** The entry found was asked for. */
   touch(bucket: number): void {
+    this.states.noteAsked(this.address)
+    this.#access(bucket)
+  }
+
+  #access(bucket: number): void {
     this.eviction.touch(bucket, this.index.slot(bucket, this.#position), this.address)
   }
 
@@ -266,7 +329,9 @@ export class Buckets implements Entries {
     const words = this.#words
     const key = this.#verb
     const head = words[address >> 2]!
-    if ((((head >>> 24) & 15) === entry.TYPE_LEASE) !== lease) return false
+    if ((((head >>> entry.TYPE_SHIFT) & entry.TYPE_MASK) === entry.TYPE_LEASE) !== lease) {
+      return false
+    }
     if ((head & entry.WIDE) !== 0) {
       if (entry.databaseOf(words, address) !== key.db) return false
       return this.contents.hasKey(address, key.bytes, key.pos, key.length)
@@ -289,7 +354,7 @@ export class Buckets implements Entries {
   get(bucket: number, sink: Sink): number {
     const words = this.#words
     const doubles = this.#doubles
-    const address = this.findFresh(bucket)
+    const address = this.findVisible(bucket)
     if (address === 0) {
       doubles[(bucket + header.GETS) >> 1]!++
       return MISS
@@ -303,9 +368,13 @@ export class Buckets implements Entries {
         this.#verb.valueLength = length
         return NO_ROOM
       }
-      if (entry.isWide(words, address)) this.contents.read(address, 0, length, to)
-      else this.#arena.copyOut(to, entry.valueAt(words, address), length)
-      this.touch(bucket)
+      if (entry.isWide(words, address)) {
+        this.contents.read(address, 0, length, to)
+        this.states.noteAsked(address)
+      } else {
+        this.#arena.copyOut(to, entry.narrowValueAt(words, address), length)
+      }
+      this.#access(bucket)
     }
     doubles[(bucket + header.GETS) >> 1]!++
     doubles[(bucket + header.HITS) >> 1]!++
@@ -317,7 +386,7 @@ export class Buckets implements Entries {
     const words = this.#words
     const address = this.address
     this.#verb.valueLength = entry.valueLengthOf(words, address)
-    this.#verb.expireAt = entry.expireAtOf(words, address)
+    this.#verb.expireAt = this.states.toldExpiry(address)
     this.#verb.valueType = entry.typeOf(words, address)
   }
 
@@ -341,21 +410,25 @@ export class Buckets implements Entries {
     return entry.typeOf(this.#words, address)
   }
 
+  /** May clients see the entry in this database? */
   isVisible(address: number, db: number): boolean {
     const words = this.#words
-    return (
-      entry.typeOf(words, address) !== entry.TYPE_LEASE && entry.databaseOf(words, address) === db
-    )
+    if (entry.typeOf(words, address) === entry.TYPE_LEASE) return false
+    return entry.databaseOf(words, address) === db && this.states.isVisible(address)
   }
 
-  isExpired(address: number): boolean {
-    const expireAt = entry.expireAtOf(this.#words, address)
-    return expireAt !== 0 && expireAt <= this.#verb.now
+  isOver(address: number): boolean {
+    return this.states.of(address) >= OVER
   }
 
-  /** Has the entry at an address an expiry, over or not? */
+  /** May parts of its value be written over as it is? Not if somebody reads it, or for its extras. */
+  mayChangeInside(address: number): boolean {
+    return !entry.hasExtras(this.#words, address) && !this.contents.isPinned(address)
+  }
+
+  /** May the time of the entry at an address be over some day, or is it? */
   expires(address: number): boolean {
-    return entry.hasExpiry(this.#words, address)
+    return entry.hasExpiry(this.#words, address) || entry.hasExtras(this.#words, address)
   }
 
   /** Accesses of the entry found that counted, 0..3. */
@@ -388,7 +461,7 @@ export class Buckets implements Entries {
 
   /** Would the current key with such a value lie in the ring as a whole? */
   fitsInRing(valueLength: number, expires: boolean): boolean {
-    this.#form.draw(this.#verb, valueLength, expires)
+    this.#form.draw(this.#verb, valueLength, expires, this.#verb.extras.length)
     return !this.#form.paged
   }
 
@@ -411,7 +484,7 @@ export class Buckets implements Entries {
     if (!isLease && this.#words[bucket + LEASES] !== 0) this.removeLease(bucket)
     const form = this.#form
     const index = this.index
-    form.draw(this.#verb, length, expireAt !== 0)
+    form.draw(this.#verb, length, expireAt !== 0, this.#verb.extras.length)
     this.atHead = this.#ring.wordAtHead(bucket + SMALL)
     let old = this.find(bucket, isLease)
     if (isAccess && old !== 0) this.touch(bucket)
@@ -523,9 +596,10 @@ export class Buckets implements Entries {
     }
   }
 
-  /** Sets the expiry of the entry found; false when the entry has no room for one. */
+  /** Sets the expiry of the entry found; false when the entry must be written anew for it. */
   setExpiryInPlace(bucket: number, address: number, expireAt: number): boolean {
     const words = this.#words
+    if (entry.hasExtras(words, address)) return false
     if (!entry.hasExpiry(words, address)) return expireAt === 0
     this.#count(bucket, address, -1)
     entry.setExpireAt(words, address, expireAt)
@@ -535,18 +609,25 @@ export class Buckets implements Entries {
 
   /* ---- removing ---- */
 
-  /** Removes the key's value and its lease. True if there was a value. */
+  /** Removes the key's value, or what stands for it, and its lease. True if there was a value. */
   remove(bucket: number): boolean {
-    const found = this.findFresh(bucket) !== 0
-    if (found) this.#removeFound(bucket, DELETED)
+    const state = this.look(bucket)
+    if (state !== ABSENT) this.#removeFound(bucket, DELETED)
     if (this.#words[bucket + LEASES] !== 0) this.removeLease(bucket)
-    return found
+    return state !== ABSENT && state <= STALE
   }
 
   /** Removes the key's lease, if there is one. */
   removeLease(bucket: number): void {
     if (this.find(bucket, true) !== 0) this.#removeFound(bucket, DELETED)
     this.address = 0
+  }
+
+  /** A part of the value found is to be changed: the load that is under way brings one from before. */
+  fenceOff(bucket: number): void {
+    if (this.#words[bucket + LEASES] === 0) return
+    this.removeLease(bucket)
+    this.find(bucket, false)
   }
 
   /** Removes the entry at a position of the index, whatever it is. */
@@ -562,10 +643,10 @@ export class Buckets implements Entries {
     this.drop(bucket, position, EXPIRED, 0)
   }
 
-  /** Removes the entry at a position because it expired, if it did. */
-  expireAtPosition(bucket: number, position: number): boolean {
-    if (!this.isExpired(this.index.address(bucket, position))) return false
-    this.drop(bucket, position, EXPIRED, header.EXPIRED_ACTIVELY)
+  dropIfOver(bucket: number, position: number): boolean {
+    const state = this.states.of(this.index.address(bucket, position))
+    if (state < OVER) return false
+    this.#dropOver(bucket, position, state, header.EXPIRED_ACTIVELY)
     return true
   }
 
@@ -611,6 +692,8 @@ export class Buckets implements Entries {
     words[bucket + EXPIRING] = 0
     words[bucket + header.EXPIRING_PAGED] = 0
     words[bucket + LEASES] = 0
+    words[bucket + NEGATIVES] = 0
+    words[bucket + header.LOADED_FOR_EVER] = 0
     this.#doubles[(bucket + header.BIG_VALUES) >> 1] = 0
     const counts = bucket + DATABASES
     words.fill(0, counts, counts + 2 * this.#layout.databases)
@@ -698,7 +781,9 @@ export class Buckets implements Entries {
     let entries = 0
     let pages = 0
     let leases = 0
+    let negatives = 0
     let expiring = 0
+    let loadedForEver = 0
     const sizes = new Array<number>(this.#layout.databases).fill(0)
     for (const block of RINGS) {
       chunks += ring.check(bucket + block)
@@ -713,21 +798,38 @@ export class Buckets implements Entries {
         const named = block === PAGED || isInMain === (block === MAIN)
         assert(named, 'a slot names the wrong ring')
         pages += this.contents.pagesOf(at)
-        if (entry.typeOf(words, at) === entry.TYPE_LEASE) {
+        this.#checkExtras(at)
+        const type = entry.typeOf(words, at)
+        if (type === entry.TYPE_LEASE) {
           leases++
-        } else {
-          sizes[entry.databaseOf(words, at)]!++
-          if (entry.expireAtOf(words, at) !== 0) expiring++
+          return
         }
+        if (entry.expireAtOf(words, at) !== 0) expiring++
+        else if (entry.hasExtras(words, at)) loadedForEver++
+        if (type === entry.TYPE_NEGATIVE) {
+          negatives++
+          assert(entry.expireAtOf(words, at) !== 0, 'a negative entry stays for ever')
+        } else sizes[entry.databaseOf(words, at)]!++
       })
     }
     assert(entries === this.index.count(bucket), 'the index has slots without entries')
     assert(pages === words[bucket + PAGES], 'pages are counted wrong')
     assert(leases === words[bucket + LEASES], 'leases are counted wrong')
+    const forEver = words[bucket + header.LOADED_FOR_EVER]!
+    assert(loadedForEver === forEver, 'entries with extras are counted wrong')
+    assert(negatives === words[bucket + NEGATIVES], 'negative entries are counted wrong')
     assert(expiring === words[bucket + EXPIRING], 'expiring entries are counted wrong')
     sizes.forEach((size, db) => assert(size === this.size(bucket, db), 'a size is wrong'))
     this.eviction.check(bucket)
     return chunks
+  }
+
+  #checkExtras(at: number): void {
+    const words = this.#words
+    if (!entry.hasExtras(words, at)) return
+    const from = entry.extrasAt(words, at)
+    const left = at + entry.entryBytes(words, at, 0) - from
+    assert(extras.isSound(this.#arena.view, from, left), 'extras contradict themselves')
   }
 
   /* ---- private ---- */
@@ -749,7 +851,8 @@ export class Buckets implements Entries {
     this.eviction.leave(bucket, old)
     if (form.narrow && !form.expires && entry.isNarrowWithoutExpiry(words, old)) {
       // The most frequent case: only the value differs, and nothing that is counted.
-      words[old >> 2] = entry.narrowHead(type, form.db, form.keyLength, form.valueLength, false)
+      const head = entry.narrowHead(type, form.db, form.keyLength, form.valueLength, false)
+      words[old >> 2] = head | this.#verb.color
       const to = old + entry.NARROW_BYTES + form.keyLength
       this.#arena.copyIn(to, bytes, pos, form.valueLength)
     } else {
@@ -774,10 +877,12 @@ export class Buckets implements Entries {
     const { keyLength, valueLength } = form
     let to = at + entry.NARROW_BYTES
     if (form.narrow) {
-      words[at >> 2] = entry.narrowHead(type, key.db, keyLength, valueLength, form.expires)
+      const head = entry.narrowHead(type, key.db, keyLength, valueLength, form.expires)
+      words[at >> 2] = head | key.color
     } else {
       form.type = type
       entry.writeWide(words, at, form)
+      entry.setColor(words, at, key.color)
       to = at + entry.WIDE_BYTES
     }
     if (form.expires) {
@@ -785,7 +890,12 @@ export class Buckets implements Entries {
       to += entry.EXPIRY_BYTES
     }
     this.#arena.copyIn(to, key.bytes, key.pos, keyLength)
-    this.#arena.copyIn(to + keyLength, bytes, pos, valueLength)
+    to += keyLength
+    if (form.hasExtras) {
+      this.#arena.copyIn(to, key.extras.bytes, 0, key.extras.length)
+      to += key.extras.length
+    }
+    this.#arena.copyIn(to, bytes, pos, valueLength)
   }
 
   /** Writes an entry with pages as planned, but for the tail of its value. */
@@ -805,12 +915,16 @@ export class Buckets implements Entries {
     const form = this.#form
     form.type = pages.type
     entry.writeWide(words, at, form)
+    entry.setColor(words, at, key.color)
     if (form.expires) entry.setExpireAt(words, at, pages.expireAt)
     entry.setValuePage(words, at, pages.valuePage)
     entry.setKeyPage(words, at, pages.keyPage)
     if (pages.isInMain) entry.setInMainList(words, at)
     if (!form.keyInPages) {
       this.#arena.copyIn(entry.keyAt(words, at), key.bytes, key.pos, key.length)
+    }
+    if (form.hasExtras) {
+      this.#arena.copyIn(entry.extrasAt(words, at), key.extras.bytes, 0, key.extras.length)
     }
     const count = this.contents.pagesOf(at)
     const clock = words[bucket + header.CLOCK]!
@@ -982,9 +1096,12 @@ export class Buckets implements Entries {
     this.#endings!.push(this.endedAt(address, reason))
   }
 
-  /** A lease is nobody's value, and one that goes on in another entry has not ended. */
+  /**
+   * A lease is nobody's value, nor is a negative entry, and one that goes on in another entry has not
+   * ended.
+   */
   #endsUnseen(address: number): boolean {
-    if (entry.typeOf(this.#words, address) === entry.TYPE_LEASE) return true
+    if (entry.typeOf(this.#words, address) >= entry.TYPE_NEGATIVE) return true
     return this.#verb.goesOn && this.#matches(address, false)
   }
 
@@ -997,14 +1114,20 @@ export class Buckets implements Entries {
   /** Counts an entry in (1) or out (-1). */
   #count(bucket: number, address: number, by: number): void {
     const words = this.#words
-    if (entry.typeOf(words, address) === entry.TYPE_LEASE) {
+    const type = entry.typeOf(words, address)
+    if (type === entry.TYPE_LEASE) {
       words[bucket + LEASES]! += by
       return
     }
     const counts = bucket + DATABASES + entry.databaseOf(words, address)
-    words[counts]! += by
-    if (!entry.hasExpiry(words, address) || entry.expireAtOf(words, address) === 0) return
-    words[counts + this.#layout.databases]! += by
+    const isNegative = type === entry.TYPE_NEGATIVE
+    if (isNegative) words[bucket + NEGATIVES]! += by
+    else words[counts]! += by
+    if (entry.expireAtOf(words, address) === 0) {
+      if (entry.hasExtras(words, address)) words[bucket + header.LOADED_FOR_EVER]! += by
+      return
+    }
+    if (!isNegative) words[counts + this.#layout.databases]! += by
     words[bucket + EXPIRING]! += by
     if (entry.isPaged(words, address)) words[bucket + header.EXPIRING_PAGED]! += by
   }

@@ -5,26 +5,29 @@
  *   narrow   +------+----------+-----+-------+-----------+
  *            | head | [expiry] | key | value | [trailer] |      4 bytes of header, 12 with an expiry
  *            +------+----------+-----+-------+-----------+
- *   wide     +------+------+-----+-------+------+----------+---------+-----+-----------+-----------+
- *            | head | meta | key | value | hash | [expiry] | [pages] | key | [tail of] | [trailer] |
- *            |      |      | len | len   |      |          |         |     |  value    |           |
- *            +------+------+-----+-------+------+----------+---------+-----+-----------+-----------+
+ *   wide     +------+------+-----+-------+------+----------+---------+-----+----------+-----------+
+ *            | head | meta | key | value | hash | [expiry] | [pages] | key | [extras] | [tail of] |
+ *            |      |      | len | len   |      |          |         |     |          |  value    |
+ *            +------+------+-----+-------+------+----------+---------+-----+----------+-----------+
+ *                                                                                     | [trailer] |
  *   filler   +------+----------------- - -
  *            | head | whatever was here                  1, and its length in bytes
  *            +------+----------------- - -
  *
- *   head     bit 31 filler | 30 extras | 29 wide | 28 expiry | 27..24 type | 23..20 database
- *            | 19..12 key length | 11..0 value length        (the last three: narrow only)
+ *   head     bit 31 filler | 30 extras | 29 wide | 28 expiry | 27 color | 26..24 type
+ *            | 23..20 database | 19..12 key length | 11..0 value length   (the last three: narrow only)
  *   filler   bit 31 set | 30 edge | 27..0 length in bytes. An edge fills what was left of a chunk;
  *            other fillers are what deleted and shortened entries leave behind ("dead" bytes).
  *   meta     bits 31..20 database | 19 tail in pages | 18 key in pages | 17 pages | 16 in the main
  *            list of big values (big-list.ts) | 15..0 length of the entry in the ring, in words
  *   expiry   milliseconds: low word, high word. 0: none after all (PERSIST keeps the field)
  *   pages    first page of the value (0: none), first page of the key (0: none)
+ *   color    that of the store when the entry was written (invalidation.ts)
+ *   extras   what a loaded entry knows beside its value (extras.ts); two bytes of length come first
  *   trailer  what the policies `lru` and `second-chance` keep about every entry (eviction.ts); under
  *            the other policies, and in entries with pages, there is none
  *
- * Wide is an entry with a key over 255 bytes, a value over 4,095, a database over 15, or pages.
+ * Wide is an entry with a key over 255 bytes, a value over 4,095, a database over 15, pages or extras.
  * It keeps the hash of its key, which narrow ones compute again when they are evicted (16 ns, where
  * storing it would cost every entry 4 bytes).
  *
@@ -33,18 +36,21 @@
  * tail alone is too long: then it takes a page too. A key over a quarter of a chunk has pages of
  * its own. So every key and value fits, whatever the chunk size, and the pages of a value received
  * into pages need no copying.
- *
- * The bit for extras (soft expiry, load cost, ETag, tags) is not used yet.
  */
 
 /** The value types a client can see. Room is left for hash, list, set, sorted set. */
 export const TYPE_STRING = 0
 
-/** The record of a load in flight: its value is the token, two words. Clients never see it. */
-export const TYPE_LEASE = 15
+/** The origin has no such thing: an empty value with an expiry. Clients never see it. */
+export const TYPE_NEGATIVE = 6
 
+/** The record of a load in flight: its value is the token, two words. Clients never see it. */
+export const TYPE_LEASE = 7
+
+export const COLOR = 1 << 27
 export const EXPIRY = 1 << 28
 export const WIDE = 1 << 29
+export const EXTRAS = 1 << 30
 const FILLER = 1 << 31
 const EDGE = 1 << 30
 const FILLER_BYTES = 0xfffffff
@@ -54,7 +60,8 @@ const KEY_SHIFT = 12
 export const KEY_NARROW_MAX = 0xff
 const DATABASE_SHIFT = 20
 export const DATABASE_NARROW_MAX = 15
-const TYPE_SHIFT = 24
+export const TYPE_SHIFT = 24
+export const TYPE_MASK = 7
 
 const PAGED = 1 << 17
 const KEY_IN_PAGES = 1 << 18
@@ -126,7 +133,7 @@ export function entryBytes(words: Int32Array, at: number, trailer: number): numb
   return narrowBytes(key, head & VALUE_NARROW_MAX, (head & EXPIRY) !== 0) + trailer
 }
 
-/** The first word of a narrow entry. */
+/** The first word of a narrow entry, but for its color. */
 export function narrowHead(
   type: number,
   db: number,
@@ -156,11 +163,15 @@ export interface WideHeader {
   readonly paged: boolean
   readonly keyInPages: boolean
   readonly tailInPages: boolean
+  /** Has it a block of extras? That is not written with the header. */
+  readonly hasExtras: boolean
 }
 
+/** Writes the header but for the entry's color. */
 export function writeWide(words: Int32Array, at: number, header: WideHeader): void {
   const word = at >> 2
-  words[word] = WIDE | (header.expires ? EXPIRY : 0) | (header.type << TYPE_SHIFT)
+  const extras = header.hasExtras ? EXTRAS : 0
+  words[word] = WIDE | extras | (header.expires ? EXPIRY : 0) | (header.type << TYPE_SHIFT)
   words[word + META] =
     (header.db << 20) |
     (header.tailInPages ? TAIL_IN_PAGES : 0) |
@@ -173,7 +184,13 @@ export function writeWide(words: Int32Array, at: number, header: WideHeader): vo
 }
 
 export function typeOf(words: Int32Array, at: number): number {
-  return (words[at >> 2]! >>> TYPE_SHIFT) & 15
+  return (words[at >> 2]! >>> TYPE_SHIFT) & TYPE_MASK
+}
+
+/** Gives an entry the color of the store, `COLOR` or 0. */
+export function setColor(words: Int32Array, at: number, color: number): void {
+  const head = words[at >> 2]!
+  if ((head & COLOR) !== color) words[at >> 2] = head ^ COLOR
 }
 
 export function databaseOf(words: Int32Array, at: number): number {
@@ -278,7 +295,35 @@ export function keyAt(words: Int32Array, at: number): number {
   return at + WIDE_BYTES + expiry + paged
 }
 
+/** Has it a block of extras (extras.ts)? */
+export function hasExtras(words: Int32Array, at: number): boolean {
+  return (words[at >> 2]! & EXTRAS) !== 0
+}
+
+/** Position of the extras of an entry that has some. */
+export function extrasAt(words: Int32Array, at: number): number {
+  return keyAt(words, at) + (isKeyInPages(words, at) ? 0 : keyLengthOf(words, at))
+}
+
+/** Bytes of an entry's extras. */
+export function extrasBytesOf(words: Int32Array, at: number): number {
+  if ((words[at >> 2]! & EXTRAS) === 0) return 0
+  const from = extrasAt(words, at)
+  return byteAt(words, from) | (byteAt(words, from + 1) << 8)
+}
+
+function byteAt(words: Int32Array, at: number): number {
+  return (words[at >> 2]! >>> ((at & 3) << 3)) & 0xff
+}
+
+/** Position of the value of a narrow entry. */
+export function narrowValueAt(words: Int32Array, at: number): number {
+  const head = words[at >> 2]!
+  const expiry = (head & EXPIRY) === 0 ? 0 : EXPIRY_BYTES
+  return at + NARROW_BYTES + expiry + ((head >>> KEY_SHIFT) & KEY_NARROW_MAX)
+}
+
 /** Position of the first byte of the value, or of its tail, in the ring. */
 export function valueAt(words: Int32Array, at: number): number {
-  return keyAt(words, at) + (isKeyInPages(words, at) ? 0 : keyLengthOf(words, at))
+  return extrasAt(words, at) + extrasBytesOf(words, at)
 }

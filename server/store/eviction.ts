@@ -39,7 +39,7 @@
  * https://github.com/coocood/freecache, segment.go (evacuate).
  */
 import type { BigList } from './big-list.ts'
-import { EVICTED, EXPIRED } from './endings.ts'
+import { EVICTED } from './endings.ts'
 import type { Contents } from './contents.ts'
 import * as entry from './entry.ts'
 import type { Ghosts } from './ghost.ts'
@@ -82,6 +82,10 @@ export interface Entries {
   hashOf(address: number): number
   /** Removes the entry at a position of the index; `counter` is a word of the header. */
   drop(bucket: number, position: number, reason: number, counter: number): void
+  /** Is the entry's time over, or was it invalidated? */
+  isOver(address: number): boolean
+  /** Removes the entry at a position of the index if it is over. */
+  dropIfOver(bucket: number, position: number): boolean
   now(): number
 }
 
@@ -301,7 +305,7 @@ export class Eviction implements RingOwner {
       const oldest = this.ring.oldest(bucket, main)
       if (oldest === 0) return false
       const position = this.#locate(bucket, oldest)
-      if (this.#isExpired(oldest)) return true
+      if (this.#entries.isOver(oldest)) return true
       if (this.#mustStay(oldest)) {
         if (this.#stays(bucket, main, oldest) === STUCK) return false
         this.ring.keepOldest(bucket, main)
@@ -334,10 +338,7 @@ export class Eviction implements RingOwner {
   judge(bucket: number, ring: number, address: number): number {
     this.#located = 0
     const position = this.#locate(bucket, address)
-    if (this.#isExpired(address)) {
-      this.#entries.drop(bucket, position, EXPIRED, header.EXPIRED_ACTIVELY)
-      return GONE
-    }
+    if (this.#entries.dropIfOver(bucket, position)) return GONE
     // Entries with pages go by the list of big values only.
     if (ring === bucket + PAGED) return this.#stays(bucket, ring, address)
     const chosen = this.#policy
@@ -637,11 +638,6 @@ export class Eviction implements RingOwner {
     return words[bucket + header.EXPIRING]! > words[bucket + header.EXPIRING_PAGED]!
   }
 
-  #isExpired(address: number): boolean {
-    const expireAt = entry.expireAtOf(this.#words, address)
-    return expireAt !== 0 && expireAt <= this.#entries.now()
-  }
-
   /** Position of the slot of the entry at `address`, whose key may be read at `copy` instead. */
   #locate(bucket: number, address: number, copy = address): number {
     const index = this.#index
@@ -683,10 +679,7 @@ export class Eviction implements RingOwner {
     const index = this.#index
     const address = index.address(bucket, position)
     const page = entry.firstPageOf(words, address)
-    if (this.#isExpired(address)) {
-      this.#entries.drop(bucket, position, EXPIRED, header.EXPIRED_ACTIVELY)
-      return GONE
-    }
+    if (this.#entries.dropIfOver(bucket, position)) return GONE
     const clock = words[bucket + header.CLOCK]!
     const isInMain = entry.isInMainList(words, address)
     if (this.#mustStay(address)) {

@@ -24,6 +24,7 @@ export class Form implements entry.WideHeader {
   keyLength = 0
   valueLength = 0
   expires = false
+  hasExtras = false
   readonly #pageBytes: number
   readonly #trailer: number
   readonly #entryBytesMax: number
@@ -37,25 +38,27 @@ export class Form implements entry.WideHeader {
     this.#keyInRingMax = this.#pageBytes >>> 2
   }
 
-  /** Decides the form of this key with such a value. */
-  draw(key: FormKey, valueLength: number, expires: boolean): void {
+  /** Decides the form of this key with such a value, and so many bytes of extras. */
+  draw(key: FormKey, valueLength: number, expires: boolean, extrasBytes: number): void {
     this.db = key.db
     this.hash = key.hash
     this.keyLength = key.length
     this.valueLength = valueLength
     this.expires = expires
+    this.hasExtras = extrasBytes > 0
     this.paged = false
     this.keyInPages = false
     this.tailInPages = false
     this.tail = valueLength
     this.narrow =
+      extrasBytes === 0 &&
       key.length <= entry.KEY_NARROW_MAX &&
       valueLength <= entry.VALUE_NARROW_MAX &&
       key.db <= entry.DATABASE_NARROW_MAX
     const header =
       (this.narrow ? entry.NARROW_BYTES : entry.WIDE_BYTES) + (expires ? entry.EXPIRY_BYTES : 0)
-    this.bytes = ((header + key.length + valueLength + 3) & ~3) + this.#trailer
-    if (this.bytes > this.#entryBytesMax) this.#drawPaged()
+    this.bytes = ((header + key.length + extrasBytes + valueLength + 3) & ~3) + this.#trailer
+    if (this.bytes > this.#entryBytesMax) this.#drawPaged(extrasBytes)
   }
 
   /** Where the ring has no room for the tail, or readers of these pages may need it there. */
@@ -65,15 +68,21 @@ export class Form implements entry.WideHeader {
     this.tailInPages = true
   }
 
-  #drawPaged(): void {
+  #drawPaged(extrasBytes: number): void {
     const expiry = this.expires ? entry.EXPIRY_BYTES : 0
     this.narrow = false
     this.paged = true
-    this.keyInPages = this.keyLength > this.#keyInRingMax
     this.tail = this.valueLength & (this.#pageBytes - 1)
-    const rest =
-      entry.WIDE_BYTES + expiry + entry.PAGES_BYTES + (this.keyInPages ? 0 : this.keyLength)
-    this.bytes = (rest + this.tail + 3) & ~3
-    if (this.bytes > this.#entryBytesMax) this.leaveTailInPages()
+    const rest = entry.WIDE_BYTES + expiry + entry.PAGES_BYTES + extrasBytes
+    // In the least of chunks a key and its extras may be too long for one entry.
+    this.keyInPages =
+      this.keyLength > this.#keyInRingMax ||
+      rest + this.keyLength > this.#entryBytesMax ||
+      this.valueLength === 0
+    const inRing = this.keyInPages ? 0 : this.keyLength
+    this.bytes = (rest + inRing + this.tail + 3) & ~3
+    // What a trailer made too long must not have pages in name only: it is known by its first one.
+    const hasNoPages = !this.keyInPages && this.tail === this.valueLength
+    if (hasNoPages || this.bytes > this.#entryBytesMax) this.leaveTailInPages()
   }
 }

@@ -2,7 +2,7 @@
  * The header of a bucket: everything that is known of a bucket but its slots, ghosts and entries.
  * It lies in shared memory, and belongs to whoever holds the lock in its first word.
  *
- *   lock, counts | small ring | main ring | ring of entries with pages | eviction and counters
+ *   lock, counts | small ring | main ring | ring of entries with pages | eviction, counters, counts
  *   0..7         | 8..17      | 18..27    | 28..37                     | 38..95
  *
  *   | entries of each database | expiring ones of each database | directories of index and ghosts
@@ -21,7 +21,7 @@ export const PIECES = 2
 export const CLOCK = 3
 /** Pages the bucket's entries have. */
 export const PAGES = 4
-/** Entries with an expiry. */
+/** Entries with an expiry, negative ones too. */
 export const EXPIRING = 5
 export const LEASES = 6
 export const GHOST_PIECES = 7
@@ -69,6 +69,15 @@ export const STOLEN = 78
 export const CHANGES = 80
 /* Of what is there now: */
 export const BIG_VALUES = 82
+
+/** Counted like `CHANGES`: entries that were found invalidated. */
+export const INVALIDATED = 84
+
+/** Negative entries. */
+export const NEGATIVES = 86
+
+/** Entries with extras and without an expiry: they may be over all the same. */
+export const LOADED_FOR_EVER = 87
 
 /** The first of the counts of databases. */
 export const DATABASES = BUCKET_FIXED_WORDS

@@ -13,22 +13,27 @@
  *
  * Entries with pages are not in it: their values lie all over the arenas, and may be as long as half
  * of memory. Nor are ghosts, which grow back. Leases are, and are dropped when it is loaded: the
- * loads that they stand for have ended.
+ * loads that they stand for have ended. What had been invalidated is taken out of the copy. Color and
+ * extras are made to fit when it is loaded (arrival.ts).
  *
  * Loading an image needs a bucket that is empty, and chunks of the size it was made with. Where it
  * does not fit, or the pool is dry (chunks wander from bucket to bucket while a snapshot is taken, so
  * all images together may have more than there are), its entries are stored one by one: `entriesOf`.
  */
+import type { Arrivals } from './arrival.ts'
 import type { Block } from './block.ts'
 import { Found } from './block.ts'
 import * as entry from './entry.ts'
 import type { Eviction } from './eviction.ts'
+import * as extras from './extras.ts'
 import * as header from './header.ts'
 import { MAIN, SMALL } from './header.ts'
 import type { Index } from './index.ts'
+import type { Invalidation } from './invalidation.ts'
 import type { Arena, Layout } from './memory.ts'
 import type { Pool } from './pool.ts'
 import type { Ring, RingOutline } from './ring.ts'
+import type { Verb } from './verb.ts'
 
 /** Results of implanting an image. */
 export const IMPLANTED = 0
@@ -50,6 +55,8 @@ const META_WORDS = 16
 
 /** The rings an image has, in its order. */
 const RINGS = [SMALL, MAIN]
+
+const NONE: ReadonlySet<number> = new Set()
 
 const ADDRESS = 0x1fffffff
 const ABOVE_ADDRESS = ~ADDRESS
@@ -73,9 +80,12 @@ interface ImageParts {
   readonly layout: Layout
   readonly index: Index
   readonly eviction: Eviction
+  readonly verb: Verb
+  readonly invalidation: Invalidation
+  readonly arrivals: Arrivals
 }
 
-/** What is found when an image is looked through; expiry times are moved on the way. */
+/** What is found when an image is looked through; its entries are made to fit on the way. */
 class Census {
   /** Bytes of fillers of both rings: small's, main's. */
   readonly dead: [number, number] = [0, 0]
@@ -86,15 +96,30 @@ class Census {
   readonly expiring: Int32Array
   entries = 0
   leases = 0
+  negatives = 0
+  /** Of these, those that stay. */
+  negativesLeft = 0
+  loadedForEver = 0
   expired = 0
   readonly #words: Int32Array
+  readonly #bytes: Uint8Array
+  readonly #view: DataView
   readonly #shift: number
-  readonly #now: number
+  readonly #verb: Verb
+  readonly #arrivals: Arrivals
 
-  constructor(words: Int32Array, databases: number, shift: number, now: number) {
+  constructor(
+    { words, bytes }: Block,
+    databases: number,
+    shift: number,
+    { verb, arrivals }: { readonly verb: Verb; readonly arrivals: Arrivals },
+  ) {
     this.#words = words
+    this.#bytes = bytes
+    this.#view = new DataView(bytes.buffer)
     this.#shift = shift
-    this.#now = now
+    this.#verb = verb
+    this.#arrivals = arrivals
     this.sizes = new Int32Array(databases)
     this.expiring = new Int32Array(databases)
   }
@@ -109,7 +134,8 @@ class Census {
       const bytes = entry.entryBytes(words, at, 0)
       if (bytes < 4 || (bytes & 3) !== 0 || at + bytes > end) return false
       if (!entry.isFiller(words, at)) {
-        if (!this.#count(at, (part.ordinal << chunkShift) | (at - part.base))) return false
+        const place = (part.ordinal << chunkShift) | (at - part.base)
+        if (!this.#adapt(at, bytes) || !this.#count(at, place)) return false
       } else if (entry.isEdge(words, at)) {
         this.padding[side] += bytes
       } else {
@@ -117,6 +143,21 @@ class Census {
       }
       at += bytes
     }
+    return true
+  }
+
+  /** False: its extras contradict themselves. */
+  #adapt(at: number, bytes: number): boolean {
+    const words = this.#words
+    entry.setColor(words, at, this.#verb.color)
+    if (!entry.hasExtras(words, at)) return true
+    const from = entry.extrasAt(words, at)
+    if (from < at || !extras.isSound(this.#view, from, at + bytes - from)) return false
+    this.#arrivals.adapt(this.#view, from, this.#shift, {
+      bytes: this.#bytes,
+      pos: entry.keyAt(words, at),
+      length: entry.keyLengthOf(words, at),
+    })
     return true
   }
 
@@ -130,12 +171,20 @@ class Census {
     }
     const db = entry.databaseOf(words, at)
     if (db >= this.sizes.length || entry.isPaged(words, at)) return false
-    this.sizes[db]!++
+    const isNegative = entry.typeOf(words, at) === entry.TYPE_NEGATIVE
     const expireAt = entry.expireAtOf(words, at)
-    if (expireAt === 0) return true
-    this.expiring[db]!++
+    if (isNegative) this.negatives++
+    else this.sizes[db]!++
+    if (expireAt === 0) {
+      if (entry.hasExtras(words, at)) this.loadedForEver++
+      return !isNegative
+    }
+    if (!isNegative) this.expiring[db]!++
     if (this.#shift !== 0) entry.setExpireAt(words, at, expireAt + this.#shift)
-    if (expireAt + this.#shift > this.#now) return true
+    if (expireAt + this.#shift > this.#verb.now) {
+      if (isNegative) this.negativesLeft++
+      return true
+    }
     this.expired++
     this.drops.push(place)
     return true
@@ -158,6 +207,9 @@ export class Images {
   readonly #index: Index
   readonly #ring: Ring
   readonly #eviction: Eviction
+  readonly #verb: Verb
+  readonly #invalidation: Invalidation
+  readonly #arrivals: Arrivals
   readonly #chunkShift: number
   readonly #chunkBytes: number
   /** By chunk: its number in the image under way, plus one. */
@@ -171,6 +223,9 @@ export class Images {
     this.#layout = parts.layout
     this.#index = parts.index
     this.#eviction = parts.eviction
+    this.#verb = parts.verb
+    this.#invalidation = parts.invalidation
+    this.#arrivals = parts.arrivals
     this.#ring = parts.eviction.ring
     this.#chunkShift = parts.layout.chunkShift
     this.#chunkBytes = 1 << parts.layout.chunkShift
@@ -212,9 +267,13 @@ export class Images {
     this.#outlines = outlines
   }
 
-  /** Brings the slots into the form of the file. Without the lock. @returns entries in the image */
+  /**
+   * Takes out what is dead, and brings the slots into the form of the file. Without the lock.
+   * @returns entries in the image
+   */
   finish(block: Block): number {
     const { words } = block
+    const dead = this.#invalidation.wasUsed ? this.#takeOutDead(block) : NONE
     const meta = block.start >> 2
     const slots = words[meta + SLOTS]!
     const first = (block.end >> 2) - 2 * slots
@@ -232,8 +291,9 @@ export class Images {
       const ordinal = ordinals[inChunks >>> shift]! - 1
       // Entries with pages lie in a ring of their own, and in items.
       if (ordinal < 0) continue
-      words[to] = words[from]!
       const place = (ordinal << shift) | (inChunks & offset)
+      if (dead.size > 0 && dead.has(place)) continue
+      words[to] = words[from]!
       words[to + 1] = (held & ABOVE_ADDRESS) | (place >>> 2)
       to += 2
     }
@@ -252,15 +312,16 @@ export class Images {
   implant(
     bucket: number,
     block: Block,
-    options: { readonly shift: number; readonly now: number; readonly mask: number },
+    options: { readonly shift: number; readonly mask: number },
     drop: (address: number) => void,
   ): Implanted {
     const { words } = block
     const image = readImage(block, this.#chunkBytes)
     if (image === null) return failed(NO_IMAGE)
     const { outlines, parts, slots, slotsAt, chunkCount } = image
-    const { shift, now, mask } = options
-    const census = new Census(words, this.#layout.databases, shift, now)
+    const { shift, mask } = options
+    const parties = { verb: this.#verb, arrivals: this.#arrivals }
+    const census = new Census(block, this.#layout.databases, shift, parties)
     const isSound =
       this.#slotsAreGood(image, words, block.bucket & mask, mask) &&
       parts.every((part) => census.take(part, this.#chunkShift)) &&
@@ -290,7 +351,35 @@ export class Images {
     for (const place of census.drops) {
       drop((origins[place >>> this.#chunkShift]! << 2) + (place & (this.#chunkBytes - 1)))
     }
-    return { result: IMPLANTED, entries: slots - census.drops.length, expired: census.expired }
+    const entries = slots - census.drops.length - census.negativesLeft
+    return { result: IMPLANTED, entries, expired: census.expired }
+  }
+
+  /** Makes what is dead in a copy a filler. @returns its places */
+  #takeOutDead(block: Block): ReadonlySet<number> {
+    const { words } = block
+    const view = new DataView(block.bytes.buffer)
+    const places = new Set<number>()
+    for (const { ordinal, from, to, base } of partsOf(
+      this.#outlines,
+      this.#chunkBytes,
+      block.start,
+    )) {
+      for (let at = base + from; at < base + to;) {
+        const bytes = entry.entryBytes(words, at, 0)
+        if (!entry.isFiller(words, at) && this.#isDead(words, view, at)) {
+          places.add((ordinal << this.#chunkShift) | (at - base))
+          entry.writeFiller(words, at, bytes)
+        }
+        at += bytes
+      }
+    }
+    return places
+  }
+
+  #isDead(words: Int32Array, view: DataView, at: number): boolean {
+    if (!entry.hasExtras(words, at)) return false
+    return this.#invalidation.kills(view, entry.extrasAt(words, at))
   }
 
   /** Are they sorted, of this bucket, and do they lie in the image's chunks? */
@@ -338,6 +427,9 @@ export class Images {
       words[bucket + header.EXPIRING]! += census.expiring[db]!
     }
     words[bucket + header.LEASES]! += census.leases
+    words[bucket + header.LOADED_FOR_EVER]! += census.loadedForEver
+    words[bucket + header.NEGATIVES]! += census.negatives
+    words[bucket + header.EXPIRING]! += census.negatives
   }
 }
 
@@ -464,6 +556,8 @@ export function* entriesOf(block: Block, chunkBytes: number): Generator<Found> {
         found.expireAt = entry.expireAtOf(words, at)
         found.keyAt = entry.keyAt(words, at)
         found.keyLength = entry.keyLengthOf(words, at)
+        found.extrasLength = entry.extrasBytesOf(words, at)
+        found.extrasAt = entry.valueAt(words, at) - found.extrasLength
         found.valueAt = entry.valueAt(words, at)
         found.valueLength = entry.valueLengthOf(words, at)
         found.pieceLength = found.valueLength

@@ -198,11 +198,13 @@ export const OWN_AT = OWN
  */
 const LOOP_BYTES_MAX = 6
 
-/** One arena: three views of the same memory, and the copies WASM makes. Positions are in bytes. */
+/** One arena: four views of the same memory, and the copies WASM makes. Positions are in bytes. */
 export class Arena {
   readonly bytes: Uint8Array
   readonly words: Int32Array
   readonly doubles: Float64Array
+  /** For what begins at any byte. */
+  readonly view: DataView
   readonly #io: Uint8Array
   readonly #copyIn: Copy
   readonly #copyOut: Copy
@@ -213,6 +215,7 @@ export class Arena {
     this.bytes = new Uint8Array(memory.buffer)
     this.words = new Int32Array(memory.buffer)
     this.doubles = new Float64Array(memory.buffer)
+    this.view = new DataView(memory.buffer)
     this.#io = ioBytes
     const helper = new WebAssembly.Instance(compiledHelper(), { m: { io, arena: memory } }).exports
     this.#copyIn = helper.i

@@ -17,8 +17,8 @@
  */
 import type { Pages } from './big.ts'
 import type { Found, Pinned } from './block.ts'
-import { Block, IMAGE, ITEMS, itemBytes, itemsOf, pieceAt, writeItem } from './block.ts'
-import { TYPE_STRING } from './entry.ts'
+import { behind, Block, IMAGE, ITEMS, itemBytes, itemsOf, writeItem } from './block.ts'
+import { TYPE_NEGATIVE, TYPE_STRING } from './entry.ts'
 import { entriesOf, IMPLANTED, NO_IMAGE } from './image.ts'
 import type { Store, StoreShape } from './store.ts'
 import { STORED } from './store.ts'
@@ -96,7 +96,8 @@ function* bigBlocks(
     try {
       for (let offset = 0; offset === 0 || offset < valueLength;) {
         const rest = valueLength - offset
-        const room = ITEMS_BYTES_MAX - (block.end - block.start) - itemBytes(key.length, 0)
+        const facts = itemBytes(key.length, item.extrasLength, 0)
+        const room = ITEMS_BYTES_MAX - (block.end - block.start) - facts
         if (block.end > block.start && room < Math.min(rest, PIECE_BYTES_MIN)) {
           yield pass(blocks, entries)
           entries = 0
@@ -119,11 +120,13 @@ function* bigBlocks(
 }
 
 function addPiece(block: Block, item: Pinned, offset: number, pieceLength: number): void {
-  const { key, pages } = item
-  block.room(itemBytes(key.length, pieceLength))
-  const to = writeItem(block, { ...item, offset, pieceLength })
-  block.bytes.set(key, to)
-  const at = pieceAt(to, key.length)
+  const { key, extras, pages } = item
+  block.room(itemBytes(key.length, extras.length, pieceLength))
+  const keyAt = writeItem(block, { ...item, offset, pieceLength })
+  const extrasAt = behind(keyAt, key.length)
+  block.bytes.set(key, keyAt)
+  block.bytes.set(extras, extrasAt)
+  const at = behind(extrasAt, extras.length)
   for (let done = 0; done < pieceLength;) {
     const bytes = pages.piece(offset + done)
     const part = bytes.subarray(0, Math.min(bytes.length, pieceLength - done))
@@ -222,27 +225,27 @@ export class BlockSink {
         yield
       }
       budget -= bytes
-      const expireAt = found.expireAt === 0 ? 0 : found.expireAt + shift
-      if (found.pieceLength === found.valueLength) this.#revive(block, found, expireAt, null)
-      else this.#addPiece(block, found, expireAt)
+      if (found.pieceLength === found.valueLength) this.#revive(block, found, shift, null)
+      else this.#addPiece(block, found, shift)
     }
   }
 
-  #revive(block: Block, found: Found, expireAt: number, pages: Pages | null): void {
+  #revive(block: Block, found: Found, shift: number, pages: Pages | null): void {
     const store = this.#store
-    if (expireAt !== 0 && expireAt <= store.now) {
+    const isKnown = found.type === TYPE_STRING || found.type === TYPE_NEGATIVE
+    if (found.expireAt !== 0 && found.expireAt + shift <= store.now) {
       this.expired++
-    } else if (found.db >= this.#databases || found.type !== TYPE_STRING) {
+    } else if (found.db >= this.#databases || !isKnown) {
       this.lost++
-    } else if (store.revive(block.bytes, found, expireAt, pages) === STORED) {
-      this.loaded++
+    } else if (store.revive(block.bytes, found, shift, pages) === STORED) {
+      if (found.type === TYPE_STRING) this.loaded++
     } else {
       this.lost++
     }
     pages?.release()
   }
 
-  #addPiece(block: Block, found: Found, expireAt: number): void {
+  #addPiece(block: Block, found: Found, shift: number): void {
     if (found.offset === 0) {
       this.#dropPartial()
       this.#partial = { pages: this.#store.pages(), valueLength: found.valueLength }
@@ -258,7 +261,7 @@ export class BlockSink {
     }
     if (pages.length < valueLength) return
     this.#partial = null
-    this.#revive(block, found, expireAt, pages)
+    this.#revive(block, found, shift, pages)
   }
 
   #dropPartial(): void {

@@ -11,7 +11,7 @@ import * as header from './header.ts'
 export interface BucketStats {
   /** Keys of all databases, expired ones not yet removed included. */
   readonly entries: number
-  /** Of these, with an expiry. */
+  /** Of these and the negative entries, with an expiry. */
   readonly expiring: number
   readonly gets: number
   readonly hits: number
@@ -32,6 +32,10 @@ export interface BucketStats {
   readonly ghostHits: number
   readonly expiredLazily: number
   readonly expiredActively: number
+  /** Keys that were found invalidated. */
+  readonly invalidated: number
+  /** What origins do not have, as far as that is remembered. */
+  readonly negatives: number
   /** Times that a look-up met another key of the same hash. */
   readonly collisionsMet: number
   /** Entries lost because more than 64 keys had one hash. */
@@ -75,6 +79,8 @@ export function bucketStats(buckets: Buckets, bucket: number): BucketStats {
     ghostHits: count(header.GHOST_HITS),
     expiredLazily: count(header.EXPIRED_LAZILY),
     expiredActively: count(header.EXPIRED_ACTIVELY),
+    invalidated: count(header.INVALIDATED),
+    negatives: buckets.negatives(bucket),
     collisionsMet: count(header.COLLISIONS_MET),
     collisionsLost: count(header.COLLISIONS_LOST),
     stolenChunks: count(header.STOLEN),

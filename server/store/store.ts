@@ -12,6 +12,8 @@
  * The files, in reading order: memory (arenas, copies, what stands where), pool (chunks), entry
  * (one record), ring, index, big (pages), bucket (all of these together), and this one.
  */
+import type { GroupOf } from './arrival.ts'
+import { Arrivals } from './arrival.ts'
 import { BigList } from './big-list.ts'
 import { Chain, Chains, Pages } from './big.ts'
 import type { Found } from './block.ts'
@@ -20,11 +22,13 @@ import * as bucket from './bucket.ts'
 import { Buckets, IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, STORED } from './bucket.ts'
 import type { Ended, Reason, RemovalListener } from './endings.ts'
 import { Endings, OVERWRITTEN } from './endings.ts'
-import { DATABASES_MAX, HEADER_BYTES_MAX, TYPE_STRING } from './entry.ts'
+import { DATABASES_MAX, HEADER_BYTES_MAX, TYPE_NEGATIVE, TYPE_STRING } from './entry.ts'
+import type { Extras, FillExtras } from './extras.ts'
 import { Growth } from './growth.ts'
 import * as header from './header.ts'
 import type { Hash } from './hash.ts'
 import { xxh32 } from './hash.ts'
+import { Invalidation, shareInvalidations } from './invalidation.ts'
 import type { Arena, IoMemory, Layout, Memory } from './memory.ts'
 import {
   acquire,
@@ -49,13 +53,15 @@ import {
 } from './policy.ts'
 import { Pool, POLICY, SETTING, TOKEN_BLOCKS } from './pool.ts'
 import { Relief } from './relief.ts'
+import { ABSENT, ERROR_ONLY, Facts, FRESH, NEGATIVE, STALE } from './state.ts'
 import type { BucketStats, StoreStats } from './stats.ts'
 import { bucketStats, sumOf } from './stats.ts'
 import { Transplants } from './transplant.ts'
 import { HELD, Verb } from './verb.ts'
 
 export type { BucketStats, IoMemory, Policy, Reason, RemovalListener, Scope, Sink, StoreStats }
-export type { Growth }
+export type { Extras, FillExtras, Growth }
+export { ABSENT, ERROR_ONLY, FRESH, NEGATIVE, STALE }
 export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_STRING }
 
 /** Longest value, Redis's default `proto-max-bulk-len`. */
@@ -64,9 +70,15 @@ export const VALUE_BYTES_MAX = 512 * 1024 * 1024
 /** Beside STORED and OUT_OF_MEMORY, of `attach`: the value was changed meanwhile. */
 export const CHANGED = 3
 
+/** Beside STORED and OUT_OF_MEMORY, of what stores extras: there is no room for so many tags. */
+export const TOO_MANY_TAGS = 4
+
+/** Tags are hashed alike in all processes. */
+const TAG_SEED = 0x7a65
+
 const HASHES = 2 ** 32
 
-const NO_TAIL = new Uint8Array(0)
+const NO_BYTES = new Uint8Array(0)
 
 /** Keys that `fetch` takes at a time. */
 export const FETCHED_MAX = 32
@@ -123,6 +135,15 @@ export interface StoreOptions {
    * least maxMemory is 4 KB a bucket. Default: 512.
    */
   readonly buckets?: number
+  /**
+   * Of `shareInvalidations`, the same for all threads that share the store: without it only a store
+   * of one thread can invalidate.
+   */
+  readonly invalidations?: Int32Array
+  /**
+   * To which group the entries of a snapshot belong that belonged to one. Default: to none.
+   */
+  readonly groupOf?: GroupOf
   /** Tests lower it: a larger bucket is written to snapshots entry by entry. Default: 32 MB. */
   readonly imageBytesMax?: number
 }
@@ -151,7 +172,7 @@ export interface StoreShape {
 /** The keys that were fetched last, and their hashes. */
 class Fetched {
   db = 0
-  bytes: Uint8Array = NO_TAIL
+  bytes: Uint8Array = NO_BYTES
   positions: Int32Array = new Int32Array(0)
   lengths: Int32Array = new Int32Array(0)
   readonly hashes = new Int32Array(FETCHED_MAX)
@@ -199,6 +220,11 @@ export class Store {
   readonly #verb: Verb
   /** Null: nobody wants to know what ended. */
   readonly #endings: Endings | null
+  readonly #invalidation: Invalidation
+  readonly #mayInvalidate: boolean
+  readonly #arrivals: Arrivals
+  /** Of the entry that `state` or `openAny` found last. */
+  readonly #facts = new Facts()
   readonly #buckets: readonly Buckets[]
   readonly #seed: number
   readonly #databases: number
@@ -245,7 +271,10 @@ export class Store {
     this.#pools = memories.arenas.map((arena) => new Pool(arena.words, layout))
     this.#isShared = (options.threads ?? (options.attach === undefined ? 1 : 2)) > 1
     this.#set = new Int32Array(layout.buckets)
-    this.#verb = new Verb(memories.io.bytes, layout.buckets)
+    this.#verb = new Verb(memories.io.bytes, layout.buckets, 1 << layout.chunkShift)
+    this.#mayInvalidate = options.invalidations !== undefined || !this.#isShared
+    this.#invalidation = new Invalidation(options.invalidations ?? shareInvalidations())
+    this.#arrivals = new Arrivals(this.#invalidation, options.groupOf ?? (() => -1))
     this.#endings = options.onRemoved ? new Endings(this.#verb, options.onRemoved) : null
     this.#relief = new Relief(layout, {
       arenas: memories.arenas,
@@ -279,6 +308,7 @@ export class Store {
         verb: this.#verb,
         neighbours,
         endings: this.#endings,
+        invalidation: this.#invalidation,
       }
       return new Buckets(arena, this.#pools[index]!, parts, shape)
     })
@@ -286,6 +316,7 @@ export class Store {
     this.transplants = new Transplants({
       ...{ layout, trailer, arenas: this.#arenas, pools: this.#pools, verb: this.#verb },
       ...{ buckets: this.#buckets, bigs: this.#bigs, imageBytesMax: options.imageBytesMax },
+      ...{ invalidation: this.#invalidation, arrivals: this.#arrivals },
       lock: (number) => {
         this.#turnTo(number)
         this.#lock()
@@ -365,7 +396,7 @@ export class Store {
   has(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
     const buckets = this.#aim(db, bytes, pos, length)
     this.#lock()
-    const found = buckets.findFresh(this.#header) !== 0
+    const found = buckets.findVisible(this.#header) !== 0
     this.#unlock()
     return found
   }
@@ -469,8 +500,8 @@ export class Store {
   /* ---- an open record: open ... close, for everything else; atomic, never across I/O ---- */
 
   /**
-   * Locks the key's bucket and looks the key up (an expired one is removed first). Always `close()`
-   * after; the key's bytes stay where they are until then. No verb with a key of its own may be
+   * Locks the key's bucket and looks for a value that clients see (one that is over is removed
+   * first). Always `close()` after; the key's bytes stay where they are until then. No verb with a key of its own may be
    * called in between.
    */
   open(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
@@ -483,8 +514,24 @@ export class Store {
   peek(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
     const buckets = this.#aim(db, bytes, pos, length)
     this.#lock()
-    buckets.findFresh(this.#header)
+    buckets.findVisible(this.#header)
     this.#refresh()
+    return this.#found
+  }
+
+  /**
+   * `open` that also finds a value which may be served if its load fails. The five below `state` tell
+   * more of it.
+   */
+  openAny(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
+    const buckets = this.#aim(db, bytes, pos, length)
+    this.#lock()
+    buckets.findAny(this.#header)
+    this.#refresh()
+    if (this.#found) {
+      buckets.states.describe(buckets.address, this.#facts)
+      buckets.touch(this.#header)
+    }
     return this.#found
   }
 
@@ -497,7 +544,10 @@ export class Store {
     return this.#verb.valueLength
   }
 
-  /** Milliseconds on the `now` scale, 0: none. While open and found. */
+  /**
+   * Milliseconds on the `now` scale, 0: none. While open and found. Of a loaded value the end of its
+   * freshness, or, when it is stale, of its being there.
+   */
   get expireAt(): number {
     return this.#verb.expireAt
   }
@@ -533,21 +583,43 @@ export class Store {
     this.#home.contents.read(this.#home.address, from, length, to)
   }
 
-  /** Replaces whatever the key held. `bytes`: the I/O memory or any other. */
-  put(bytes: Uint8Array, pos: number, length: number, expireAt: number): number {
+  /** Copies of the open value's extras; null: it has none. */
+  get extras(): Extras | null {
+    return this.#found ? this.#home.states.extrasOf(this.#home.address) : null
+  }
+
+  /**
+   * Replaces whatever the key held. `bytes`: the I/O memory or any other. With extras it may also be
+   * TOO_MANY_TAGS.
+   */
+  put(
+    bytes: Uint8Array,
+    pos: number,
+    length: number,
+    expireAt: number,
+    extras: FillExtras | null = null,
+  ): number {
     this.#assertOpen()
+    if (!this.#giveExtras(extras, expireAt)) return TOO_MANY_TAGS
     const result = this.#put(bytes, pos, length, expireAt)
     if (result === STORED) this.#countSet()
+    this.#verb.extras.clear()
     this.#refresh()
     return result
   }
 
-  /** Takes the pages over, whatever the result. */
-  putPages(pages: Pages, expireAt: number): number {
+  /** The same with pages, which are taken over whatever the result. */
+  putPages(pages: Pages, expireAt: number, extras: FillExtras | null = null): number {
     this.#assertOpen()
     const chain = pages.surrender()
-    const result = chain === null ? OUT_OF_MEMORY : this.#putChain(chain, expireAt)
+    if (chain === null) return OUT_OF_MEMORY
+    if (!this.#giveExtras(extras, expireAt)) {
+      this.#chains.undo(chain)
+      return TOO_MANY_TAGS
+    }
+    const result = this.#putChain(chain, expireAt)
     if (result === STORED) this.#countSet()
+    this.#verb.extras.clear()
     this.#refresh()
     return result
   }
@@ -613,10 +685,14 @@ export class Store {
     return this.#write(() => this.#attach(growth, stem, bytes, pos))
   }
 
-  /** Sets the expiry of the open value, 0 removes it. OUT_OF_MEMORY only for one with pages. */
+  /**
+   * Sets the expiry of the open value, 0 removes it; its extras go. OUT_OF_MEMORY only for one with
+   * pages.
+   */
   setExpiry(expireAt: number): number {
     assert(this.#found, 'an expiry is set where no value is open')
     const had = this.#verb.expireAt
+    this.#home.fenceOff(this.#header)
     this.#verb.goesOn = true
     const result = this.#setExpiry(expireAt)
     this.#verb.goesOn = false
@@ -625,7 +701,7 @@ export class Store {
     return result
   }
 
-  /** Removes the value, or the key's lease. True if there was a value. */
+  /** Removes the value, or what stands for it, and the key's lease. True if clients saw it. */
   remove(): boolean {
     this.#assertOpen()
     const removed = this.#home.remove(this.#header)
@@ -649,48 +725,76 @@ export class Store {
   lease(): number {
     this.#assertOpen()
     assert(!this.#found, 'a lease is taken where there is a value')
-    const buckets = this.#home
-    const address = buckets.find(this.#header, true)
-    this.leasePlanted = address === 0
-    let token = 0
-    if (address !== 0) {
-      token = buckets.tokenOf(address)
-    } else {
-      token = this.#nextToken()
-      if (!buckets.plant(this.#header, token)) token = 0
-    }
-    buckets.address = 0
+    const token = this.#lease()
+    this.#home.address = 0
     return token
   }
 
   /**
-   * Stores the value if this very lease is still there; the lease is gone afterwards. False also
-   * when there is no memory for the value.
+   * The same while a value is open and found, which is to be loaded again. In a small store it may go
+   * for its lease: afterwards nothing may be open.
    */
-  fill(db: number, key: Uint8Array, token: number, value: Uint8Array, expireAt: number): boolean {
+  leaseBeside(): number {
+    assert(this.#found, 'a lease is taken beside a value that is not there')
+    const token = this.#lease()
+    this.#home.findAny(this.#header)
+    this.#refresh()
+    return token
+  }
+
+  /**
+   * Stores the value, or a negative entry for null (which must expire), if this very lease is still
+   * there; the lease is gone afterwards. False also when there is no memory for it, and when it may
+   * not be kept: one of its tags was invalidated since its birth, or its tags have no room.
+   */
+  fill(
+    db: number,
+    key: Uint8Array,
+    token: number,
+    value: Uint8Array | null,
+    expireAt: number,
+    extras: FillExtras | null = null,
+  ): boolean {
+    assert(value !== null || expireAt !== 0, 'a negative entry is to stay for ever')
     const buckets = this.#aim(db, key, 0, key.length)
-    let chain: Chain | null = null
-    if (key.length + value.length > this.#inRingMax) {
-      chain = this.#chainOf(value, 0, value.length)
-      if (chain === null) {
-        this.dropLease(db, key, token)
-        return false
-      }
-    }
+    const type = value === null ? TYPE_NEGATIVE : TYPE_STRING
+    const content = value ?? NO_BYTES
+    const isKept = this.#giveExtras(extras, expireAt)
+    const isLong = this.#isLong(key.length + content.length)
+    const chain = isKept && isLong ? this.#chainOf(content, 0, content.length) : null
+    const isReady = isKept && (chain !== null || !isLong)
     this.#lock()
     const stands = this.#hasLease(token)
     let stored = false
-    if (!stands) {
+    if (!stands || !isReady || this.#isDead(extras)) {
       if (chain !== null) this.#chains.undo(chain)
     } else if (chain !== null) {
-      stored = this.#putChain(chain, expireAt) === STORED
-      if (!stored) buckets.removeLease(this.#header)
+      stored = this.#putChain(chain, expireAt, type) === STORED
     } else {
-      stored = buckets.put(this.#header, TYPE_STRING, value, 0, value.length, expireAt)
+      stored = buckets.put(this.#header, type, content, 0, content.length, expireAt)
     }
+    if (stands && !stored) buckets.removeLease(this.#header)
     if (stored) this.#countSet()
+    this.#verb.extras.clear()
     this.#unlockAfterWrite()
     return stored
+  }
+
+  /** `set` with extras, which needs no lease. Also TOO_MANY_TAGS. */
+  setTagged(
+    db: number,
+    bytes: Uint8Array,
+    pos: number,
+    length: number,
+    valuePos: number,
+    valueLength: number,
+    expireAt: number,
+    extras: FillExtras,
+  ): number {
+    this.open(db, bytes, pos, length)
+    const result = this.put(bytes, valuePos, valueLength, expireAt, extras)
+    this.close()
+    return result
   }
 
   /** Does this very lease still stand? */
@@ -712,11 +816,72 @@ export class Store {
     return stands
   }
 
+  /* ---- what a loaded entry knows beside its value ---- */
+
+  /**
+   * What there is under the key, which counts as no access: ABSENT, FRESH, STALE, ERROR_ONLY or
+   * NEGATIVE. Unless it is ABSENT the five below tell more of it, as it was then.
+   */
+  state(db: number, bytes: Uint8Array, pos: number, length: number): number {
+    const buckets = this.#aim(db, bytes, pos, length)
+    this.#lock()
+    const state = buckets.look(this.#header)
+    if (state !== ABSENT) buckets.states.describe(buckets.address, this.#facts)
+    this.#unlock()
+    return state
+  }
+
+  /** Until when it is fresh: ms on the `now` scale, 0: for ever. */
+  get freshUntil(): number {
+    return this.#facts.freshUntil
+  }
+
+  /** Until when it may be served without a load having failed; 0: for ever. */
+  get visibleUntil(): number {
+    return this.#facts.visibleUntil
+  }
+
+  /** What its load took, 0: it was not loaded. */
+  get costMs(): number {
+    return this.#facts.costMs
+  }
+
+  /** When it was loaded, to the second; 0: that is not known. */
+  get loadedAtMs(): number {
+    return this.#facts.loadedAt
+  }
+
+  get hasExtras(): boolean {
+    return this.#facts.hasExtras
+  }
+
+  /* ---- invalidation: see invalidation.ts ---- */
+
+  /** For `FillExtras.birth`: to be asked when a load begins. */
+  birth(): number {
+    return this.#invalidation.sequence
+  }
+
+  tagHash(tag: Uint8Array): number {
+    return xxh32(tag, 0, tag.length, TAG_SEED)
+  }
+
+  /** How many tags an entry can have here. */
+  get tagsMax(): number {
+    return this.#verb.extras.tagsMax
+  }
+
+  /** Makes all entries with this tag (`tagHash`) dead, and all whose load has begun. */
+  invalidateTag(tagHash: number): void {
+    assert(this.#mayInvalidate, 'threads do not share their invalidations')
+    this.#invalidation.invalidateTag(tagHash)
+  }
+
   /* ---- receiving big values ---- */
 
   /** Empty pages to receive a value into. The caller releases them or gives them to a verb. */
   pages(): Pages {
-    return new Pages(this.#chains, this.#lengthMax, null, NO_TAIL)
+    return new Pages(this.#chains, this.#lengthMax, null, NO_BYTES)
   }
 
   /* ---- the whole ---- */
@@ -752,9 +917,7 @@ export class Store {
             return number * HASHES + here
           }
           last = here
-          if (buckets.isVisible(address, db) && !buckets.isExpired(address)) {
-            this.#visit(buckets, address, visit)
-          }
+          if (buckets.isVisible(address, db)) this.#visit(buckets, address, visit)
         }
       }
       this.#unlock()
@@ -890,7 +1053,7 @@ export class Store {
     return this.excess > 0
   }
 
-  /** Removes expired entries, looking at about `slots` slots from where it stopped. Removed count. */
+  /** Removes entries that are over or dead, looking at about `slots` slots from where it stopped. Removed count. */
   sweep(slots: number): number {
     let removed = 0
     let budget = Math.max(1, slots)
@@ -901,7 +1064,7 @@ export class Store {
       const index = buckets.index
       this.#lock()
       let at = index.slots(header)
-      if (buckets.expiringInAll(header) !== 0) at = index.seek(header, this.#sweepHash)
+      if (buckets.mayExpire(header)) at = index.seek(header, this.#sweepHash)
       const before = removed
       for (; at < index.slots(header) && budget > 0; budget--) {
         const address = index.address(header, at)
@@ -911,7 +1074,7 @@ export class Store {
         }
         this.#sweptEntries++
         if (buckets.expires(address)) this.#sweptExpiring++
-        if (buckets.expireAtPosition(header, at)) removed++
+        if (buckets.dropIfOver(header, at)) removed++
         else at++
       }
       budget--
@@ -945,9 +1108,9 @@ export class Store {
     return this.#sweptExpiring
   }
 
-  /** Has any key of any database an expiry? */
+  /** Has any key of any database an expiry, or may be over for another reason? */
   get expires(): boolean {
-    return this.#sum((buckets, header) => buckets.expiringInAll(header)) > 0
+    return this.#sum((buckets, header) => (buckets.mayExpire(header) ? 1 : 0)) > 0
   }
 
   /** Bytes in use now. */
@@ -1021,24 +1184,35 @@ export class Store {
   }
 
   /**
-   * Stores an entry of a snapshot whose key lies in `bytes`, and the value too unless it is given as
-   * pages, which are taken over. Not counted as a set. OUT_OF_MEMORY as `set`.
+   * Stores an entry of a snapshot whose key and extras lie in `bytes`, and the value too unless it is
+   * given as pages, which are taken over; `shift` is added to its times. Not counted as a set.
+   * OUT_OF_MEMORY as `set`, and where its extras are too long for this store.
    */
-  revive(bytes: Uint8Array, found: Found, expireAt: number, pages: Pages | null): number {
-    const { db, keyAt, keyLength, valueAt, valueLength } = found
+  revive(bytes: Uint8Array, found: Found, shift: number, pages: Pages | null): number {
+    const { db, type, keyAt, keyLength, valueAt, valueLength } = found
+    const { extras } = this.#verb
+    const expireAt = found.expireAt === 0 ? 0 : found.expireAt + shift
     const buckets = this.#aim(db, bytes, keyAt, keyLength)
-    let chain = pages === null ? null : pages.surrender()
-    const isLong = keyLength + valueLength > this.#inRingMax
-    if (pages === null && isLong) chain = this.#chainOf(bytes, valueAt, valueLength)
-    if ((pages !== null || isLong) && chain === null) return OUT_OF_MEMORY
+    if (!extras.copy(bytes, found.extrasAt, found.extrasLength)) return OUT_OF_MEMORY
+    if (extras.length > 0) this.#arrivals.adapt(extras.view, 0, shift, this.#verb)
+    const isLong = this.#isLong(keyLength + valueLength)
+    const chain =
+      pages !== null
+        ? pages.surrender()
+        : isLong
+          ? this.#chainOf(bytes, valueAt, valueLength)
+          : null
+    if (chain === null && (pages !== null || isLong)) {
+      extras.clear()
+      return OUT_OF_MEMORY
+    }
     this.#lock()
     const result =
       chain === null
-        ? this.#put(bytes, valueAt, valueLength, expireAt)
-        : this.#putChain(chain, expireAt)
-    if (result === STORED) {
-      buckets.warm(this.#header, found)
-    }
+        ? this.#put(bytes, valueAt, valueLength, expireAt, type)
+        : this.#putChain(chain, expireAt, type)
+    if (result === STORED) buckets.warm(this.#header, found)
+    extras.clear()
     this.#unlockAfterWrite()
     return result
   }
@@ -1214,6 +1388,7 @@ export class Store {
 
   /** Changes a part of the open value. */
   #write(change: () => number): number {
+    if (this.#found) this.#home.fenceOff(this.#header)
     const former = this.#former()
     const result = change()
     this.#changed(former, result)
@@ -1251,7 +1426,7 @@ export class Store {
     const buckets = this.#home
     const inPages = buckets.contents.bytesInPages(address)
     const chain = inPages === 0 ? null : buckets.contents.pin(address)
-    let tail = NO_TAIL
+    let tail = NO_BYTES
     if (length > inPages) {
       buckets.contents.read(address, inPages, length - inPages, OWN_AT)
       tail = this.io.bytes.slice(OWN_AT, OWN_AT + length - inPages)
@@ -1283,30 +1458,52 @@ export class Store {
       return OUT_OF_MEMORY
     }
     this.#lock()
-    if (this.#home.findFresh(this.#header) !== 0) this.#home.touch(this.#header)
+    if (this.#home.findVisible(this.#header) !== 0) this.#home.touch(this.#header)
     const result = this.#putChain(chain, expireAt)
     if (result === STORED) this.#countSet()
     this.#unlockAfterWrite()
     return result
   }
 
-  #put(bytes: Uint8Array, pos: number, length: number, expireAt: number): number {
-    if (this.#verb.length + length <= this.#inRingMax) {
-      const stored = this.#home.put(this.#header, TYPE_STRING, bytes, pos, length, expireAt)
-      return stored ? STORED : OUT_OF_MEMORY
+  #put(
+    bytes: Uint8Array,
+    pos: number,
+    length: number,
+    expireAt: number,
+    type = TYPE_STRING,
+  ): number {
+    if (!this.#isLong(this.#verb.length + length)) {
+      if (this.#home.put(this.#header, type, bytes, pos, length, expireAt)) return STORED
+      this.#home.findVisible(this.#header)
+      return OUT_OF_MEMORY
     }
     const chain = this.#chainOf(bytes, pos, length)
-    return chain === null ? OUT_OF_MEMORY : this.#putChain(chain, expireAt)
+    return chain === null ? OUT_OF_MEMORY : this.#putChain(chain, expireAt, type)
   }
 
   /** Stores a chain as the current key's value; on failure its pages in flight are given back. */
-  #putChain(chain: Chain, expireAt: number): number {
-    const result = this.#home.putChain(this.#header, chain, expireAt, TYPE_STRING)
+  #putChain(chain: Chain, expireAt: number, type = TYPE_STRING): number {
+    const result = this.#home.putChain(this.#header, chain, expireAt, type)
     if (result !== STORED) {
       this.#chains.undo(chain)
-      this.#home.findFresh(this.#header)
+      this.#home.findVisible(this.#header)
     }
     return result
+  }
+
+  /** May key and value of so many bytes together, with the extras to be written, need pages? */
+  #isLong(bytes: number): boolean {
+    return bytes + this.#verb.extras.length > this.#inRingMax
+  }
+
+  /** Makes these the extras of what is written, until they are cleared. False: too many tags. */
+  #giveExtras(extras: FillExtras | null, expireAt: number): boolean {
+    return extras === null || this.#verb.extras.encode(extras, expireAt, this.now)
+  }
+
+  /** Was one of its tags invalidated since its load began? */
+  #isDead(extras: FillExtras | null): boolean {
+    return extras !== null && this.#invalidation.isDead(extras.tags, extras.birth)
   }
 
   /** The open value, or an empty one, as a chain with room for `length` bytes. Null: no memory. */
@@ -1327,11 +1524,11 @@ export class Store {
     const before = this.#found ? this.#verb.valueLength : 0
     const expireAt = this.#found ? this.#verb.expireAt : 0
     const after = Math.max(before, offset + length)
-    if (this.#found && after === before && !buckets.contents.isPinned(buckets.address)) {
+    if (this.#found && after === before && buckets.mayChangeInside(buckets.address)) {
       buckets.contents.writeInside(buckets.address, offset, bytes, pos, length)
       return STORED
     }
-    if (this.#verb.length + after <= this.#inRingMax) {
+    if (!this.#isLong(this.#verb.length + after)) {
       if (this.#found) buckets.contents.read(buckets.address, 0, before, OWN_AT)
       const io = this.io.bytes
       if (offset > before) io.fill(0, OWN_AT + before, OWN_AT + offset)
@@ -1412,12 +1609,22 @@ export class Store {
     const buckets = this.#home
     const length = this.#verb.valueLength
     if (buckets.setExpiryInPlace(this.#header, buckets.address, expireAt)) return STORED
-    if (this.#verb.length + length <= this.#inRingMax) {
+    if (!this.#isLong(this.#verb.length + length)) {
       buckets.contents.read(buckets.address, 0, length, OWN_AT)
       return this.#put(this.io.bytes, OWN_AT, length, expireAt)
     }
     const chain = this.#thaw(length, true)
     return chain === null ? OUT_OF_MEMORY : this.#putChain(chain, expireAt)
+  }
+
+  /** The token of the current key's lease, as `lease` has it. */
+  #lease(): number {
+    const buckets = this.#home
+    const address = buckets.find(this.#header, true)
+    this.leasePlanted = address === 0
+    if (address !== 0) return buckets.tokenOf(address)
+    const token = this.#nextToken()
+    return buckets.plant(this.#header, token) ? token : 0
   }
 
   #hasLease(token: number): boolean {
@@ -1465,8 +1672,7 @@ export class Store {
     const first = Math.floor(fraction * slots)
     for (let i = 0; i < slots; i++) {
       const address = buckets.index.address(header, (first + i) % slots)
-      if (address === 0 || !buckets.isVisible(address, db)) continue
-      if (!buckets.isExpired(address)) return address
+      if (address !== 0 && buckets.isVisible(address, db)) return address
     }
     return 0
   }

@@ -6,15 +6,18 @@
 import type { BigList } from './big-list.ts'
 import type { Pages } from './big.ts'
 import type { Block, Pinned } from './block.ts'
-import { factsOf, IMAGE, ITEMS, itemBytes, pieceAt, writeItem } from './block.ts'
+import { behind, factsOf, IMAGE, ITEMS, itemBytes, writeItem } from './block.ts'
+import type { Arrivals } from './arrival.ts'
 import type { Buckets } from './bucket.ts'
-import { isPaged, keyAt, TYPE_LEASE } from './entry.ts'
+import { extrasAt, isPaged, keyAt, TYPE_LEASE, valueAt } from './entry.ts'
 import { PAGED } from './header.ts'
 import type { Implanted } from './image.ts'
 import { Images } from './image.ts'
+import type { Invalidation } from './invalidation.ts'
 import type { Arena, Layout } from './memory.ts'
 import { assert } from './memory.ts'
 import type { Pool } from './pool.ts'
+import { DEAD } from './state.ts'
 import type { Verb } from './verb.ts'
 
 /** A larger bucket is not copied at once: at 5 GB/s that would hold everybody up for 7 ms. */
@@ -31,6 +34,8 @@ interface TransplantParts {
   /** One an arena. */
   readonly buckets: readonly Buckets[]
   readonly bigs: BigList
+  readonly invalidation: Invalidation
+  readonly arrivals: Arrivals
   /** A larger bucket is written as items. Default: `IMAGE_BYTES_MAX`. */
   readonly imageBytesMax: number | undefined
   /** Makes the bucket of this number the locked one, at the store's time. */
@@ -61,9 +66,10 @@ export class Transplants {
     this.#parts = parts
     this.#trailer = parts.trailer
     this.#imageBytesMax = parts.imageBytesMax ?? IMAGE_BYTES_MAX
+    const { layout, verb, invalidation, arrivals } = parts
     this.#images = parts.buckets.map(({ index, eviction }, i) => {
       const [arena, pool] = [parts.arenas[i]!, parts.pools[i]!]
-      return new Images({ arena, pool, layout: parts.layout, index, eviction })
+      return new Images({ arena, pool, layout, index, eviction, verb, invalidation, arrivals })
     })
   }
 
@@ -137,11 +143,11 @@ export class Transplants {
 
   /** Puts an image into its bucket; `shift` is added to expiry times. */
   implant(block: Block, shift: number): Implanted {
-    const { layout, lock, unlockAfterWrite, verb } = this.#parts
+    const { layout, lock, unlockAfterWrite } = this.#parts
     assert(block.bucket < layout.buckets, 'there is no such bucket')
     const { buckets, header, images } = this.#at(block.bucket)
     lock(block.bucket)
-    const options = { shift, now: verb.now, mask: layout.buckets - 1 }
+    const options = { shift, mask: layout.buckets - 1 }
     const done = images.implant(header, block, options, (address) =>
       buckets.forget(header, address),
     )
@@ -169,28 +175,33 @@ export class Transplants {
     return { arena: arenas[i]!, buckets: buckets[i]!, images: this.#images[i]!, header }
   }
 
-  /** Adds all entries of the locked bucket that have pages, but leases. */
+  /** Adds all entries of the locked bucket that have pages, but leases and what is dead. */
   #pinAll({ arena, buckets, header }: Home, pinned: Pinned[]): void {
     buckets.eviction.ring.walk(header + PAGED, (address) => {
       const facts = factsOf(buckets, header, arena.words, address)
-      if (facts.type === TYPE_LEASE) return
+      if (facts.type === TYPE_LEASE || buckets.states.of(address) === DEAD) return
       const pages = this.#parts.pin(address, facts.valueLength)
-      pinned.push({ ...facts, key: buckets.contents.keyOf(address), pages })
+      const from = extrasAt(arena.words, address)
+      const extras = arena.bytes.slice(from, from + facts.extrasLength)
+      pinned.push({ ...facts, key: buckets.contents.keyOf(address), extras, pages })
     })
   }
 
-  /** Adds an entry of the locked bucket without pages, unless it is a lease. */
+  /** Adds an entry of the locked bucket without pages, unless it is a lease or dead. */
   #addItem({ arena, buckets, header }: Home, block: Block, address: number): void {
     const { bytes, words } = arena
     if (isPaged(words, address)) return
     const facts = factsOf(buckets, header, words, address)
-    if (facts.type === TYPE_LEASE) return
-    const { keyLength, valueLength } = facts
-    block.room(itemBytes(keyLength, valueLength))
-    const to = writeItem(block, { ...facts, offset: 0, pieceLength: valueLength })
-    const from = keyAt(words, address)
-    block.bytes.set(bytes.subarray(from, from + keyLength), to)
-    const value = bytes.subarray(from + keyLength, from + keyLength + valueLength)
-    block.bytes.set(value, pieceAt(to, keyLength))
+    if (facts.type === TYPE_LEASE || buckets.states.of(address) === DEAD) return
+    const { keyLength, extrasLength, valueLength } = facts
+    block.room(itemBytes(keyLength, extrasLength, valueLength))
+    let to = writeItem(block, { ...facts, offset: 0, pieceLength: valueLength })
+    const add = (from: number, length: number): void => {
+      block.bytes.set(bytes.subarray(from, from + length), to)
+      to = behind(to, length)
+    }
+    add(keyAt(words, address), keyLength)
+    add(extrasAt(words, address), extrasLength)
+    add(valueAt(words, address), valueLength)
   }
 }

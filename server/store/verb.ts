@@ -1,3 +1,5 @@
+import { ExtrasBlock } from './extras.ts'
+
 /** What `Verb.held` says of buckets that are held for several verbs. */
 export const HELD = 1
 export const AT_WORK = 2
@@ -17,6 +19,10 @@ export class Verb {
   /** Milliseconds, 0: none. */
   expireAt = 0
   valueType = 0
+  /** `COLOR` or 0: of what is written now. */
+  color = 0
+  /** Of the entry that this verb writes; empty but in the verbs that give extras. */
+  readonly extras: ExtrasBlock
   /** Number of the bucket that this thread works in, under its lock; -1: none. */
   locked = -1
   /** Has this thread locked a set of buckets for several verbs? */
@@ -31,8 +37,9 @@ export class Verb {
   goesOn = false
 
   /** `bytes`: any, until there is a key. */
-  constructor(bytes: Uint8Array, buckets: number) {
+  constructor(bytes: Uint8Array, buckets: number, chunkBytes: number) {
     this.bytes = bytes
+    this.extras = new ExtrasBlock(chunkBytes)
     this.held = new Uint8Array(buckets)
   }
 

@@ -348,10 +348,10 @@ const refusals: [title: string, spoil: (bytes: Buffer) => Buffer, says: RegExp][
   [
     'of a newer version',
     (bytes) => {
-      for (const at of [8, 264]) bytes.writeUInt32LE(2, at)
+      for (const at of [8, 264]) bytes.writeUInt32LE(3, at)
       return bytes
     },
-    /a newer ringtier wrote it \(format 2\)/,
+    /a newer ringtier wrote it \(format 3\)/,
   ],
   [
     'of another byte order',

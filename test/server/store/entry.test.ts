@@ -28,12 +28,13 @@ const WIDE: entry.WideHeader = {
   paged: true,
   keyInPages: true,
   tailInPages: true,
+  hasExtras: false,
 }
 
 test('a narrow entry keeps its fields, the largest values of each', (t) => {
   const expireAt = 2 ** 52 + 12_345
-  const words = narrow({ type: 15, db: 15, key: 255, value: 4_095, expireAt })
-  t.is(entry.typeOf(words, AT), 15)
+  const words = narrow({ type: 7, db: 15, key: 255, value: 4_095, expireAt })
+  t.is(entry.typeOf(words, AT), 7)
   t.is(entry.databaseOf(words, AT), 15)
   t.is(entry.keyLengthOf(words, AT), 255)
   t.is(entry.valueLengthOf(words, AT), 4_095)
@@ -85,16 +86,43 @@ test('a wide entry keeps its fields, the largest values of each', (t) => {
 })
 
 test('flags of a wide entry do not touch each other', (t) => {
-  for (const flag of ['paged', 'keyInPages', 'tailInPages', 'expires'] as const) {
+  const flags = ['paged', 'keyInPages', 'tailInPages', 'expires', 'hasExtras'] as const
+  for (const flag of flags) {
     const words = narrow({ key: 0, value: 0 })
-    const none = { paged: false, keyInPages: false, tailInPages: false, expires: false }
+    const none = Object.fromEntries(flags.map((name) => [name, false]))
     entry.writeWide(words, AT, { ...WIDE, db: 0, type: 0, bytes: 44, ...none, [flag]: true })
     t.is(entry.isPaged(words, AT), flag === 'paged')
     t.is(entry.isKeyInPages(words, AT), flag === 'keyInPages')
     t.is(entry.isTailInPages(words, AT), flag === 'tailInPages')
     t.is(entry.hasExpiry(words, AT), flag === 'expires')
+    t.is(entry.hasExtras(words, AT), flag === 'hasExtras')
+    t.false(entry.isFiller(words, AT))
     t.is(entry.databaseOf(words, AT), 0)
     t.is(entry.entryBytes(words, AT, 0), 44)
+  }
+})
+
+test('a color is changed and leaves the rest as it is', (t) => {
+  const words = narrow({ type: 7, db: 15, key: 255, value: 4_095, expireAt: 1 })
+  const head = words[AT >> 2]!
+  for (const color of [entry.COLOR, entry.COLOR, 0, 0]) {
+    entry.setColor(words, AT, color)
+    t.is(words[AT >> 2]! & entry.COLOR, color)
+    t.is(words[AT >> 2]! & ~entry.COLOR, head)
+  }
+})
+
+test('a value stands behind extras, whose length is read at any byte', (t) => {
+  for (let keyLength = 0; keyLength < 4; keyLength++) {
+    const words = narrow({ key: 0, value: 0 })
+    const bytes = new Uint8Array(words.buffer)
+    const rest = { paged: false, keyInPages: false, tailInPages: false, hasExtras: true }
+    entry.writeWide(words, AT, { ...WIDE, ...rest, keyLength, bytes: 1_064 })
+    const from = AT + 28 + keyLength
+    t.is(entry.extrasAt(words, AT), from)
+    bytes.set([0x04, 0x03], from)
+    t.is(entry.extrasBytesOf(words, AT), 0x304)
+    t.is(entry.valueAt(words, AT), from + 0x304)
   }
 })
 

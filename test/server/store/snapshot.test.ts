@@ -4,7 +4,14 @@ import { xxh32 } from '../../../server/store/hash.ts'
 import { multiMemory } from '../../../server/store/memory.ts'
 import { BlockSink, blocksOf } from '../../../server/store/snapshot.ts'
 import type { Policy, StoreOptions } from '../../../server/store/store.ts'
-import { checkInvariants, STORED, Store } from '../../../server/store/store.ts'
+import {
+  ABSENT,
+  checkInvariants,
+  FRESH,
+  NEGATIVE,
+  STORED,
+  Store,
+} from '../../../server/store/store.ts'
 import { dice } from './model.ts'
 
 const MB = 1024 * 1024
@@ -493,4 +500,125 @@ test('an image that contradicts itself changes nothing', (t) => {
     }
   }
   return t.true(refused > 100, `${refused}`)
+})
+
+/** Loads values of all lengths with all kinds of extras, and negative entries. */
+function load(store: Store, count: number, tag = 1): void {
+  const roll = dice(9)
+  for (let i = 0; i < count; i++) {
+    const key = Buffer.from(i % 31 === 0 ? `${i} ${'k'.repeat(roll(20_000))}` : `key ${i}`)
+    store.peek(0, key, 0, key.length)
+    const token = store.lease()
+    store.close()
+    const value = i % 5 === 0 ? null : Buffer.alloc(roll(i % 20 === 1 ? 200_000 : 300), `${i} `)
+    const expireAt = i % 5 === 0 || i % 3 > 0 ? NOW + 1_000_000 + roll(1_000_000) : 0
+    const extras = {
+      freshUntil: expireAt - 500_000,
+      visibleUntil: expireAt - 250_000,
+      loadedAt: NOW - 5_000,
+      costMs: i,
+      group: (i % 4) - 1,
+      birth: store.birth(),
+      tags: [tag, 10 + (i % 7)],
+      etag: i % 2 === 0 ? Buffer.from(`"${i}"`) : null,
+      idleMs: i % 6 === 0 ? 3_000_000 : 0,
+    }
+    if (!store.fill(0, key, token, value, expireAt, extras)) throw new Error(`${i} is refused`)
+  }
+}
+
+interface Told {
+  readonly state: number
+  readonly facts: readonly number[]
+  readonly extras: string
+}
+
+function tell(store: Store, count: number): Told[] {
+  const roll = dice(9)
+  return Array.from({ length: count }, (_, i) => {
+    const key = Buffer.from(i % 31 === 0 ? `${i} ${'k'.repeat(roll(20_000))}` : `key ${i}`)
+    const state = store.state(0, key, 0, key.length)
+    const { freshUntil, visibleUntil, loadedAtMs, costMs } = store
+    store.openAny(0, key, 0, key.length)
+    const { extras } = store
+    store.close()
+    if (i % 5 !== 0) roll(i % 20 === 1 ? 200_000 : 300)
+    if (i % 5 === 0 || i % 3 > 0) roll(1_000_000)
+    const facts = state === ABSENT ? [] : [freshUntil, visibleUntil, loadedAtMs, costMs]
+    return { state, facts, extras: JSON.stringify(extras) }
+  })
+}
+
+for (const [title, options] of Object.entries<Partial<StoreOptions>>({
+  'as images': {},
+  'as items, of buckets that are too large': { imageBytesMax: 0 },
+  'as items, under a policy that keeps something': { policy: 'lru' },
+})) {
+  test(`what was loaded comes back with all it knows, ${title}`, (t) => {
+    const count = 400
+    const groupOf = (bytes: Uint8Array, pos: number): number => bytes[pos]! & 1
+    for (const shift of [0, 60_000]) {
+      const store = open({ maxMemory: 32 * MB, ...options })
+      load(store, count)
+      const target = open({ maxMemory: 32 * MB, ...options, groupOf })
+      target.now = NOW + shift
+      // What was invalidated there before has nothing to do with it.
+      target.invalidateTag(1)
+      const { sink } = copy(store, target, { shift })
+      t.is(sink.lost, 0)
+      t.is(sink.loaded, store.size(0))
+      t.is(target.stats.negatives, store.stats.negatives)
+      t.is(target.expiring(0), store.expiring(0))
+      checkInvariants(target)
+      const move = (ms: number): number => (ms === 0 ? 0 : ms + shift)
+      const groups = /"group":(\d)/
+      const wanted = tell(store, count)
+      const got = tell(target, count)
+      wanted.forEach((told, i) => {
+        const { state, facts, extras } = got[i]!
+        t.is(state, told.state)
+        const [fresh, visible, loadedAt, cost] = told.facts as [number, number, number, number]
+        t.deepEqual(facts, [move(fresh), move(visible), move(loadedAt), cost])
+        if (groups.test(told.extras)) t.true(['0', '1'].includes(groups.exec(extras)![1]!))
+        else t.false(groups.test(extras))
+        if (shift === 0) t.is(extras.replace(groups, ''), told.extras.replace(groups, ''))
+      })
+      target.invalidateTag(1)
+      for (const told of tell(target, count)) t.is(told.state, ABSENT)
+      checkInvariants(target)
+    }
+  })
+
+  test(`what was invalidated does not come back, ${title}`, (t) => {
+    const store = open({ maxMemory: 32 * MB, ...options })
+    load(store, 400)
+    store.invalidateTag(12)
+    const target = open({ maxMemory: 32 * MB, ...options })
+    const { sink } = copy(store, target)
+    t.is(sink.lost, 0)
+    checkInvariants(target)
+    const wanted = tell(store, 400).map(({ state }) => state)
+    t.deepEqual(
+      tell(target, 400).map(({ state }) => state),
+      wanted,
+    )
+    t.true(wanted.includes(ABSENT) && wanted.includes(FRESH) && wanted.includes(NEGATIVE))
+  })
+}
+
+test('extras that are too long for smaller chunks cost the entry', (t) => {
+  const store = open({ maxMemory: 64 * MB })
+  const key = Buffer.from('key')
+  const tags = Array.from({ length: 40 }, (_, i) => i)
+  const none = { freshUntil: 0, visibleUntil: 0, loadedAt: 0, costMs: 0, group: -1, birth: 0 }
+  store.open(0, key, 0, 3)
+  t.is(store.put(key, 0, 3, 0, { ...none, tags, etag: null, idleMs: 0 }), STORED)
+  store.close()
+  const target = open({ maxMemory: 2 * MB })
+  const { sink } = copy(store, target)
+  t.is(sink.lost, 1)
+  t.is(target.size(0), 0)
+  t.is(set(target, 'plain', Buffer.from('value')), STORED)
+  t.is(target.stats.entries, 1)
+  checkInvariants(target)
 })

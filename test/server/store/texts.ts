@@ -1,8 +1,11 @@
 /* A store with verbs for texts. */
-import type { Sink, StoreOptions } from '../../../server/store/store.ts'
+import type { FillExtras, Sink, StoreOptions } from '../../../server/store/store.ts'
 import { MISS, Store, TYPE_STRING } from '../../../server/store/store.ts'
 
 const MB = 1024 * 1024
+
+/** How a value was loaded. */
+export type Load = Partial<FillExtras> & { readonly expireAt?: number }
 
 export class Texts {
   readonly store: Store
@@ -52,6 +55,49 @@ export class Texts {
 
   fill(key: string, token: number, value: string): boolean {
     return this.store.fill(0, Buffer.from(key), token, Buffer.from(value), 0)
+  }
+
+  /** Plants a lease and fills it. */
+  load(key: string, value: string | Buffer | null, load: Load = {}): boolean {
+    const name = Buffer.from(key)
+    const found = this.store.openAny(0, name, 0, name.length)
+    const token = found ? this.store.leaseBeside() : this.store.lease()
+    this.store.close()
+    return this.fillWith(key, token, value, load)
+  }
+
+  fillWith(key: string, token: number, value: string | Buffer | null, load: Load = {}): boolean {
+    const { expireAt = 0, ...rest } = load
+    const content = value === null ? null : Buffer.from(value)
+    return this.store.fill(0, Buffer.from(key), token, content, expireAt, this.extras(load, rest))
+  }
+
+  extras({ expireAt = 0 }: Load, rest: Partial<FillExtras> = {}): FillExtras {
+    return {
+      freshUntil: expireAt,
+      visibleUntil: expireAt,
+      loadedAt: this.store.now,
+      costMs: 0,
+      group: -1,
+      birth: this.store.birth(),
+      tags: [],
+      etag: null,
+      idleMs: 0,
+      ...rest,
+    }
+  }
+
+  state(key: string): number {
+    const name = Buffer.from(key)
+    return this.store.state(0, name, 0, name.length)
+  }
+
+  tag(tag: string): number {
+    return this.store.tagHash(Buffer.from(tag))
+  }
+
+  invalidateTag(tag: string): void {
+    this.store.invalidateTag(this.tag(tag))
   }
 
   keys(db = 0): string[] {
