@@ -476,11 +476,12 @@ export function groupCounters(
   const times = landings.times(group.name)
   const written = writes.counters(group)
   return {
+    ...counters,
+    ...{ active, queued, failed, ...byKind },
     hits: found.hits,
     stale_hits: found.staleHits,
     negative_hits: found.negativeHits,
     misses: found.misses,
-    ...{ ...counters, active, queued, failed, ...byKind },
     ...{ writes: written.writes, writes_failed: written.failed },
     load_p50_usec: Math.round(percentile(times, 50) / 1000),
     load_p99_usec: Math.round(percentile(times, 99) / 1000),

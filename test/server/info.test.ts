@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { Redis } from 'ioredis'
+import { histogramCells } from '../../server/histogram.ts'
 import { loadConfig } from '../../server/config.ts'
 import { type Facts, noFacts } from '../../server/facts.ts'
 import { info, type InfoSource } from '../../server/info.ts'
@@ -55,17 +56,22 @@ function source(changes: Partial<InfoSource> = {}): InfoSource {
       scope: 'volatile',
       size: (db) => (db === 3 ? 7 : 0),
       expiring: () => 2,
+      groupKeys: () => 6,
+      groupBytes: () => 640,
     },
     snapshots,
     stats: new Stats(shareStats([])),
     sweeper: { stalePercent: 1.234, spentMs: 5.6, cut: 7 },
     loads: {
       counters: () => ({
-        ...{ loads: 9, joined: 8, values: 7, fenced: 1, missing: 1, late: 0, again: 0 },
+        ...{ loads: 9, joined: 8, refreshes: 2, early: 1, values: 6, unchanged: 1, fenced: 1 },
+        ...{ unkept: 0, missing: 1, late: 0, again: 0 },
         errors: { ...noErrors, 'too-large': 1 },
       }),
       underWay: () => ({ active: 1, queued: 0 }),
     },
+    writes: { counters: () => ({ writes: 3, failed: 1 }) },
+    landings: { times: () => new Float64Array(histogramCells) },
     routing: { membership: null },
     port: 7000,
     startedAt: 500,
@@ -235,11 +241,14 @@ test('databases with keys are listed', (t) => {
 test('groups are told where there are some', (t) => {
   const config = loadConfig({ args: ['--group', ...groupWords] })
   // Of each thread's waiters the hub counts one.
-  const told = { ...facts, waiters: { user: { joined: 4, late: 1, again: 0 } } }
+  const waiters = { user: { joined: 4, late: 1, again: 0 } }
+  const hits = { user: { hits: 50, staleHits: 4, negativeHits: 3, misses: 17 } }
   t.is(
-    info(source({ config }), told, ['groups']),
-    '# Groups\r\ngroup_user:loads=9,joined=12,values=7,fenced=1,missing=1,late=1,again=0,' +
-      'active=1,queued=0,failed=1,failed_too_large=1\r\n',
+    info(source({ config }), { ...facts, waiters, hits }, ['groups']),
+    '# Groups\r\ngroup_user:loads=9,joined=12,refreshes=2,early=1,values=6,unchanged=1,fenced=1,' +
+      'unkept=0,missing=1,late=1,again=0,active=1,queued=0,failed=1,failed_too_large=1,' +
+      'hits=50,stale_hits=4,negative_hits=3,misses=17,writes=3,writes_failed=1,' +
+      'load_p50_usec=0,load_p99_usec=0,keys=6,bytes=640\r\n',
   )
   t.is(info(source(), facts, ['groups']), '')
 })
