@@ -314,6 +314,11 @@ export function moved(slot: number, address: string): string {
 export const ERR_PEER_AUTH_FIRST = 'ERR PEER AUTH must follow a PEER HELLO'
 /** PEER AUTH from who does not know the cluster secret. */
 export const ERR_PEER_PROOF = 'NOAUTH the proof of the cluster secret is wrong'
+export const ERR_NO_TOKEN = 'ERR the token is none that CACHE.LEASE gives'
+export const ERR_TOO_MANY_TAGS = 'ERR an entry has at most 64 tags'
+export const writesThrough = (group: string): string =>
+  `ERR group '${group}' writes to its origin: only SET (without NX, XX and GET), SETEX, PSETEX, MSET, DEL, UNLINK and GETDEL may change its keys`
+
 /** PEER HELLO, when the nodes have nothing to know each other by. */
 export const ERR_PEER_SECRET_MISSING =
   'NOAUTH this node has no cluster-secret: its peers must be on this machine, and requirepass unset'
@@ -322,10 +327,8 @@ export const ERR_PEER_SECRET_MISSING =
  * Lines of a key whose group could not be loaded (cluster/loads.ts). They name the group and never
  * the URL or the key: the first is the operator's, the second a stranger's.
  */
-export const ERR_NO_TOKEN = 'ERR the token is none that CACHE.LEASE gives'
-export const ERR_TOO_MANY_TAGS = 'ERR an entry has at most 64 tags'
-export const writesThrough = (group: string): string =>
-  `ERR group '${group}' writes to its origin: only SET (without NX, XX and GET), SETEX, PSETEX, MSET, DEL, UNLINK and GETDEL may change its keys`
+export const originBreaker = (group: string): string =>
+  `ORIGIN ${group}: the origin failed too often and is not asked for a while`
 export const originBusy = (group: string): string => `ORIGIN ${group}: too many loads are waiting`
 export const originClosing = (group: string): string => `ORIGIN ${group}: the server is ending`
 export const originEmptyKey = (group: string): string => `ORIGIN ${group}: key is required`
@@ -336,12 +339,18 @@ export const originKey = (group: string): string =>
   `ORIGIN ${group}: the key cannot be put into the origin's URL`
 export const originKeyTooLong = (group: string, bytesMax: number): string =>
   `ORIGIN ${group}: the key is longer than ${bytesMax} bytes`
-export const originProtocol = (group: string): string =>
-  `ORIGIN ${group}: the origin's answer is not valid HTTP`
+export const originFunction = (group: string, name: string): string =>
+  `ORIGIN ${group}: ${name}() failed`
+export const originNoValue = (group: string): string =>
+  `ORIGIN ${group}: load() returned something that is no value`
+export const originProtocol = (group: string, protocol: 'HTTP' | 'RESP'): string =>
+  `ORIGIN ${group}: the origin's answer is not valid ${protocol}`
 export const originRedirect = (group: string): string =>
   `ORIGIN ${group}: the origin redirects to another host`
 export const originRedirects = (group: string, hopsMax: number): string =>
   `ORIGIN ${group}: the origin redirects more than ${hopsMax} times`
+export const originRedis = (group: string, code: string): string =>
+  `ORIGIN ${group}: the Redis origin answered an error (${code})`
 export const originReset = (group: string): string =>
   `ORIGIN ${group}: the origin closed the connection without an answer`
 export const originShort = (group: string): string =>
