@@ -1,8 +1,9 @@
 import test from 'ava'
 import { type Group, parseGroup } from '../../cluster/group.ts'
+import type { Outcome } from '../../cluster/loads.ts'
 import type { Loaded, Loader } from '../../cluster/origin/loader.ts'
 import { OriginError } from '../../cluster/origin/loader.ts'
-import { WARM_BYTES_MAX, WARM_KEYS_MAX } from '../../server/warming.ts'
+import { WARM_BYTES_MAX, WARM_KEYS_MAX, Warming } from '../../server/warming.ts'
 import { type InProcess, startInProcess } from './in-process.ts'
 
 /** An origin that keeps its answers until the test asks for them. */
@@ -161,6 +162,32 @@ test('a key that was set while it waited is left as it is', async (t) => {
   t.deepEqual(origin.asked, ['item:1'])
   t.is(counters(), '2 asked, 2 done, 0 failed')
   host.server.shutdown()
+})
+
+test('a key whose lease others take is tried again, ten times in all', async (t) => {
+  const { host, group } = await start('')
+  const { clock, server } = host
+  let waits = 0
+  const ends: Outcome['kind'][] = ['again', 'again', 'missing']
+  const loads = {
+    wait: (_: unknown, done: (outcome: Outcome) => void) => {
+      waits++
+      const kind = ends.shift() ?? 'again'
+      clock.soon(() => done(kind === 'missing' ? { kind } : { kind: 'again' }))
+      return { leave: () => {} }
+    },
+    underWay: () => ({ active: 0, queued: 0 }),
+  }
+  const warming = new Warming({ clock, store: server.store, loads })
+  warming.warm(group, 0, [new Uint8Array(Buffer.from('item:1'))])
+  await clock.settle()
+  t.is(waits, 3)
+  t.deepEqual(warming.counters(group), { asked: 1, done: 1, failed: 0 })
+  warming.warm(group, 0, [new Uint8Array(Buffer.from('item:2'))])
+  await clock.settle()
+  t.is(waits, 13)
+  t.deepEqual(warming.counters(group), { asked: 2, done: 1, failed: 1 })
+  server.shutdown()
 })
 
 test('so many keys may wait, and one more is refused', async (t) => {
