@@ -225,7 +225,7 @@ export const RULES = {
     ['error', 'nil', 'stale'],
   ),
   'cache-control': choice(
-    "Whether the origin's own word on times comes before these rules: `Cache-Control`, `Expires` and `Age` of an HTTP answer.",
+    "Whether the origin's own word on times comes before these rules: `Cache-Control` and `Expires` of an HTTP answer, a Redis's TTL, what a module says.",
     'honour',
     ['honour', 'ignore'],
   ),

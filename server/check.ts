@@ -3,7 +3,7 @@
  * makes and what a miss of each key would ask for. Nothing is started, and nothing is asked.
  */
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import type { Group } from '../cluster/group.ts'
 import { OriginError } from '../cluster/origin/loader.ts'
 import { quoteWord } from '../cluster/words.ts'
@@ -38,7 +38,9 @@ function whereOf({ group: lines }: Config, { name }: Group): string {
 /** Whether the program is right is seen when it is loaded; whether there is one, now. */
 function checkModule(config: Config, group: Group): void {
   const { address, name } = group
-  if (address.kind !== 'module' || existsSync(resolve(config.dir, address.path))) return
+  // A relative path begins beside the config file.
+  const folder = config.file === '' ? config.dir : dirname(config.file)
+  if (address.kind !== 'module' || existsSync(resolve(folder, address.path))) return
   const what = `group ${name}: origin '${address.shown}': No such file or directory`
   throw new ConfigError(whereOf(config, group), what)
 }

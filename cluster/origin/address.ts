@@ -39,7 +39,7 @@ export interface RedisAddress extends Address {
 /** A program that loads. */
 export interface ModuleAddress extends Address {
   readonly kind: 'module'
-  /** Of its file, as it was written: a relative one begins at the working directory. */
+  /** Of its file, as it was written: a relative one begins where the configuration file lies. */
   readonly path: string
 }
 

@@ -57,9 +57,10 @@ test('a module is asked with the key and what its placeholders stand for', (t) =
   const folder = mkdtempSync(join(tmpdir(), 'ringtier-check-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   writeFileSync(join(folder, 'load.mjs'), '')
-  const text = `dir ${folder}\ngroup sql match row:{table}:{id} origin module:./load.mjs`
+  const file = join(folder, 'redis.conf')
+  writeFileSync(file, 'group sql match row:{table}:{id} origin module:./load.mjs')
   t.is(
-    checked(t, text, 'row:users:7 8').at(-1),
+    check([file, 'row:users:7 8'], {}).at(-1),
     '"row:users:7 8": group sql, load("row:users:7 8") of ./load.mjs, table users, id "7 8"',
   )
 })
