@@ -255,6 +255,8 @@ export class GroupError extends Error {
 const KEY_BYTES_MAX = 65_536
 /** It stands in every error line and every section of figures. */
 const NAME = /^[A-Za-z0-9_.-]{1,64}$/
+/** Characters of what is no rule's name, in an error. */
+const RULE_SHOWN_MAX = 64
 /** Of a rule's value: the longest URL that servers take. Errors show it. */
 const WORD_LENGTH_MAX = 8192
 
@@ -308,7 +310,7 @@ function ruleNamed(group: string, word: string): RuleName {
   if (rule !== undefined) return rule
   const meant = nearest(lower, RULE_NAMES)
   const hint = meant === null ? '' : `, did you mean '${meant}'?`
-  throw new GroupError(`group ${group}: unknown rule '${word}'${hint}`)
+  throw new GroupError(`group ${group}: unknown rule '${word.slice(0, RULE_SHOWN_MAX)}'${hint}`)
 }
 
 function valueOf(

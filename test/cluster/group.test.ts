@@ -419,6 +419,7 @@ test('what is no value of a rule is refused, and changes nothing', (t) => {
     ['ttl', '5x', "group user: ttl '5x' is no time (write 250ms, 5s, 5m, 2h or 1d)"],
     ['tll', '5s', "group user: unknown rule 'tll', did you mean 'ttl'?"],
     ['', '5s', "group user: unknown rule ''"],
+    ['x'.repeat(1000), '5s', `group user: unknown rule '${'x'.repeat(64)}'`],
     ...(['match', 'origin', 'write'] as const).map((rule): [string, string, string] => [
       rule.toUpperCase(),
       'x',
