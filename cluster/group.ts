@@ -26,6 +26,14 @@ export class Group {
   readonly concurrency: number
   /** Loads that wait for one of those places; one more is refused. */
   readonly queueMax: number
+  /* ---- stand-ins until the rules are there ---- */
+  readonly address = { kind: 'http' } as const
+  readonly retries = 0
+  readonly breakerFailures = 0
+  readonly breakerOpenMs = 0
+  readonly honoursCacheControl = true
+  readonly headers: readonly (readonly [name: string, value: string])[] = []
+  readonly writes = false
   readonly #url: UrlTemplate
 
   constructor(rules: GroupRules) {
