@@ -225,7 +225,9 @@ export class Loads {
   async #ask({ miss, controller }: Flight): Promise<Buffer | null> {
     const { group, key } = miss
     const url = group.url(key)
-    const { value } = await this.#loader.load({ group, key, url, signal: controller.signal })
+    const { signal } = controller
+    const request = { group, key, params: NO_PARAMS, url, signal, etag: null }
+    const { value } = await this.#loader.load(request)
     return value
   }
 
@@ -429,4 +431,5 @@ interface Waiting {
 }
 
 const NO_TIMER: Timer = { cancel: () => {} }
+const NO_PARAMS: ReadonlyMap<string, Uint8Array> = new Map()
 const ENDED = new Error('the load has ended')

@@ -300,6 +300,8 @@ export const ERR_PEER_SECRET_MISSING =
  * Lines of a key whose group could not be loaded (cluster/loads.ts). They name the group and never
  * the URL or the key: the first is the operator's, the second a stranger's.
  */
+export const originBreaker = (group: string): string =>
+  `ORIGIN ${group}: the origin failed too often and is not asked for a while`
 export const originBusy = (group: string): string => `ORIGIN ${group}: too many loads are waiting`
 export const originClosing = (group: string): string => `ORIGIN ${group}: the server is ending`
 export const originEmptyKey = (group: string): string => `ORIGIN ${group}: key is required`
@@ -310,12 +312,18 @@ export const originKey = (group: string): string =>
   `ORIGIN ${group}: the key cannot be put into the origin's URL`
 export const originKeyTooLong = (group: string, bytesMax: number): string =>
   `ORIGIN ${group}: the key is longer than ${bytesMax} bytes`
-export const originProtocol = (group: string): string =>
-  `ORIGIN ${group}: the origin's answer is not valid HTTP`
+export const originFunction = (group: string, name: string): string =>
+  `ORIGIN ${group}: ${name}() failed`
+export const originNoValue = (group: string): string =>
+  `ORIGIN ${group}: load() returned something that is no value`
+export const originProtocol = (group: string, protocol: 'HTTP' | 'RESP'): string =>
+  `ORIGIN ${group}: the origin's answer is not valid ${protocol}`
 export const originRedirect = (group: string): string =>
   `ORIGIN ${group}: the origin redirects to another host`
 export const originRedirects = (group: string, hopsMax: number): string =>
   `ORIGIN ${group}: the origin redirects more than ${hopsMax} times`
+export const originRedis = (group: string, code: string): string =>
+  `ORIGIN ${group}: the Redis origin answered an error (${code})`
 export const originReset = (group: string): string =>
   `ORIGIN ${group}: the origin closed the connection without an answer`
 export const originShort = (group: string): string =>

@@ -1,6 +1,5 @@
 import { type Dispatcher, errors, Pool } from 'undici'
 import {
-  originClosing,
   originEncoding,
   originFailed,
   originProtocol,
@@ -9,12 +8,21 @@ import {
   originReset,
   originShort,
   originStatus,
-  originTls,
   originTooLarge,
-  originUnreachable,
 } from '../../protocol/errors.ts'
-import type { Group } from '../group.ts'
-import { type Loaded, type Loader, type LoadRequest, OriginError } from './loader.ts'
+import {
+  closingError,
+  type Loaded,
+  type Loader,
+  type LoadRequest,
+  OriginError,
+  type OriginGroup,
+  type OriginRequest,
+  timeoutError,
+  type WriteRequest,
+} from './loader.ts'
+import { keepingOf } from './response-headers.ts'
+import { codeOf, connectionErrorOf } from './socket-error.ts'
 
 /**
  * Loads values from http:// and https:// origins, by undici.
@@ -25,30 +33,34 @@ import { type Loaded, type Loader, type LoadRequest, OriginError } from './loade
  *   content-length says so, and its connection is destroyed.
  * - A body that ends before its announced length is an error, never a value.
  * - Redirects are followed within the origin's scheme, host and port, a few times.
+ * - What is known already is asked for by If-None-Match, and a 304 says that it still stands.
  * - Each group has a pool of its own with as many connections as it may have loads at once, kept
  *   alive between loads: groups never wait for each other's.
+ * - A write is a PUT, a removal a DELETE, to the same URL. They are sent once: who never heard the
+ *   answer cannot know whether a later write has come in between.
  *
  * The signal ends a load at any point. undici's own timers are off, except the one for a connection
  * being made, which a signal does not stop.
  */
 export class HttpLoader implements Loader {
-  readonly #headers: Readonly<Record<string, string>>
-  readonly #pools = new Map<Group, Pool>()
+  readonly #headers: Headers
+  /** By the group's name. */
+  readonly #pools = new Map<string, GroupPool>()
   #closed = false
 
   constructor(options: HttpLoaderOptions) {
-    this.#headers = {
-      'user-agent': `ringtier/${options.version}`,
-      accept: '*/*',
-      'accept-encoding': 'identity',
-    }
+    this.#headers = { 'user-agent': `ringtier/${options.version}`, accept: '*/*' }
   }
 
   async load(request: LoadRequest): Promise<Loaded> {
-    const { group } = request
+    const { group, etag } = request
+    const headers = {
+      ...this.#headersOf(group),
+      ...(etag === null ? {} : { 'if-none-match': etag }),
+    }
     let url = request.url
     for (let hops = 0; hops <= REDIRECTS_MAX; hops++) {
-      const response = await this.#get(request, url)
+      const response = await this.#get(request, url, headers)
       const { location } = response.headers
       if (!REDIRECTS.has(response.statusCode) || typeof location !== 'string') {
         return readResponse(request, response)
@@ -59,50 +71,74 @@ export class HttpLoader implements Loader {
     throw new OriginError('redirect', originRedirects(group.name, REDIRECTS_MAX))
   }
 
+  async write(request: WriteRequest): Promise<void> {
+    const { group, url, value, ttlMs } = request
+    const asked: Asked =
+      value === null
+        ? { method: 'DELETE', headers: this.#headersOf(group) }
+        : { method: 'PUT', headers: this.#headersOf(group, bodyHeaders(ttlMs)), body: value }
+    let response
+    try {
+      response = await this.#send(request, url, asked)
+    } catch (error) {
+      throw originErrorOf(error, request, { answered: false })
+    }
+    await discard(response)
+    const { statusCode } = response
+    const isGone = value === null && MISSING.has(statusCode)
+    if (statusCode < 200 || (statusCode > 299 && !isGone)) throw statusError(group, statusCode)
+  }
+
   async close(): Promise<void> {
     this.#closed = true
-    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()))
+    await Promise.all([...this.#pools.values()].map(({ pool }) => pool.destroy()))
     this.#pools.clear()
   }
 
+  /** The group's own headers stand above ours, except the one that our reading of a body rests on. */
+  #headersOf(group: OriginGroup, ofBody: Headers = {}): Headers {
+    const own = group.headers.map(([name, value]) => [name.toLowerCase(), value] as const)
+    const asked = { ...this.#headers, ...ofBody, ...Object.fromEntries(own) }
+    return { ...asked, 'accept-encoding': 'identity' }
+  }
+
   /**
-   * One request, up to the head of its response. A connection that was kept alive may be closed by
+   * One GET, up to the head of its response. A connection that was kept alive may be closed by
    * the origin just when it is used again; that says nothing about the origin, so the request is
    * sent a second time (RFC 9112, 9.3.1).
    */
-  async #get(request: LoadRequest, url: string): Promise<Dispatcher.ResponseData> {
+  async #get(request: LoadRequest, url: string, headers: Headers): Promise<Response> {
+    const asked: Asked = { method: 'GET', headers }
     try {
-      return await this.#send(request, url).catch((error: unknown) => {
+      return await this.#send(request, url, asked).catch((error: unknown) => {
         if (!isStaleConnection(error) || request.signal.aborted) throw error
-        return this.#send(request, url)
+        return this.#send(request, url, asked)
       })
     } catch (error) {
-      throw originErrorOf(error, request.group, { answered: false })
+      throw originErrorOf(error, request, { answered: false })
     }
   }
 
-  async #send({ group, signal }: LoadRequest, url: string): Promise<Dispatcher.ResponseData> {
-    return this.#pool(group).request({
-      method: 'GET',
-      path: url.slice(group.origin.length),
-      headers: this.#headers,
-      signal,
+  async #send({ group, signal }: OriginRequest, url: string, asked: Asked): Promise<Response> {
+    const path = url.slice(group.origin.length)
+    return this.#pool(group).request({ ...asked, path, signal })
+  }
+
+  #pool(group: OriginGroup): Pool {
+    if (this.#closed) throw closingError(group)
+    const { concurrency } = group
+    const existing = this.#pools.get(group.name)
+    if (existing?.concurrency === concurrency) return existing.pool
+    // The rule has changed: what is under way ends in the old pool.
+    void existing?.pool.close()
+    const pool = new Pool(group.origin, {
+      connections: concurrency,
+      connect: { timeout: group.timeoutMs },
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      maxHeaderSize: HEADER_BYTES_MAX,
     })
-  }
-
-  #pool(group: Group): Pool {
-    if (this.#closed) throw new OriginError('closing', originClosing(group.name))
-    let pool = this.#pools.get(group)
-    if (pool === undefined) {
-      pool = new Pool(group.origin, {
-        connections: group.concurrency,
-        connect: { timeout: group.timeoutMs },
-        headersTimeout: 0,
-        bodyTimeout: 0,
-        maxHeaderSize: HEADER_BYTES_MAX,
-      })
-      this.#pools.set(group, pool)
-    }
+    this.#pools.set(group.name, { pool, concurrency })
     return pool
   }
 }
@@ -112,7 +148,22 @@ export interface HttpLoaderOptions {
   readonly version: string
 }
 
+type Headers = Readonly<Record<string, string>>
+type Response = Dispatcher.ResponseData
+
+interface GroupPool {
+  readonly pool: Pool
+  readonly concurrency: number
+}
+
+interface Asked {
+  readonly method: 'GET' | 'PUT' | 'DELETE'
+  readonly headers: Headers
+  readonly body?: Uint8Array
+}
+
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
+const MISSING: ReadonlySet<number> = new Set([404, 410])
 /** Within one host, more than this is a loop or a puzzle. */
 const REDIRECTS_MAX = 3
 /** Node's own default. */
@@ -121,7 +172,7 @@ const HEADER_BYTES_MAX = 16_384
 const DISCARDED_BYTES_MAX = 65_536
 
 /** The URL that a redirect leads to. It may not leave the origin. */
-function follow(group: Group, from: string, location: string): string {
+function follow(group: OriginGroup, from: string, location: string): string {
   const to = URL.canParse(location, from) ? new URL(location, from) : null
   if (to === null || to.origin !== group.origin) {
     throw new OriginError('redirect', originRedirect(group.name))
@@ -129,20 +180,35 @@ function follow(group: Group, from: string, location: string): string {
   return to.origin + to.pathname + to.search
 }
 
-async function readResponse(
-  request: LoadRequest,
-  response: Dispatcher.ResponseData,
-): Promise<Loaded> {
-  const { group } = request
-  const { statusCode } = response
-  if (statusCode === 200) return { value: await readBody(group, response) }
-  await discard(response)
-  if (statusCode === 204) return { value: Buffer.alloc(0) }
-  if (statusCode === 404 || statusCode === 410) return { value: null }
-  throw new OriginError('status', originStatus(group.name, statusCode))
+/**
+ * Stores that keep a file's Cache-Control with it (S3, Google Cloud Storage) send it again with each
+ * GET, so the time a client has set makes the round trip.
+ */
+function bodyHeaders(ttlMs: number): Headers {
+  const type = { 'content-type': 'application/octet-stream' }
+  return ttlMs === 0 ? type : { ...type, 'cache-control': `max-age=${Math.ceil(ttlMs / 1000)}` }
 }
 
-async function readBody(group: Group, response: Dispatcher.ResponseData): Promise<Buffer> {
+async function readResponse(request: LoadRequest, response: Response): Promise<Loaded> {
+  const { group, etag } = request
+  const { statusCode } = response
+  const keeping = keepingOf(group, response.headers)
+  if (statusCode === 200) return { ...keeping, value: await readBody(request, response) }
+  await discard(response)
+  if (statusCode === 204) return { ...keeping, value: Buffer.alloc(0) }
+  if (MISSING.has(statusCode)) return { ...keeping, value: null }
+  if (statusCode === 304 && etag !== null) {
+    return { etag, ...keeping, value: null, unchanged: true }
+  }
+  throw statusError(group, statusCode)
+}
+
+function statusError({ name }: OriginGroup, status: number): OriginError {
+  return new OriginError('status', originStatus(name, status), undefined, String(status))
+}
+
+async function readBody(request: LoadRequest, response: Response): Promise<Buffer> {
+  const { group } = request
   const { headers, body } = response
   const encoding = headers['content-encoding'] ?? 'identity'
   if (encoding !== 'identity') {
@@ -166,19 +232,19 @@ async function readBody(group: Group, response: Dispatcher.ResponseData): Promis
       chunks.push(chunk)
     }
   } catch (error) {
-    throw originErrorOf(error, group, { answered: true })
+    throw originErrorOf(error, request, { answered: true })
   }
   return Buffer.concat(chunks, length)
 }
 
 /** Reads what is left of a body that is not wanted. How it ends does not matter. */
-async function discard({ body }: Dispatcher.ResponseData): Promise<void> {
+async function discard({ body }: Response): Promise<void> {
   body.on('error', () => {})
   await body.dump({ limit: DISCARDED_BYTES_MAX })
 }
 
 /** Gives up a body and its connection. */
-function abandon({ body }: Dispatcher.ResponseData): void {
+function abandon({ body }: Response): void {
   body.on('error', () => {}).destroy()
 }
 
@@ -195,21 +261,17 @@ function isCutChunks(error: unknown): boolean {
 const CONNECTION_LOST: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
 const SHORT_BODY = 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
 const HEADERS_TOO_LONG = 'UND_ERR_HEADERS_OVERFLOW'
-/** Codes of OpenSSL's verdicts on certificates, of its handshake, and Node's around them. */
-const TLS =
-  /^(?:ERR_TLS|ERR_SSL|EPROTO$|CERT|CRL|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|INVALID_(?:CA|PURPOSE)|HOSTNAME_MISMATCH|PATH_LENGTH|ERROR_IN_)/
-const UNREACHABLE =
-  /^(?:UND_ERR_CONNECT_TIMEOUT|ENOTFOUND|EAI_|ECONN|EHOST|ENET|EADDR|ETIMEDOUT|EACCES|EPERM)/
 
 /** What an error of undici, of the socket or of TLS means. `answered`: the response had begun. */
 function originErrorOf(
   error: unknown,
-  group: Group,
+  { group, signal }: OriginRequest,
   { answered }: { readonly answered: boolean },
 ): OriginError {
   if (error instanceof OriginError) return error
+  if (signal.aborted) return timeoutError(group)
   const { name } = group
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const code = codeOf(error)
   if (CONNECTION_LOST.has(code)) {
     return answered
       ? new OriginError('short', originShort(name), error)
@@ -218,14 +280,8 @@ function originErrorOf(
   if (code === SHORT_BODY || isCutChunks(error))
     return new OriginError('short', originShort(name), error)
   if (error instanceof errors.HTTPParserError || code === HEADERS_TOO_LONG) {
-    return new OriginError('protocol', originProtocol(name), error)
+    return new OriginError('protocol', originProtocol(name, 'HTTP'), error)
   }
-  if (TLS.test(code)) return new OriginError('tls', originTls(name, code), error)
-  if (UNREACHABLE.test(code)) {
-    return new OriginError('unreachable', originUnreachable(name, code), error)
-  }
-  if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') {
-    return new OriginError('closing', originClosing(name), error)
-  }
-  return new OriginError('failed', originFailed(name), error)
+  if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') return closingError(group, error)
+  return connectionErrorOf(error, name) ?? new OriginError('failed', originFailed(name), error)
 }

@@ -6,6 +6,12 @@ import type { Writable } from 'node:stream'
 /** Answers one request, or fails to. */
 export type Behaviour = (request: IncomingMessage, response: ServerResponse) => void
 
+interface Asked {
+  readonly method: string
+  readonly url: string
+  readonly rawHeaders: readonly string[]
+}
+
 /**
  * An HTTP origin that counts what it is asked and misbehaves on demand. Unless told otherwise it
  * answers every path with 200 and `value of <path>`.
@@ -14,7 +20,7 @@ export class OriginServer {
   /** Requests by path and query. */
   readonly counts = new Map<string, number>()
   /** The heads of the requests, oldest first. */
-  readonly requests: { readonly url: string; readonly rawHeaders: readonly string[] }[] = []
+  readonly requests: Asked[] = []
   requestsTotal = 0
   /** Requests that have neither been answered nor lost their connection, and the most there were. */
   active = 0
@@ -68,6 +74,16 @@ export class OriginServer {
     return this.counts.get(path) ?? 0
   }
 
+  /** Of the request with this index, by name in lower case. */
+  headers(index: number): Record<string, string> {
+    const { rawHeaders = [] } = this.requests[index] ?? {}
+    const headers: Record<string, string> = {}
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      headers[rawHeaders[i]!.toLowerCase()] = rawHeaders[i + 1]!
+    }
+    return headers
+  }
+
   /** How requests of one path, with its query, are answered from now on. */
   on(path: string, behaviour: Behaviour): void {
     this.#behaviours.set(path, behaviour)
@@ -86,9 +102,9 @@ export class OriginServer {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    const { url = '', rawHeaders } = request
+    const { method = '', url = '', rawHeaders } = request
     this.requestsTotal++
-    this.requests.push({ url, rawHeaders })
+    this.requests.push({ method, url, rawHeaders })
     this.counts.set(url, this.count(url) + 1)
     this.activeMax = Math.max(this.activeMax, ++this.active)
     response.once('close', () => this.active--)
