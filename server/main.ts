@@ -8,6 +8,7 @@
  * finds it still ending.
  */
 import { rmSync, writeFileSync } from 'node:fs'
+import { GroupError } from '../cluster/group.ts'
 import { sizeText } from '../cluster/size.ts'
 import { type Config, type DirectiveName, loadConfig } from './config.ts'
 import { type MachineLimits, THREADS_MAX } from './config/directives.ts'
@@ -124,6 +125,9 @@ async function startServer(config: Config, log: Log, way: SocketWay | null): Pro
     if (cause instanceof SnapshotError) {
       throw new ConfigError(config.whereOf('dbfilename') || 'snapshot', cause.message, { cause })
     }
+    if (cause instanceof GroupError) {
+      throw new ConfigError(whereOfGroup(config, cause), cause.message, { cause })
+    }
     if (!(cause instanceof RangeError)) throw cause
     // What the system does not give, by address space or limits of the process.
     const name = config.isSet('maxmemory-ceiling') ? 'maxmemory-ceiling' : 'maxmemory'
@@ -149,6 +153,11 @@ function limitClients(config: Config, log: Log): void {
     if (!(cause instanceof BadValue)) throw cause
     throw new ConfigError(whereOf(config, 'maxclients'), cause.message, { cause })
   }
+}
+
+function whereOfGroup(config: Config, { message }: GroupError): string {
+  const line = config.group.find(({ words }) => message.startsWith(`group ${words[0]}:`))
+  return line?.where ?? 'group'
 }
 
 function whereOf(config: Config, name: DirectiveName): string {

@@ -1,3 +1,5 @@
+import { dirname } from 'node:path'
+import { cwd } from 'node:process'
 import { Loads } from '../cluster/loads.ts'
 import type { Loader } from '../cluster/origin/loader.ts'
 import { CommandTable } from './command.ts'
@@ -26,6 +28,7 @@ const addressMissing: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPP
  * Makes a server of its parts; it serves streams given to `handle`, and sockets after `listen`. Until
  * `loaded` resolves it reads its snapshot.
  * @throws {SnapshotError} there is one that cannot be loaded
+ * @throws {GroupError} a group's origin cannot be used
  */
 export async function createServer(
   config: Config,
@@ -43,7 +46,7 @@ export async function createServer(
   const opened = openStore(config, snapshot?.facts.seed ?? seed, log)
   const commandNames = [...new CommandTable(commands).all()].map((entry) => entry.fullName)
   const stats = shareStats(commandNames, sharingThreads(config))
-  loader ??= await loaderFor(config)
+  loader ??= await loaderFor(config, world)
   return new Server({ ...parts, runId, opened, stats, loader })
 }
 
@@ -65,11 +68,15 @@ async function snapshotFor(
   return null
 }
 
-/** The HTTP client is large and slow to load: only who has groups pays for it. */
-async function loaderFor(config: Config): Promise<Loader> {
+/**
+ * What asks origins is large and slow to load: only who has groups pays for it. A module is looked
+ * for beside the config file, without one in the working directory.
+ */
+async function loaderFor(config: Config, { clock }: ServerWorld): Promise<Loader> {
   if (config.groups.all.length === 0) return NO_LOADER
-  const { HttpLoader } = await import('../cluster/origin/http.ts')
-  return new HttpLoader({ version })
+  const { createLoader } = await import('../cluster/origin/origins.ts')
+  const folder = config.file === '' ? cwd() : dirname(config.file)
+  return createLoader(config.groups.all, { version, clock, folder })
 }
 
 const NO_LOADER: Loader = {
