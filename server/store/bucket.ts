@@ -31,6 +31,7 @@ import { addressIn, Index, RUN_MAX, tagOf } from './index.ts'
 import type { Arena, Layout } from './memory.ts'
 import { assert, OWN_AT } from './memory.ts'
 import type { Pool } from './pool.ts'
+import type { Purge } from './purge.ts'
 import type { Ring } from './ring.ts'
 import { ABSENT, DEAD, ERROR_ONLY, OVER, STALE, States } from './state.ts'
 import type { Verb } from './verb.ts'
@@ -113,6 +114,7 @@ export class Buckets implements Entries {
       neighbours: Neighbours
       endings: Endings | null
       invalidation: Invalidation
+      purge: Purge
     },
     options: { layout: Layout; hash: Hash; seed: number; io: Uint8Array; trailer: number },
   ) {
@@ -133,7 +135,7 @@ export class Buckets implements Entries {
     this.#trailer = options.trailer
     this.#form = new Form(layout, options.trailer)
     this.contents = new Contents(arena, parts.chains, options.io)
-    this.states = new States(arena, parts.verb, parts.invalidation)
+    this.states = new States(arena, this.contents, parts)
     this.index = new Index(arena, pool, layout)
     this.ghosts = new Ghosts(arena, pool, layout)
     this.eviction = new Eviction(arena, pool, layout, {
@@ -418,7 +420,7 @@ export class Buckets implements Entries {
   }
 
   isOver(address: number): boolean {
-    return this.states.of(address) >= OVER
+    return this.states.ofTime(address) >= OVER
   }
 
   /** May parts of its value be written over as it is? Not if somebody reads it, or for its extras. */
@@ -644,7 +646,7 @@ export class Buckets implements Entries {
   }
 
   dropIfOver(bucket: number, position: number): boolean {
-    const state = this.states.of(this.index.address(bucket, position))
+    const state = this.states.ofTime(this.index.address(bucket, position))
     if (state < OVER) return false
     this.#dropOver(bucket, position, state, header.EXPIRED_ACTIVELY)
     return true
@@ -664,10 +666,40 @@ export class Buckets implements Entries {
       if (address === 0 || entry.databaseOf(this.#words, address) !== db) at++
       else this.#removeAt(bucket, at, DELETED)
     }
-    while (at < index.slots(bucket) && index.address(bucket, at) === 0) at++
-    const next = at < index.slots(bucket) ? index.hash(bucket, at) : 0
+    const next = this.#nextHash(bucket, at)
     this.settleRemoved(bucket, before - index.count(bucket))
     return next
+  }
+
+  /**
+   * Removes entries whose keys were invalidated and gives the others the store's color, from a hash
+   * on, looking at so many slots. @returns the hash to go on with, 0: no more
+   */
+  purge(bucket: number, hash: number, slotsMax: number): number {
+    const index = this.index
+    const words = this.#words
+    const before = index.count(bucket)
+    let at = index.seek(bucket, hash)
+    for (let left = slotsMax; left > 0 && at < index.slots(bucket); left--) {
+      const address = index.address(bucket, at)
+      if (address !== 0 && this.states.isPurged(address)) {
+        this.drop(bucket, at, DELETED, header.INVALIDATED)
+        continue
+      }
+      if (address !== 0) entry.setColor(words, address, this.#verb.color)
+      at++
+    }
+    const next = this.#nextHash(bucket, at)
+    this.settleRemoved(bucket, before - index.count(bucket))
+    return next
+  }
+
+  /** Hash of the first entry from a position on, 0: there is none. */
+  #nextHash(bucket: number, position: number): number {
+    const index = this.index
+    let at = position
+    while (at < index.slots(bucket) && index.address(bucket, at) === 0) at++
+    return at < index.slots(bucket) ? index.hash(bucket, at) : 0
   }
 
   /**
@@ -749,6 +781,14 @@ export class Buckets implements Entries {
   }
 
   /* ---- leases ---- */
+
+  /** The address of the current key's lease; one whose key was invalidated is removed. 0: none. */
+  findLease(bucket: number): number {
+    const address = this.find(bucket, true)
+    if (address === 0 || !this.states.isPurged(address)) return address
+    this.#removeFound(bucket, DELETED)
+    return 0
+  }
 
   /** The token of the lease at an address. */
   tokenOf(address: number): number {

@@ -32,6 +32,7 @@ import type { Index } from './index.ts'
 import type { Invalidation } from './invalidation.ts'
 import type { Arena, Layout } from './memory.ts'
 import type { Pool } from './pool.ts'
+import type { Purge } from './purge.ts'
 import type { Ring, RingOutline } from './ring.ts'
 import type { Verb } from './verb.ts'
 
@@ -82,6 +83,7 @@ interface ImageParts {
   readonly eviction: Eviction
   readonly verb: Verb
   readonly invalidation: Invalidation
+  readonly purge: Purge
   readonly arrivals: Arrivals
 }
 
@@ -209,6 +211,7 @@ export class Images {
   readonly #eviction: Eviction
   readonly #verb: Verb
   readonly #invalidation: Invalidation
+  readonly #purge: Purge
   readonly #arrivals: Arrivals
   readonly #chunkShift: number
   readonly #chunkBytes: number
@@ -225,6 +228,7 @@ export class Images {
     this.#eviction = parts.eviction
     this.#verb = parts.verb
     this.#invalidation = parts.invalidation
+    this.#purge = parts.purge
     this.#arrivals = parts.arrivals
     this.#ring = parts.eviction.ring
     this.#chunkShift = parts.layout.chunkShift
@@ -273,7 +277,8 @@ export class Images {
    */
   finish(block: Block): number {
     const { words } = block
-    const dead = this.#invalidation.wasUsed ? this.#takeOutDead(block) : NONE
+    const mayHaveDead = this.#invalidation.wasUsed || this.#purge.isActive
+    const dead = mayHaveDead ? this.#takeOutDead(block) : NONE
     const meta = block.start >> 2
     const slots = words[meta + SLOTS]!
     const first = (block.end >> 2) - 2 * slots
@@ -367,7 +372,7 @@ export class Images {
     )) {
       for (let at = base + from; at < base + to;) {
         const bytes = entry.entryBytes(words, at, 0)
-        if (!entry.isFiller(words, at) && this.#isDead(words, view, at)) {
+        if (!entry.isFiller(words, at) && this.#isDead(block, view, at)) {
           places.add((ordinal << this.#chunkShift) | (at - base))
           entry.writeFiller(words, at, bytes)
         }
@@ -377,7 +382,12 @@ export class Images {
     return places
   }
 
-  #isDead(words: Int32Array, view: DataView, at: number): boolean {
+  #isDead({ words, bytes }: Block, view: DataView, at: number): boolean {
+    if ((words[at >> 2]! & entry.COLOR) !== this.#verb.color) {
+      const length = entry.keyLengthOf(words, at)
+      const db = entry.databaseOf(words, at)
+      if (this.#purge.matches(db, bytes, entry.keyAt(words, at), length)) return true
+    }
     if (!entry.hasExtras(words, at)) return false
     return this.#invalidation.kills(view, entry.extrasAt(words, at))
   }

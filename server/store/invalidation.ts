@@ -2,7 +2,7 @@
  * Many entries made worthless at once, without looking for them: what all threads that share a store
  * know of it, in one shared array.
  *
- *   sequence | 65,536 cells
+ *   sequence | 65,536 cells | by prefix or group: purge.ts
  *
  * **By tag.** Every invalidation of a tag takes the next number of the sequence and writes it into
  * the tag's cell. An entry with tags keeps its *birth*, the sequence as it was when its load began;
@@ -15,20 +15,23 @@
  * across buckets, and a million removals in one go).
  */
 import * as extras from './extras.ts'
+import { PURGE_WORDS } from './purge.ts'
 
 const SEQUENCE = 0
 const CELLS = 1
 const CELL_COUNT = 65_536
 const CELL_MASK = CELL_COUNT - 1
 
-const WORDS = CELLS + CELL_COUNT
+/** The first word of what purge.ts has. */
+export const PURGE_AT = CELLS + CELL_COUNT
+const WORDS = PURGE_AT + PURGE_WORDS
 
 /** What the threads that share a store share for invalidation: `StoreOptions.invalidations`. */
 export function shareInvalidations(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(WORDS * Int32Array.BYTES_PER_ELEMENT))
 }
 
-/** What was invalidated, as one thread sees it. */
+/** Which tags were invalidated, and when. */
 export class Invalidation {
   readonly #words: Int32Array
 

@@ -12,13 +12,18 @@
  *   ordinary verbs      found    found    not found               removed
  *   Store.openAny       found    found    error-only: found       removed
  *
+ * Who is dead by its key (purge.ts) is told by `of` alone: where room is made or time goes by
+ * (`ofTime`) it goes like everybody else.
+ *
  * Error-only and negative entries are replaced and removed like any other of their key, but nobody
  * sees them. An entry without extras is fresh, negative or over.
  */
 import * as entry from './entry.ts'
 import * as extras from './extras.ts'
+import type { Contents } from './contents.ts'
 import type { Invalidation } from './invalidation.ts'
 import type { Arena } from './memory.ts'
+import type { Purge } from './purge.ts'
 import type { Verb } from './verb.ts'
 
 /** No such key: none, or one that is over or dead. */
@@ -43,19 +48,50 @@ export class Facts {
 /** The states of one arena's entries, at the time of the verb under way. */
 export class States {
   readonly #words: Int32Array
+  readonly #bytes: Uint8Array
   readonly #view: DataView
+  readonly #contents: Contents
   readonly #verb: Verb
   readonly #invalidation: Invalidation
+  readonly #purge: Purge
 
-  constructor(arena: Arena, verb: Verb, invalidation: Invalidation) {
+  constructor(
+    arena: Arena,
+    contents: Contents,
+    parts: { readonly verb: Verb; readonly invalidation: Invalidation; readonly purge: Purge },
+  ) {
     this.#words = arena.words
+    this.#bytes = arena.bytes
     this.#view = arena.view
-    this.#verb = verb
-    this.#invalidation = invalidation
+    this.#contents = contents
+    this.#verb = parts.verb
+    this.#invalidation = parts.invalidation
+    this.#purge = parts.purge
   }
 
-  /** FRESH to DEAD, of an entry that is no lease. */
+  /** FRESH to DEAD; of a lease, FRESH or DEAD. */
   of(address: number): number {
+    return this.isPurged(address) ? DEAD : this.ofTime(address)
+  }
+
+  /** Was it there when its key was invalidated? */
+  isPurged(address: number): boolean {
+    const words = this.#words
+    return (words[address >> 2]! & entry.COLOR) !== this.#verb.color && this.#isMeant(address)
+  }
+
+  #isMeant(address: number): boolean {
+    const words = this.#words
+    const db = entry.databaseOf(words, address)
+    const length = entry.keyLengthOf(words, address)
+    if (!entry.isKeyInPages(words, address)) {
+      return this.#purge.matches(db, this.#bytes, entry.keyAt(words, address), length)
+    }
+    return this.#purge.isActive && this.#purge.matches(db, this.#contents.keyOf(address), 0, length)
+  }
+
+  /** The same, whatever was invalidated by key. */
+  ofTime(address: number): number {
     const words = this.#words
     const head = words[address >> 2]!
     if ((head & entry.EXTRAS) !== 0) return this.#ofLoaded(address)

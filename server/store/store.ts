@@ -28,7 +28,7 @@ import { Growth } from './growth.ts'
 import * as header from './header.ts'
 import type { Hash } from './hash.ts'
 import { xxh32 } from './hash.ts'
-import { Invalidation, shareInvalidations } from './invalidation.ts'
+import { Invalidation, PURGE_AT, shareInvalidations } from './invalidation.ts'
 import type { Arena, IoMemory, Layout, Memory } from './memory.ts'
 import {
   acquire,
@@ -51,6 +51,8 @@ import {
   scopeOf,
   trailerBytesOf,
 } from './policy.ts'
+import type { Matcher, MatcherOf } from './purge.ts'
+import { Purge } from './purge.ts'
 import { Pool, POLICY, SETTING, TOKEN_BLOCKS } from './pool.ts'
 import { Relief } from './relief.ts'
 import { ABSENT, ERROR_ONLY, Facts, FRESH, NEGATIVE, STALE } from './state.ts'
@@ -60,7 +62,7 @@ import { Transplants } from './transplant.ts'
 import { HELD, Verb } from './verb.ts'
 
 export type { BucketStats, IoMemory, Policy, Reason, RemovalListener, Scope, Sink, StoreStats }
-export type { Extras, FillExtras, Growth }
+export type { Extras, FillExtras, Growth, Matcher }
 export { ABSENT, ERROR_ONLY, FRESH, NEGATIVE, STALE }
 export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_STRING }
 
@@ -86,7 +88,7 @@ export const FETCHED_MAX = 32
 /** How often `shrink` evicts at most for each chunk that it is to give back. */
 const WINS_PER_CHUNK = 16
 
-/** Slots of an index that one step of flushing a database looks at. */
+/** Slots of an index that one step of flushing a database, or of a purge, looks at. */
 const FLUSH_SLOTS = 512
 
 /** Tokens of leases a thread draws at a time from the shared counter. */
@@ -140,9 +142,9 @@ export interface StoreOptions {
    * of one thread can invalidate.
    */
   readonly invalidations?: Int32Array
-  /**
-   * To which group the entries of a snapshot belong that belonged to one. Default: to none.
-   */
+  /** Which keys a group has, by its name, for `beginInvalidation`. Default: none. */
+  readonly matcherOf?: MatcherOf
+  /** To which group the entries of a snapshot belong that belonged to one. Default: to none. */
   readonly groupOf?: GroupOf
   /** Tests lower it: a larger bucket is written to snapshots entry by entry. Default: 32 MB. */
   readonly imageBytesMax?: number
@@ -221,6 +223,7 @@ export class Store {
   /** Null: nobody wants to know what ended. */
   readonly #endings: Endings | null
   readonly #invalidation: Invalidation
+  readonly #purge: Purge
   readonly #mayInvalidate: boolean
   readonly #arrivals: Arrivals
   /** Of the entry that `state` or `openAny` found last. */
@@ -273,7 +276,10 @@ export class Store {
     this.#set = new Int32Array(layout.buckets)
     this.#verb = new Verb(memories.io.bytes, layout.buckets, 1 << layout.chunkShift)
     this.#mayInvalidate = options.invalidations !== undefined || !this.#isShared
-    this.#invalidation = new Invalidation(options.invalidations ?? shareInvalidations())
+    const invalidations = options.invalidations ?? shareInvalidations()
+    this.#invalidation = new Invalidation(invalidations)
+    const matcherOf = options.matcherOf ?? (() => null)
+    this.#purge = new Purge(invalidations, PURGE_AT, this.#verb, matcherOf)
     this.#arrivals = new Arrivals(this.#invalidation, options.groupOf ?? (() => -1))
     this.#endings = options.onRemoved ? new Endings(this.#verb, options.onRemoved) : null
     this.#relief = new Relief(layout, {
@@ -309,6 +315,7 @@ export class Store {
         neighbours,
         endings: this.#endings,
         invalidation: this.#invalidation,
+        purge: this.#purge,
       }
       return new Buckets(arena, this.#pools[index]!, parts, shape)
     })
@@ -316,7 +323,7 @@ export class Store {
     this.transplants = new Transplants({
       ...{ layout, trailer, arenas: this.#arenas, pools: this.#pools, verb: this.#verb },
       ...{ buckets: this.#buckets, bigs: this.#bigs, imageBytesMax: options.imageBytesMax },
-      ...{ invalidation: this.#invalidation, arrivals: this.#arrivals },
+      ...{ invalidation: this.#invalidation, purge: this.#purge, arrivals: this.#arrivals },
       lock: (number) => {
         this.#turnTo(number)
         this.#lock()
@@ -480,6 +487,7 @@ export class Store {
       const number = set[i]!
       acquire(this.#wordsOf(number), this.#headerOf(number) + header.LOCK)
     }
+    this.#purge.look()
   }
 
   unlockKeys(): void {
@@ -875,6 +883,34 @@ export class Store {
   invalidateTag(tagHash: number): void {
     assert(this.#mayInvalidate, 'threads do not share their invalidations')
     this.#invalidation.invalidateTag(tagHash)
+  }
+
+  /**
+   * Makes all entries whose keys match dead, leases too, so that loads under way bring nothing any
+   * more. It takes no time by their number: `sweepInvalidated` must be called until it is through.
+   * False: the one before is not. (They count in `size` until they are swept.)
+   * @throws {RangeError} the prefix is longer than 64 KB
+   */
+  beginInvalidation(matcher: Matcher): boolean {
+    assert(this.#mayInvalidate, 'threads do not share their invalidations')
+    return this.#purge.begin(matcher)
+  }
+
+  /**
+   * Removes what `beginInvalidation` made dead, in steps of a millisecond at most, from `cursor` on
+   * (0 begins): returns the cursor to go on with, 0 at the end. To be called by who began it.
+   */
+  sweepInvalidated(cursor: number): number {
+    const number = Math.floor(cursor / HASHES)
+    const buckets = this.#turnTo(number)
+    this.#lock()
+    const hash = buckets.purge(this.#header, cursor % HASHES, FLUSH_SLOTS)
+    this.#release()
+    const isOver = hash === 0 && number + 1 === this.#layout.buckets
+    if (isOver) this.#purge.end()
+    this.#tell()
+    if (isOver) return 0
+    return hash > 0 ? number * HASHES + hash : (number + 1) * HASHES
   }
 
   /* ---- receiving big values ---- */
@@ -1352,9 +1388,14 @@ export class Store {
     assert(this.#verb.locked === -1, 'a second lock is taken')
     this.#verb.locked = this.#number
     this.#verb.now = this.now
-    if (!this.#isShared) return
-    if (this.#verb.holdsSet) assert(this.#verb.held[this.#number] === HELD, 'a key is not locked')
-    else acquire(this.#wordsOf(this.#number), this.#header + header.LOCK)
+    if (this.#isShared) {
+      if (this.#verb.holdsSet) {
+        assert(this.#verb.held[this.#number] === HELD, 'a key is not locked')
+        return
+      }
+      acquire(this.#wordsOf(this.#number), this.#header + header.LOCK)
+    }
+    this.#purge.look()
   }
 
   /** The last thing a verb does: the listener may call others. */
@@ -1620,7 +1661,7 @@ export class Store {
   /** The token of the current key's lease, as `lease` has it. */
   #lease(): number {
     const buckets = this.#home
-    const address = buckets.find(this.#header, true)
+    const address = buckets.findLease(this.#header)
     this.leasePlanted = address === 0
     if (address !== 0) return buckets.tokenOf(address)
     const token = this.#nextToken()
@@ -1628,7 +1669,7 @@ export class Store {
   }
 
   #hasLease(token: number): boolean {
-    const address = this.#home.find(this.#header, true)
+    const address = this.#home.findLease(this.#header)
     return address !== 0 && this.#home.tokenOf(address) === token
   }
 

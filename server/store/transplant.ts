@@ -14,6 +14,7 @@ import { PAGED } from './header.ts'
 import type { Implanted } from './image.ts'
 import { Images } from './image.ts'
 import type { Invalidation } from './invalidation.ts'
+import type { Purge } from './purge.ts'
 import type { Arena, Layout } from './memory.ts'
 import { assert } from './memory.ts'
 import type { Pool } from './pool.ts'
@@ -35,6 +36,7 @@ interface TransplantParts {
   readonly buckets: readonly Buckets[]
   readonly bigs: BigList
   readonly invalidation: Invalidation
+  readonly purge: Purge
   readonly arrivals: Arrivals
   /** A larger bucket is written as items. Default: `IMAGE_BYTES_MAX`. */
   readonly imageBytesMax: number | undefined
@@ -66,10 +68,11 @@ export class Transplants {
     this.#parts = parts
     this.#trailer = parts.trailer
     this.#imageBytesMax = parts.imageBytesMax ?? IMAGE_BYTES_MAX
-    const { layout, verb, invalidation, arrivals } = parts
+    const { layout, verb, invalidation, purge, arrivals } = parts
     this.#images = parts.buckets.map(({ index, eviction }, i) => {
       const [arena, pool] = [parts.arenas[i]!, parts.pools[i]!]
-      return new Images({ arena, pool, layout, index, eviction, verb, invalidation, arrivals })
+      const bucketParts = { arena, pool, layout, index, eviction, verb }
+      return new Images({ ...bucketParts, invalidation, purge, arrivals })
     })
   }
 

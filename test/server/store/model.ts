@@ -17,6 +17,7 @@
  * With `changes` the stream changes policy, scope and maxmemory, too. With `listens` the store
  * must tell of everything that it loses, when it loses it.
  */
+import type { KeyMatcher } from '../../../server/store/purge.ts'
 import { POLICIES, SCOPES } from '../../../server/store/policy.ts'
 import type {
   FillExtras,
@@ -118,6 +119,22 @@ function difference(wanted: Buffer, got: Uint8Array): string {
   return `${wanted.length} and ${got.length} bytes, from ${at} on ${a} and ${b}`
 }
 
+/** The keys of a group "ends in 7": those whose number ends in 7. */
+function groupOf(name: string): KeyMatcher | null {
+  const digit = /^ends in (\d)$/.exec(name)?.[1]
+  if (digit === undefined) return null
+  const code = digit.charCodeAt(0)
+  return (bytes, pos, length) => {
+    const colon = bytes.subarray(pos, pos + length).indexOf(0x3a)
+    return colon > 0 && bytes[pos + colon - 1] === code
+  }
+}
+
+function startsWith(prefix: Buffer): KeyMatcher {
+  return (bytes, pos, length) =>
+    length >= prefix.length && prefix.equals(bytes.subarray(pos, pos + prefix.length))
+}
+
 export class Model {
   readonly store: Store
   readonly #options: ModelOptions
@@ -125,6 +142,8 @@ export class Model {
   readonly #maps: Map<string, Held>[] = [new Map(), new Map(), new Map()]
   /** How many invalidations there were, and which the last of each tag was. */
   #invalidations = 0
+  /** Where the sweep of the last invalidation by key stands; -1: it is over. */
+  #purgeCursor = -1
   readonly #invalidated = new Int32Array(TAGS)
   /** Leases planted and not known to be gone. */
   readonly #leases: Map<string, Lease>[] = [new Map(), new Map(), new Map()]
@@ -150,9 +169,8 @@ export class Model {
 
   constructor(options: ModelOptions) {
     this.#options = options
-    this.store = new Store(
-      options.listens === true ? { ...options.store, onRemoved: this.#told } : options.store,
-    )
+    const store = { ...options.store, matcherOf: groupOf }
+    this.store = new Store(options.listens === true ? { ...store, onRemoved: this.#told } : store)
     this.store.now = 1_000
     this.#roll = dice(options.seed)
     const { policy } = this.store
@@ -210,6 +228,7 @@ export class Model {
 
   #lookAtAll(db: number): void {
     if (this.#roll(40) === 0) this.#invalidate()
+    if (this.#roll(10) === 0) this.#invalidateByKey(db)
     if (this.#roll(this.#wholeEvery) !== 0) return
     const roll = this.#roll(5)
     if (roll < 2) this.#scan(db)
@@ -767,13 +786,54 @@ export class Model {
     const tag = this.#roll(TAGS)
     this.store.invalidateTag(tag)
     this.#invalidated[tag] = ++this.#invalidations
+    this.#dropWhere((_db, _key, { loaded }) => loaded?.tags.includes(tag) === true)
+  }
+
+  #dropWhere(isDead: (db: number, key: string, held: Held) => boolean): void {
     this.#maps.forEach((map, db) => {
-      for (const [key, { value, loaded }] of [...map]) {
-        if (loaded?.tags.includes(tag) !== true) continue
+      for (const [key, held] of [...map]) {
+        if (!isDead(db, key, held)) continue
         map.delete(key)
-        this.#expired.set(`${db}:${key}`, value)
+        this.#expired.set(`${db}:${key}`, held.value)
       }
     })
+  }
+
+  /** Begins an invalidation of a prefix or of a group, or goes on with the sweep of the last one. */
+  #invalidateByKey(db: number): void {
+    if (this.#purgeCursor >= 0 && this.#roll(3) > 0) {
+      this.#sweepInvalidated(1 + this.#roll(400))
+      return
+    }
+    const digits = `${this.#roll(this.#options.keys)}`
+    const prefix = digits.slice(0, 1 + this.#roll(digits.length))
+    const where = this.#roll(2) === 0 ? db : -1
+    const bytes = Buffer.from(this.#roll(8) === 0 ? '' : prefix)
+    const matcher =
+      this.#roll(3) === 0
+        ? ({ kind: 'group', db: where, name: `ends in ${prefix.at(-1)}` } as const)
+        : ({ kind: 'prefix', db: where, bytes } as const)
+    const begins = this.store.beginInvalidation(matcher)
+    this.#expect(begins === this.#purgeCursor < 0, 'an invalidation begins in another')
+    if (!begins) return
+    this.#purgeCursor = 0
+    const matches = matcher.kind === 'prefix' ? startsWith(bytes) : groupOf(matcher.name)!
+    const isMeant = (of: number, key: string): boolean => {
+      const name = Buffer.from(key)
+      return (where < 0 || of === where) && matches(name, 0, name.length)
+    }
+    this.#dropWhere(isMeant)
+    this.#leases.forEach((leases, of) => {
+      for (const key of [...leases.keys()]) if (isMeant(of, key)) leases.delete(key)
+    })
+  }
+
+  #sweepInvalidated(steps: number): void {
+    for (let i = 0; i < steps && this.#purgeCursor >= 0; i++) {
+      const next = this.store.sweepInvalidated(this.#purgeCursor)
+      this.#expect(next === 0 || next > this.#purgeCursor, 'a sweep does not go forward')
+      this.#purgeCursor = next === 0 ? -1 : next
+    }
   }
 
   #pin(db: number, key: string): void {
@@ -938,6 +998,8 @@ export class Model {
   }
 
   #sizes(db: number): void {
+    // Dead entries count until they are swept.
+    this.#sweepInvalidated(Infinity)
     const size = this.store.size(db)
     const expiring = this.store.expiring(db)
     const map = this.#maps[db]!

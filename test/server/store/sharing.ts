@@ -4,6 +4,7 @@
  */
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { shareInvalidations } from '../../../server/store/invalidation.ts'
 import { multiMemory } from '../../../server/store/memory.ts'
 import type { StoreOptions } from '../../../server/store/store.ts'
 import { checkInvariants, Store } from '../../../server/store/store.ts'
@@ -25,7 +26,8 @@ export class Sharing {
   readonly #options: StoreOptions
 
   constructor(options: Partial<StoreOptions> & { readonly threads: number }) {
-    this.#options = { maxMemory: MAX_MEMORY, seed: 1, ...options }
+    const invalidations = shareInvalidations()
+    this.#options = { maxMemory: MAX_MEMORY, seed: 1, invalidations, ...options }
     this.store = new Store(this.#options)
   }
 

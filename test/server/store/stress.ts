@@ -6,6 +6,8 @@
  *   log       records of 16 bytes: checksum 4 | hash of the key 4 | number 8; appended and rewritten
  *   counter   digits. What was added in all is what is there in the end and what was removed
  *   pair      values with one stamp, written together and read together
+ *   loaded    values as those of keys, filled with extras; invalidated by tag and by prefix, after which
+ *             nobody may see what its thread filled before
  *
  * Time goes on by operations, so that what expires does.
  */
@@ -23,6 +25,7 @@ import {
   OUT_OF_MEMORY,
   STORED,
   Store,
+  TYPE_STRING,
 } from '../../../server/store/store.ts'
 import { SeededRandom } from '../../sim/random.ts'
 
@@ -35,6 +38,8 @@ const LOGS = 20
 const COUNTERS = 40
 const PAIRS = 8
 const PAIR_KEYS = 5
+const LOADED = 200
+const TAGS = 5
 
 /** Pages of values that a thread keeps pinned at a time. */
 const PINS_MAX = 6
@@ -101,6 +106,11 @@ function checkLog(key: Buffer, value: Buffer): void {
   }
 }
 
+interface Filled {
+  readonly stamp: number
+  readonly tag: number
+}
+
 export class Stress {
   readonly #store: Store
   readonly #random: SeededRandom
@@ -108,6 +118,10 @@ export class Stress {
   readonly #place: Place
   readonly #pins: { key: Buffer; pages: Pages }[] = []
   #leases: { key: Buffer; token: number }[] = []
+  /** What this thread filled, by the number of the key, since it was invalidated. */
+  readonly #loaded = new Map<number, Filled>()
+  /** Where this thread's sweep stands; -1: it has none. */
+  #purged = -1
   #scanned = 0
   #flushed = 0
   #snapshot: ReturnType<typeof blocksOf> | null = null
@@ -133,6 +147,7 @@ export class Stress {
     for (let i = 0; i < rounds; i++) this.#step()
     for (const { key, pages } of this.#pins) this.#letGo(key, pages)
     this.#snapshot?.return()
+    this.#sweepInvalidated(Infinity)
     const { operations, added, removed, refused, seen } = {
       ...{ operations: this.#operations, added: this.#added, removed: this.#removed },
       ...{ refused: this.#refused, seen: this.#seen },
@@ -157,7 +172,9 @@ export class Stress {
     store.now = 1_000 + this.#operations / 20
     this.#operations++
     const key = this.#key()
-    if (roll < 350) this.#get(key)
+    if (roll < 300) this.#get(key)
+    else if (roll < 340) this.#load()
+    else if (roll < 350) this.#invalidate()
     else if (roll < 570) this.#set(key, this.#random.below(roll < 400 ? 3_000 : 400))
     else if (roll < 600) this.#setBig(key)
     else if (roll < 650) store.delete(0, key, 0, key.length)
@@ -340,6 +357,70 @@ export class Stress {
     this.#leases = []
   }
 
+  /** Fills a key that nobody has, or that is to be loaded again. */
+  #load(): void {
+    const store = this.#store
+    const random = this.#random
+    const number = random.below(LOADED)
+    const key = Buffer.from(`loaded:${number}`)
+    const birth = store.birth()
+    const found = store.openAny(0, key, 0, key.length)
+    if (found) {
+      checkValue(key, readOpen(store), 'openAny')
+      if (store.extras === null) throw new Error(`${key.toString()} has lost its extras`)
+    }
+    const token = found ? store.leaseBeside() : store.lease()
+    store.close()
+    if (token === 0) return
+    const stamp = random.uint32()
+    const tag = random.below(TAGS)
+    const isNegative = random.below(5) === 0
+    const value = isNegative ? null : valueOf(key, stamp, random.below(20) > 0 ? 200 : 90_000)
+    const expireAt = Math.floor(store.now) + 1 + random.below(200)
+    const freshUntil = expireAt - random.below(100)
+    const visibleUntil = freshUntil + random.below(expireAt - freshUntil + 1)
+    const extras = { freshUntil, visibleUntil, loadedAt: store.now, costMs: 5, group: 0, birth }
+    const more = { tags: [tag, TAGS], etag: random.below(2) === 0 ? key : null, idleMs: 0 }
+    if (!store.fill(0, key, token, value, expireAt, { ...extras, ...more })) return
+    if (!isNegative) this.#loaded.set(number, { stamp, tag })
+  }
+
+  #invalidate(): void {
+    if (this.#purged >= 0) {
+      this.#sweepInvalidated(1 + this.#random.below(100))
+      return
+    }
+    const store = this.#store
+    if (this.#random.below(2) === 0) {
+      const tag = this.#random.below(TAGS)
+      store.invalidateTag(tag)
+      this.#expectGone((filled) => filled.tag === tag)
+    } else if (store.beginInvalidation({ kind: 'prefix', db: -1, bytes: Buffer.from('loaded:') })) {
+      this.#purged = 0
+      this.#expectGone(() => true)
+    }
+  }
+
+  #sweepInvalidated(steps: number): void {
+    for (let i = 0; i < steps && this.#purged >= 0; i++) {
+      this.#purged = this.#store.sweepInvalidated(this.#purged) || -1
+    }
+  }
+
+  /** What this thread filled before is not there any more, though others may have filled the key. */
+  #expectGone(isMeant: (filled: Filled) => boolean): void {
+    const store = this.#store
+    for (const [number, filled] of [...this.#loaded]) {
+      if (!isMeant(filled)) continue
+      this.#loaded.delete(number)
+      const key = Buffer.from(`loaded:${number}`)
+      const found = store.openAny(0, key, 0, key.length)
+      const stamp = found ? checkValue(key, readOpen(store), 'invalidated') : -1
+      store.close()
+      if (stamp === filled.stamp) throw new Error(`${key.toString()} outlives its invalidation`)
+    }
+  }
+
   #expire(key: Buffer): void {
     const store = this.#store
     if (store.open(0, key, 0, key.length)) {
@@ -351,7 +432,7 @@ export class Stress {
   #scan(): void {
     this.#scanned = this.#store.scan(0, this.#scanned, 300, (bytes, pos, length) => {
       const key = Buffer.from(bytes.subarray(pos, pos + length)).toString()
-      if (!/^(?:key|counter|log|pair):\d/.test(key)) throw new Error(`a scan sees ${key}`)
+      if (!/^(?:key|counter|log|pair|loaded):\d/.test(key)) throw new Error(`a scan sees ${key}`)
     })
   }
 
@@ -375,7 +456,7 @@ export class Stress {
   #checkEntries(bytes: Uint8Array, entries: Iterable<Found>): void {
     for (const found of entries) {
       // Pieces of long values are checked where they are pinned.
-      if (found.pieceLength !== found.valueLength) continue
+      if (found.pieceLength !== found.valueLength || found.type !== TYPE_STRING) continue
       const key = Buffer.from(bytes.subarray(found.keyAt, found.keyAt + found.keyLength))
       const end = found.valueAt + found.valueLength
       const value = Buffer.from(bytes.subarray(found.valueAt, end))
