@@ -35,7 +35,9 @@ export function timesOf(loaded: Loaded, group: Group, now: number, random: Rando
   if (freshMs === 0) return FOREVER
   const staleMs = loaded.staleMs ?? group.staleMs
   const errorMs =
-    group.onError === 'stale' ? STALE_IF_ERROR_MAX_MS : (loaded.staleIfErrorMs ?? group.staleIfErrorMs)
+    group.onError === 'stale'
+      ? STALE_IF_ERROR_MAX_MS
+      : (loaded.staleIfErrorMs ?? group.staleIfErrorMs)
   const shortened = freshMs * group.jitter * (random.uint32() / UINT32)
   const freshUntil = Math.floor(now + Math.max(1, freshMs - shortened))
   return {

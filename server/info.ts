@@ -40,15 +40,7 @@ export interface InfoSource {
   >
   readonly store: Pick<
     Store,
-    | 'stats'
-    | 'buckets'
-    | 'bucketStats'
-    | 'policy'
-    | 'scope'
-    | 'size'
-    | 'expiring'
-    | 'groupKeys'
-    | 'groupBytes'
+    'stats' | 'buckets' | 'bucketStats' | 'policy' | 'scope' | 'size' | 'expiring'
   >
   readonly stats: Stats
   readonly sweeper: Pick<Sweeper, 'stalePercent' | 'spentMs' | 'cut'>
@@ -457,7 +449,7 @@ function groupFields(server: InfoSource, facts: Facts): Fields | null {
 
 /** What INFO groups and GROUP INFO tell of a group. */
 export function groupCounters(
-  { loads, writes, landings, store }: Pick<InfoSource, 'loads' | 'writes' | 'landings' | 'store'>,
+  { loads, writes, landings }: Pick<InfoSource, 'loads' | 'writes' | 'landings'>,
   { waiters, hits }: Facts,
   group: Group,
 ): Readonly<Record<string, number>> {
@@ -485,8 +477,6 @@ export function groupCounters(
     ...{ writes: written.writes, writes_failed: written.failed },
     load_p50_usec: Math.round(percentile(times, 50) / 1000),
     load_p99_usec: Math.round(percentile(times, 99) / 1000),
-    keys: store.groupKeys(group.number),
-    bytes: store.groupBytes(group.number),
   }
 }
 

@@ -1,9 +1,5 @@
 import type { Keep, LeaseStore, Remains } from '../cluster/loads.ts'
-import type { Group } from '../cluster/group.ts'
 import type { Store } from './store/store.ts'
-
-/** Slots of the index that one fill looks at for entries of a group that has its share. */
-const ROOM_SLOTS = 4096
 
 /** The store as loads see it. */
 export class LoadStore implements LeaseStore {
@@ -23,11 +19,6 @@ export class LoadStore implements LeaseStore {
 
   fill(db: number, key: Uint8Array, token: number, value: Uint8Array | null, keep: Keep): boolean {
     const { group } = keep
-    const bytes = key.length + (value?.length ?? 0)
-    if (!this.#makesRoom(group, bytes)) {
-      this.#store.dropLease(db, key, token)
-      return false
-    }
     return this.#store.fill(db, key, token, value, keep.expireAt, {
       ...{ freshUntil: keep.freshUntil, visibleUntil: keep.visibleUntil, tags: keep.tags },
       ...{ loadedAt: keep.loadedAt, costMs: keep.costMs, birth: keep.birth },
@@ -74,11 +65,6 @@ export class LoadStore implements LeaseStore {
 
   tagHash(tag: string): number {
     return this.#store.tagHash(Buffer.from(tag))
-  }
-
-  #makesRoom(group: Group, bytes: number): boolean {
-    if (group.bytesMax === 0) return true
-    return this.#store.makeGroupRoom(group.number, bytes, ROOM_SLOTS, group.bytesMax)
   }
 }
 

@@ -5,6 +5,7 @@ import { Args } from '../protocol/args.ts'
 import { ERR_OOM } from '../protocol/errors.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, lastKeyOf } from './command.ts'
+import { overKeys } from './commands/many-keys.ts'
 import { replyValue } from './commands/string.ts'
 import type { GroupHits, WaiterCounters } from './facts.ts'
 import type { IoThread } from './io-thread.ts'
@@ -63,6 +64,10 @@ export class Loading {
    * none yet. False: nothing is missing, run it.
    */
   takes(client: Client, entry: CommandEntry, call: Call = client): boolean {
+    if (entry.loads === 'values' && call.args.count > KEYS_AT_ONCE) {
+      this.#takeMany(client, call)
+      return true
+    }
     const missing = this.#missing(entry, call)
     if (missing === null) return false
     this.#server.stats.row[counter.keyspaceMisses]! += missing.length
@@ -171,6 +176,53 @@ export class Loading {
     )
   }
 
+  /**
+   * MGET of very many keys: they are looked at, and their loads begun, in turns with everything else,
+   * and when all have ended the command reads. Later commands of the connection wait.
+   */
+  #takeMany(client: Client, call: Call): void {
+    const { turns } = this.#server
+    const slot = call.slot ?? client.hold()
+    const { db } = call
+    const args = call.slot === undefined ? call.args.detached() : call.args
+    /** What loads brought that the store does not have, by argument. */
+    const unstored = new Map<number, Buffer>()
+    let error: string | null = null
+    let next = 1
+    let open = 0
+    const finish = (): void => {
+      const line = error
+      if (line !== null) slot.settle((reply) => reply.error(line))
+      else slot.answer(() => client.runAs(() => replyAll(client, unstored), args, db))
+    }
+    const step = (): boolean => {
+      const end = Math.min(args.count, next + KEYS_PER_STEP)
+      for (; next < end && open < LOADS_OPEN_MAX; next++) {
+        const i = next
+        const group = this.groups.match(args.bytes, args.pos(i), args.length(i))
+        if (group === null || this.#isAnswered(db, args, i, group)) continue
+        open++
+        this.load({ db, key: new Uint8Array(args.buffer(i)), group }, (outcome) => {
+          if (outcome.kind === 'error') error ??= outcome.line
+          if (outcome.kind === 'value' && !outcome.stored) unstored.set(i, outcome.value)
+          open--
+          if (next < args.count && open === LOADS_OPEN_MAX - 1) turns.add(turn)
+          else if (next >= args.count && open === 0) finish()
+        })
+      }
+      return next >= args.count
+    }
+    const turn = {
+      takeTurn: (): boolean => {
+        this.#server.store.now = this.#server.world.clock.now()
+        const done = turns.slice(step, () => open < LOADS_OPEN_MAX)
+        if (done && open === 0) finish()
+        return !done && open < LOADS_OPEN_MAX
+      },
+    }
+    turns.add(turn)
+  }
+
   #answerBy(
     client: Client,
     entry: CommandEntry,
@@ -264,6 +316,28 @@ export interface Wanted {
   /** How long a value may be stale to be the answer. Default: as long as the group lets it be. */
   readonly staleMsMax?: number
 }
+
+/** Answers an MGET: what the store has, and what it could not keep. */
+function replyAll(client: Client, unstored: ReadonlyMap<number, Buffer>): void {
+  client.reply.array(client.args.count - 1)
+  overKeys(client, {
+    stride: 1,
+    visit: (_, i) => {
+      const value = unstored.get(i)
+      if (value === undefined) replyValue(client, i)
+      else client.reply.bulk(value)
+      return 0
+    },
+    end: () => {},
+  })
+}
+
+/** Of an MGET: with more it lets others have their turn. */
+const KEYS_AT_ONCE = 256
+/** Between two looks at the clock. */
+const KEYS_PER_STEP = 16
+/** Loads of one MGET at a time: more would fill the group's queue. */
+const LOADS_OPEN_MAX = 1024
 
 type Counting = { -readonly [K in keyof GroupHits]: number }
 

@@ -8,6 +8,7 @@
  * The system keeps what the store has touched: WebAssembly's memory cannot be given back. INFO shows
  * both, used and touched.
  */
+import type { Groups } from '../cluster/group.ts'
 import { sizeText } from '../cluster/size.ts'
 import type { Clock } from '../cluster/world.ts'
 import type { Config } from './config.ts'
@@ -15,7 +16,7 @@ import { BadValue } from './config/kinds.ts'
 import type { Log } from './log.ts'
 import { meaningOf, type PolicyName, policyNotice } from './policies.ts'
 import { Shrinker } from './shrinker.ts'
-import { Store, type StoreOptions } from './store/store.ts'
+import { type MatcherOf, shareInvalidations, Store, type StoreOptions } from './store/store.ts'
 
 /** Threads that share the store and the counters: the workers and the hub, or the only one there is. */
 export function sharingThreads({ threads }: Config): number {
@@ -38,9 +39,14 @@ export function openStore(config: Config, seed: number, log: Log): OpenedStore {
   const ceiling = config['maxmemory-ceiling']
   // With several the hub's is one more.
   const threads = sharingThreads(config)
-  const options = { maxMemory, seed, databases, threads, ...meaningOf(config['maxmemory-policy']) }
+  const options = {
+    ...{ maxMemory, seed, databases, threads, ...meaningOf(config['maxmemory-policy']) },
+    invalidations: shareInvalidations(),
+  }
+  const matcherOf = groupMatcher(config.groups)
   try {
-    return { store: new Store({ ...options, ceiling }), options: { ...options, ceiling } }
+    const store = new Store({ ...options, ceiling, matcherOf })
+    return { store, options: { ...options, ceiling } }
   } catch (error) {
     const isOurs = ceiling > maxMemory && !config.isSet('maxmemory-ceiling')
     if (!(error instanceof RangeError) || !isOurs) throw error
@@ -48,7 +54,16 @@ export function openStore(config: Config, seed: number, log: Log): OpenedStore {
       { ceiling },
       'no address space for a ceiling above maxmemory: maxmemory cannot be raised while this server runs',
     )
-    return { store: new Store(options), options }
+    return { store: new Store({ ...options, matcherOf }), options }
+  }
+}
+
+/** Which keys a group has, for the store, which knows of no groups. */
+export function groupMatcher(groups: Groups): MatcherOf {
+  return (name) => {
+    const group = groups.get(name)
+    if (group === undefined) return null
+    return (bytes, pos, length) => groups.match(bytes, pos, length) === group
   }
 }
 

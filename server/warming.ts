@@ -13,7 +13,7 @@ import { strict as assert } from 'node:assert'
 import type { Group } from '../cluster/group.ts'
 import type { Miss, Outcome, Waiter } from '../cluster/loads.ts'
 import type { Clock } from '../cluster/world.ts'
-import type { Store } from './store/store.ts'
+import { FRESH as STATE_FRESH, NEGATIVE as STATE_NEGATIVE, type Store } from './store/store.ts'
 
 /** Of one group, waiting. A key of 100 bytes is some 250 here. */
 export const WARM_KEYS_MAX = 262_144
@@ -190,14 +190,16 @@ export class Warming {
   }
 
   #isFresh(db: number, key: Uint8Array): boolean {
-    return this.#store.has(db, key, 0, key.length)
+    const state = this.#store.state(db, key, 0, key.length)
+    return state === STATE_FRESH || state === STATE_NEGATIVE
   }
 
   /** The token of the key's lease, planted or found; or why there is none. */
   #lease(db: number, key: Uint8Array): number {
     const store = this.#store
-    const found = store.peek(db, key, 0, key.length)
-    const token = found ? FRESH : store.lease()
+    if (this.#isFresh(db, key)) return FRESH
+    const found = store.openAny(db, key, 0, key.length)
+    const token = found ? store.leaseBeside() : store.lease()
     store.close()
     return token
   }

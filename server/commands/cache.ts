@@ -17,6 +17,7 @@ import {
   ERR_NOT_INTEGER,
   ERR_NO_TOKEN,
   ERR_OOM,
+  ERR_PREFIX_TOO_LONG,
   ERR_SYNTAX,
   ERR_TOO_MANY_TAGS,
   invalidExpire,
@@ -26,7 +27,15 @@ import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { requestOf } from '../groups.ts'
 import { copyOpenValue } from '../load-store.ts'
-import { ABSENT, ERROR_ONLY, FRESH, NEGATIVE, STALE, STORED } from '../store/store.ts'
+import {
+  ABSENT,
+  ERROR_ONLY,
+  FRESH,
+  MATCHER_BYTES_MAX,
+  NEGATIVE,
+  STALE,
+  STORED,
+} from '../store/store.ts'
 import type { FillExtras } from '../store/store.ts'
 import type { OriginChange } from '../writing.ts'
 import { replyValue } from './string.ts'
@@ -231,8 +240,8 @@ function cacheSet(client: Client): void {
   }
   const { expireAt, extras } = keepOf(client, options, null)
   const status = store.setTagged(
-    ...[db, args.bytes, args.pos(1), args.length(1)] as const,
-    ...[args.pos(2), args.length(2), expireAt, extras] as const,
+    ...([db, args.bytes, args.pos(1), args.length(1)] as const),
+    ...([args.pos(2), args.length(2), expireAt, extras] as const),
   )
   if (status === STORED) reply.ok()
   else reply.error(ERR_OOM)
@@ -372,8 +381,7 @@ function cacheFill(client: Client): void {
   const { grants } = hub.loads
   const grant = grants.of(token)
   const birth = grant?.birth ?? 0
-  const stored =
-    grant !== null && store.fill(db, key, token, value, expireAt, { ...extras, birth })
+  const stored = grant !== null && store.fill(db, key, token, value, expireAt, { ...extras, birth })
   if (grant !== null) grants.landed(token, value, stored)
   reply.integer(stored ? 1 : 0)
 }
@@ -450,11 +458,12 @@ function cacheInvalidate(client: Client): void {
     store.invalidateTag(store.tagHash(args.buffer(2)))
     reply.ok()
   } else if (args.is(1, 'prefix')) {
-    hub.invalidations.begin(client, { kind: 'prefix', bytes: args.buffer(2) })
+    if (args.length(2) > MATCHER_BYTES_MAX) reply.error(ERR_PREFIX_TOO_LONG)
+    else hub.invalidations.begin(client, { kind: 'prefix', db: client.db, bytes: args.buffer(2) })
   } else if (args.is(1, 'group')) {
     const name = args.text(2)
     if (hub.config.groups.get(name) === undefined) reply.error(noSuchGroup(name))
-    else hub.invalidations.begin(client, { kind: 'group', name })
+    else hub.invalidations.begin(client, { kind: 'group', db: -1, name })
   } else reply.error(ERR_SYNTAX)
 }
 
@@ -482,7 +491,8 @@ export const cacheCommands = [
     keys: oneKey,
     keyFlags: ['OW', 'update'],
     summary: 'Sets a key, how long it is fresh, how long it may be stale after that, and its tags.',
-    syntax: 'key value [EX seconds | PX milliseconds] [STALE milliseconds] [TAGS numtags tag [tag ...]]',
+    syntax:
+      'key value [EX seconds | PX milliseconds] [STALE milliseconds] [TAGS numtags tag [tag ...]]',
     originWrites: cacheSetOriginWrites,
     run: cacheSet,
   },

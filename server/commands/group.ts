@@ -6,7 +6,6 @@ import { noSuchGroup, notOfGroup, warmFull } from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { sumOfFacts } from '../facts.ts'
-import { invalidateGroup } from '../groups.ts'
 import { groupCounters } from '../info.ts'
 import { WARM_KEYS_MAX } from '../warming.ts'
 import { helpRow, noSubcommand } from './container.ts'
@@ -65,17 +64,11 @@ function setSecrets(args: Args): number[] {
   return args.is(3, 'header' satisfies RuleName) ? [4] : []
 }
 
+/** Answered at once, however many keys it has. */
 function flush(client: Client): void {
   const group = groupOf(client)
   if (group === null) return
-  const { reply, server, store } = client
-  const { databases, groups } = server.config
-  const step = invalidateGroup({ groups, store, databases }, group)
-  client.inSteps(() => {
-    const done = step()
-    if (done) reply.ok()
-    return done
-  })
+  client.hub.invalidations.begin(client, { kind: 'group', db: -1, name: group.name })
 }
 
 /** Answers how many are to be loaded; GROUP INFO tells how far that is. */
@@ -152,13 +145,14 @@ const groupRows = [
   {
     ...common,
     name: 'flush',
+    onHub: true,
     arity: 3,
     flags: ['write'],
     keys: noKeys,
     categories: ['keyspace', 'dangerous'],
     tips: ['request_policy:all_shards', 'response_policy:all_succeeded'],
-    complexity: 'O(N) where N is the number of keys of all databases',
-    summary: 'Removes all keys of a group.',
+    complexity: 'O(1)',
+    summary: 'Removes all keys of a group, also those that are being loaded.',
     syntax: 'name',
     placement: 'fan-out',
     run: flush,

@@ -52,6 +52,7 @@ import {
   trailerBytesOf,
 } from './policy.ts'
 import type { Matcher, MatcherOf } from './purge.ts'
+import { MATCHER_BYTES_MAX } from './purge.ts'
 import { Purge } from './purge.ts'
 import { Pool, POLICY, SETTING, TOKEN_BLOCKS } from './pool.ts'
 import { Relief } from './relief.ts'
@@ -62,7 +63,8 @@ import { Transplants } from './transplant.ts'
 import { HELD, Verb } from './verb.ts'
 
 export type { BucketStats, IoMemory, Policy, Reason, RemovalListener, Scope, Sink, StoreStats }
-export type { Extras, FillExtras, Growth, Matcher }
+export type { Extras, FillExtras, Growth, Matcher, MatcherOf }
+export { MATCHER_BYTES_MAX, shareInvalidations }
 export { ABSENT, ERROR_ONLY, FRESH, NEGATIVE, STALE }
 export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_STRING }
 
@@ -735,6 +737,17 @@ export class Store {
     assert(!this.#found, 'a lease is taken where there is a value')
     const token = this.#lease()
     this.#home.address = 0
+    return token
+  }
+
+  /** While open: the token of the key's lease; 0: there is none. */
+  leaseToken(): number {
+    this.#assertOpen()
+    const buckets = this.#home
+    const { address } = buckets
+    const lease = buckets.find(this.#header, true)
+    const token = lease === 0 ? 0 : buckets.tokenOf(lease)
+    buckets.address = address
     return token
   }
 

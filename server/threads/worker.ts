@@ -10,6 +10,7 @@ import { Gate } from '../gate.ts'
 import { type Delegate, IoThread } from '../io-thread.ts'
 import { listen, type ListenAddress, type Listener, openTaker } from '../listener.ts'
 import { createThreadLog } from '../log.ts'
+import { groupMatcher } from '../maxmemory.ts'
 import { Routing } from '../routing.ts'
 import type { Slot } from '../slot.ts'
 import { Store } from '../store/store.ts'
@@ -48,7 +49,7 @@ const flights = new RemoteLoads(world.clock, ({ token, db, key, group }, why) =>
 })
 const thread = new IoThread({
   ...{ config, world, log, flights, delegate, writes: null, stats: start.stats, row: start.row },
-  store: new Store(start.store),
+  store: new Store({ ...start.store, matcherOf: groupMatcher(config.groups) }),
   gate: new Gate(start.gate),
   ringHash: await Routing.loadHash(),
   sink: {
