@@ -20,10 +20,11 @@ export async function createLoader(
   groups: readonly OriginGroup[],
   options: LoaderOptions,
 ): Promise<ResilientLoader> {
-  const origins = new Origins()
+  const { origins = new Origins() } = options
   const opened = new Map<string, Loader>()
   try {
     for (const group of groups) {
+      if (origins.has(group.name)) continue
       const name = nameOf(group)
       const writes = groups.some((other) => other.writes && nameOf(other) === name)
       const loader = opened.get(name) ?? (await openFor(group, { ...options, writes }))
@@ -43,12 +44,19 @@ export interface LoaderOptions {
   readonly clock: Clock
   /** Where relative paths of modules begin. */
   readonly folder: string
+  /** Those that the program has itself; more may be added later. */
+  readonly origins?: Origins
 }
 
 /** The loaders of the groups, each under its group's name. */
 export class Origins implements Loader {
   readonly #byGroup = new Map<string, Loader>()
 
+  has(group: string): boolean {
+    return this.#byGroup.has(group)
+  }
+
+  /** In the place of the one it may have; that one is not closed. */
   add(group: string, loader: Loader): void {
     this.#byGroup.set(group, loader)
   }
@@ -64,9 +72,10 @@ export class Origins implements Loader {
     await loader.write(request)
   }
 
+  /** Closes each. That one of them, a module say, cannot end well is no reason for the others not to. */
   async close(): Promise<void> {
     const loaders = new Set(this.#byGroup.values())
-    await Promise.all([...loaders].map((loader) => loader.close()))
+    await Promise.allSettled([...loaders].map((loader) => loader.close()))
   }
 
   #of({ name }: OriginGroup): Loader {

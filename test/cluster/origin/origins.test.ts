@@ -70,11 +70,27 @@ test('a module that cannot be used stops the start, with the name of its group',
 
 test('a function of the program itself can be an origin', async (t) => {
   const origins = new Origins()
-  const loader = new ResilientLoader(origins)
   origins.add('g', new FunctionLoader({ load: (key) => `value of ${key}` }))
-  const { value } = await loader.load(loadRequest(originGroup(), 'k'))
-  t.is(String(value), 'value of k')
-  await loader.close()
+  const options = { version: '1', clock, folder: '/', origins }
+  const loader = await createLoader([originGroup({ origin: 'http://127.0.0.1:1' })], options)
+  t.is(String((await loader.load(loadRequest(originGroup(), 'k'))).value), 'value of k')
+  origins.add('later', new FunctionLoader({ load: () => 'v' }))
+  const later = originGroup({ name: 'later' })
+  t.is(String((await loader.load(loadRequest(later, 'k'))).value), 'v')
+})
+
+test('an origin that cannot end well does not keep the others from ending', async (t) => {
+  const closed: string[] = []
+  const origins = new Origins()
+  const end = (name: string, error: Error | null) => () => {
+    closed.push(name)
+    if (error !== null) throw error
+  }
+  const load = () => null
+  origins.add('a', new FunctionLoader({ load, close: end('a', new Error('no')) }))
+  origins.add('b', new FunctionLoader({ load, close: end('b', null) }))
+  await new ResilientLoader(origins).close()
+  t.deepEqual(closed, ['a', 'b'])
 })
 
 test('who has no Redis origin does not load ioredis, who has no HTTP origin no undici', async (t) => {
