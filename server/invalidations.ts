@@ -18,19 +18,27 @@ export class Invalidations {
     this.#turns = turns
   }
 
-  /** Begins one and answers the client. */
-  begin(client: Client, matcher: Matcher): void {
+  /** Begins one and answers the client; `whenSwept`: when memory is free of it. */
+  begin(client: Client, matcher: Matcher, whenSwept = false): void {
+    let begun = false
     client.inSteps(() => {
-      if (!this.#store.beginInvalidation(matcher)) {
-        this.#step()
-        return false
-      }
-      this.#cursor = 0
-      if (!this.#sweeps) this.#turns.add({ takeTurn: () => this.#takeTurn() })
-      this.#sweeps = true
-      client.reply.ok()
-      return true
+      begun ||= this.#begins(matcher)
+      const done = begun && (!whenSwept || this.#step())
+      if (done) client.reply.ok()
+      return done
     })
+  }
+
+  /** False: the one before is not through. */
+  #begins(matcher: Matcher): boolean {
+    if (!this.#store.beginInvalidation(matcher)) {
+      this.#step()
+      return false
+    }
+    this.#cursor = 0
+    if (!this.#sweeps) this.#turns.add({ takeTurn: () => this.#takeTurn() })
+    this.#sweeps = true
+    return true
   }
 
   #takeTurn(): boolean {

@@ -5,6 +5,9 @@ import { cellOf, histogramCells } from './histogram.ts'
 /** Keys whose last load is remembered; the oldest goes. */
 const KEYS_MAX = 4096
 
+/** The same note on a group is logged so often. */
+const NOTE_MS = 60_000
+
 /** How a key's last load ended. */
 export interface LastLoad {
   /** Milliseconds since 1970. */
@@ -22,6 +25,9 @@ export class Landings {
   /** By database and key in latin1, the oldest first. */
   readonly #last = new Map<string, LastLoad>()
 
+  /** By the group's name: why a value of it was not kept, and when that was said. */
+  readonly #notes = new Map<string, { readonly note: string; readonly at: number }>()
+
   constructor(clock: Clock) {
     this.#clock = clock
   }
@@ -38,6 +44,15 @@ export class Landings {
         break
       }
     }
+  }
+
+  /** Was this not said of the group within the last minute? */
+  isNew(note: string, group: string): boolean {
+    const now = this.#clock.now()
+    const before = this.#notes.get(group)
+    if (before !== undefined && before.note === note && now - before.at < NOTE_MS) return false
+    this.#notes.set(group, { note, at: now })
+    return true
   }
 
   /** Of a group's loads; see histogram.ts. */

@@ -196,9 +196,16 @@ export class Server extends IoThread {
       store: new LoadStore(store),
       loader,
       report: (error, group) => {
+        // Its opening was reported by the errors before it.
+        if (error.kind === 'breaker') return
         log.warning({ group: group.name, kind: error.kind, err: error }, error.message)
       },
-      hear: (landing) => landings.hear(landing),
+      hear: (landing) => {
+        landings.hear(landing)
+        const { miss, note } = landing
+        if (note === undefined || !landings.isNew(note, miss.group.name)) return
+        log.notice({ group: miss.group.name }, `group ${miss.group.name}: not kept: ${note}`)
+      },
     })
     super({
       ...{ config, world, log, store, gate: new Gate(), stats: parts.stats, row: 0 },

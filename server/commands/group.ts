@@ -64,11 +64,11 @@ function setSecrets(args: Args): number[] {
   return args.is(3, 'header' satisfies RuleName) ? [4] : []
 }
 
-/** Answered at once, however many keys it has. */
+/** None of its keys is seen from the start on; it is answered when their memory is free. */
 function flush(client: Client): void {
   const group = groupOf(client)
   if (group === null) return
-  client.hub.invalidations.begin(client, { kind: 'group', db: -1, name: group.name })
+  client.hub.invalidations.begin(client, { kind: 'group', db: -1, name: group.name }, true)
 }
 
 /** Answers how many are to be loaded; GROUP INFO tells how far that is. */
@@ -151,7 +151,7 @@ const groupRows = [
     keys: noKeys,
     categories: ['keyspace', 'dangerous'],
     tips: ['request_policy:all_shards', 'response_policy:all_succeeded'],
-    complexity: 'O(1)',
+    complexity: 'O(N) where N is the number of keys of all databases',
     summary: 'Removes all keys of a group, also those that are being loaded.',
     syntax: 'name',
     placement: 'fan-out',
