@@ -128,7 +128,7 @@ export class Loads {
     }
     counters.refreshes++
     if (early) counters.early++
-    this.#start(miss)
+    this.#start(miss).isRefresh = true
   }
 
   /** The flight of a lease, for who wants to know; null: there is none. */
@@ -234,6 +234,7 @@ export class Loads {
     const flight: Flight = {
       miss,
       waiters: new Set(),
+      isRefresh: false,
       birth: this.#store.birth(),
       startedAt: this.#clock.now(),
       askedAt: 0,
@@ -319,7 +320,8 @@ export class Loads {
   #fail(flight: Flight, error: OriginError): void {
     if (!this.#leave(flight)) return
     this.#of(flight.miss.group).counters.errors[error.kind]++
-    this.#dropLease(flight.miss)
+    if (flight.isRefresh && !this.#closed) this.#dropLeaseLater(flight.miss)
+    else this.#dropLease(flight.miss)
     this.#report(error, flight.miss.group)
     const tookMs = this.#clock.now() - flight.startedAt
     this.#hear({ miss: flight.miss, outcome: 'error', error, tookMs })
@@ -370,6 +372,16 @@ export class Loads {
   #stands({ db, key, token }: Miss): boolean {
     this.#store.now = this.#clock.now()
     return this.#store.hasLease(db, key, token)
+  }
+
+  /**
+   * While the lease stands nobody loads the stale value anew, so an origin that fails is not asked for it
+   * with every read. (Who misses the key, and waits, starts a load all the same.)
+   */
+  #dropLeaseLater(miss: Miss): void {
+    this.#clock.after(REFRESH_AGAIN_MS, () => {
+      if (!this.#flights.has(miss.token)) this.#dropLease(miss)
+    })
   }
 
   #dropLease({ db, key, token }: Miss): void {
@@ -449,6 +461,9 @@ export interface LoadLimits {
   readonly flightsMax: number
   readonly waitersMax: number
 }
+
+/** After a refresh that failed, until the next one of that key. */
+const REFRESH_AGAIN_MS = 1000
 
 const DEFAULT_LIMITS: LoadLimits = {
   // A key of up to 64 KB, a timer and a controller each: some 100 MB with keys of 1 KB.
@@ -553,6 +568,8 @@ interface Flight {
   /** The miss that started it. */
   readonly miss: Miss
   readonly waiters: Set<Waiting>
+  /** Nobody waited when it started: the value that is there is served meanwhile. */
+  isRefresh: boolean
   readonly birth: number
   readonly startedAt: number
   /** When it had its place at the origin. */

@@ -511,7 +511,7 @@ test('a stale value is loaded anew once, and stays until the new one is there', 
   t.deepEqual({ loads, refreshes, early }, { loads: 2, refreshes: 1, early: 0 })
 })
 
-test('a refresh that fails leaves the value, no lease, and one more try for the next', async (t) => {
+test('a refresh that fails leaves the value, and is tried again after a second at the soonest', async (t) => {
   const bench = new Bench('ttl 1s stale 10s')
   bench.get('client')
   await bench.answer('old')
@@ -520,10 +520,26 @@ test('a refresh that fails leaves the value, no lease, and one more try for the 
   await bench.fail(new OriginError('status', 'ORIGIN g: the origin answered 500'))
   bench.store.now = bench.clock.now()
   t.is(bench.store.get('k:1'), 'old')
+  await bench.clock.advance(999)
+  bench.refresh()
+  await bench.clock.settle()
+  t.is(bench.asked.length, 0)
+  await bench.clock.advance(1)
   t.deepEqual(bench.leftovers, NOTHING)
   bench.refresh()
   await bench.answer('new')
   t.is(bench.store.get('k:1'), 'new')
+})
+
+test('who misses a key whose refresh has just failed starts a load', async (t) => {
+  const bench = new Bench('ttl 1s stale 10s')
+  bench.refresh()
+  await bench.fail(new OriginError('status', 'ORIGIN g: the origin answered 500'))
+  bench.get('client')
+  await bench.answer('new')
+  t.deepEqual(bench.heard, ['client new'])
+  await bench.clock.advance(1000)
+  t.deepEqual(bench.leftovers, NOTHING)
 })
 
 test('who misses while a value is loaded anew joins that load', async (t) => {
