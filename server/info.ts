@@ -50,6 +50,8 @@ export interface InfoSource {
   }
   readonly writes: { counters(group: Group): Readonly<WriteCounters> }
   readonly landings: Pick<Landings, 'times'>
+  /** 'closed', 'open' or 'half-open'. */
+  readonly breakerOf: (group: Group) => string
   readonly routing: {
     readonly membership: Pick<Membership, 'members' | 'live' | 'epoch'> | null
   }
@@ -447,12 +449,14 @@ function groupFields(server: InfoSource, facts: Facts): Fields | null {
   )
 }
 
+type GroupSource = Pick<InfoSource, 'loads' | 'writes' | 'landings' | 'breakerOf'>
+
 /** What INFO groups and GROUP INFO tell of a group. */
 export function groupCounters(
-  { loads, writes, landings }: Pick<InfoSource, 'loads' | 'writes' | 'landings'>,
+  { loads, writes, landings, breakerOf }: GroupSource,
   { waiters, hits }: Facts,
   group: Group,
-): Readonly<Record<string, number>> {
+): Readonly<Record<string, number | string>> {
   const { errors, ...counters } = loads.counters(group)
   const { joined, late, again } = waiters[group.name] ?? noWaiters
   counters.joined += joined
@@ -470,6 +474,7 @@ export function groupCounters(
   return {
     ...counters,
     ...{ active, queued, failed, ...byKind },
+    breaker_state: breakerOf(group),
     hits: found.hits,
     stale_hits: found.staleHits,
     negative_hits: found.negativeHits,

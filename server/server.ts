@@ -1,5 +1,6 @@
 import { dirname } from 'node:path'
 import { cwd } from 'node:process'
+import type { Group } from '../cluster/group.ts'
 import { Loads } from '../cluster/loads.ts'
 import { Writes } from '../cluster/writes.ts'
 import type { Loader } from '../cluster/origin/loader.ts'
@@ -161,6 +162,7 @@ export class Server extends IoThread {
   readonly loads: Loads
   readonly writes: Writes
   readonly landings: Landings
+  readonly breakerOf: (group: Group) => string
   readonly invalidations: Invalidations
   readonly warming: Warming
   readonly snapshots: Snapshots
@@ -224,6 +226,7 @@ export class Server extends IoThread {
     this.loads = loads
     this.writes = writes
     this.landings = landings
+    this.breakerOf = ({ name }) => loader.state?.(name) ?? 'closed'
     this.invalidations = new Invalidations(store, this.turns)
     this.warming = new Warming({ clock, store, loads })
     this.slowLog = slowLog

@@ -103,6 +103,8 @@ export interface Loader {
   load(request: LoadRequest): Promise<Loaded>
   /** Of groups with `write`. Resolves when the origin has it. Rejects as `load` does. */
   write?(request: WriteRequest): Promise<void>
+  /** Of a group's breaker, where there are some. */
+  state?(group: string): 'closed' | 'open' | 'half-open'
   /** Closes connections; loads under way are rejected. */
   close(): Promise<void>
 }

@@ -44,8 +44,10 @@ function groupInfo(client: Client): void {
       reply.text(group.shown(rule))
     }
     for (const name of names) {
+      const value = counters[name]
       reply.text(name)
-      reply.integer(counters[name])
+      if (typeof value === 'number') reply.integer(value)
+      else reply.text(value!)
     }
   })
 }
