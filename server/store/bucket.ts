@@ -500,7 +500,7 @@ export class Buckets implements Entries {
     form.draw(this.#verb, length, expireAt !== 0, this.#verb.extras.length)
     this.atHead = this.#ring.wordAtHead(bucket + SMALL)
     let old = this.find(bucket, isLease)
-    if (isAccess && old !== 0) this.touch(bucket)
+    if (isAccess && old !== 0) this.#access(bucket)
     if (old !== 0 && this.#overwrite(bucket, old, type, bytes, pos, expireAt)) return true
     const changes = index.changes
     const isNew = old === 0
