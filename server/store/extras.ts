@@ -261,10 +261,14 @@ export function setGroup(view: DataView, at: number, group: number): void {
 /** Moves its times by as many seconds as its entry's expiry. (The limits move with that.) */
 export function shiftTimes(view: DataView, at: number, shiftMs: number): void {
   const seconds = Math.round(shiftMs / SECOND)
-  const loadedAt = view.getUint32(at + LOADED_AT, true)
-  if (loadedAt !== 0) view.setUint32(at + LOADED_AT, loadedAt + seconds, true)
-  if (!hasIdle(view, at)) return
-  view.setUint32(at + LAST_ASKED, view.getUint32(at + LAST_ASKED, true) + seconds, true)
+  shiftSecond(view, at + LOADED_AT, seconds)
+  if (hasIdle(view, at)) shiftSecond(view, at + LAST_ASKED, seconds)
+}
+
+/** What lies before the beginning of the scale is not known. */
+function shiftSecond(view: DataView, at: number, seconds: number): void {
+  const second = view.getUint32(at, true)
+  if (second !== 0) view.setUint32(at, Math.max(0, second + seconds), true)
 }
 
 /** Do its lengths agree with each other? `bytesMax`: what is there from `at` on. */

@@ -5,6 +5,7 @@ import type { Log } from '../../server/log.ts'
 import { Gate } from '../../server/gate.ts'
 import { loadChecksum, RECORD_HEAD_BYTES } from '../../server/snapshot-file.ts'
 import { findSnapshot, Snapshots } from '../../server/snapshots.ts'
+import { ABSENT, ERROR_ONLY, FRESH, NEGATIVE, STALE } from '../../server/store/store.ts'
 import { Store, type StoreOptions } from '../../server/store/store.ts'
 import { VirtualClock } from '../sim/clock.ts'
 import { SeededRandom } from '../sim/random.ts'
@@ -338,6 +339,53 @@ test('an error while it is read ends the load, and what came before stays', asyn
   t.true(host.snapshots.loaded.isCutOff)
   t.is(host.snapshots.loading, null)
   t.true(host.lines.has(/cannot be read any further/))
+})
+
+test('a file of format 1 is read', async (t) => {
+  const bytes = Buffer.from(await sound())
+  for (const at of [0, 256]) {
+    t.is(bytes.readUInt32LE(at + 8), 2)
+    bytes.writeUInt32LE(1, at + 8)
+    bytes.writeBigUInt64LE(checksum(bytes.subarray(at, at + 248)), at + 248)
+  }
+  const { host, keys } = await keysOf(t, bytes)
+  t.is(keys, 151)
+  t.is(host.snapshots.loaded.lostKeys, 0)
+})
+
+test('what was loaded keeps its state by the wall clock', async (t) => {
+  const one = new Host()
+  const now = one.clock.now()
+  const load = (key: string, value: Buffer | null, freshMs: number): void => {
+    const name = Buffer.from(key)
+    one.store.open(0, name, 0, name.length)
+    const token = one.store.lease()
+    one.store.close()
+    const times = { freshUntil: now + freshMs, visibleUntil: now + 40_000, loadedAt: now }
+    const extras = { ...times, costMs: 3, group: -1, birth: one.store.birth(), tags: [], idleMs: 0 }
+    t.true(one.store.fill(0, name, token, value, now + 60_000, { ...extras, etag: name }))
+  }
+  load('fresh', Buffer.from('v'), 30_000)
+  load('stale', Buffer.from('v'), 15_000)
+  load('none', null, 30_000)
+  await one.snapshots.save()
+  const clock = new VirtualClock(5_000_000)
+  clock.jumpWall(one.clock.wall() + 20_000 - clock.wall())
+  const other = new Host({ files: one.files, clock })
+  await other.load()
+  t.is(other.snapshots.loaded.keys, 2)
+  const state = (key: string): number => {
+    other.store.now = clock.now()
+    return other.store.state(0, Buffer.from(key), 0, key.length)
+  }
+  t.deepEqual(['fresh', 'stale', 'none'].map(state), [FRESH, STALE, NEGATIVE])
+  t.is(state('fresh'), FRESH)
+  t.is(other.store.freshUntil, clock.now() + 10_000)
+  t.is(Math.round(other.store.loadedAtMs / 1_000), Math.round(clock.now() / 1_000) - 20)
+  await clock.advance(20_000)
+  t.deepEqual(['fresh', 'stale', 'none'].map(state), [ERROR_ONLY, ERROR_ONLY, NEGATIVE])
+  await clock.advance(20_000)
+  t.deepEqual(['fresh', 'stale', 'none'].map(state), [ABSENT, ABSENT, ABSENT])
 })
 
 const refusals: [title: string, spoil: (bytes: Buffer) => Buffer, says: RegExp][] = [

@@ -112,6 +112,14 @@ test('a color is changed and leaves the rest as it is', (t) => {
   }
 })
 
+test('a lease that format 1 of snapshots has, of type 15, is still one', (t) => {
+  const words = narrow({ type: 15, db: 0, key: 3, value: 8 })
+  t.is(entry.typeOf(words, AT), entry.TYPE_LEASE)
+  entry.setColor(words, AT, 0)
+  t.is(entry.typeOf(words, AT), entry.TYPE_LEASE)
+  t.false(entry.hasExpiry(words, AT) || entry.isWide(words, AT))
+})
+
 test('a value stands behind extras, whose length is read at any byte', (t) => {
   for (let keyLength = 0; keyLength < 4; keyLength++) {
     const words = narrow({ key: 0, value: 0 })

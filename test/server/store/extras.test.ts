@@ -105,6 +105,10 @@ test('times move with the scale, and what is not known stays unknown', (t) => {
   const unknown = encode(LEAST).view
   extras.shiftTimes(unknown, 0, 5_000)
   t.is(extras.loadedAtOf(unknown, 0), 0)
+  extras.shiftTimes(view, 0, -1e13)
+  t.is(extras.loadedAtOf(view, 0), 0)
+  t.false(extras.isIdle(view, 0, 60_999))
+  t.true(extras.isIdle(view, 0, 61_000))
 })
 
 test('a block whose lengths contradict each other is not sound', (t) => {
