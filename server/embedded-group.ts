@@ -16,7 +16,7 @@
  */
 import type { Group } from '../cluster/group.ts'
 import { timesOf } from '../cluster/keeping.ts'
-import { type Failure, Loads, type Outcome } from '../cluster/loads.ts'
+import { type Failure, Loads, type Outcome, type Remains } from '../cluster/loads.ts'
 import type { Clock, Random, Timer } from '../cluster/world.ts'
 import {
   checkedTags,
@@ -30,7 +30,7 @@ import {
 } from './embedded-load.ts'
 import { groupOf, type GroupRuleOptions, type Time } from './embedded-rules.ts'
 import { copyOpenValue, LoadStore } from './load-store.ts'
-import { LookUp, type Wanted } from './look-up.ts'
+import { type Flying, LookUp, type Wanted } from './look-up.ts'
 import { typeName } from './passed.ts'
 import { Patience } from './patience.ts'
 import type { Staging } from './staging.ts'
@@ -125,6 +125,10 @@ export interface GroupHost {
   refusal(): Error
   /** Why a write of so many bytes of key and value was refused. */
   noRoom(store: Store, bytes: number): Error
+  /** Runs what must be done whatever is thrown by a listener to entries that go. */
+  aside<T>(run: () => T): T
+  /** Removes all keys that begin so. */
+  invalidatePrefix(prefix: string): void
   /** Keeps the process alive until cancelled. */
   stayAlive(): Timer
 }
@@ -174,7 +178,10 @@ export class CacheGroup<Value> {
     if (state === NEGATIVE) return undefined
     if (state === ABSENT) return this.#loaded(key)
     const value = this.#read(store, true)
-    if (lookUp.isDue) lookUp.refresh(DB, Buffer.from(key), this.#group, state === FRESH)
+    if (lookUp.isDue) {
+      const isEarly = state === FRESH
+      this.#host.aside(() => lookUp.refresh(DB, Buffer.from(key), this.#group, isEarly))
+    }
     return this.#source.decode(value)
   }
 
@@ -208,10 +215,13 @@ export class CacheGroup<Value> {
     const key = this.#keyOf(id)
     const tags = checkedTags(`group ${this.name}: tags`, options.tags ?? [])
     const times =
-      options.ttl === undefined ? {} : { freshMs: freshMsOf(`group ${this.name}: ttl`, options.ttl) }
+      options.ttl === undefined
+        ? {}
+        : { freshMs: freshMsOf(`group ${this.name}: ttl`, options.ttl) }
     const encoded = this.#encode(value)
     const bytes = Buffer.byteLength(key) + encoded.length
-    const hasRoom = this.#groups.running().loadStore.makesRoom(this.#group, bytes)
+    const { loadStore } = this.#groups.running()
+    const hasRoom = this.#host.aside(() => loadStore.makesRoom(this.#group, bytes))
     // Who was told of those that went may have used the cache.
     const store = this.#stage(key)
     if (!hasRoom) {
@@ -236,7 +246,7 @@ export class CacheGroup<Value> {
    * way is not kept.
    */
   invalidate(): void {
-    this.#groups.invalidatePrefix(this.prefix)
+    this.#host.invalidatePrefix(this.prefix)
   }
 
   /** Removes all values with this tag, those of other groups too: it is `cache.invalidateTag`. */
@@ -271,7 +281,9 @@ export class CacheGroup<Value> {
       throw new RangeError(`group ${this.name}: prefix and id are over ${KEY_BYTES_MAX} bytes`)
     }
     const is = id === '' ? 'empty' : `${typeName(id)}: try String(id)`
-    throw new TypeError(`group ${this.name}: an id must be a string that is not empty, but is ${is}`)
+    throw new TypeError(
+      `group ${this.name}: an id must be a string that is not empty, but is ${is}`,
+    )
   }
 
   /** The store, and the key in the staging area. */
@@ -342,15 +354,16 @@ export class CacheGroup<Value> {
   #waited(ask: (done: (outcome: Outcome) => void) => void): Promise<Value | undefined> {
     const { vigil } = this.#groups
     return new Promise((resolve, reject) => {
-      vigil.enter()
-      ask((outcome) => {
+      const done = (outcome: Outcome): void => {
         vigil.leave()
         try {
           resolve(this.#resultOf(outcome))
         } catch (error) {
           reject(error as Error)
         }
-      })
+      }
+      vigil.enter()
+      this.#host.aside(() => ask(done))
     })
   }
 
@@ -446,10 +459,6 @@ export class CacheGroups {
     store.invalidateTag(store.tagHash(Buffer.from(tag)))
   }
 
-  invalidatePrefix(prefix: string): void {
-    throw new Error(`not yet: ${prefix}`)
-  }
-
   /** Ends all loads; who waits for them hears `refusal`. The store may be another one afterwards. */
   stop(): void {
     void this.#running?.loads.close()
@@ -459,7 +468,8 @@ export class CacheGroups {
 
   #start(store: Store): Running {
     const { clock, random } = this.#host
-    const loadStore = new LoadStore(store)
+    const aside: Aside = (run) => this.#host.aside(run)
+    const loadStore = new AsideStore(store, aside)
     const loads = new Loads({
       ...{ clock, random, store: loadStore },
       loader: {
@@ -467,7 +477,47 @@ export class CacheGroups {
         close: () => Promise.resolve(),
       },
     })
-    return { store, loadStore, loads, lookUp: new LookUp({ store, clock, random, loads }) }
+    const flights: Flying = {
+      wait: (miss, done) => loads.wait(miss, (outcome) => aside(() => done(outcome))),
+      refresh: (miss, early) => loads.refresh(miss, early),
+    }
+    const lookUp = new LookUp({ store, clock, random, loads: flights })
+    return { store, loadStore, loads, lookUp }
+  }
+}
+
+type Aside = <T>(run: () => T) => T
+
+/**
+ * The store as loads see it. A load is nobody's who called: what a listener throws to whom it tells
+ * that an entry has gone must not end it.
+ */
+class AsideStore extends LoadStore {
+  readonly #aside: Aside
+
+  constructor(store: Store, aside: Aside) {
+    super(store)
+    this.#aside = aside
+  }
+
+  override fill(...args: Parameters<LoadStore['fill']>): boolean {
+    return this.#aside(() => super.fill(...args))
+  }
+
+  override hasLease(...args: Parameters<LoadStore['hasLease']>): boolean {
+    return this.#aside(() => super.hasLease(...args))
+  }
+
+  override dropLease(...args: Parameters<LoadStore['dropLease']>): boolean {
+    return this.#aside(() => super.dropLease(...args))
+  }
+
+  override etag(...args: Parameters<LoadStore['etag']>): string | null {
+    return this.#aside(() => super.etag(...args))
+  }
+
+  override remains(...args: Parameters<LoadStore['remains']>): Remains | null {
+    return this.#aside(() => super.remains(...args))
   }
 }
 

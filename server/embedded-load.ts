@@ -47,7 +47,10 @@ export interface SourceOptions<Value> {
   readonly codec?: Codec<Value>
 }
 
-export const SOURCE_OPTION_NAMES = ['load', 'codec'] as const satisfies readonly (keyof SourceOptions<unknown>)[]
+export const SOURCE_OPTION_NAMES = [
+  'load',
+  'codec',
+] as const satisfies readonly (keyof SourceOptions<unknown>)[]
 
 /** What a function gave for one id. */
 interface Answer<Value> {
@@ -141,7 +144,8 @@ export function freshMsOf(what: string, ttl: Time): number {
 
 /** The tags, none twice. Throws a TypeError or RangeError that begins with `what`. */
 export function checkedTags(what: string, tags: unknown): readonly string[] {
-  if (!Array.isArray(tags)) throw new TypeError(`${what} must be an array, but is ${typeName(tags)}`)
+  if (!Array.isArray(tags))
+    throw new TypeError(`${what} must be an array, but is ${typeName(tags)}`)
   for (const tag of tags as readonly unknown[]) checkTag(what, tag)
   const distinct = [...new Set(tags as readonly string[])]
   const fault = tagsFault(distinct)
@@ -158,7 +162,8 @@ export function checkTag(what: string, tag: unknown): void {
 function checkedLoad<Value>(group: string, load: unknown): Load<Value> {
   if (typeof load === 'function') return load as Load<Value>
   if (typeof load === 'object' && load !== null && 'load' in load) {
-    if (typeof load.load === 'function') return (...args) => (load as { load: Load<Value> }).load(...args)
+    if (typeof load.load === 'function')
+      return (...args) => (load as { load: Load<Value> }).load(...args)
   }
   throw new TypeError(
     `group ${group}: load must be a function (id, { signal }) => value, but is ${typeName(load)}`,

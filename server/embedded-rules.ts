@@ -76,7 +76,10 @@ const OPTIONS: Readonly<Record<keyof GroupRuleOptions, OptionRule>> = {
   stale: { rule: 'stale', word: timeWord },
   staleIfError: { rule: 'stale-if-error', word: timeWord },
   negative: { rule: 'negative', word: timeWord },
-  jitter: { rule: 'jitter', word: (value) => numberOrText(value, "a part of one like 0.1 or '10%'") },
+  jitter: {
+    rule: 'jitter',
+    word: (value) => numberOrText(value, "a part of one like 0.1 or '10%'"),
+  },
   early: { rule: 'early', word: (value) => numberWord(value) },
   idle: { rule: 'idle', word: timeWord },
   wait: { rule: 'wait', word: (value) => (value === Infinity ? 'none' : timeWord(value)) },
@@ -110,7 +113,10 @@ export function groupOf(
     const value = options[option]
     if (value === undefined) continue
     const { rule, word } = OPTIONS[option]
-    words.push(rule, named(`group ${name}: ${option}`, () => word(value)))
+    words.push(
+      rule,
+      named(`group ${name}: ${option}`, () => word(value)),
+    )
   }
   return inOptionsWords(() => parseGroup(words))
 }
@@ -140,8 +146,10 @@ function named<T>(what: string, run: () => T): T {
   try {
     return run()
   } catch (error) {
-    if (error instanceof TypeError) throw new TypeError(`${what} ${error.message}`, { cause: error })
-    if (error instanceof RangeError) throw new RangeError(`${what} ${error.message}`, { cause: error })
+    if (error instanceof TypeError)
+      throw new TypeError(`${what} ${error.message}`, { cause: error })
+    if (error instanceof RangeError)
+      throw new RangeError(`${what} ${error.message}`, { cause: error })
     throw error
   }
 }

@@ -22,7 +22,6 @@ import {
   BreakerOpenError,
   type CacheGroup,
   CacheGroups,
-  GROUPS_MAX,
   type GroupErrors,
   type GroupHost,
   type GroupOptions,
@@ -31,6 +30,7 @@ import {
   LoadBusyError,
   LoadTimeoutError,
 } from './embedded-group.ts'
+import { PrefixInvalidation } from './embedded-invalidation.ts'
 import type { Codec, Load, LoadContext } from './embedded-load.ts'
 import type { BreakerOptions, GroupRuleOptions, Time } from './embedded-rules.ts'
 import type { ServerWorld } from './files.ts'
@@ -201,6 +201,7 @@ interface Engine {
   readonly staging: Staging
   readonly shrinker: Shrinker
   readonly sweeper: Sweeper
+  readonly invalidation: PrefixInvalidation
 }
 
 /** A cache in this process. Made by `createCache`. */
@@ -565,6 +566,11 @@ export class Cache {
       ...{ clock: this.#clock, random: this.#world.random, ttl: this.#ttl, noRoom },
       use: () => this.#use(),
       refusal: () => this.#refusal(),
+      aside: (run) => this.#aside(run),
+      invalidatePrefix: (prefix) => {
+        this.#use()
+        this.#aside(() => this.#engine!.invalidation.begin(prefix))
+      },
       stayAlive: () => this.#world.stayAlive?.() ?? { cancel: () => {} },
       get staging() {
         return staging()
@@ -686,16 +692,18 @@ export class Cache {
       staging: new Staging(store.io),
       shrinker: new Shrinker(store, clock),
       sweeper: new Sweeper(store, sweeping, clock),
+      invalidation: new PrefixInvalidation(store, clock),
     }
   }
 
-  /** Runs what no caller waits for. */
-  #aside(run: () => void): void {
+  /** Runs what no caller waits for, or what must be done whatever a listener throws. */
+  #aside<T>(run: () => T): T {
+    const before = this.#isBackground
     this.#isBackground = true
     try {
-      run()
+      return run()
     } finally {
-      this.#isBackground = false
+      this.#isBackground = before
     }
   }
 
@@ -714,9 +722,10 @@ export class Cache {
   }
 }
 
-function halt({ shrinker, sweeper }: Engine): void {
+function halt({ shrinker, sweeper, invalidation }: Engine): void {
   shrinker.stop()
   sweeper.stop()
+  invalidation.stop()
 }
 
 /** Another clock that differs in these. */

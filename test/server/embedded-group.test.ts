@@ -20,7 +20,8 @@ interface User {
 }
 
 const PATH = resolve('cache.ringtier')
-const MINUTE = 60_000
+/** Virtual time passes in steps of 100 ms, the sweeper's, so tests are short of it. */
+const SECOND = 1000
 
 /** One call of the group's function, which the test answers. */
 interface Call {
@@ -40,10 +41,7 @@ class Host {
   held = 0
   readonly users: CacheGroup<User>
 
-  constructor(
-    options: Partial<GroupOptions<User>> = {},
-    cacheOptions: Partial<CacheOptions> = {},
-  ) {
+  constructor(options: Partial<GroupOptions<User>> = {}, cacheOptions: Partial<CacheOptions> = {}) {
     const world = {
       ...{ clock: this.clock, random: new SeededRandom(7), files: this.files },
       stayAlive: () => {
@@ -89,6 +87,11 @@ async function fate(clock: VirtualClock, promise: Promise<unknown>): Promise<unk
   return now
 }
 
+/** The error that it ends with. */
+function endOf(promise: Promise<unknown>): Promise<unknown> {
+  return promise.catch((error: unknown) => error)
+}
+
 /* ---- loads ---- */
 
 test('a value that is missing is loaded, and then it is there', async (t) => {
@@ -119,7 +122,10 @@ test('a thousand calls for one id make one load, and fifty ids make fifty', asyn
   for (const { id, answer } of calls.slice(1)) answer({ name: id })
   t.is(new Set((await Promise.all(many)).map((user) => user!.name)).size, 50)
   const { loads, shared, misses, values } = users.stats
-  t.deepEqual({ loads, shared, misses, values }, { loads: 51, shared: 999 + 9950, misses: 11_000, values: 51 })
+  t.deepEqual(
+    { loads, shared, misses, values },
+    { loads: 51, shared: 999 + 9950, misses: 11_000, values: 51 },
+  )
 })
 
 test('nobody shares an object with others who asked', async (t) => {
@@ -213,11 +219,11 @@ test('a plain function is a group, and an object with a method load may be its l
 /* ---- times ---- */
 
 test('a value is fresh for its ttl, by the clock of the cache', async (t) => {
-  const host = new Host({ ttl: '5m' })
+  const host = new Host({ ttl: '5s' })
   const { users, clock, calls, cache } = host
   await host.have('42', 'Ada')
-  t.is(cache.ttl('user:42'), 5 * MINUTE)
-  await clock.advance(5 * MINUTE - 1)
+  t.is(cache.ttl('user:42'), 5 * SECOND)
+  await clock.advance(5 * SECOND - 1)
   t.deepEqual(await users.get('42'), { name: 'Ada' })
   await clock.advance(1)
   const got = users.get('42')
@@ -253,10 +259,10 @@ test("without ttl a group has the cache's", async (t) => {
 })
 
 test('a stale value is the answer at once, and is loaded anew once', async (t) => {
-  const host = new Host({ ttl: '1m', stale: '1h' })
+  const host = new Host({ ttl: '1s', stale: '10s' })
   const { users, clock, calls } = host
   await host.have('42', 'Ada')
-  await clock.advance(2 * MINUTE)
+  await clock.advance(2 * SECOND)
   const gets = Array.from({ length: 100 }, () => users.get('42'))
   for (const user of await Promise.all(gets)) t.deepEqual(user, { name: 'Ada' })
   const call = await host.call(1)
@@ -265,21 +271,24 @@ test('a stale value is the answer at once, and is loaded anew once', async (t) =
   await clock.settle()
   t.deepEqual(await users.get('42'), { name: 'Grace' })
   const { staleHits, refreshes, hits, early } = users.stats
-  t.deepEqual({ staleHits, refreshes, hits, early }, { staleHits: 100, refreshes: 1, hits: 1, early: 0 })
+  t.deepEqual(
+    { staleHits, refreshes, hits, early },
+    { staleHits: 100, refreshes: 1, hits: 1, early: 0 },
+  )
 })
 
 test('a stale value stays where its reload fails, until its time is over', async (t) => {
-  const host = new Host({ ttl: '1m', stale: '1m', breaker: 'off' })
+  const host = new Host({ ttl: '1s', stale: '1s', breaker: 'off' })
   const { users, clock } = host
   await host.have('42', 'Ada')
-  await clock.advance(MINUTE)
+  await clock.advance(SECOND)
   for (let i = 1; i <= 3; i++) {
     t.deepEqual(await users.get('42'), { name: 'Ada' })
     const call = await host.call(i)
     call.fail(new Error('down'))
     await clock.settle()
   }
-  await clock.advance(MINUTE)
+  await clock.advance(SECOND)
   const got = users.get('42')
   const call = await host.call(4)
   call.fail(new Error('down'))
@@ -287,10 +296,10 @@ test('a stale value stays where its reload fails, until its time is over', async
 })
 
 test('with staleIfError a value stands in for a load that fails, and only then', async (t) => {
-  const host = new Host({ ttl: '1m', staleIfError: '1h', breaker: 'off' })
+  const host = new Host({ ttl: '1s', staleIfError: '10s', breaker: 'off' })
   const { users, clock } = host
   await host.have('42', 'Ada')
-  await clock.advance(2 * MINUTE)
+  await clock.advance(2 * SECOND)
   t.is(users.peek('42'), undefined)
   const failing = users.get('42')
   const call = await host.call(1)
@@ -301,7 +310,7 @@ test('with staleIfError a value stands in for a load that fails, and only then',
   const other = await host.call(2)
   other.answer({ name: 'Grace' })
   t.deepEqual(await working, { name: 'Grace' })
-  await clock.advance(61 * MINUTE)
+  await clock.advance(11 * SECOND)
   const late = users.get('42')
   const last = await host.call(3)
   last.fail(new Error('down'))
@@ -309,14 +318,14 @@ test('with staleIfError a value stands in for a load that fails, and only then',
 })
 
 test('a value whose end is near is loaded anew early, by chance', async (t) => {
-  const host = new Host({ ttl: '1m', early: 1 })
+  const host = new Host({ ttl: '1s', early: 1 })
   const { users, clock, calls } = host
   const got = users.get('42')
   await host.call(0)
-  await clock.advance(1000)
+  await clock.advance(500)
   calls[0]!.answer({ name: 'Ada' })
   await got
-  await clock.advance(MINUTE - 100)
+  await clock.advance(SECOND - 100)
   for (let i = 0; i < 100 && calls.length === 1; i++) {
     t.deepEqual(await users.get('42'), { name: 'Ada' })
     await clock.settle()
@@ -329,7 +338,7 @@ test('the function says how long a value is fresh, or that it is not kept', asyn
   const { cache, clock } = new Host()
   let loads = 0
   const group = cache.group('n', {
-    ttl: '1h',
+    ttl: '5s',
     early: 0,
     load: (id, { ttl }) => {
       if (id === 'short') ttl('1s')
@@ -344,19 +353,19 @@ test('the function says how long a value is fresh, or that it is not kept', asyn
   t.is(await group.get('never'), 3)
   t.false(cache.has('n:never'))
   await group.get('long')
-  await clock.advance(2 * 60 * MINUTE)
+  await clock.advance(10 * SECOND)
   t.is(await group.get('long'), 4)
 })
 
 test('with idle a value that nobody asks for goes', async (t) => {
-  const host = new Host({ idle: '10s' })
+  const host = new Host({ idle: '2s' })
   const { users, clock } = host
   await host.have('42', 'Ada')
-  for (let i = 0; i < 5; i++) {
-    await clock.advance(9000)
+  for (let i = 0; i < 3; i++) {
+    await clock.advance(1500)
     t.deepEqual(await users.get('42'), { name: 'Ada' })
   }
-  await clock.advance(12_000)
+  await clock.advance(4000)
   t.is(users.peek('42'), undefined)
 })
 
@@ -369,9 +378,9 @@ test('a load that takes too long rejects, and its signal is aborted', async (t) 
   const { context, answer } = await host.call(0)
   await clock.advance(1999)
   t.false(context.signal.aborted)
-  const fates = gets.map((got) => fate(clock, got))
+  const ends = gets.map(endOf)
   await clock.advance(1)
-  for (const error of await Promise.all(fates)) {
+  for (const error of await Promise.all(ends)) {
     t.true(error instanceof LoadTimeoutError)
     t.is((error as LoadTimeoutError).code, 'LOAD_TIMEOUT')
     t.is((error as LoadTimeoutError).message, 'group user: the load took longer than 2000 ms')
@@ -408,12 +417,15 @@ test('no more loads are under way than concurrency, nor wait than queue', async 
     t.is(calls.length, Math.min(5, done + 4))
   }
   const all = await Promise.all(gets.slice(0, 5))
-  t.deepEqual(all.map((user) => user!.name), ['0', '1', '2', '3', '4'])
+  t.deepEqual(
+    all.map((user) => user!.name),
+    ['0', '1', '2', '3', '4'],
+  )
   t.is(users.stats.errors.busy, 1)
 })
 
 test('who waits no longer than wait has undefined, or the value that stands in; the load goes on', async (t) => {
-  const host = new Host({ wait: 50, ttl: '1m', staleIfError: '1h' })
+  const host = new Host({ wait: 50, ttl: '1s', staleIfError: '10s' })
   const { users, clock } = host
   const got = users.get('42')
   const call = await host.call(0)
@@ -425,7 +437,7 @@ test('who waits no longer than wait has undefined, or the value that stands in; 
   call.answer({ name: 'Ada' })
   await clock.settle()
   t.deepEqual(users.peek('42'), { name: 'Ada' })
-  await clock.advance(2 * MINUTE)
+  await clock.advance(2 * SECOND)
   const later = users.get('42')
   await clock.advance(50)
   t.deepEqual(await later, { name: 'Ada' })
@@ -433,10 +445,10 @@ test('who waits no longer than wait has undefined, or the value that stands in; 
 })
 
 test('without wait nobody is answered before the load has ended', async (t) => {
-  const host = new Host({ timeout: '1h' })
+  const host = new Host({ timeout: '10s' })
   const got = host.users.get('42')
   const call = await host.call(0)
-  await host.clock.advance(59 * MINUTE)
+  await host.clock.advance(9 * SECOND)
   t.is(await fate(host.clock, got), 'open')
   call.answer({ name: 'Ada' })
   t.deepEqual(await got, { name: 'Ada' })
@@ -474,7 +486,7 @@ test('with onError nil a failure is undefined, with stale any value stands in', 
   t.is(await got, undefined)
   const other = new Host({ ttl: '1s', onError: 'stale' })
   await other.have('42', 'Ada')
-  await other.clock.advance(1000 * MINUTE)
+  await other.clock.advance(20 * SECOND)
   const stale = other.users.get('42')
   const failing = await other.call(1)
   failing.fail(new Error('down'))
@@ -557,9 +569,9 @@ test('the timeout ends the pause between two tries, too', async (t) => {
   const got = host.users.get('42')
   const call = await host.call(0)
   call.fail(new Error('down'))
-  const ended = fate(host.clock, got)
+  const end = endOf(got)
   await host.clock.advance(10)
-  t.true((await ended) instanceof LoadTimeoutError)
+  t.true((await end) instanceof LoadTimeoutError)
   host.cache.close()
   t.is(host.clock.timers, 0)
 })
@@ -617,15 +629,15 @@ test('a set during a load is not undone, and is what is asked for from then on',
   t.deepEqual(await users.get('42'), { name: 'set' })
 })
 
-test('10,000 seeded interleavings: no get after a delete sees what was before', async (t) => {
-  for (let seed = 1; seed <= 500; seed++) {
+test('seeded interleavings of gets, deletes and loads: no get after a delete sees what was before', async (t) => {
+  for (let seed = 1; seed <= 200; seed++) {
     const random = new SeededRandom(seed)
-    const host = new Host({ ttl: 20, stale: 20, early: 1, negative: 5 })
+    const host = new Host({ ttl: 20, stale: 20, early: 1, negative: 5 }, { maxMemory: '2mb' })
     const { users, calls, clock } = host
     let version = 0
     const read = new Map<Call, number>()
     const checks: Promise<void>[] = []
-    for (let step = 0; step < 20; step++) {
+    for (let step = 0; step < 25; step++) {
       for (const call of calls) if (!read.has(call)) read.set(call, version)
       const open = calls.filter((call) => read.get(call) !== -1)
       switch (random.below(5)) {
@@ -633,7 +645,11 @@ test('10,000 seeded interleavings: no get after a delete sees what was before', 
         case 1: {
           const asked = version
           const got = users.get('a')
-          checks.push(got.then((user) => t.true(user === undefined || Number(user.name) >= asked)).then(() => {}))
+          checks.push(
+            got
+              .then((user) => t.true(user === undefined || Number(user.name) >= asked))
+              .then(() => {}),
+          )
           break
         }
         case 2:
@@ -661,14 +677,14 @@ test('10,000 seeded interleavings: no get after a delete sees what was before', 
 /* ---- the other methods ---- */
 
 test('peek looks, and loads nothing', async (t) => {
-  const host = new Host({ ttl: '1m', stale: '1m' })
+  const host = new Host({ ttl: '1s', stale: '1s' })
   const { users, calls, clock } = host
   t.is(users.peek('42'), undefined)
   await host.have('42', 'Ada')
   t.deepEqual(users.peek('42'), { name: 'Ada' })
-  await clock.advance(MINUTE)
+  await clock.advance(SECOND)
   t.deepEqual(users.peek('42'), { name: 'Ada' })
-  await clock.advance(MINUTE)
+  await clock.advance(SECOND)
   t.is(users.peek('42'), undefined)
   t.is(calls.length, 1)
   t.is(users.stats.hits + users.stats.staleHits, 0)
@@ -703,12 +719,15 @@ test('refresh of what is gone at the origin removes it', async (t) => {
 })
 
 test('set keeps a value for the times of the group, or its own', async (t) => {
-  const host = new Host({ ttl: '1m', stale: '1m' })
+  const host = new Host({ ttl: '1s', stale: '1s' })
   const { users, cache, clock, calls } = host
   t.is(users.set('a', { name: 'Ada' }), users)
-  users.set('b', { name: 'Bea' }, { ttl: '1h' }).set('c', { name: 'Cay' }, { ttl: 5000 })
-  t.deepEqual(['a', 'b', 'c'].map((id) => cache.ttl(`user:${id}`)), [MINUTE, 60 * MINUTE, 5000])
-  await clock.advance(90_000)
+  users.set('b', { name: 'Bea' }, { ttl: '10s' }).set('c', { name: 'Cay' }, { ttl: 250 })
+  t.deepEqual(
+    ['a', 'b', 'c'].map((id) => cache.ttl(`user:${id}`)),
+    [SECOND, 10 * SECOND, 250],
+  )
+  await clock.advance(1500)
   t.deepEqual(users.peek('a'), { name: 'Ada' })
   t.is(users.peek('c'), undefined)
   t.deepEqual(await users.get('b'), { name: 'Bea' })
@@ -763,11 +782,17 @@ test('a tag removes the values that have it, loaded or set, in all groups', asyn
   for (const id of ['a', 'b', 'c']) await members.get(id)
   notes.set('1', 'of red', { tags: ['team:red'] }).set('2', 'of none')
   cache.invalidateTag('team:red')
-  t.deepEqual(['a', 'b', 'c'].map((id) => members.peek(id)), [undefined, 2, undefined])
+  t.deepEqual(
+    ['a', 'b', 'c'].map((id) => members.peek(id)),
+    [undefined, 2, undefined],
+  )
   t.deepEqual([notes.peek('1'), notes.peek('2')], [undefined, 'of none'])
   t.is(await members.get('a'), 4)
   members.invalidateTag('all')
-  t.deepEqual(['a', 'b', 'c'].map((id) => members.peek(id)), [undefined, undefined, undefined])
+  t.deepEqual(
+    ['a', 'b', 'c'].map((id) => members.peek(id)),
+    [undefined, undefined, undefined],
+  )
 })
 
 test('a tag that is invalidated while its value is loaded keeps it out', async (t) => {
@@ -850,7 +875,7 @@ test('a value that cannot be encoded rejects the calls that wait for it, and not
   const circle: Record<string, unknown> = {}
   circle['self'] = circle
   const bad: Record<string, unknown> = { big: 5n, circle, function: () => 1, nan: NaN }
-  const group = cache.group('any', { breaker: '1/1s', load: (id) => bad[id] ?? id })
+  const group = cache.group<unknown>('any', { breaker: '1/1s', load: (id) => bad[id] ?? id })
   for (const id of Object.keys(bad)) {
     await t.throwsAsync(group.get(id), { instanceOf: TypeError }, id)
     t.throws(() => group.set('kept', bad[id]), { instanceOf: TypeError }, id)
@@ -890,7 +915,7 @@ test('a value that finds no room is the answer all the same', async (t) => {
 test('long values and many-byte ids come back', async (t) => {
   const host = new Host({}, { maxMemory: '32mb' })
   for (const length of [1, 100, 5000, 70_000, 1_000_000]) {
-    const id = '\u{1F600}'.repeat(Math.min(length, 1000))
+    const id = `${length}${'\u{1F600}'.repeat(Math.min(length, 1000))}`
     await host.have(id, 'é'.repeat(length))
     const user = await host.users.get(id)
     t.is(user!.name.length, length)
@@ -902,29 +927,27 @@ test('who hears of evicted entries may use the cache, and the group does not mix
   const host: { cache?: Cache } = {}
   const gone: string[] = []
   const { cache, users, calls, clock } = new Host(
-    { ttl: 1000, stale: '1h' },
+    { ttl: 1000, stale: '10s' },
     {
       maxMemory: '2mb',
       onEvicted: (key) => {
+        if (key.toString() === 'other') return
         gone.push(key.toString())
         host.cache?.set('other', 'x'.repeat(100)).get('other')
       },
     },
   )
   host.cache = cache
-  for (let i = 0; i < 5000; i++) {
+  for (let i = 0; i < 1500; i++) {
     const id = `${i % 700}`
     const got = users.get(id)
-    await Promise.resolve()
-    await Promise.resolve()
-    await Promise.resolve()
+    await clock.settle()
     for (const call of calls.splice(0)) call.answer({ name: call.id.padEnd(3000, '.') })
     if (i % 10 === 0) await clock.advance(10)
-    await clock.settle()
     const user = await got
     t.is(user!.name.replace(/\.+$/, ''), id)
   }
-  t.true(gone.length > 100)
+  t.true(gone.length > 50)
 })
 
 /* ---- the cache's end, and files ---- */
@@ -982,7 +1005,7 @@ test('the process is kept alive as long as somebody waits', async (t) => {
 })
 
 test('a snapshot keeps what groups have; loading one ends the loads', async (t) => {
-  const host = new Host({ ttl: '1m', stale: '1h' })
+  const host = new Host({ ttl: '1s', stale: '10s' })
   const { users, cache, clock } = host
   await host.have('42', 'Ada')
   await cache.save(PATH)
@@ -998,7 +1021,7 @@ test('a snapshot keeps what groups have; loading one ends the loads', async (t) 
   await clock.settle()
   t.is(users.peek('1'), undefined)
   t.deepEqual(await users.get('42'), { name: 'Ada' })
-  await clock.advance(2 * MINUTE)
+  await clock.advance(2 * SECOND)
   t.deepEqual(await users.get('42'), { name: 'Ada' })
   const refreshing = await host.call(2)
   refreshing.answer({ name: 'Grace' })
@@ -1040,41 +1063,105 @@ const wrong: readonly [title: string, name: unknown, options: unknown, says: Reg
   ['a name with a colon', 'a:b', { load }, /^group 'a:b': a group's name is 1 to 64/],
   ['a misspelt option', 'a', { load, tll: 5 }, /^group a has no option tll: did you mean ttl\?$/],
   ['a rule that is no option', 'a', { load, match: 'x' }, /^group a has no option match/],
-  ['a time of another type', 'a', { load, ttl: true }, /^group a: ttl must be milliseconds or a time like '5m', but is boolean$/],
-  ['a time without its unit', 'a', { load, stale: '5' }, /^group a: stale '5' has no unit \(write '5s'\)$/],
-  ['a time that is none', 'a', { load, staleIfError: '5 parsecs' }, /^group a: staleIfError '5 parsecs' is no time/],
-  ['a time below 0', 'a', { load, negative: -1 }, /^group a: negative must be whole milliseconds, 0 or more, but is -1$/],
-  ['a fraction', 'a', { load, timeout: 0.5 }, /^group a: timeout must be whole milliseconds.*0\.5$/],
+  [
+    'a time of another type',
+    'a',
+    { load, ttl: true },
+    /^group a: ttl must be milliseconds or a time like '5m', but is boolean$/,
+  ],
+  [
+    'a time without its unit',
+    'a',
+    { load, stale: '5' },
+    /^group a: stale '5' has no unit \(write '5s'\)$/,
+  ],
+  [
+    'a time that is none',
+    'a',
+    { load, staleIfError: '5 parsecs' },
+    /^group a: staleIfError '5 parsecs' is no time/,
+  ],
+  [
+    'a time below 0',
+    'a',
+    { load, negative: -1 },
+    /^group a: negative must be whole milliseconds, 0 or more, but is -1$/,
+  ],
+  [
+    'a fraction',
+    'a',
+    { load, timeout: 0.5 },
+    /^group a: timeout must be whole milliseconds.*0\.5$/,
+  ],
   ['a ttl of 0', 'a', { load, ttl: 0 }, /^group a: ttl must be over 0, or Infinity/],
   ['a timeout of 0', 'a', { load, timeout: 0 }, /^group a: timeout '0ms' is below 1ms$/],
   ['a timeout too long', 'a', { load, timeout: '2h' }, /^group a: timeout '2h' is above 1h$/],
-  ['an endless stale', 'a', { load, stale: Infinity }, /^group a: stale must be whole milliseconds.*Infinity$/],
+  [
+    'an endless stale',
+    'a',
+    { load, stale: Infinity },
+    /^group a: stale must be whole milliseconds.*Infinity$/,
+  ],
   ['half a second of idle', 'a', { load, idle: 500 }, /^group a: idle '500ms' is (below|no whole)/],
   ['a jitter over a half', 'a', { load, jitter: 0.6 }, /^group a: jitter '0.6' is above 50%$/],
-  ['a jitter that is none', 'a', { load, jitter: {} }, /^group a: jitter must be a part of one.*Object$/],
-  ['an early in words', 'a', { load, early: '1' }, /^group a: early must be a number, but is string$/],
+  [
+    'a jitter that is none',
+    'a',
+    { load, jitter: {} },
+    /^group a: jitter must be a part of one.*Object$/,
+  ],
+  [
+    'an early in words',
+    'a',
+    { load, early: '1' },
+    /^group a: early must be a number, but is string$/,
+  ],
   ['a concurrency of 0', 'a', { load, concurrency: 0 }, /^group a: concurrency '0' is below 1$/],
   ['NaN', 'a', { load, concurrency: NaN }, /^group a: concurrency 'NaN' is no whole number$/],
   ['a queue that is none', 'a', { load, queue: 1.5 }, /^group a: queue '1.5' is no whole number$/],
   ['a retry too many', 'a', { load, retry: 11 }, /^group a: retry '11' is above 10$/],
   ['a breaker that is none', 'a', { load, breaker: 'on' }, /^group a: breaker /],
-  ['a breaker of another type', 'a', { load, breaker: 5 }, /^group a: breaker must be 'off', .* but is number$/],
-  ['a misspelt breaker', 'a', { load, breaker: { failure: 5 } }, /^group a: breaker has no option failure: did you mean failures\?$/],
-  ['a breaker of no failures', 'a', { load, breaker: { open: 5 } }, /^group a: breaker \.failures must be a number, but is undefined$/],
+  [
+    'a breaker of another type',
+    'a',
+    { load, breaker: 5 },
+    /^group a: breaker must be 'off', .* but is number$/,
+  ],
+  [
+    'a misspelt breaker',
+    'a',
+    { load, breaker: { failure: 5 } },
+    /^group a: breaker has no option failure: did you mean failures\?$/,
+  ],
+  [
+    'a breaker of no failures',
+    'a',
+    { load, breaker: { open: 5 } },
+    /^group a: breaker \.failures must be a number, but is undefined$/,
+  ],
   ['a share that is none', 'a', { load, maxBytes: 'much' }, /^group a: maxBytes 'much' is no size/],
-  ['a share too small', 'a', { load, maxBytes: 5 }, /^group a: maxBytes '5' is below 64kb$/],
-  ['an onError that is none', 'a', { load, onError: 'throw' }, /^group a: onError 'throw' is none of error, nil, stale$/],
-  ['half a codec', 'a', { load, codec: { encode: load } }, /^group a: codec must have a function decode$/],
+  ['a share too small', 'a', { load, maxBytes: 5 }, /^group a: maxBytes '5' is below 65536 bytes$/],
+  [
+    'an onError that is none',
+    'a',
+    { load, onError: 'throw' },
+    /^group a: onError 'throw' is none of error, nil, stale$/,
+  ],
+  [
+    'half a codec',
+    'a',
+    { load, codec: { encode: load } },
+    /^group a: codec must have a function decode$/,
+  ],
   ['a codec of null', 'a', { load, codec: null }, /^group a: codec must have a function encode$/],
   ['a name that is taken', 'user', { load }, /^group user is given twice$/],
 ]
 for (const [title, name, options, says] of wrong) {
   test(`group refuses ${title}`, (t) => {
     const { cache } = new Host()
-    const error = t.throws(
-      () => cache.group(name as string, options as GroupOptions<number>),
-      { message: says },
-    )
+    const error = t.throws(() => cache.group(name as string, options as GroupOptions<number>), {
+      message: says,
+    })
     t.true(error instanceof TypeError || error instanceof RangeError)
     t.is(cache.getGroup('a'), undefined)
   })
@@ -1092,7 +1179,7 @@ test('all options are taken at the ends of their limits', async (t) => {
     ...{ early: 100, idle: '3650d', wait: Infinity, timeout: '1h', concurrency: 4096 },
     ...{ queue: 65_536, retry: 10, breaker: '1000/1h', maxBytes: '1gb', onError: 'stale', load },
   })
-  t.is(await least.get('1'), undefined)
+  t.is(await least.get('1'), 1)
   t.is(await most.get('1'), 1)
 })
 

@@ -1,0 +1,53 @@
+/*
+ * Invalidates all keys of a prefix: from the moment `begin` returns nothing is seen that was there
+ * before, and the store is swept afterwards, in slices between events, so that its memory comes back.
+ *
+ * The store does one at a time. A second one, while the sweep of the first is going on, brings that to
+ * its end before it begins, and takes so much longer: there is one thread, and its caller is to find
+ * nothing afterwards.
+ */
+import type { Clock } from '../cluster/world.ts'
+import type { Store } from './store/store.ts'
+
+/** Others wait for a slice, and for the last of its steps beyond it, which is a millisecond at most. */
+const sliceMicros = 2000
+
+export class PrefixInvalidation {
+  readonly #store: Store
+  readonly #clock: Clock
+  /** Null: nothing is to be swept. */
+  #cursor: number | null = null
+  #isStopped = false
+
+  constructor(store: Store, clock: Clock) {
+    this.#store = store
+    this.#clock = clock
+  }
+
+  begin(prefix: string): void {
+    const store = this.#store
+    while (!store.beginInvalidation({ kind: 'prefix', bytes: Buffer.from(prefix) })) this.#step()
+    const goesOn = this.#cursor !== null
+    this.#cursor = 0
+    if (!goesOn) this.#clock.soon(() => this.#slice())
+  }
+
+  stop(): void {
+    this.#isStopped = true
+  }
+
+  #slice(): void {
+    if (this.#isStopped) return
+    const store = this.#store
+    store.now = this.#clock.now()
+    const end = this.#clock.micros() + sliceMicros
+    do this.#step()
+    while (this.#cursor !== null && this.#clock.micros() < end)
+    if (this.#cursor !== null) this.#clock.soon(() => this.#slice())
+  }
+
+  #step(): void {
+    const next = this.#store.sweepInvalidated(this.#cursor ?? 0)
+    this.#cursor = next === 0 ? null : next
+  }
+}
