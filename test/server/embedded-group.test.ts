@@ -856,6 +856,21 @@ test('a codec of its own makes bytes and reads them', async (t) => {
   t.deepEqual(await dates.get('12345'), new Date(12_345))
 })
 
+test('a codec may write all values to one place', async (t) => {
+  const { cache } = new Host()
+  const place = Buffer.alloc(10)
+  const texts = cache.group<string>('text', {
+    codec: {
+      encode: (text) => place.subarray(0, place.write(text)),
+      decode: (bytes) => Buffer.from(bytes).toString(),
+    },
+    load: (id) => id,
+  })
+  const ids = ['one', 'two', 'six']
+  t.deepEqual(await Promise.all(ids.map((id) => texts.get(id))), ids)
+  t.deepEqual(await Promise.all(ids.map((id) => texts.get(id))), ids)
+})
+
 test('bytes that a codec hands on are copied on both ways', async (t) => {
   const { cache } = new Host()
   const source = Buffer.from('original')
@@ -927,7 +942,7 @@ test('who hears of evicted entries may use the cache, and the group does not mix
   const host: { cache?: Cache } = {}
   const gone: string[] = []
   const { cache, users, calls, clock } = new Host(
-    { ttl: 1000, stale: '10s' },
+    { ttl: 300, stale: '10s' },
     {
       maxMemory: '2mb',
       onEvicted: (key) => {
@@ -938,16 +953,57 @@ test('who hears of evicted entries may use the cache, and the group does not mix
     },
   )
   host.cache = cache
+  const random = new SeededRandom(3)
   for (let i = 0; i < 1500; i++) {
-    const id = `${i % 700}`
+    const id = `${random.below(random.pick([50, 700]))}`
     const got = users.get(id)
     await clock.settle()
-    for (const call of calls.splice(0)) call.answer({ name: call.id.padEnd(3000, '.') })
+    for (const call of calls.splice(0)) {
+      t.is(call.id, id)
+      call.answer({ name: id.padEnd(3000, '.') })
+    }
     if (i % 10 === 0) await clock.advance(10)
     const user = await got
     t.is(user!.name.replace(/\.+$/, ''), id)
   }
   t.true(gone.length > 50)
+  const { refreshes, fenced } = users.stats
+  t.true(refreshes > 20, `${refreshes}`)
+  t.is(fenced, 0)
+})
+
+test('what onEvicted throws ends no load and no get: it is uncaught', async (t) => {
+  const listener = {
+    onEvicted: () => {
+      throw new Error('from the listener')
+    },
+  }
+  const { users, calls, clock } = new Host(
+    { ttl: 500, stale: '10s', negative: 100 },
+    { maxMemory: '2mb', ...listener },
+  )
+  const uncaught: unknown[] = []
+  const soon = clock.soon.bind(clock)
+  clock.soon = (run) =>
+    soon(() => {
+      try {
+        run()
+      } catch (error) {
+        uncaught.push(error)
+      }
+    })
+  for (let i = 0; i < 1000; i++) {
+    const id = `${i % 500}`
+    const got = users.get(id)
+    await clock.settle()
+    for (const call of calls.splice(0)) {
+      call.answer(call.id === '7' ? null : { name: call.id.padEnd(5000, '.') })
+    }
+    if (i % 10 === 0) await clock.advance(10)
+    const user = await got
+    t.is(user?.name.replace(/\.+$/, ''), id === '7' ? undefined : id)
+  }
+  t.true(uncaught.length > 100)
 })
 
 /* ---- the cache's end, and files ---- */
