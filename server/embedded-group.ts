@@ -139,6 +139,10 @@ const DB = 0
 /** Their shares are counted in memory that is made with the store. */
 export const GROUPS_MAX = 256
 
+/** As the server's groups. */
+const NAME_LENGTH_MAX = 64
+const COLON = 0x3a
+
 /** Prefix and id, in UTF-8. As the server's groups. */
 const KEY_BYTES_MAX = 65_536
 
@@ -359,7 +363,7 @@ export class CacheGroup<Value> {
         try {
           resolve(this.#resultOf(outcome))
         } catch (error) {
-          reject(error as Error)
+          reject(error)
         }
       }
       vigil.enter()
@@ -437,13 +441,21 @@ export class CacheGroups {
     const waitMs = options.wait === undefined ? Infinity : group.waitMs
     const made = new CacheGroup(this, host, source, waitMs)
     group.enter(this.#byName.size)
-    this.#byName.set(name, made as CacheGroup<unknown>)
-    this.#sources.set(name, source as Source<unknown>)
+    this.#byName.set(name, made)
+    this.#sources.set(name, source)
     return made
   }
 
   get(name: string): CacheGroup<unknown> | undefined {
     return this.#byName.get(name)
+  }
+
+  /** The number of the group that the key at bytes[pos, pos + length) belongs to, -1: none. */
+  numberOf(bytes: Uint8Array, pos: number, length: number): number {
+    const colon = bytes.subarray(pos, pos + Math.min(length, NAME_LENGTH_MAX + 1)).indexOf(COLON)
+    if (colon <= 0) return -1
+    const name = Buffer.from(bytes.subarray(pos, pos + colon)).toString('latin1')
+    return this.#sources.get(name)?.group.number ?? -1
   }
 
   /** What loads into the store there is now. */

@@ -188,6 +188,6 @@ const json: Codec<unknown> = {
     return Buffer.from(text)
   },
   decode(bytes) {
-    return JSON.parse((bytes as Buffer).toString())
+    return JSON.parse((bytes as Buffer).toString()) as unknown
   },
 }

@@ -674,7 +674,11 @@ export class Cache {
 
   /** @throws {RangeError} the sizes are out of their limits, or the system gives no memory */
   #start(settings: Pick<StoreOptions, 'seed'> & ReturnType<typeof meaningOf>): Engine {
-    const options = { ...this.#sizes, ...settings, databases: 1 }
+    const options = {
+      ...{ ...this.#sizes, ...settings, databases: 1 },
+      groupOf: (bytes: Uint8Array, pos: number, length: number) =>
+        this.#groups.numberOf(bytes, pos, length),
+    }
     const listener = this.#listener
     const onRemoved: StoreRemovalListener = (reason, _db, key, value) =>
       this.#tell(bufferOf(key), bufferOf(value), reason)
