@@ -14,19 +14,22 @@ const sliceMicros = 2000
 
 export class PrefixInvalidation {
   readonly #store: Store
+  readonly #db: number
   readonly #clock: Clock
   /** Null: nothing is to be swept. */
   #cursor: number | null = null
   #isStopped = false
 
-  constructor(store: Store, clock: Clock) {
+  constructor(store: Store, db: number, clock: Clock) {
     this.#store = store
+    this.#db = db
     this.#clock = clock
   }
 
   begin(prefix: string): void {
     const store = this.#store
-    while (!store.beginInvalidation({ kind: 'prefix', bytes: Buffer.from(prefix) })) this.#step()
+    const matcher = { kind: 'prefix', db: this.#db, bytes: Buffer.from(prefix) } as const
+    while (!store.beginInvalidation(matcher)) this.#step()
     const goesOn = this.#cursor !== null
     this.#cursor = 0
     if (!goesOn) this.#clock.soon(() => this.#slice())

@@ -696,7 +696,7 @@ export class Cache {
       staging: new Staging(store.io),
       shrinker: new Shrinker(store, clock),
       sweeper: new Sweeper(store, sweeping, clock),
-      invalidation: new PrefixInvalidation(store, clock),
+      invalidation: new PrefixInvalidation(store, DB, clock),
     }
   }
 
