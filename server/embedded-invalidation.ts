@@ -18,6 +18,9 @@ export class PrefixInvalidation {
   readonly #clock: Clock
   /** Null: nothing is to be swept. */
   #cursor: number | null = null
+  /** How many were begun. */
+  #begun = 0
+  #isAwaited = false
   #isStopped = false
 
   constructor(store: Store, db: number, clock: Clock) {
@@ -30,27 +33,37 @@ export class PrefixInvalidation {
     const store = this.#store
     const matcher = { kind: 'prefix', db: this.#db, bytes: Buffer.from(prefix) } as const
     while (!store.beginInvalidation(matcher)) this.#step()
-    const goesOn = this.#cursor !== null
+    this.#begun++
     this.#cursor = 0
-    if (!goesOn) this.#clock.soon(() => this.#slice())
+    this.#later()
   }
 
   stop(): void {
     this.#isStopped = true
   }
 
+  /** Has a slice come soon, one. */
+  #later(): void {
+    if (this.#isAwaited) return
+    this.#isAwaited = true
+    this.#clock.soon(() => {
+      this.#isAwaited = false
+      if (!this.#isStopped) this.#slice()
+    })
+  }
+
   #slice(): void {
-    if (this.#isStopped) return
     const store = this.#store
     store.now = this.#clock.now()
     const end = this.#clock.micros() + sliceMicros
-    do this.#step()
-    while (this.#cursor !== null && this.#clock.micros() < end)
-    if (this.#cursor !== null) this.#clock.soon(() => this.#slice())
+    while (this.#cursor !== null && this.#clock.micros() < end) this.#step()
+    if (this.#cursor !== null) this.#later()
   }
 
   #step(): void {
+    const begun = this.#begun
     const next = this.#store.sweepInvalidated(this.#cursor ?? 0)
-    this.#cursor = next === 0 ? null : next
+    // Who was told of what is gone may have begun another one.
+    if (begun === this.#begun) this.#cursor = next === 0 ? null : next
   }
 }

@@ -767,6 +767,34 @@ test('invalidate removes all of the group and nothing else, at once', async (t) 
   t.is(other.peek('1'), 'other')
 })
 
+test('who hears that a value is gone may invalidate another group', async (t) => {
+  const made: { notes?: CacheGroup<string> } = {}
+  let told = 0
+  const { cache, users, clock } = new Host(
+    {},
+    {
+      onEvicted: (key) => {
+        if (key.toString().startsWith('user:') && told++ % 10 === 0) made.notes?.invalidate()
+      },
+    },
+  )
+  const notes = cache.group<string>('note', () => undefined)
+  made.notes = notes
+  for (let i = 0; i < 100; i++) {
+    users.set(`${i}`, { name: `${i}` })
+    notes.set(`${i}`, `note ${i}`)
+  }
+  cache.set('plain', '1')
+  users.invalidate()
+  t.is(told, 0)
+  t.is(notes.peek('1'), 'note 1')
+  await clock.settle()
+  t.is(told, 100)
+  t.is(notes.peek('1'), undefined)
+  t.deepEqual([...cache.keys()], ['plain'])
+  t.is(cache.size, 1)
+})
+
 test('a tag removes the values that have it, loaded or set, in all groups', async (t) => {
   const { cache } = new Host()
   const teams: Record<string, string> = { a: 'red', b: 'blue', c: 'red' }
