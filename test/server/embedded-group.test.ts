@@ -277,20 +277,22 @@ test('a stale value is the answer at once, and is loaded anew once', async (t) =
   )
 })
 
-test('a stale value stays where its reload fails, until its time is over', async (t) => {
-  const host = new Host({ ttl: '1s', stale: '1s', breaker: 'off' })
-  const { users, clock } = host
+test('a stale value stays where its reload fails, which is tried again after a second', async (t) => {
+  const host = new Host({ ttl: '1s', stale: '4s', breaker: 'off' })
+  const { users, calls, clock } = host
   await host.have('42', 'Ada')
-  await clock.advance(SECOND)
-  for (let i = 1; i <= 3; i++) {
+  for (let i = 1; i <= 4; i++) {
+    await clock.advance(SECOND)
     t.deepEqual(await users.get('42'), { name: 'Ada' })
     const call = await host.call(i)
     call.fail(new Error('down'))
     await clock.settle()
+    t.deepEqual(await users.get('42'), { name: 'Ada' })
+    t.is(calls.length, i + 1)
   }
   await clock.advance(SECOND)
   const got = users.get('42')
-  const call = await host.call(4)
+  const call = await host.call(5)
   call.fail(new Error('down'))
   await t.throwsAsync(got, { message: 'down' })
 })
