@@ -54,6 +54,8 @@ export class Loads {
   /** By token. */
   readonly #flights = new Map<number, Flight>()
   readonly #groups = new Map<Group, GroupLoads>()
+  /** After refreshes that failed: what will drop their leases. */
+  readonly #resting = new Map<Timer, () => void>()
   #waiting = 0
   #closed = false
 
@@ -142,6 +144,10 @@ export class Loads {
   async close(): Promise<void> {
     this.#closed = true
     this.grants.close()
+    for (const [timer, drop] of [...this.#resting]) {
+      timer.cancel()
+      drop()
+    }
     for (const flight of [...this.#flights.values()]) {
       this.#fail(flight, new OriginError('closing', originClosing(flight.miss.group.name)))
     }
@@ -380,9 +386,12 @@ export class Loads {
    * with every read. (Who misses the key, and waits, starts a load all the same.)
    */
   #dropLeaseLater(miss: Miss): void {
-    this.#clock.after(REFRESH_AGAIN_MS, () => {
+    const drop = (): void => {
+      this.#resting.delete(timer)
       if (!this.#flights.has(miss.token)) this.#dropLease(miss)
-    })
+    }
+    const timer = this.#clock.after(REFRESH_AGAIN_MS, drop)
+    this.#resting.set(timer, drop)
   }
 
   #dropLease({ db, key, token }: Miss): void {

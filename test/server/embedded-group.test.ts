@@ -1068,6 +1068,18 @@ test('close rejects those who wait, and leaves no timer', async (t) => {
   }
 })
 
+test('nor does a reload that failed and may not be tried again yet', async (t) => {
+  const host = new Host({ ttl: '1s', stale: '10s' })
+  await host.have('42', 'Ada')
+  await host.clock.advance(SECOND)
+  await host.users.get('42')
+  const call = await host.call(1)
+  call.fail(new Error('down'))
+  await host.clock.settle()
+  host.cache.close()
+  t.is(host.clock.timers, 0)
+})
+
 test('a load that ends after the close does nothing', async (t) => {
   const host = new Host()
   const got = host.users.get('1')
