@@ -34,6 +34,7 @@ import type { Pool } from './pool.ts'
 import type { Purge } from './purge.ts'
 import type { Ring } from './ring.ts'
 import { ABSENT, DEAD, ERROR_ONLY, OVER, STALE, States } from './state.ts'
+import type { Usage } from './usage.ts'
 import type { Verb } from './verb.ts'
 
 /** Results of the writing verbs. */
@@ -63,6 +64,13 @@ const RINGS = [SMALL, MAIN, PAGED]
 const PLAIN = entry.EXPIRY | entry.EXTRAS | entry.COLOR
 const SLOT_BYTES = 8
 
+/** A round of making room, over several buckets. */
+export interface Round {
+  /** Slots it may still look at. */
+  slotsLeft: number
+  isDone(): boolean
+}
+
 /** Where `get` puts a value: `reserve(length)` gives a position in the I/O memory, or -1: no room. */
 export interface Sink {
   reserve(length: number): number
@@ -80,6 +88,7 @@ export class Buckets implements Entries {
   readonly states: States
   /** Where entries that end are told of; null: nobody wants to know. */
   readonly #endings: Endings | null
+  readonly #usage: Usage
   readonly #ring: Ring
   readonly #arena: Arena
   readonly #bytes: Uint8Array
@@ -115,6 +124,7 @@ export class Buckets implements Entries {
       endings: Endings | null
       invalidation: Invalidation
       purge: Purge
+      usage: Usage
     },
     options: { layout: Layout; hash: Hash; seed: number; io: Uint8Array; trailer: number },
   ) {
@@ -128,6 +138,7 @@ export class Buckets implements Entries {
     this.#bigs = parts.bigs
     this.#verb = parts.verb
     this.#endings = parts.endings
+    this.#usage = parts.usage
     this.#layout = layout
     this.#hash = options.hash
     this.#seed = options.seed
@@ -694,6 +705,32 @@ export class Buckets implements Entries {
     return next
   }
 
+  /**
+   * Makes entries of a group go that nobody asked for since the last time, from a hash on, looking at
+   * so many slots; others count as asked for once less. @returns the hash to go on with, 0: no more
+   */
+  evictOf(bucket: number, group: number, hash: number, round: Round): number {
+    if (this.#words[bucket + header.GROUPED] === 0) return 0
+    const index = this.index
+    const before = index.count(bucket)
+    let at = index.seek(bucket, hash)
+    for (; round.slotsLeft > 0 && at < index.slots(bucket) && !round.isDone(); round.slotsLeft--) {
+      const address = index.address(bucket, at)
+      if (address === 0 || this.states.groupOf(address) !== group) {
+        at++
+      } else if (index.frequency(bucket, at) > 0) {
+        index.access(bucket, at, -1)
+        at++
+      } else {
+        const isBig = entry.isPaged(this.#words, address)
+        this.drop(bucket, at, EVICTED, isBig ? header.EVICTED_BIG : header.EVICTED_MAIN)
+      }
+    }
+    const next = this.#nextHash(bucket, at)
+    this.settleRemoved(bucket, before - index.count(bucket))
+    return next
+  }
+
   /** Hash of the first entry from a position on, 0: there is none. */
   #nextHash(bucket: number, position: number): number {
     const index = this.index
@@ -704,11 +741,12 @@ export class Buckets implements Entries {
 
   /**
    * Removes everything, in time that depends on the number of chunks and of entries with pages only
-   * (of all entries, if somebody wants to know of them).
+   * (of all entries, if somebody wants to know of them, or some were loaded for a group).
    */
   reset(bucket: number): void {
     const words = this.#words
     if (this.#endings !== null) this.#endAll(bucket)
+    if (words[bucket + header.GROUPED] !== 0) this.#forgetUsage(bucket)
     const ring = this.#ring
     ring.walk(bucket + PAGED, (address) => {
       this.#leaveList(address)
@@ -726,6 +764,7 @@ export class Buckets implements Entries {
     words[bucket + LEASES] = 0
     words[bucket + NEGATIVES] = 0
     words[bucket + header.LOADED_FOR_EVER] = 0
+    words[bucket + header.GROUPED] = 0
     this.#doubles[(bucket + header.BIG_VALUES) >> 1] = 0
     const counts = bucket + DATABASES
     words.fill(0, counts, counts + 2 * this.#layout.databases)
@@ -812,8 +851,11 @@ export class Buckets implements Entries {
 
   /* ---- checks ---- */
 
-  /** Throws when the bucket's parts contradict each other. @returns the rings' chunks */
-  check(bucket: number): number {
+  /**
+   * Throws when the bucket's parts contradict each other, and counts its entries to the usage of their
+   * groups. @returns the rings' chunks
+   */
+  check(bucket: number, usage: Usage): number {
     const words = this.#words
     const ring = this.#ring
     this.index.check(bucket)
@@ -822,6 +864,7 @@ export class Buckets implements Entries {
     let pages = 0
     let leases = 0
     let negatives = 0
+    let grouped = 0
     let expiring = 0
     let loadedForEver = 0
     const sizes = new Array<number>(this.#layout.databases).fill(0)
@@ -844,6 +887,11 @@ export class Buckets implements Entries {
           leases++
           return
         }
+        const group = this.states.groupOf(at)
+        if (group >= 0) {
+          grouped++
+          this.#countUsage(usage, group, at, 1)
+        }
         if (entry.expireAtOf(words, at) !== 0) expiring++
         else if (entry.hasExtras(words, at)) loadedForEver++
         if (type === entry.TYPE_NEGATIVE) {
@@ -855,6 +903,7 @@ export class Buckets implements Entries {
     assert(entries === this.index.count(bucket), 'the index has slots without entries')
     assert(pages === words[bucket + PAGES], 'pages are counted wrong')
     assert(leases === words[bucket + LEASES], 'leases are counted wrong')
+    assert(grouped === words[bucket + header.GROUPED], 'entries of groups are counted wrong')
     const forEver = words[bucket + header.LOADED_FOR_EVER]!
     assert(loadedForEver === forEver, 'entries with extras are counted wrong')
     assert(negatives === words[bucket + NEGATIVES], 'negative entries are counted wrong')
@@ -1159,6 +1208,11 @@ export class Buckets implements Entries {
       words[bucket + LEASES]! += by
       return
     }
+    const group = this.states.groupOf(address)
+    if (group >= 0) {
+      words[bucket + header.GROUPED]! += by
+      this.#countUsage(this.#usage, group, address, by)
+    }
     const counts = bucket + DATABASES + entry.databaseOf(words, address)
     const isNegative = type === entry.TYPE_NEGATIVE
     if (isNegative) words[bucket + NEGATIVES]! += by
@@ -1170,6 +1224,21 @@ export class Buckets implements Entries {
     if (!isNegative) words[counts + this.#layout.databases]! += by
     words[bucket + EXPIRING]! += by
     if (entry.isPaged(words, address)) words[bucket + header.EXPIRING_PAGED]! += by
+  }
+
+  #countUsage(usage: Usage, group: number, address: number, by: number): void {
+    const isKey = entry.typeOf(this.#words, address) !== entry.TYPE_NEGATIVE
+    usage.count(group, this.bytesOf(address), isKey ? 1 : 0, by)
+  }
+
+  /** Counts all entries out that were loaded for a group. */
+  #forgetUsage(bucket: number): void {
+    for (const ring of RINGS) {
+      this.#ring.walk(bucket + ring, (address) => {
+        const group = this.states.groupOf(address)
+        if (group >= 0) this.#countUsage(this.#usage, group, address, -1)
+      })
+    }
   }
 
   hashOf(address: number): number {

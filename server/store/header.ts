@@ -79,5 +79,8 @@ export const NEGATIVES = 86
 /** Entries with extras and without an expiry: they may be over all the same. */
 export const LOADED_FOR_EVER = 87
 
+/** Entries that were loaded for a group. */
+export const GROUPED = 88
+
 /** The first of the counts of databases. */
 export const DATABASES = BUCKET_FIXED_WORDS

@@ -34,6 +34,7 @@ import type { Arena, Layout } from './memory.ts'
 import type { Pool } from './pool.ts'
 import type { Purge } from './purge.ts'
 import type { Ring, RingOutline } from './ring.ts'
+import type { Usage } from './usage.ts'
 import type { Verb } from './verb.ts'
 
 /** Results of implanting an image. */
@@ -56,6 +57,8 @@ const META_WORDS = 16
 
 /** The rings an image has, in its order. */
 const RINGS = [SMALL, MAIN]
+
+const SLOT_BYTES = 8
 
 const NONE: ReadonlySet<number> = new Set()
 
@@ -85,6 +88,7 @@ interface ImageParts {
   readonly invalidation: Invalidation
   readonly purge: Purge
   readonly arrivals: Arrivals
+  readonly usage: Usage
 }
 
 /** What is found when an image is looked through; its entries are made to fit on the way. */
@@ -102,6 +106,8 @@ class Census {
   /** Of these, those that stay. */
   negativesLeft = 0
   loadedForEver = 0
+  /** Of those loaded for a group: its number, the entry's bytes, and whether it is a key. */
+  readonly grouped: number[] = []
   expired = 0
   readonly #words: Int32Array
   readonly #bytes: Uint8Array
@@ -160,6 +166,9 @@ class Census {
       pos: entry.keyAt(words, at),
       length: entry.keyLengthOf(words, at),
     })
+    const group = extras.groupAt(this.#view, from)
+    const isKey = entry.typeOf(words, at) !== entry.TYPE_NEGATIVE
+    if (group >= 0) this.grouped.push(group, bytes + SLOT_BYTES, isKey ? 1 : 0)
     return true
   }
 
@@ -213,6 +222,7 @@ export class Images {
   readonly #invalidation: Invalidation
   readonly #purge: Purge
   readonly #arrivals: Arrivals
+  readonly #usage: Usage
   readonly #chunkShift: number
   readonly #chunkBytes: number
   /** By chunk: its number in the image under way, plus one. */
@@ -230,6 +240,7 @@ export class Images {
     this.#invalidation = parts.invalidation
     this.#purge = parts.purge
     this.#arrivals = parts.arrivals
+    this.#usage = parts.usage
     this.#ring = parts.eviction.ring
     this.#chunkShift = parts.layout.chunkShift
     this.#chunkBytes = 1 << parts.layout.chunkShift
@@ -437,6 +448,11 @@ export class Images {
       words[bucket + header.EXPIRING]! += census.expiring[db]!
     }
     words[bucket + header.LEASES]! += census.leases
+    const { grouped } = census
+    for (let i = 0; i < grouped.length; i += 3) {
+      this.#usage.count(grouped[i]!, grouped[i + 1]!, grouped[i + 2]!, 1)
+    }
+    words[bucket + header.GROUPED]! += grouped.length / 3
     words[bucket + header.LOADED_FOR_EVER]! += census.loadedForEver
     words[bucket + header.NEGATIVES]! += census.negatives
     words[bucket + header.EXPIRING]! += census.negatives

@@ -148,6 +148,13 @@ export class States {
     facts.loadedAt = extras.loadedAtOf(view, at)
   }
 
+  /** Number of the group that an entry was loaded for, -1: none. */
+  groupOf(address: number): number {
+    const words = this.#words
+    if (!entry.hasExtras(words, address)) return -1
+    return extras.groupAt(this.#view, entry.extrasAt(words, address))
+  }
+
   /** Copies of an entry's extras; null: it has none. */
   extrasOf(address: number): extras.Extras | null {
     const words = this.#words

@@ -60,6 +60,7 @@ import { ABSENT, ERROR_ONLY, Facts, FRESH, NEGATIVE, STALE } from './state.ts'
 import type { BucketStats, StoreStats } from './stats.ts'
 import { bucketStats, sumOf } from './stats.ts'
 import { Transplants } from './transplant.ts'
+import { Usage } from './usage.ts'
 import { HELD, Verb } from './verb.ts'
 
 export type { BucketStats, IoMemory, Policy, Reason, RemovalListener, Scope, Sink, StoreStats }
@@ -144,6 +145,8 @@ export interface StoreOptions {
    * of one thread can invalidate.
    */
   readonly invalidations?: Int32Array
+  /** Of `shareGroupUsage`, the same for all threads: how much each group has is counted there. */
+  readonly groupUsage?: Int32Array
   /** Which keys a group has, by its name, for `beginInvalidation`. Default: none. */
   readonly matcherOf?: MatcherOf
   /** To which group the entries of a snapshot belong that belonged to one. Default: to none. */
@@ -226,6 +229,7 @@ export class Store {
   readonly #endings: Endings | null
   readonly #invalidation: Invalidation
   readonly #purge: Purge
+  readonly #usage: Usage
   readonly #mayInvalidate: boolean
   readonly #arrivals: Arrivals
   /** Of the entry that `state` or `openAny` found last. */
@@ -247,6 +251,9 @@ export class Store {
   #home: Buckets
   #header = 0
   #found = false
+  /** Where `makeGroupRoom` goes on. */
+  #roomBucket = 0
+  #roomHash = 0
   #sweepBucket = 0
   #sweepHash = 0
   #sweepRounds = 0
@@ -280,6 +287,7 @@ export class Store {
     this.#mayInvalidate = options.invalidations !== undefined || !this.#isShared
     const invalidations = options.invalidations ?? shareInvalidations()
     this.#invalidation = new Invalidation(invalidations)
+    this.#usage = new Usage(options.groupUsage ?? new Int32Array(0))
     const matcherOf = options.matcherOf ?? (() => null)
     this.#purge = new Purge(invalidations, PURGE_AT, this.#verb, matcherOf)
     this.#arrivals = new Arrivals(this.#invalidation, options.groupOf ?? (() => -1))
@@ -318,6 +326,7 @@ export class Store {
         endings: this.#endings,
         invalidation: this.#invalidation,
         purge: this.#purge,
+        usage: this.#usage,
       }
       return new Buckets(arena, this.#pools[index]!, parts, shape)
     })
@@ -326,6 +335,7 @@ export class Store {
       ...{ layout, trailer, arenas: this.#arenas, pools: this.#pools, verb: this.#verb },
       ...{ buckets: this.#buckets, bigs: this.#bigs, imageBytesMax: options.imageBytesMax },
       ...{ invalidation: this.#invalidation, purge: this.#purge, arrivals: this.#arrivals },
+      ...{ usage: this.#usage },
       lock: (number) => {
         this.#turnTo(number)
         this.#lock()
@@ -926,6 +936,39 @@ export class Store {
     return hash > 0 ? number * HASHES + hash : (number + 1) * HASHES
   }
 
+  /* ---- what each group has: see usage.ts ---- */
+
+  /** Keys that were loaded for a group, expired ones not yet removed included. */
+  groupKeys(group: number): number {
+    return this.#usage.keys(group)
+  }
+
+  /** Bytes of all that was loaded for a group, of negative entries too. */
+  groupBytes(group: number): number {
+    return this.#usage.bytes(group)
+  }
+
+  /**
+   * Makes entries of a group go, unless they were asked for since the last time, until it has room for
+   * `bytes` more under `bytesMax`; looks at `slotsMax` slots of indexes at most. True: it has.
+   */
+  makeGroupRoom(group: number, bytes: number, slotsMax: number, bytesMax: number): boolean {
+    const isDone = (): boolean => this.#usage.bytes(group) + bytes <= bytesMax
+    const round = { slotsLeft: slotsMax, isDone }
+    while (round.slotsLeft > 0 && !isDone()) {
+      const buckets = this.#turnTo(this.#roomBucket)
+      this.#lock()
+      this.#roomHash = buckets.evictOf(this.#header, group, this.#roomHash, round)
+      this.#release()
+      if (this.#roomHash !== 0) continue
+      // An empty bucket costs something too.
+      round.slotsLeft--
+      this.#roomBucket = (this.#roomBucket + 1) % this.#layout.buckets
+    }
+    this.#tell()
+    return isDone()
+  }
+
   /* ---- receiving big values ---- */
 
   /** Empty pages to receive a value into. The caller releases them or gives them to a verb. */
@@ -1296,11 +1339,13 @@ export class Store {
     assert(this.#verb.isFree, 'a lock is held')
     let chunks = 0
     let pages = 0
+    const usage = this.#usage.blank()
     for (let number = 0; number < this.#layout.buckets; number++) {
       const buckets = this.#turnTo(number)
-      chunks += buckets.check(this.#header)
+      chunks += buckets.check(this.#header, usage)
       pages += buckets.pages(this.#header)
     }
+    usage.check(this.#usage)
     pages += this.#chains.inFlight + this.#chains.orphaned
     const pieces = this.#pools.reduce((sum, pool) => sum + pool.pieceChunks, 0)
     const counted = this.#pools.reduce((sum, pool) => sum + pool.pages, 0)

@@ -19,6 +19,7 @@ import type { Arena, Layout } from './memory.ts'
 import { assert } from './memory.ts'
 import type { Pool } from './pool.ts'
 import { DEAD } from './state.ts'
+import type { Usage } from './usage.ts'
 import type { Verb } from './verb.ts'
 
 /** A larger bucket is not copied at once: at 5 GB/s that would hold everybody up for 7 ms. */
@@ -38,6 +39,7 @@ interface TransplantParts {
   readonly invalidation: Invalidation
   readonly purge: Purge
   readonly arrivals: Arrivals
+  readonly usage: Usage
   /** A larger bucket is written as items. Default: `IMAGE_BYTES_MAX`. */
   readonly imageBytesMax: number | undefined
   /** Makes the bucket of this number the locked one, at the store's time. */
@@ -68,11 +70,11 @@ export class Transplants {
     this.#parts = parts
     this.#trailer = parts.trailer
     this.#imageBytesMax = parts.imageBytesMax ?? IMAGE_BYTES_MAX
-    const { layout, verb, invalidation, purge, arrivals } = parts
+    const { layout, verb, invalidation, purge, arrivals, usage } = parts
     this.#images = parts.buckets.map(({ index, eviction }, i) => {
       const [arena, pool] = [parts.arenas[i]!, parts.pools[i]!]
       const bucketParts = { arena, pool, layout, index, eviction, verb }
-      return new Images({ ...bucketParts, invalidation, purge, arrivals })
+      return new Images({ ...bucketParts, invalidation, purge, arrivals, usage })
     })
   }
 

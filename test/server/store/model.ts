@@ -41,6 +41,7 @@ import {
   STORED,
   Store,
 } from '../../../server/store/store.ts'
+import { shareGroupUsage } from '../../../server/store/usage.ts'
 
 /** A small seeded generator (mulberry32); numbers below n. */
 export function dice(seed: number): (n: number) => number {
@@ -60,6 +61,7 @@ interface Loaded {
   readonly tags: readonly number[]
   readonly etag: Buffer
   readonly idleMs: number
+  readonly group: number
   readonly isNegative: boolean
   /** Second of the last access. */
   lastAsked: number
@@ -111,6 +113,7 @@ const EMPTY = Buffer.alloc(0)
 
 /** Tags are numbers below it. */
 const TAGS = 12
+const GROUPS = 3
 
 /** Where a value begins to differ from the one wanted. */
 function difference(wanted: Buffer, got: Uint8Array): string {
@@ -169,7 +172,8 @@ export class Model {
 
   constructor(options: ModelOptions) {
     this.#options = options
-    const store = { ...options.store, matcherOf: groupOf }
+    const groupUsage = shareGroupUsage(GROUPS)
+    const store = { ...options.store, matcherOf: groupOf, groupUsage }
     this.store = new Store(options.listens === true ? { ...store, onRemoved: this.#told } : store)
     this.store.now = 1_000
     this.#roll = dice(options.seed)
@@ -229,6 +233,7 @@ export class Model {
   #lookAtAll(db: number): void {
     if (this.#roll(40) === 0) this.#invalidate()
     if (this.#roll(10) === 0) this.#invalidateByKey(db)
+    if (this.#roll(10) === 0) this.#makeGroupRoom()
     if (this.#roll(this.#wholeEvery) !== 0) return
     const roll = this.#roll(5)
     if (roll < 2) this.#scan(db)
@@ -720,6 +725,8 @@ export class Model {
       freshUntil,
       visibleUntil,
       isNegative,
+      // The last of them is not counted, nor -1, which is none.
+      group: this.#roll(GROUPS + 2) - 1,
       tags: Array.from({ length: this.#roll(4) }, () => this.#roll(TAGS)),
       etag: Buffer.alloc(this.#roll(20), 'e'),
       idleMs: this.#roll(3) === 0 ? 1_000 * (1 + this.#roll(60)) : 0,
@@ -727,9 +734,9 @@ export class Model {
     }
   }
 
-  #extras({ freshUntil, visibleUntil, tags, etag, idleMs }: Loaded, birth: number): FillExtras {
-    const { now } = this.store
-    const told = { loadedAt: now, costMs: 5, group: -1, birth }
+  #extras(loaded: Loaded, birth: number): FillExtras {
+    const { freshUntil, visibleUntil, tags, etag, idleMs, group } = loaded
+    const told = { loadedAt: this.store.now, costMs: 5, group, birth }
     return { ...told, freshUntil, visibleUntil, tags, etag: etag.length > 0 ? etag : null, idleMs }
   }
 
@@ -826,6 +833,17 @@ export class Model {
     this.#leases.forEach((leases, of) => {
       for (const key of [...leases.keys()]) if (isMeant(of, key)) leases.delete(key)
     })
+  }
+
+  /** A group's share becomes smaller: it loses what nobody asked for. */
+  #makeGroupRoom(): void {
+    const { store } = this
+    const group = this.#roll(GROUPS)
+    const before = store.groupBytes(group)
+    const bytesMax = this.#options.exact || store.scope !== 'all' ? before : this.#roll(before + 1)
+    const has = store.makeGroupRoom(group, 0, 1 + this.#roll(2_000), bytesMax)
+    this.#expect(has === store.groupBytes(group) <= bytesMax, 'a group has other room than told')
+    this.#expect(store.groupBytes(group) <= before, 'to make room takes some')
   }
 
   #sweepInvalidated(steps: number): void {

@@ -8,6 +8,7 @@ import { shareInvalidations } from '../../../server/store/invalidation.ts'
 import { multiMemory } from '../../../server/store/memory.ts'
 import type { StoreOptions } from '../../../server/store/store.ts'
 import { checkInvariants, Store } from '../../../server/store/store.ts'
+import { shareGroupUsage } from '../../../server/store/usage.ts'
 import type { Job, JobName } from './sharer.ts'
 import type { StressResult } from './stress.ts'
 import { Stress } from './stress.ts'
@@ -27,7 +28,8 @@ export class Sharing {
 
   constructor(options: Partial<StoreOptions> & { readonly threads: number }) {
     const invalidations = shareInvalidations()
-    this.#options = { maxMemory: MAX_MEMORY, seed: 1, invalidations, ...options }
+    const shared = { invalidations, groupUsage: shareGroupUsage(2) }
+    this.#options = { maxMemory: MAX_MEMORY, seed: 1, ...shared, ...options }
     this.store = new Store(this.#options)
   }
 

@@ -12,6 +12,7 @@ import {
   STORED,
   Store,
 } from '../../../server/store/store.ts'
+import { shareGroupUsage } from '../../../server/store/usage.ts'
 import { dice } from './model.ts'
 
 const MB = 1024 * 1024
@@ -560,7 +561,8 @@ for (const [title, options] of Object.entries<Partial<StoreOptions>>({
     for (const shift of [0, 60_000]) {
       const store = open({ maxMemory: 32 * MB, ...options })
       load(store, count)
-      const target = open({ maxMemory: 32 * MB, ...options, groupOf })
+      const groupUsage = shareGroupUsage(2)
+      const target = open({ maxMemory: 32 * MB, ...options, groupOf, groupUsage })
       target.now = NOW + shift
       // What was invalidated there before has nothing to do with it.
       target.invalidateTag(1)
@@ -570,6 +572,7 @@ for (const [title, options] of Object.entries<Partial<StoreOptions>>({
       t.is(target.stats.negatives, store.stats.negatives)
       t.is(target.expiring(0), store.expiring(0))
       checkInvariants(target)
+      t.true(target.groupKeys(0) + target.groupKeys(1) > 150)
       const move = (ms: number): number => (ms === 0 ? 0 : ms + shift)
       const groups = /"group":(\d)/
       const wanted = tell(store, count)

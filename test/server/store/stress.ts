@@ -39,6 +39,7 @@ const COUNTERS = 40
 const PAIRS = 8
 const PAIR_KEYS = 5
 const LOADED = 200
+const LOADED_BYTES_MAX = 300_000
 const TAGS = 5
 
 /** Pages of values that a thread keeps pinned at a time. */
@@ -379,8 +380,11 @@ export class Stress {
     const expireAt = Math.floor(store.now) + 1 + random.below(200)
     const freshUntil = expireAt - random.below(100)
     const visibleUntil = freshUntil + random.below(expireAt - freshUntil + 1)
-    const extras = { freshUntil, visibleUntil, loadedAt: store.now, costMs: 5, group: 0, birth }
+    const extras = { freshUntil, visibleUntil, loadedAt: store.now, costMs: 5, group: 1, birth }
     const more = { tags: [tag, TAGS], etag: random.below(2) === 0 ? key : null, idleMs: 0 }
+    if (store.groupBytes(1) > LOADED_BYTES_MAX) {
+      store.makeGroupRoom(1, 1_000, 200, LOADED_BYTES_MAX)
+    }
     if (!store.fill(0, key, token, value, expireAt, { ...extras, ...more })) return
     if (!isNegative) this.#loaded.set(number, { stamp, tag })
   }
