@@ -224,7 +224,14 @@ export class CacheGroup<Value> {
         : { freshMs: freshMsOf(`group ${this.name}: ttl`, options.ttl) }
     const encoded = this.#encode(value)
     const bytes = Buffer.byteLength(key) + encoded.length
-    const store = this.#host.use()
+    const { loadStore } = this.#groups.running()
+    const hasRoom = this.#host.aside(() => loadStore.makesRoom(this.#group, bytes))
+    // Who was told of those that went may have used the cache.
+    const store = this.#stage(key)
+    if (!hasRoom) {
+      this.#remove(store)
+      return this
+    }
     const result = this.#put(store, key, encoded, tags, times)
     if (result === TOO_MANY_TAGS) {
       throw new RangeError(`group ${this.name}: tags: there is room for ${store.tagsMax}`)
@@ -264,7 +271,7 @@ export class CacheGroup<Value> {
       errors: { failed: failed + module, timeout, breaker, busy },
       breaker: this.#source.patience.state,
       ...loads.underWay(this.#group),
-      ...{ keys: 0, bytes: 0 * store.now * number },
+      ...{ keys: store.groupKeys(number), bytes: store.groupBytes(number) },
     }
   }
 

@@ -27,6 +27,7 @@ import {
   type GroupOptions,
   type GroupSetOptions,
   type GroupStats,
+  GROUPS_MAX,
   LoadBusyError,
   LoadTimeoutError,
 } from './embedded-group.ts'
@@ -49,6 +50,7 @@ import { Staging } from './staging.ts'
 import { MEMORY_BYTES_MIN } from './store/memory.ts'
 import type { RemovalListener as StoreRemovalListener, StoreOptions } from './store/store.ts'
 import { IN_PAGES, MISS, OUT_OF_MEMORY, STORED, Store, VALUE_BYTES_MAX } from './store/store.ts'
+import { shareGroupUsage } from './store/usage.ts'
 import { Sweeper } from './sweeper.ts'
 import { createSystemWorld, holdProcess } from './system.ts'
 
@@ -675,7 +677,7 @@ export class Cache {
   /** @throws {RangeError} the sizes are out of their limits, or the system gives no memory */
   #start(settings: Pick<StoreOptions, 'seed'> & ReturnType<typeof meaningOf>): Engine {
     const options = {
-      ...{ ...this.#sizes, ...settings, databases: 1 },
+      ...{ ...this.#sizes, ...settings, databases: 1, groupUsage: shareGroupUsage(GROUPS_MAX) },
       groupOf: (bytes: Uint8Array, pos: number, length: number) =>
         this.#groups.numberOf(bytes, pos, length),
     }

@@ -856,7 +856,28 @@ test('a group has its share of the memory, and others keep theirs', async (t) =>
   for (let i = 0; i < 1000; i++) users.set(`${i}`, { name: 'x'.repeat(1000) })
   t.true(users.stats.bytes <= 256 * 1024, `${users.stats.bytes}`)
   t.true(users.stats.keys > 100, `${users.stats.keys}`)
+  const loaded = cache.group('loaded', { maxBytes: '256kb', load: (id) => id.padEnd(1000, '.') })
+  for (let i = 0; i < 1000; i++) t.is((await loaded.get(`${i}`))!.length, 1000)
+  t.true(loaded.stats.bytes <= 256 * 1024, `${loaded.stats.bytes}`)
+  t.true(loaded.stats.keys > 100, `${loaded.stats.keys}`)
+  t.true(users.stats.keys > 100)
   for (let i = 0; i < 100; i++) t.true(cache.has(`plain:${i}`))
+})
+
+test('a value that is beyond the share is the answer, and what was there before is gone', async (t) => {
+  const host = new Host({ maxBytes: '64kb' })
+  const { users } = host
+  await host.have('42', 'Ada')
+  const name = 'x'.repeat(100_000)
+  const longer = users.refresh('42')
+  const call = await host.call(1)
+  call.answer({ name })
+  t.is((await longer)!.name, name)
+  t.is(users.peek('42'), undefined)
+  t.is(users.stats.fenced, 1)
+  users.set('42', { name: 'Ada' }).set('42', { name })
+  t.is(users.peek('42'), undefined)
+  t.is(users.stats.keys, 0)
 })
 
 /* ---- values ---- */
