@@ -54,6 +54,8 @@ export class Loads {
   /** By token. */
   readonly #flights = new Map<number, Flight>()
   readonly #groups = new Map<Group, GroupLoads>()
+  /** After refreshes that failed: what will drop their leases. */
+  readonly #resting = new Map<Timer, () => void>()
   #waiting = 0
   #closed = false
 
@@ -142,6 +144,10 @@ export class Loads {
   async close(): Promise<void> {
     this.#closed = true
     this.grants.close()
+    for (const [timer, drop] of [...this.#resting]) {
+      timer.cancel()
+      drop()
+    }
     for (const flight of [...this.#flights.values()]) {
       this.#fail(flight, new OriginError('closing', originClosing(flight.miss.group.name)))
     }
@@ -203,7 +209,7 @@ export class Loads {
   ): Waiter {
     if (!this.#flights.has(miss.token)) this.#dropLease(miss)
     this.#of(miss.group).counters.errors[kind]++
-    return this.#answerSoon(done, { kind: 'error', line })
+    return this.#answerSoon(done, { kind: 'error', line, reason: kind })
   }
 
   /** The lease was found before its flight ended, and asked for after: it is gone. */
@@ -325,7 +331,8 @@ export class Loads {
     this.#report(error, flight.miss.group)
     const tookMs = this.#clock.now() - flight.startedAt
     this.#hear({ miss: flight.miss, outcome: 'error', error, tookMs })
-    this.#settle(flight, { kind: 'error', line: error.message })
+    const { message: line, kind: reason, cause } = error
+    this.#settle(flight, { kind: 'error', line, reason, cause })
   }
 
   /** Takes the flight out of all tables. False: it has ended before, this end comes too late. */
@@ -379,9 +386,12 @@ export class Loads {
    * with every read. (Who misses the key, and waits, starts a load all the same.)
    */
   #dropLeaseLater(miss: Miss): void {
-    this.#clock.after(REFRESH_AGAIN_MS, () => {
+    const drop = (): void => {
+      this.#resting.delete(timer)
       if (!this.#flights.has(miss.token)) this.#dropLease(miss)
-    })
+    }
+    const timer = this.#clock.after(REFRESH_AGAIN_MS, drop)
+    this.#resting.set(timer, drop)
   }
 
   #dropLease({ db, key, token }: Miss): void {
@@ -493,12 +503,22 @@ export type Outcome =
   | { readonly kind: 'value'; readonly value: Buffer; readonly stored: boolean }
   /** The origin has no such thing. */
   | { readonly kind: 'missing' }
-  /** The line for the client, without '-' and CRLF. */
-  | { readonly kind: 'error'; readonly line: string }
+  | Failure
   /** The wait budget is over: answer as if the key were missing. The load goes on, and fills. */
   | { readonly kind: 'late' }
   /** The lease is not, or no longer, being loaded: look the key up again. */
   | { readonly kind: 'again' }
+
+/** Why there is no answer. */
+export interface Failure {
+  readonly kind: 'error'
+  /** For the client, without '-' and CRLF. */
+  readonly line: string
+  /** Missing: it is none of loads. */
+  readonly reason?: OriginErrorKind
+  /** What the loader's error had as its cause; it does not leave its thread. */
+  readonly cause?: unknown
+}
 
 /** A place among those who wait. */
 export interface Waiter {

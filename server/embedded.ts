@@ -17,9 +17,25 @@
  */
 import { resolve } from 'node:path'
 import { nearest } from '../cluster/nearest.ts'
-import { bytesOf } from '../cluster/size.ts'
-import type { Clock } from '../cluster/world.ts'
+import type { Clock, Timer } from '../cluster/world.ts'
+import {
+  BreakerOpenError,
+  type CacheGroup,
+  CacheGroups,
+  type GroupErrors,
+  type GroupHost,
+  type GroupOptions,
+  type GroupSetOptions,
+  type GroupStats,
+  GROUPS_MAX,
+  LoadBusyError,
+  LoadTimeoutError,
+} from './embedded-group.ts'
+import { PrefixInvalidation } from './embedded-invalidation.ts'
+import type { Codec, Load, LoadContext } from './embedded-load.ts'
+import type { BreakerOptions, GroupRuleOptions, Time } from './embedded-rules.ts'
 import type { ServerWorld } from './files.ts'
+import { checkNames, type Size, sizeIn, typeName } from './passed.ts'
 import { DEFAULT_POLICY_NAME, meaningOf, type PolicyName, policyNames } from './policies.ts'
 import { Shrinker } from './shrinker.ts'
 import { loadChecksum } from './snapshot-file.ts'
@@ -34,17 +50,19 @@ import { Staging } from './staging.ts'
 import { MEMORY_BYTES_MIN } from './store/memory.ts'
 import type { RemovalListener as StoreRemovalListener, StoreOptions } from './store/store.ts'
 import { IN_PAGES, MISS, OUT_OF_MEMORY, STORED, Store, VALUE_BYTES_MAX } from './store/store.ts'
+import { shareGroupUsage } from './store/usage.ts'
 import { Sweeper } from './sweeper.ts'
-import { createSystemWorld } from './system.ts'
+import { createSystemWorld, holdProcess } from './system.ts'
+
+export { BreakerOpenError, LoadBusyError, LoadTimeoutError }
+export type { BreakerOptions, CacheGroup, Codec, GroupErrors, GroupOptions, GroupRuleOptions }
+export type { GroupSetOptions, GroupStats, Load, LoadContext, Size, Time }
 
 /** A key: a string stands for its UTF-8, so `'a'` and `Buffer.from('a')` are one key. */
 export type Key = string | Uint8Array
 
 /** What is stored is bytes; a string stands for its UTF-8. */
 export type Value = string | Uint8Array
-
-/** Bytes, or '256mb', '1gb', '512kb' (times 1,024), '256m' (times 1,000). */
-export type Size = number | string
 
 /** Which entries go when memory is full, by the names of `maxmemory-policy` (docs/eviction.md). */
 export type Eviction = PolicyName
@@ -146,11 +164,14 @@ export class CacheStateError extends Error {
  * @throws {RangeError} an option is out of its limits, or the system does not give the memory
  */
 export function createCache(options: CacheOptions): Cache {
-  return new Cache(options, createSystemWorld())
+  return new Cache(options, { ...createSystemWorld(), stayAlive: holdProcess })
 }
 
 /** What a cache asks of the outside. */
-export type CacheWorld = Pick<ServerWorld, 'clock' | 'random' | 'files'>
+export interface CacheWorld extends Pick<ServerWorld, 'clock' | 'random' | 'files'> {
+  /** Keeps the process alive until cancelled, as timers of the clock do not. */
+  readonly stayAlive?: () => Timer
+}
 
 const optionNames = [
   'maxMemory',
@@ -182,6 +203,7 @@ interface Engine {
   readonly staging: Staging
   readonly shrinker: Shrinker
   readonly sweeper: Sweeper
+  readonly invalidation: PrefixInvalidation
 }
 
 /** A cache in this process. Made by `createCache`. */
@@ -203,6 +225,7 @@ export class Cache {
   /** Where values are copied to. */
   readonly #valueAt: number
   readonly #sink: { reserve(): number }
+  readonly #groups: CacheGroups
   #isBackground = false
   #saving: Promise<unknown> = Promise.resolve()
 
@@ -226,6 +249,7 @@ export class Cache {
     const valueAt = this.#store.io.replies[0]!
     this.#valueAt = valueAt
     this.#sink = { reserve: () => valueAt }
+    this.#groups = new CacheGroups(this.#hostOfGroups())
   }
 
   /* ---- one key ---- */
@@ -389,6 +413,30 @@ export class Cache {
     }
   }
 
+  /* ---- groups ---- */
+
+  /**
+   * Makes a group: values that are not there are loaded by a function, once for all who ask. Its keys
+   * are those that begin with its name and a colon: `cache.get('user:42')` sees the bytes of what
+   * `users.get('42')` gives.
+   * @throws {TypeError} an option has the wrong type, there is none of this name, or `load` is missing;
+   *   or there is a group of this name
+   * @throws {RangeError} an option, or the name, is out of its limits
+   */
+  group<T>(name: string, options: GroupOptions<T> | Load<T>): CacheGroup<T> {
+    return this.#groups.add(name, options)
+  }
+
+  /** The group that was made with this name; undefined: there is none. */
+  getGroup<T = unknown>(name: string): CacheGroup<T> | undefined {
+    return this.#groups.get(name) as CacheGroup<T> | undefined
+  }
+
+  /** Removes all values that were given this tag, in all groups, however many, before it returns. */
+  invalidateTag(tag: string): void {
+    this.#groups.invalidateTag(tag)
+  }
+
   /* ---- settings ---- */
 
   /** Bytes. */
@@ -459,8 +507,8 @@ export class Cache {
 
   /**
    * Reads a file that `save` or a server has written; undefined: there is none. The cache must be
-   * empty, and no other method may be called until it has resolved. Damage costs what it touches,
-   * and is counted in the result. Unless `hashSeed` was given, the one of the file is taken over:
+   * empty, and no other method may be called until it has resolved; who waits for a load hears an
+   * error. Damage costs what it touches, and is counted in the result. Unless `hashSeed` was given, the one of the file is taken over:
    * with it entries need not be stored one by one. The stats begin anew.
    * Rejects with code SNAPSHOT when the file cannot be read or is none.
    */
@@ -471,6 +519,7 @@ export class Cache {
     }
     this.#state = 'loading'
     this.#store = null
+    this.#groups.stop()
     try {
       return await this.#load(resolve(path))
     } finally {
@@ -482,13 +531,15 @@ export class Cache {
   }
 
   /**
-   * Ends the cache: its timers stop, and its memory is collected some time after the cache itself is
-   * let go of. No other method may be called after. Nobody is told of the entries that were in it.
+   * Ends the cache: its timers stop, who waits for a load hears an error, and its memory is collected
+   * some time after the cache itself is let go of. No other method may be called after. Nobody is told
+   * of the entries that were in it.
    */
   close(): void {
     if (this.#engine === null) return
-    halt(this.#engine)
     this.#state = 'closed'
+    this.#groups.stop()
+    halt(this.#engine)
     this.#engine = null
     this.#store = null
   }
@@ -509,6 +560,24 @@ export class Cache {
         ? 'the cache is closed'
         : 'the cache is being loaded: wait for the promise of load() before it is used',
     )
+  }
+
+  #hostOfGroups(): GroupHost {
+    const staging = (): Staging => this.#staging
+    return {
+      ...{ clock: this.#clock, random: this.#world.random, ttl: this.#ttl, noRoom },
+      use: () => this.#use(),
+      refusal: () => this.#refusal(),
+      aside: (run) => this.#aside(run),
+      invalidatePrefix: (prefix) => {
+        this.#use()
+        this.#aside(() => this.#engine!.invalidation.begin(prefix))
+      },
+      stayAlive: () => this.#world.stayAlive?.() ?? { cancel: () => {} },
+      get staging() {
+        return staging()
+      },
+    }
   }
 
   /** The store, and the key in `#staging`. */
@@ -607,7 +676,11 @@ export class Cache {
 
   /** @throws {RangeError} the sizes are out of their limits, or the system gives no memory */
   #start(settings: Pick<StoreOptions, 'seed'> & ReturnType<typeof meaningOf>): Engine {
-    const options = { ...this.#sizes, ...settings, databases: 1 }
+    const options = {
+      ...{ ...this.#sizes, ...settings, databases: 1, groupUsage: shareGroupUsage(GROUPS_MAX) },
+      groupOf: (bytes: Uint8Array, pos: number, length: number) =>
+        this.#groups.numberOf(bytes, pos, length),
+    }
     const listener = this.#listener
     const onRemoved: StoreRemovalListener = (reason, _db, key, value) =>
       this.#tell(bufferOf(key), bufferOf(value), reason)
@@ -625,16 +698,18 @@ export class Cache {
       staging: new Staging(store.io),
       shrinker: new Shrinker(store, clock),
       sweeper: new Sweeper(store, sweeping, clock),
+      invalidation: new PrefixInvalidation(store, DB, clock),
     }
   }
 
-  /** Runs what no caller waits for. */
-  #aside(run: () => void): void {
+  /** Runs what no caller waits for, or what must be done whatever a listener throws. */
+  #aside<T>(run: () => T): T {
+    const before = this.#isBackground
     this.#isBackground = true
     try {
-      run()
+      return run()
     } finally {
-      this.#isBackground = false
+      this.#isBackground = before
     }
   }
 
@@ -653,9 +728,10 @@ export class Cache {
   }
 }
 
-function halt({ shrinker, sweeper }: Engine): void {
+function halt({ shrinker, sweeper, invalidation }: Engine): void {
   shrinker.stop()
   sweeper.stop()
+  invalidation.stop()
 }
 
 /** Another clock that differs in these. */
@@ -704,12 +780,6 @@ function noRoom(store: Store, bytes: number): Error {
 
 /* ---- what callers pass ---- */
 
-function typeName(value: unknown): string {
-  if (value === null) return 'null'
-  if (typeof value !== 'object') return typeof value
-  return (value as { constructor?: { name?: string } }).constructor?.name ?? 'object'
-}
-
 function checkBytes(what: 'key' | 'value', bytes: unknown): void {
   if (typeof bytes === 'string' || bytes instanceof Uint8Array) return
   const hint = what === 'key' ? 'String(key)' : 'JSON.stringify(value) or String(value)'
@@ -742,12 +812,7 @@ function checkOptions(options: CacheOptions): void {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError("createCache wants options: createCache({ maxMemory: '256mb' })")
   }
-  for (const name of Object.keys(options)) {
-    if ((optionNames as readonly string[]).includes(name)) continue
-    const meant = nearest(name, optionNames)
-    const hint = meant === null ? `there are ${optionNames.join(', ')}` : `did you mean ${meant}?`
-    throw new TypeError(`createCache has no option ${name}: ${hint}`)
-  }
+  checkNames('createCache', options, optionNames)
   const { eviction, hashSeed, now, onEvicted } = options
   if (eviction !== undefined) checkEviction(eviction)
   for (const [name, run] of Object.entries({ now, onEvicted })) {
@@ -774,7 +839,7 @@ function sizeOf(name: string, size: unknown): number {
   if (typeof size !== 'number' && typeof size !== 'string') {
     throw new TypeError(`${name} must be bytes or a size like '256mb', but is ${typeName(size)}`)
   }
-  const bytes = typeof size === 'string' ? bytesOf(size.trim()) : size
+  const bytes = sizeIn(size)
   if (!Number.isSafeInteger(bytes) || bytes < MEMORY_BYTES_MIN) {
     throw new RangeError(
       `${name} must be a whole number of bytes or a size like '256mb', and at least '2mb' (${MEMORY_BYTES_MIN}), but is ${typeof size === 'string' ? `'${size}'` : size}`,

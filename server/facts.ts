@@ -53,14 +53,15 @@ export const noFacts: Facts = {
 }
 
 export function factsOf(thread: IoThread): Facts {
-  const { flights, groups, hits } = thread.loading
+  const { loading } = thread
+  const { flights, groups } = loading
   const { router, peers, otherViews } = thread.routing
   const { usedBytes, totalBytes } = readHeap()
   return {
     ...clientFacts(thread.clients.values()),
     waiting: flights.waiting,
     waiters: Object.fromEntries(flights.waiters),
-    hits: Object.fromEntries(groups.all.map(({ name, number }) => [name, hits[number]!])),
+    hits: Object.fromEntries(groups.all.map((group) => [group.name, loading.hits(group)])),
     routed: router?.counters ?? noFacts.routed,
     links: [...peers.values()].reduce((sum, { counters }) => added(sum, counters), noFacts.links),
     otherViews,

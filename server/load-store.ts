@@ -1,5 +1,11 @@
+import type { Group } from '../cluster/group.ts'
 import type { Keep, LeaseStore, Remains } from '../cluster/loads.ts'
 import type { Store } from './store/store.ts'
+
+/** Slots of the index that one fill looks at for entries of a group that has its share. */
+const ROOM_SLOTS = 4096
+/** An entry has beside its key and its value: header, extras without tags, its slot. */
+const ENTRY_BYTES = 64
 
 /** The store as loads see it. */
 export class LoadStore implements LeaseStore {
@@ -19,6 +25,11 @@ export class LoadStore implements LeaseStore {
 
   fill(db: number, key: Uint8Array, token: number, value: Uint8Array | null, keep: Keep): boolean {
     const { group } = keep
+    if (!this.makesRoom(group, key.length + (value?.length ?? 0))) {
+      // What was there is older than what is known now: it goes, for nothing that is over at once.
+      this.#store.fill(db, key, token, null, Math.floor(this.now))
+      return false
+    }
     return this.#store.fill(db, key, token, value, keep.expireAt, {
       ...{ freshUntil: keep.freshUntil, visibleUntil: keep.visibleUntil, tags: keep.tags },
       ...{ loadedAt: keep.loadedAt, costMs: keep.costMs, birth: keep.birth },
@@ -65,6 +76,12 @@ export class LoadStore implements LeaseStore {
 
   tagHash(tag: string): number {
     return this.#store.tagHash(Buffer.from(tag))
+  }
+
+  /** Has others of the group go for so many bytes of key and value, if it has its share. False: in vain. */
+  makesRoom({ number, bytesMax }: Group, bytes: number): boolean {
+    if (bytesMax === 0) return true
+    return this.#store.makeGroupRoom(number, bytes + ENTRY_BYTES, ROOM_SLOTS, bytesMax)
   }
 }
 

@@ -1,8 +1,6 @@
 import type { Group, Groups } from '../cluster/group.ts'
-import { isEarly } from '../cluster/keeping.ts'
-import type { Miss, Outcome, Waiter } from '../cluster/loads.ts'
+import type { Outcome } from '../cluster/loads.ts'
 import { Args } from '../protocol/args.ts'
-import { ERR_OOM } from '../protocol/errors.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, lastKeyOf } from './command.ts'
 import { overKeys } from './commands/many-keys.ts'
@@ -10,16 +8,13 @@ import { replyValue } from './commands/string.ts'
 import type { GroupHits, WaiterCounters } from './facts.ts'
 import type { IoThread } from './io-thread.ts'
 import { copyOpenValue } from './load-store.ts'
+import { type Flying, LookUp, type Wanted } from './look-up.ts'
 import type { Slot } from './slot.ts'
 import { counter } from './stats.ts'
-import { FRESH, NEGATIVE, STALE } from './store/store.ts'
+import { ABSENT, FRESH } from './store/store.ts'
 
 /** Loads under way, wherever they are kept: cluster/loads.ts, or on the hub (threads/). */
-export interface Flights {
-  /** See Loads.wait. */
-  wait(miss: Miss, done: (outcome: Outcome) => void): Waiter
-  /** See Loads.refresh. */
-  refresh(miss: Miss, early: boolean): void
+export interface Flights extends Flying {
   /** Ends all loads: their waiters hear an error, and so does who comes later. */
   close(): void
   /** Those that have not heard yet. */
@@ -30,25 +25,19 @@ export interface Flights {
 
 /*
  * Keys of a group fill themselves: those keys of a command with `loads` that belong to a group are
- * looked at before it runs.
- *
- *     fresh                 run the command; near its end, perhaps, load it anew meanwhile (XFetch)
- *     stale                 run the command, and load it anew meanwhile
- *     known to be missing   run the command, which finds nothing
- *     error-only, absent    load it, once, however many ask (cluster/loads.ts), and answer then
+ * looked up before it runs (look-up.ts). Where all are there, or known to be missing, it runs; what is
+ * not fresh is loaded anew meanwhile. Others are loaded, and it is answered then.
  *
  * A command that must wait takes a slot, and is answered with what the loads brought, whether or not
  * that could be stored: the value may have been fenced off by a later write, or have found no room.
- * What was not missing is read when the command's turn comes, not when its loads end. Where a load
- * fails or takes longer than the client waits, a value that is there for that case is the answer.
+ * What was not missing is read when the command's turn comes, not when its loads end.
  */
 export class Loading {
   readonly groups: Groups
   readonly flights: Flights
   /** No groups, nothing to do. */
   readonly enabled: boolean
-  /** By the group's number: what this thread's commands found. */
-  readonly hits: readonly Counting[]
+  readonly #lookUp: LookUp
   readonly #server: IoThread
 
   constructor(server: IoThread, groups: Groups, flights: Flights) {
@@ -56,7 +45,14 @@ export class Loading {
     this.groups = groups
     this.enabled = groups.all.length > 0
     this.flights = flights
-    this.hits = groups.all.map(() => ({ hits: 0, staleHits: 0, negativeHits: 0, misses: 0 }))
+    const { store, world } = server
+    const { clock, random } = world
+    this.#lookUp = new LookUp({ store, clock, random, loads: flights })
+  }
+
+  /** What this thread's commands found. */
+  hits(group: Group): GroupHits {
+    return this.#lookUp.hits(group)
   }
 
   /**
@@ -99,43 +95,15 @@ export class Loading {
 
   /** Can the command run on this key as it is? Whatever is not fresh is loaded anew. */
   #isAnswered(db: number, args: Args, i: number, group: Group): boolean {
-    const { store, world } = this.#server
-    const hits = this.hits[group.number]!
-    const state = store.state(db, args.bytes, args.pos(i), args.length(i))
-    switch (state) {
-      case FRESH:
-        hits.hits++
-        if (store.hasExtras && isEarly(store, group.earlyBeta, store.now, world.random)) {
-          this.#refresh(db, args, i, group, true)
-        }
-        return true
-      case STALE:
-        hits.staleHits++
-        this.#refresh(db, args, i, group, false)
-        return true
-      case NEGATIVE:
-        hits.negativeHits++
-        return true
-      default:
-        hits.misses++
-        return false
-    }
-  }
-
-  /** Loads a value that is there anew, unless somebody does already. */
-  #refresh(db: number, args: Args, i: number, group: Group, early: boolean): void {
-    const { store } = this.#server
-    const found = store.openAny(db, args.bytes, args.pos(i), args.length(i))
-    const token = found ? store.leaseBeside() : 0
-    const isFirst = token !== 0 && store.leasePlanted
-    store.close()
-    if (!isFirst) return
-    this.flights.refresh({ db, key: new Uint8Array(args.buffer(i)), group, token }, early)
+    const lookUp = this.#lookUp
+    const state = lookUp.look(db, args.bytes, args.pos(i), args.length(i), group)
+    if (lookUp.isDue) lookUp.refresh(db, new Uint8Array(args.buffer(i)), group, state === FRESH)
+    return state !== ABSENT
   }
 
   /** Loads the stale value anew that argument i of the client's command is the key of. */
   refresh({ args, db }: Client, i: number, group: Group): void {
-    this.#refresh(db, args, i, group, false)
+    this.#lookUp.refresh(db, new Uint8Array(args.buffer(i)), group, false)
   }
 
   #answerValue(db: number, { key, group }: MissingKey, slot: Slot): void {
@@ -254,67 +222,10 @@ export class Loading {
     return holds
   }
 
-  /**
-   * What `key` is answered with, once, later: its value, if it is fresh or stale for `staleMsMax` at
-   * most; else what its load brings, which this plants or finds the lease for and waits for. Where that
-   * fails or takes longer than the client waits, a value that is there for that case.
-   */
-  load({ db, key, group, staleMsMax = Infinity }: Wanted, done: (outcome: Outcome) => void): void {
-    const { store, world } = this.#server
-    store.now = world.clock.now()
-    const state = store.state(db, key, 0, key.length)
-    const isStale = state === STALE && store.now - store.freshUntil > staleMsMax
-    if (state === NEGATIVE) {
-      world.clock.soon(() => done({ kind: 'missing' }))
-      return
-    }
-    const found = store.openAny(db, key, 0, key.length)
-    if (found && (state === FRESH || state === STALE) && !isStale) {
-      const value = copyOpenValue(store)
-      store.close()
-      world.clock.soon(() => done({ kind: 'value', value, stored: false }))
-      return
-    }
-    const token = found ? store.leaseBeside() : store.lease()
-    store.close()
-    if (token === 0) {
-      world.clock.soon(() => done({ kind: 'error', line: ERR_OOM }))
-      return
-    }
-    this.flights.wait({ db, key, group, token }, (outcome) => {
-      if (outcome.kind === 'again') this.load({ db, key, group, staleMsMax }, done)
-      else if (outcome.kind === 'value') done(outcome)
-      else done(this.#instead({ db, key, group, staleMsMax }, outcome))
-    })
+  /** See LookUp.load. */
+  load(wanted: Wanted, done: (outcome: Outcome) => void): void {
+    this.#lookUp.load(wanted, done)
   }
-
-  /** What a client is told that would hear of a failure, of a load that takes too long, or of nothing. */
-  #instead({ db, key, group, staleMsMax = Infinity }: Wanted, outcome: Outcome): Outcome {
-    if (outcome.kind === 'missing') return outcome
-    const { store, world } = this.#server
-    store.now = world.clock.now()
-    const found = store.openAny(db, key, 0, key.length)
-    const freshUntil = found ? (store.extras?.freshUntil ?? 0) : 0
-    const isTooOld = freshUntil !== 0 && store.now - freshUntil > staleMsMax
-    const value = found && !isTooOld ? copyOpenValue(store) : null
-    store.close()
-    if (value !== null) {
-      this.hits[group.number]!.staleHits++
-      return { kind: 'value', value, stored: false }
-    }
-    const isHidden = outcome.kind === 'error' && group.onError === 'nil'
-    return isHidden ? { kind: 'missing' } : outcome
-  }
-}
-
-/** A key that a group has. */
-export interface Wanted {
-  readonly db: number
-  /** It is kept until the load ends, and nobody changes it. */
-  readonly key: Uint8Array
-  readonly group: Group
-  /** How long a value may be stale to be the answer. Default: as long as the group lets it be. */
-  readonly staleMsMax?: number
 }
 
 /** Answers an MGET: what the store has, and what it could not keep. */
@@ -338,8 +249,6 @@ const KEYS_AT_ONCE = 256
 const KEYS_PER_STEP = 16
 /** Loads of one MGET at a time: more would fill the group's queue. */
 const LOADS_OPEN_MAX = 1024
-
-type Counting = { -readonly [K in keyof GroupHits]: number }
 
 /** A command to be answered: the client's current one, or one that was copied and has its slot. */
 interface Call {

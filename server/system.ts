@@ -105,6 +105,12 @@ export function stayAlive(): void {
   setInterval(() => {}, delayMsMax)
 }
 
+/** Keeps the process alive until cancelled. */
+export function holdProcess(): Timer {
+  const interval = setInterval(() => {}, delayMsMax)
+  return { cancel: () => clearInterval(interval) }
+}
+
 /** What the machine gives this process. */
 export interface Machine {
   /** Bytes of memory: the machine's, or the control group's limit when that is lower. */

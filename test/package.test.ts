@@ -84,6 +84,19 @@ test('a cache that is not closed does not keep the process alive', async (t) => 
   )
 })
 
+test('who waits for a load keeps the process alive, and nobody else does', async (t) => {
+  const { stdout } = await succeeds(
+    t,
+    runModule(`
+      import { createCache } from 'ringtier'
+      const cache = createCache({ maxMemory: '2mb' })
+      const group = cache.group('never', { timeout: '50ms', load: () => new Promise(() => {}) })
+      console.log(await group.get('1').catch((error) => error.code))
+    `),
+  )
+  t.is(stdout, 'LOAD_TIMEOUT\n')
+})
+
 test('nothing but the cache can be imported', async (t) => {
   const done = await runModule(`import 'ringtier/dist/server/server.js'`)
   t.not(done.code, 0)
@@ -92,6 +105,8 @@ test('nothing but the cache can be imported', async (t) => {
 
 const typed = `
 import { createCache, type Cache, type CacheOptions, type CacheStats, type Eviction } from 'ringtier'
+import { BreakerOpenError, LoadBusyError, LoadTimeoutError } from 'ringtier'
+import type { CacheGroup, Codec, GroupOptions, GroupStats, Load, LoadContext, Time } from 'ringtier'
 
 const eviction: Eviction = 'fifo'
 const options: CacheOptions = {
@@ -117,6 +132,54 @@ const most: number = cache.maxMemory
 const saved: { readonly entries: number } = await cache.save('file')
 const lost: number | undefined = (await cache.load('file'))?.lost
 console.log(value, text, left, stats.hits, names, keys, most, saved, lost)
+
+interface User { readonly name: string }
+const time: Time = '5m'
+const rules: GroupOptions<User> = {
+  ...{ ttl: time, stale: '1h', staleIfError: '1d', negative: 10_000, jitter: '10%', early: 1 },
+  ...{ idle: '1h', wait: Infinity, timeout: '5s', concurrency: 64, queue: 100, retry: 2 },
+  ...{ breaker: { failures: 5, open: '1s' }, maxBytes: '1mb', onError: 'stale' },
+  load: async (id, { signal, key, ttl, tags }) => {
+    const aborted: boolean = signal.aborted
+    ttl('10s')
+    tags('a', 'b')
+    return aborted ? null : { name: id + key }
+  },
+}
+const users: CacheGroup<User> = cache.group<User>('user', rules)
+const user: User | undefined = await users.get('42')
+const peeked: User | undefined = users.peek('42')
+const again: User | undefined = await users.refresh('42')
+const gone: boolean = users.set('42', { name: 'Ada' }, { ttl: '1m', tags: ['a'] }).delete('42')
+users.invalidate()
+users.invalidateTag('a')
+cache.invalidateTag('a')
+const figures: GroupStats = users.stats
+const found: CacheGroup<User> | undefined = cache.getGroup<User>('user')
+const lengths = cache.group('length', (id: string) => id.length)
+const length: number | undefined = await lengths.get('abc')
+const codec: Codec<Date> = {
+  encode: (date) => Buffer.from(date.toISOString()),
+  decode: (bytes) => new Date(Buffer.from(bytes).toString()),
+}
+const loadDate: Load<Date> = (id: string, context: LoadContext) => new Date(id + context.key)
+const dates = cache.group('date', { codec, load: { load: loadDate } })
+const date: Date | undefined = await dates.get('2026')
+const codes: string[] = [new LoadBusyError().code, new LoadTimeoutError().code, new BreakerOpenError().code]
+console.log(user, peeked, again, gone, figures.errors.failed, found, length, date, codes)
+
+// @ts-expect-error a group wants its loader
+cache.group<User>('user', { ttl: '5m' })
+// @ts-expect-error the loader loads something else
+cache.group<User>('user', { load: () => 5 })
+// @ts-expect-error there is no such option
+cache.group('user', { load: () => 5, tll: '5m' })
+// @ts-expect-error it may be missing
+users.peek('42').name
+// @ts-expect-error an id is a string
+await users.get(42)
+// @ts-expect-error there is none to set
+users.set('42', null)
 
 // @ts-expect-error maxMemory is missing
 createCache({})

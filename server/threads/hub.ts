@@ -291,6 +291,7 @@ function tell(
 }
 
 function portable(outcome: Outcome): Outcome {
+  if (outcome.kind === 'error') return { kind: 'error', line: outcome.line }
   if (outcome.kind !== 'value') return outcome
   return { ...outcome, value: ownBytes(outcome.value) as Buffer }
 }
