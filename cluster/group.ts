@@ -287,7 +287,7 @@ export function parseGroup(words: readonly string[]): Group {
 function pairRules(name: string, words: readonly string[]): Map<RuleName, string[]> {
   const given = new Map<RuleName, string[]>()
   for (let i = 0; i < words.length; i += 2) {
-    const rule = ruleNamed(name, words[i]!)
+    const rule = ruleNamed(name, words[i]!, words[i - 1])
     const before = given.get(rule) ?? []
     const value = words[i + 1]
     if (before.length > 0 && rowOf(rule).repeats !== true) {
@@ -303,14 +303,26 @@ function pairRules(name: string, words: readonly string[]): Map<RuleName, string
   return given
 }
 
-/** The rule of this name, in any case. Throws a GroupError. */
-function ruleNamed(group: string, word: string): RuleName {
+/** The rule of this name, in any case. `before`: the word before it. Throws a GroupError. */
+function ruleNamed(group: string, word: string, before = ''): RuleName {
   const lower = word.toLowerCase()
   const rule = RULE_NAMES.find((name) => name === lower)
   if (rule !== undefined) return rule
-  const meant = nearest(lower, RULE_NAMES)
-  const hint = meant === null ? '' : `, did you mean '${meant}'?`
+  const hint = hintFor(lower, before)
   throw new GroupError(`group ${group}: unknown rule '${word.slice(0, RULE_SHOWN_MAX)}'${hint}`)
+}
+
+/** What was meant by a word that is no rule. */
+function hintFor(word: string, before: string): string {
+  const split = `${before}${word}`
+  if (/^\d+(?:ms|[smhd]|[kmg]b?)$/.test(split)) return `, did you mean '${split}'?`
+  const [name = '', value] = word.split('=', 2)
+  const meant = nearest(name, RULE_NAMES)
+  if (meant === null) return ''
+  const isAssigned = value !== undefined && value !== ''
+  // What it may be given is not repeated where it may be a secret.
+  const shown = isAssigned && meant !== 'header' ? `${meant} ${value}` : meant
+  return `, did you mean '${shown.slice(0, RULE_SHOWN_MAX)}'?`
 }
 
 function valueOf(

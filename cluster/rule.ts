@@ -25,11 +25,15 @@ const TIME_UNITS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 }
 
-/** Milliseconds of `250ms`, `5s`, `5m`, `2h`, `1d`; a plain number is seconds. */
-export function parseTime(word: string, limits: Limits): number {
+/**
+ * Milliseconds of `250ms`, `5s`, `5m`, `2h`, `1d`; a plain number is seconds. `other`: what the rule
+ * takes as well, for the message.
+ */
+export function parseTime(word: string, limits: Limits, other = ''): number {
   const milliseconds = withUnit(word, TIME_UNITS)
   if (Number.isNaN(milliseconds)) {
-    throw new RuleError(`'${word}' is no time (write 250ms, 5s, 5m, 2h or 1d)`)
+    const examples = other === '' ? '2h or 1d' : `2h, 1d or ${other}`
+    throw new RuleError(`'${word}' is no time (write 250ms, 5s, 5m, ${examples})`)
   }
   return within(word, milliseconds, limits, formatTime)
 }

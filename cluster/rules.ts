@@ -182,7 +182,7 @@ export const RULES = {
     takes: `a time, 0 to ${formatTime(takesUpTo.max)}, or none`,
     help: 'How long a client waits for a load before it is answered nil; the load goes on. 0: not at all; none: to its end.',
     otherwise: 1000,
-    read: (word) => (/^none$/i.test(word) ? waitsForAll : parseTime(word, takesUpTo)),
+    read: (word) => (/^none$/i.test(word) ? waitsForAll : parseTime(word, takesUpTo, 'none')),
     show: (waitMs) => (waitMs === waitsForAll ? 'none' : showTime(waitMs)),
   }),
   timeout: time(

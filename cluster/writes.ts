@@ -25,6 +25,13 @@ export interface Write {
   readonly ttlMs: number
 }
 
+export interface WritesOptions {
+  readonly clock: Clock
+  readonly loader: Loader
+  /** Hears of every failed write, for the log. */
+  readonly report?: (error: OriginError, group: Group) => void
+}
+
 export interface WriteCounters {
   writes: number
   failed: number
@@ -43,14 +50,16 @@ interface Waiting {
 export class Writes {
   readonly #clock: Clock
   readonly #loader: Loader
+  readonly #report: (error: OriginError, group: Group) => void
   /** By key, in latin1: the write under way, and those behind it. */
   readonly #keys = new Map<string, Waiting[]>()
   readonly #counters = new Map<Group, WriteCounters>()
   #closed = false
 
-  constructor(clock: Clock, loader: Loader) {
+  constructor({ clock, loader, report = () => {} }: WritesOptions) {
     this.#clock = clock
     this.#loader = loader
+    this.#report = report
   }
 
   counters(group: Group): WriteCounters {
@@ -89,6 +98,7 @@ export class Writes {
 
   #refuse(write: Write, done: (error: OriginError | null) => void, error: OriginError): void {
     this.counters(write.group).failed++
+    this.#report(error, write.group)
     this.#clock.soon(() => done(error))
   }
 
@@ -98,7 +108,10 @@ export class Writes {
       const counters = this.counters(next.write.group)
       counters.writes++
       const error = await this.#tell(next.write)
-      if (error !== null) counters.failed++
+      if (error !== null) {
+        counters.failed++
+        this.#report(error, next.write.group)
+      }
       waiting.shift()
       next.done(error)
     }

@@ -11,6 +11,7 @@ import type { ServerWorld } from './files.ts'
 import { Gate } from './gate.ts'
 import { IoThread } from './io-thread.ts'
 import { Invalidations } from './invalidations.ts'
+import { Failures } from './failures.ts'
 import { Landings } from './landings.ts'
 import { type LatencyEvent, LatencyMonitor } from './latency.ts'
 import { type Listener, type ListenAddress, listen } from './listener.ts'
@@ -190,18 +191,16 @@ export class Server extends IoThread {
     const startedAt = clock.now()
     const slowLog = new SlowLog(() => config['slowlog-max-len'])
     const latency = new LatencyMonitor(() => config['latency-monitor-threshold'])
-    const writes = new Writes(clock, loader)
+    const failures = new Failures(clock, log)
+    const report = failures.report.bind(failures)
+    const writes = new Writes({ clock, loader, report })
     const landings = new Landings(clock)
     const loads = new Loads({
       clock,
       random: world.random,
       store: new LoadStore(store),
       loader,
-      report: (error, group) => {
-        // Its opening was reported by the errors before it.
-        if (error.kind === 'breaker') return
-        log.warning({ group: group.name, kind: error.kind, err: error }, error.message)
-      },
+      report,
       hear: (landing) => {
         landings.hear(landing)
         const { miss, note } = landing

@@ -92,10 +92,9 @@ export class Writing {
     args: Args,
     changes: readonly OriginChange[],
   ): void {
-    const { store, world, log } = this.#server
+    const { store, world } = this.#server
     store.now = world.clock.now()
     for (const { key } of changes) store.delete(db, args.bytes, args.pos(key), args.length(key))
-    log.warning({ kind: failure.kind, err: failure }, failure.message)
     slot.settle((reply) => reply.error(failure.message))
   }
 }

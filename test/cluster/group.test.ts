@@ -68,6 +68,10 @@ test('a group line that cannot be is refused with one sentence', (t) => {
     [`user ${rest} Time-out 5m`, "group user: unknown rule 'Time-out', did you mean 'timeout'?"],
     [`user ${rest} max 5m`, "group user: unknown rule 'max', did you mean 'max-body'?"],
     [`user ${rest} frobnicate 5m`, "group user: unknown rule 'frobnicate'"],
+    [`user ${rest} ttl 5 m`, "group user: unknown rule 'm', did you mean '5m'?"],
+    [`user ${rest} max-body 8 MB`, "group user: unknown rule 'MB', did you mean '8mb'?"],
+    [`user ${rest} ttl=5m`, "group user: unknown rule 'ttl=5m', did you mean 'ttl 5m'?"],
+    [`user ${rest} stael=1h`, "group user: unknown rule 'stael=1h', did you mean 'stale 1h'?"],
     [`user ${rest} ttl 5m ttl 6m`, 'group user: ttl is given twice'],
     [`user ${rest} ttl 5x`, "group user: ttl '5x' is no time (write 250ms, 5s, 5m, 2h or 1d)"],
     [`user ${rest} timeout 0`, "group user: timeout '0' is below 1ms"],
@@ -211,7 +215,7 @@ const limits: [rule: RuleName, words: (readonly [word: string, says: string | nu
   [
     'wait',
     [
-      ['-1', "'-1' is no time (write 250ms, 5s, 5m, 2h or 1d)"],
+      ['-1', "'-1' is no time (write 250ms, 5s, 5m, 2h, 1d or none)"],
       ['0', null],
       ['1h', null],
       ['none', null],

@@ -1,0 +1,67 @@
+import test from 'ava'
+import { parseGroup } from '../../cluster/group.ts'
+import { OriginError, type OriginErrorKind } from '../../cluster/origin/loader.ts'
+import { Failures } from '../../server/failures.ts'
+import { VirtualClock } from '../sim/clock.ts'
+
+const words = (name: string): string[] => [name, 'match', `${name}:*`, 'origin', 'http://h/']
+const [user, item] = [parseGroup(words('user')), parseGroup(words('item'))]
+
+/** Failures, and what was logged of them: the message, and how many more it stands for. */
+function start() {
+  const clock = new VirtualClock()
+  const lines: [string, number | undefined][] = []
+  const errors: unknown[] = []
+  const failures = new Failures(clock, {
+    warning: (first: object | string, message?: string): void => {
+      const { more, err } = first as { more?: number; err?: unknown }
+      lines.push([message!, more])
+      errors.push(err)
+    },
+  })
+  const fail = (kind: OriginErrorKind, group = user, cause?: unknown): void =>
+    failures.report(new OriginError(kind, `${group.name} ${kind}`, cause), group)
+  return { clock, lines, errors, fail }
+}
+
+test('failures of a group and kind are one line a second, which says how many there were', async (t) => {
+  const { clock, lines, fail } = start()
+  for (let i = 0; i < 500; i++) fail('status')
+  t.deepEqual(lines, [['user status', undefined]])
+  await clock.advance(999)
+  fail('status')
+  t.is(lines.length, 1)
+  await clock.advance(1)
+  fail('status')
+  fail('status')
+  await clock.advance(1000)
+  fail('status')
+  await clock.advance(1000)
+  fail('status')
+  t.deepEqual(lines.slice(1), [
+    ['user status', 500],
+    ['user status', 1],
+    ['user status', undefined],
+  ])
+})
+
+test('failures of another kind or another group have lines of their own', (t) => {
+  const { lines, fail } = start()
+  fail('status')
+  fail('timeout')
+  fail('status', item)
+  t.deepEqual(
+    lines.map(([line]) => line),
+    ['user status', 'user timeout', 'item status'],
+  )
+})
+
+test('of an open breaker nothing is said, and of an error where it came from', (t) => {
+  const { lines, errors, fail } = start()
+  fail('breaker')
+  t.deepEqual(lines, [])
+  const cause = new Error('connect ECONNREFUSED')
+  fail('unreachable', user, cause)
+  fail('status')
+  t.deepEqual(errors, [cause, undefined])
+})
