@@ -1,6 +1,6 @@
 import type { Group, Groups } from '../cluster/group.ts'
 import { isEarly } from '../cluster/keeping.ts'
-import type { Miss, Outcome, Waiter } from '../cluster/loads.ts'
+import { isOutdated, type Miss, type Outcome, type Waiter } from '../cluster/loads.ts'
 import { Args } from '../protocol/args.ts'
 import { ERR_OOM } from '../protocol/errors.ts'
 import type { Client } from './client.ts'
@@ -277,12 +277,14 @@ export class Loading {
     }
     const token = found ? store.leaseBeside() : store.lease()
     store.close()
+    const birth = store.birth()
     if (token === 0) {
       world.clock.soon(() => done({ kind: 'error', line: ERR_OOM }))
       return
     }
     this.flights.wait({ db, key, group, token }, (outcome) => {
-      if (outcome.kind === 'again') this.load({ db, key, group, staleMsMax }, done)
+      const looksAgain = outcome.kind === 'again' || isOutdated(outcome, birth)
+      if (looksAgain) this.load({ db, key, group, staleMsMax }, done)
       else if (outcome.kind === 'value') done(outcome)
       else done(this.#instead({ db, key, group, staleMsMax }, outcome))
     })
