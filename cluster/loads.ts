@@ -29,7 +29,8 @@ import type { Clock, Random, Timer } from './world.ts'
  * by key, and why the end of an old flight cannot touch the lease of a new one.
  *
  * Those who waited for the fenced flight still get its value: they asked before the write was
- * acknowledged, so the answer from before it is a right one.
+ * acknowledged, so the answer from before it is a right one. Invalidation by tag takes no lease away,
+ * since a load's tags come with its value: whoever joined after it looks again (`isOutdated`).
  *
  * **A value that is stale stays** beside the lease while it is loaded anew (`refresh`): who asks gets
  * it and waits for nothing. What became of the load replaces it; a load that fails leaves it as it
@@ -314,13 +315,16 @@ export class Loads {
         ? negativeTimesOf(loaded, miss.group, now)
         : timesOf(loaded, miss.group, now, this.#random)
     // What was there is older than what is known now: it goes in any case.
-    const filled = this.#fill(flight, loaded, times ?? overAt(now), tags)
+    const tagHashes = tags ?? (loaded.tags ?? []).map((tag) => this.#store.tagHash(tag))
+    const filled = this.#fill(flight, loaded, times ?? overAt(now), tagHashes)
     const stored = filled && times !== null
     if (times === null && value !== null) counters.unkept++
     if (!filled) counters.fenced++
     this.#hear({ miss, outcome, error: null, tookMs: now - flight.askedAt, note: loaded.note })
     if (value === null) this.#settle(flight, { kind: 'missing' })
-    else this.#settle(flight, { kind: 'value', value, stored })
+    else if (!this.#store.isDead(tagHashes, flight.birth)) {
+      this.#settle(flight, { kind: 'value', value, stored })
+    } else this.#settle(flight, { kind: 'value', value, stored, birth: flight.birth })
   }
 
   #fail(flight: Flight, error: OriginError): void {
@@ -360,9 +364,9 @@ export class Loads {
 
   #fill(
     { miss, birth, askedAt }: Flight,
-    { value, etag, tags }: Loaded,
+    { value, etag }: Loaded,
     times: Times,
-    tagHashes: readonly number[] | null,
+    tags: readonly number[],
   ): boolean {
     const store = this.#store
     return store.fill(miss.db, miss.key, miss.token, value, {
@@ -370,7 +374,7 @@ export class Loads {
       loadedAt: store.now,
       costMs: Math.max(1, Math.round(store.now - askedAt)),
       birth,
-      tags: tagHashes ?? (tags ?? []).map((tag) => store.tagHash(tag)),
+      tags,
       etag: etag ?? null,
       group: miss.group,
     })
@@ -420,6 +424,8 @@ export interface LeaseStore {
   remains(db: number, key: Uint8Array): Remains | null
   /** Stands for this moment in the order of invalidations by tag. */
   birth(): number
+  /** Was one of these tags, given as hashes, invalidated since? */
+  isDead(tags: readonly number[], birth: number): boolean
   tagHash(tag: string): number
 }
 
@@ -498,9 +504,15 @@ export interface Miss {
 export type Outcome =
   /**
    * One buffer for all waiters: read it only. `stored`: the store has it, until whoever hears this
-   * returns; otherwise a write came in between, or memory had no room.
+   * returns; otherwise a write came in between, or memory had no room. `birth`: of its load, if a tag
+   * of the value was invalidated since; see `isOutdated`.
    */
-  | { readonly kind: 'value'; readonly value: Buffer; readonly stored: boolean }
+  | {
+      readonly kind: 'value'
+      readonly value: Buffer
+      readonly stored: boolean
+      readonly birth?: number
+    }
   /** The origin has no such thing. */
   | { readonly kind: 'missing' }
   | Failure
@@ -518,6 +530,15 @@ export interface Failure {
   readonly reason?: OriginErrorKind
   /** What the loader's error had as its cause; it does not leave its thread. */
   readonly cause?: unknown
+}
+
+/**
+ * Was a tag of this value invalidated before who waited for it asked, at `birth`? Nobody knows a
+ * load's tags before it ends, so its lease is not taken away, and others join it until then.
+ */
+export function isOutdated(outcome: Outcome, birth: number): boolean {
+  if (outcome.kind !== 'value' || outcome.birth === undefined) return false
+  return ((birth - outcome.birth) | 0) > 0
 }
 
 /** A place among those who wait. */

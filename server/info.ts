@@ -40,7 +40,15 @@ export interface InfoSource {
   >
   readonly store: Pick<
     Store,
-    'stats' | 'buckets' | 'bucketStats' | 'policy' | 'scope' | 'size' | 'expiring'
+    | 'stats'
+    | 'buckets'
+    | 'bucketStats'
+    | 'policy'
+    | 'scope'
+    | 'size'
+    | 'expiring'
+    | 'groupKeys'
+    | 'groupBytes'
   >
   readonly stats: Stats
   readonly sweeper: Pick<Sweeper, 'stalePercent' | 'spentMs' | 'cut'>
@@ -449,11 +457,11 @@ function groupFields(server: InfoSource, facts: Facts): Fields | null {
   )
 }
 
-type GroupSource = Pick<InfoSource, 'loads' | 'writes' | 'landings' | 'breakerOf'>
+type GroupSource = Pick<InfoSource, 'loads' | 'writes' | 'landings' | 'breakerOf' | 'store'>
 
 /** What INFO groups and GROUP INFO tell of a group. */
 export function groupCounters(
-  { loads, writes, landings, breakerOf }: GroupSource,
+  { loads, writes, landings, breakerOf, store }: GroupSource,
   { waiters, hits }: Facts,
   group: Group,
 ): Readonly<Record<string, number | string>> {
@@ -482,6 +490,8 @@ export function groupCounters(
     ...{ writes: written.writes, writes_failed: written.failed },
     load_p50_usec: Math.round(percentile(times, 50) / 1000),
     load_p99_usec: Math.round(percentile(times, 99) / 1000),
+    keys: store.groupKeys(group.number),
+    bytes: store.groupBytes(group.number),
   }
 }
 

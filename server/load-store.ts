@@ -74,6 +74,10 @@ export class LoadStore implements LeaseStore {
     return this.#store.birth()
   }
 
+  isDead(tags: readonly number[], birth: number): boolean {
+    return this.#store.isDead(tags, birth)
+  }
+
   tagHash(tag: string): number {
     return this.#store.tagHash(Buffer.from(tag))
   }

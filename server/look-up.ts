@@ -11,7 +11,7 @@
  */
 import type { Group } from '../cluster/group.ts'
 import { isEarly } from '../cluster/keeping.ts'
-import type { Miss, Outcome, Waiter } from '../cluster/loads.ts'
+import { isOutdated, type Miss, type Outcome, type Waiter } from '../cluster/loads.ts'
 import type { Clock, Random } from '../cluster/world.ts'
 import { ERR_OOM } from '../protocol/errors.ts'
 import type { GroupHits } from './facts.ts'
@@ -157,7 +157,10 @@ export class LookUp {
       return
     }
     const miss: Miss = { db, key, group, token }
-    this.#loads.wait(waitMs === undefined ? miss : { ...miss, waitMs }, done)
+    const birth = store.birth()
+    this.#loads.wait(waitMs === undefined ? miss : { ...miss, waitMs }, (outcome) => {
+      done(isOutdated(outcome, birth) ? { kind: 'again' } : outcome)
+    })
   }
 
   /** What is told to who would hear of a failure, of a load that takes too long, or of nothing. */

@@ -17,6 +17,7 @@ import type { Log } from './log.ts'
 import { meaningOf, type PolicyName, policyNotice } from './policies.ts'
 import { Shrinker } from './shrinker.ts'
 import { type MatcherOf, shareInvalidations, Store, type StoreOptions } from './store/store.ts'
+import { shareGroupUsage } from './store/usage.ts'
 
 /** Threads that share the store and the counters: the workers and the hub, or the only one there is. */
 export function sharingThreads({ threads }: Config): number {
@@ -42,6 +43,7 @@ export function openStore(config: Config, seed: number, log: Log): OpenedStore {
   const options = {
     ...{ maxMemory, seed, databases, threads, ...meaningOf(config['maxmemory-policy']) },
     invalidations: shareInvalidations(),
+    groupUsage: shareGroupUsage(config.groups.all.length),
   }
   const matcherOf = groupMatcher(config.groups)
   try {

@@ -25,10 +25,14 @@ export interface Turn {
 export class Turns {
   readonly #clock: Pick<Clock, 'micros' | 'soon'>
   readonly #waiting: Turn[] = []
+  /** Is `#run` to be called, or under way? */
+  #runs = false
   readonly #run = (): void => {
     const turn = this.#waiting.shift()!
+    // It may add others.
     if (turn.takeTurn()) this.#waiting.push(turn)
-    if (this.#waiting.length > 0) this.#clock.soon(this.#run)
+    this.#runs = this.#waiting.length > 0
+    if (this.#runs) this.#clock.soon(this.#run)
   }
 
   constructor(clock: Pick<Clock, 'micros' | 'soon'>) {
@@ -47,6 +51,7 @@ export class Turns {
   /** Gives it turns until it says that it needs no more for now. */
   add(turn: Turn): void {
     this.#waiting.push(turn)
-    if (this.#waiting.length === 1) this.#clock.soon(this.#run)
+    if (!this.#runs) this.#clock.soon(this.#run)
+    this.#runs = true
   }
 }

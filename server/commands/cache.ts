@@ -11,7 +11,7 @@
  * CACHE.INVALIDATE makes many entries worthless at once, without looking for them (invalidation.ts).
  */
 import type { Group } from '../../cluster/group.ts'
-import type { Outcome } from '../../cluster/loads.ts'
+import { isOutdated, type Outcome } from '../../cluster/loads.ts'
 import type { Args } from '../../protocol/args.ts'
 import {
   ERR_NOT_INTEGER,
@@ -340,10 +340,13 @@ function waitForLease(
     answer({ state: 'wait', value: null, token: 0 })
     return
   }
+  const birth = client.store.birth()
   const hear = (outcome: Outcome): void => {
-    if (outcome.kind === 'value') answer({ state: 'hit', value: outcome.value, token: 0 })
+    if (outcome.kind === 'value' && !isOutdated(outcome, birth))
+      answer({ state: 'hit', value: outcome.value, token: 0 })
     else if (outcome.kind === 'missing') answer({ state: 'negative', value: null, token: 0 })
-    else if (outcome.kind !== 'again') answer({ state: 'wait', value: null, token: 0 })
+    else if (outcome.kind === 'error' || outcome.kind === 'late')
+      answer({ state: 'wait', value: null, token: 0 })
     else {
       const next = leaseOrValue(client, key, leaseMs)
       if (next.state === 'wait') waitForLease(client, wanted, next, answer)

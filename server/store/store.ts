@@ -893,6 +893,11 @@ export class Store {
     return this.#invalidation.sequence
   }
 
+  /** Was one of these tags invalidated since? */
+  isDead(tags: readonly number[], birth: number): boolean {
+    return this.#invalidation.isDead(tags, birth)
+  }
+
   tagHash(tag: Uint8Array): number {
     return xxh32(tag, 0, tag.length, TAG_SEED)
   }

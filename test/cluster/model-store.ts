@@ -113,6 +113,10 @@ export class ModelStore implements TestStore {
     return 0
   }
 
+  isDead(): boolean {
+    return false
+  }
+
   tagHash(tag: string): number {
     return tag.length
   }

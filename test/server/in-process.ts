@@ -9,6 +9,7 @@ import { createServer, type Server } from '../../server/server.ts'
 import { MemoryFiles } from './memory-files.ts'
 import { RawClient } from '../raw.ts'
 import { VirtualClock } from '../sim/clock.ts'
+import { LocalNetwork } from '../sim/network.ts'
 import { SeededRandom } from '../sim/random.ts'
 
 /** A whole server in this process, on virtual time, without a socket. */
@@ -26,12 +27,22 @@ const noNetwork: Network = {
   },
 }
 
+export interface InProcessOptions {
+  readonly loader?: Loader
+  readonly seed?: number
+  readonly network?: Network
+  readonly files?: Files
+  readonly log?: Log
+  /** Default: one of its own. */
+  readonly clock?: VirtualClock
+}
+
 /** `args` as on the command line. */
 export async function startInProcess(
   args: readonly string[] = [],
-  options: { loader?: Loader; seed?: number; network?: Network; files?: Files; log?: Log } = {},
+  options: InProcessOptions = {},
 ): Promise<InProcess> {
-  const clock = new VirtualClock()
+  const clock = options.clock ?? new VirtualClock()
   const config = loadConfig({ args: ['--maxmemory', '16mb', '--port', '0', ...args] })
   const world = {
     clock,
@@ -46,4 +57,47 @@ export async function startInProcess(
     return { session: server.handle(far), client: RawClient.over(near) }
   }
   return { server, clock, connectSession, connect: () => connectSession().client }
+}
+
+/** Whole nodes of one cluster in this process, on one virtual time and one network. */
+export interface InProcessCluster {
+  readonly nodes: readonly InProcess[]
+  readonly clock: VirtualClock
+  readonly network: LocalNetwork
+  /** Lets all that is under way between nodes arrive; time stands still. */
+  settle(): Promise<void>
+  shutdown(): void
+}
+
+/** Starts so many nodes, all with these arguments, and resolves when all have heard of each other. */
+export async function startCluster(
+  count: number,
+  args: readonly string[],
+  options: Pick<InProcessOptions, 'loader'> = {},
+): Promise<InProcessCluster> {
+  const clock = new VirtualClock()
+  const network = new LocalNetwork()
+  const names = Array.from({ length: count }, (_, i) => `127.0.0.1:${7001 + i}`)
+  const nodes: InProcess[] = []
+  for (const [i, name] of names.entries()) {
+    const members = ['--cluster-self', name, '--cluster-peers', names.join(',')]
+    const node = await startInProcess(
+      [...members, '--cluster-secret', 'a secret of this test', ...args],
+      { ...options, clock, network, seed: i + 1 },
+    )
+    network.listen(name, (stream) => node.server.handle(stream))
+    nodes.push(node)
+  }
+  for (const { server } of nodes) await server.listen()
+  const seesAll = ({ server }: InProcess): boolean =>
+    names.every((name) => server.routing.membership!.member(name)?.state === 'up')
+  await clock.until(() => nodes.every(seesAll))
+  const settle = async (): Promise<void> => {
+    // A command there and its reply back: some hops, each of them some events.
+    for (let hops = 0; hops < 4; hops++) await clock.settle()
+  }
+  const shutdown = (): void => {
+    for (const { server } of nodes) server.shutdown()
+  }
+  return { nodes, clock, network, settle, shutdown }
 }

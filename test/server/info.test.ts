@@ -56,6 +56,8 @@ function source(changes: Partial<InfoSource> = {}): InfoSource {
       scope: 'volatile',
       size: (db) => (db === 3 ? 7 : 0),
       expiring: () => 2,
+      groupKeys: () => 6,
+      groupBytes: () => 640,
     },
     snapshots,
     stats: new Stats(shareStats([])),
@@ -247,7 +249,7 @@ test('groups are told where there are some', (t) => {
     '# Groups\r\ngroup_user:loads=9,joined=12,refreshes=2,early=1,values=6,unchanged=1,fenced=1,' +
       'unkept=0,missing=1,late=1,again=0,active=1,queued=0,failed=1,failed_too_large=1,breaker_state=half-open,' +
       'hits=50,stale_hits=4,negative_hits=3,misses=17,writes=3,writes_failed=1,' +
-      'load_p50_usec=0,load_p99_usec=0\r\n',
+      'load_p50_usec=0,load_p99_usec=0,keys=6,bytes=640\r\n',
   )
   t.is(info(source(), facts, ['groups']), '')
 })

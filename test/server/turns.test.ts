@@ -80,3 +80,23 @@ test('who needs no turn for now comes back when it is added again', (t) => {
   runSoon()
   t.is(taken, 2)
 })
+
+test('who takes a turn may add another, and each gets its own', (t) => {
+  const { turns, runSoon } = makeTurns(1)
+  const taken: string[] = []
+  const second = { takeTurn: () => taken.push('second') < 3 }
+  turns.add({
+    takeTurn: () => {
+      taken.push('first')
+      turns.add(second)
+      return false
+    },
+  })
+  for (let turn = 1; turn <= 5; turn++) {
+    runSoon()
+    t.deepEqual(taken, ['first', 'second', 'second'].slice(0, turn))
+  }
+  turns.add(second)
+  runSoon()
+  t.is(taken.length, 4)
+})

@@ -61,7 +61,7 @@ export class LocalStream extends Duplex {
 
   /** What is written here from now on stays here, as with a reader that does not read. */
   stall(): void {
-    this.#stalled = []
+    this.#stalled ??= []
   }
 
   /** Lets go what was held, in order. */
