@@ -214,6 +214,15 @@ test('a plain function is a group, and an object with a method load may be its l
   const table = cache.group<number>('table', { load: new Table() })
   t.is(await table.get('a'), 1)
   t.is(await table.get('b'), undefined)
+  class Described {
+    readonly ttl = '5s'
+    load(id: string): string {
+      return id
+    }
+  }
+  const described = cache.group<string>('described', new Described())
+  t.is(await described.get('a'), 'a')
+  t.is(cache.ttl('described:a'), 5000)
 })
 
 /* ---- times ---- */
