@@ -16,23 +16,13 @@
  */
 import type { Group } from '../cluster/group.ts'
 import { timesOf } from '../cluster/keeping.ts'
-import { type Failure, Loads, type Outcome, type Remains } from '../cluster/loads.ts'
+import type { Failure, Loads, Outcome } from '../cluster/loads.ts'
 import type { Clock, Random, Timer } from '../cluster/world.ts'
-import {
-  checkedTags,
-  checkTag,
-  FOR_EVER_MS,
-  freshMsOf,
-  type Load,
-  Source,
-  SOURCE_OPTION_NAMES,
-  type SourceOptions,
-} from './embedded-load.ts'
-import { groupOf, type GroupRuleOptions, type Time } from './embedded-rules.ts'
-import { copyOpenValue, LoadStore } from './load-store.ts'
-import { type Flying, LookUp, type Wanted } from './look-up.ts'
+import { checkedTags, freshMsOf, type Source, type SourceOptions } from './embedded-load.ts'
+import type { GroupRuleOptions, Time } from './embedded-rules.ts'
+import type { LoadStore } from './load-store.ts'
+import type { LookUp, Wanted } from './look-up.ts'
 import { typeName } from './passed.ts'
-import { Patience } from './patience.ts'
 import type { Staging } from './staging.ts'
 import { ABSENT, FRESH, NEGATIVE, STALE, STORED, type Store, TOO_MANY_TAGS } from './store/store.ts'
 
@@ -125,6 +115,8 @@ export interface GroupHost {
   refusal(): Error
   /** Why a write of so many bytes of key and value was refused. */
   noRoom(store: Store, bytes: number): Error
+  /** A copy of the value of the store's open record. */
+  copyOf(store: Store): Buffer
   /** Runs what must be done whatever is thrown by a listener to entries that go. */
   aside<T>(run: () => T): T
   /** Removes all keys that begin so. */
@@ -133,15 +125,27 @@ export interface GroupHost {
   stayAlive(): Timer
 }
 
+/** The store there is, and what loads into it. */
+export interface Running {
+  readonly store: Store
+  readonly loadStore: LoadStore
+  readonly loads: Loads
+  readonly lookUp: LookUp
+}
+
+/** What a group has in common with the others of its cache (embedded-groups.ts). */
+export interface GroupSupport {
+  readonly host: GroupHost
+  /** Throws the host's `refusal`. */
+  running(): Running
+  /** Somebody waits, until the other is called. */
+  enter(): void
+  leave(): void
+  invalidateTag(tag: string): void
+}
+
 /** An embedded cache has one database. */
-const DB = 0
-
-/** Their shares are counted in memory that is made with the store. */
-export const GROUPS_MAX = 256
-
-/** As the server's groups. */
-const NAME_LENGTH_MAX = 64
-const COLON = 0x3a
+export const DB = 0
 
 /** Prefix and id, in UTF-8. As the server's groups. */
 const KEY_BYTES_MAX = 65_536
@@ -151,18 +155,18 @@ export class CacheGroup<Value> {
   readonly name: string
   /** What the group's keys begin with in the cache: its name and a colon. */
   readonly prefix: string
-  readonly #groups: CacheGroups
+  readonly #support: GroupSupport
   readonly #host: GroupHost
   readonly #group: Group
   readonly #source: Source<Value>
   readonly #waitMs: number
 
   /** For CacheGroups. */
-  constructor(groups: CacheGroups, host: GroupHost, source: Source<Value>, waitMs: number) {
+  constructor(source: Source<Value>, waitMs: number, support: GroupSupport) {
     this.name = source.group.name
     this.prefix = source.prefix
-    this.#groups = groups
-    this.#host = host
+    this.#support = support
+    this.#host = support.host
     this.#group = source.group
     this.#source = source
     this.#waitMs = waitMs
@@ -174,7 +178,7 @@ export class CacheGroup<Value> {
    * with CacheStateError when the cache is closed meanwhile.
    */
   async get(id: string): Promise<Value | undefined> {
-    const { lookUp } = this.#groups.running()
+    const { lookUp } = this.#support.running()
     const key = this.#keyOf(id)
     const store = this.#stage(key)
     const { bytes, pos, keyLength } = this.#host.staging
@@ -203,7 +207,7 @@ export class CacheGroup<Value> {
    * stays if the load fails, but is no answer: this rejects.
    */
   async refresh(id: string): Promise<Value | undefined> {
-    const { lookUp } = this.#groups.running()
+    const { lookUp } = this.#support.running()
     const wanted = this.#wanted(this.#keyOf(id), Infinity)
     return this.#waited((done) => lookUp.reload(wanted, done))
   }
@@ -224,7 +228,7 @@ export class CacheGroup<Value> {
         : { freshMs: freshMsOf(`group ${this.name}: ttl`, options.ttl) }
     const encoded = this.#encode(value)
     const bytes = Buffer.byteLength(key) + encoded.length
-    const { loadStore } = this.#groups.running()
+    const { loadStore } = this.#support.running()
     const hasRoom = this.#host.aside(() => loadStore.makesRoom(this.#group, bytes))
     // Who was told of those that went may have used the cache.
     const store = this.#stage(key)
@@ -255,11 +259,11 @@ export class CacheGroup<Value> {
 
   /** Removes all values with this tag, those of other groups too: it is `cache.invalidateTag`. */
   invalidateTag(tag: string): void {
-    this.#groups.invalidateTag(tag)
+    this.#support.invalidateTag(tag)
   }
 
   get stats(): GroupStats {
-    const { store, loads, lookUp } = this.#groups.running()
+    const { store, loads, lookUp } = this.#support.running()
     const { number } = this.#group
     const counters = loads.counters(this.#group)
     const { failed, module, timeout, breaker, busy } = counters.errors
@@ -302,7 +306,7 @@ export class CacheGroup<Value> {
     const { bytes, pos, keyLength } = this.#host.staging
     if (isAccess) store.open(DB, bytes, pos, keyLength)
     else store.peek(DB, bytes, pos, keyLength)
-    const value = copyOpenValue(store)
+    const value = this.#host.copyOf(store)
     store.close()
     return value
   }
@@ -346,7 +350,7 @@ export class CacheGroup<Value> {
   }
 
   #loaded(key: string): Promise<Value | undefined> {
-    const { lookUp } = this.#groups.running()
+    const { lookUp } = this.#support.running()
     const wanted = this.#wanted(key, this.#waitMs)
     return this.#waited((done) => lookUp.load(wanted, done))
   }
@@ -356,17 +360,17 @@ export class CacheGroup<Value> {
   }
 
   #waited(ask: (done: (outcome: Outcome) => void) => void): Promise<Value | undefined> {
-    const { vigil } = this.#groups
+    const support = this.#support
     return new Promise((resolve, reject) => {
       const done = (outcome: Outcome): void => {
-        vigil.leave()
+        support.leave()
         try {
           resolve(this.#resultOf(outcome))
         } catch (error) {
           reject(error)
         }
       }
-      vigil.enter()
+      support.enter()
       this.#host.aside(() => ask(done))
     })
   }
@@ -401,170 +405,4 @@ export class CacheGroup<Value> {
         return new Error(line, { cause })
     }
   }
-}
-
-/** The store and what loads into it. */
-interface Running {
-  readonly store: Store
-  readonly loadStore: LoadStore
-  readonly loads: Loads
-  readonly lookUp: LookUp
-}
-
-/** All groups of a cache. */
-export class CacheGroups {
-  /** Keeps the process alive for those who wait. */
-  readonly vigil: Vigil
-  readonly #host: GroupHost
-  readonly #byName = new Map<string, CacheGroup<unknown>>()
-  readonly #sources = new Map<string, Source<unknown>>()
-  /** Null: nobody has asked a group for anything since the store was made. */
-  #running: Running | null = null
-
-  constructor(host: GroupHost) {
-    this.vigil = new Vigil(() => host.stayAlive())
-    this.#host = host
-  }
-
-  /** See Cache.group. */
-  add<Value>(name: string, given: GroupOptions<Value> | Load<Value>): CacheGroup<Value> {
-    const host = this.#host
-    host.use()
-    const ttl = host.ttl > FOR_EVER_MS ? Infinity : Math.ceil(host.ttl)
-    const options = optionsOf(name, given, ttl)
-    const group = groupOf(name, options, SOURCE_OPTION_NAMES)
-    if (this.#byName.has(name)) throw new TypeError(`group ${name} is given twice`)
-    if (this.#byName.size === GROUPS_MAX) {
-      throw new RangeError(`group ${name}: a cache can have ${GROUPS_MAX} groups`)
-    }
-    const source = new Source(group, options, new Patience(group, host.clock, host.random))
-    const waitMs = options.wait === undefined ? Infinity : group.waitMs
-    const made = new CacheGroup(this, host, source, waitMs)
-    group.enter(this.#byName.size)
-    this.#byName.set(name, made)
-    this.#sources.set(name, source)
-    return made
-  }
-
-  get(name: string): CacheGroup<unknown> | undefined {
-    return this.#byName.get(name)
-  }
-
-  /** The number of the group that the key at bytes[pos, pos + length) belongs to, -1: none. */
-  numberOf(bytes: Uint8Array, pos: number, length: number): number {
-    const colon = bytes.subarray(pos, pos + Math.min(length, NAME_LENGTH_MAX + 1)).indexOf(COLON)
-    if (colon <= 0) return -1
-    const name = Buffer.from(bytes.subarray(pos, pos + colon)).toString('latin1')
-    return this.#sources.get(name)?.group.number ?? -1
-  }
-
-  /** What loads into the store there is now. */
-  running(): Running {
-    const store = this.#host.use()
-    return (this.#running ??= this.#start(store))
-  }
-
-  /** See Cache.invalidateTag. */
-  invalidateTag(tag: string): void {
-    checkTag('tags', tag)
-    const store = this.#host.use()
-    store.invalidateTag(store.tagHash(Buffer.from(tag)))
-  }
-
-  /** Ends all loads; who waits for them hears `refusal`. The store may be another one afterwards. */
-  stop(): void {
-    void this.#running?.loads.close()
-    this.#running = null
-    for (const { patience } of this.#sources.values()) patience.reset()
-  }
-
-  #start(store: Store): Running {
-    const { clock, random } = this.#host
-    const aside: Aside = (run) => this.#host.aside(run)
-    const loadStore = new AsideStore(store, aside)
-    const loads = new Loads({
-      ...{ clock, random, store: loadStore },
-      loader: {
-        load: (request) => this.#sources.get(request.group.name)!.load(request),
-        close: () => Promise.resolve(),
-      },
-    })
-    const flights: Flying = {
-      wait: (miss, done) => loads.wait(miss, (outcome) => aside(() => done(outcome))),
-      refresh: (miss, early) => loads.refresh(miss, early),
-    }
-    const lookUp = new LookUp({ store, clock, random, loads: flights })
-    return { store, loadStore, loads, lookUp }
-  }
-}
-
-type Aside = <T>(run: () => T) => T
-
-/**
- * The store as loads see it. A load is nobody's who called: what a listener throws to whom it tells
- * that an entry has gone must not end it.
- */
-class AsideStore extends LoadStore {
-  readonly #aside: Aside
-
-  constructor(store: Store, aside: Aside) {
-    super(store)
-    this.#aside = aside
-  }
-
-  override fill(...args: Parameters<LoadStore['fill']>): boolean {
-    return this.#aside(() => super.fill(...args))
-  }
-
-  override hasLease(...args: Parameters<LoadStore['hasLease']>): boolean {
-    return this.#aside(() => super.hasLease(...args))
-  }
-
-  override dropLease(...args: Parameters<LoadStore['dropLease']>): boolean {
-    return this.#aside(() => super.dropLease(...args))
-  }
-
-  override etag(...args: Parameters<LoadStore['etag']>): string | null {
-    return this.#aside(() => super.etag(...args))
-  }
-
-  override remains(...args: Parameters<LoadStore['remains']>): Remains | null {
-    return this.#aside(() => super.remains(...args))
-  }
-}
-
-/** Keeps the process alive as long as anybody waits: timers of the cache alone do not. */
-class Vigil {
-  readonly #begin: () => Timer
-  #timer: Timer | null = null
-  #waiting = 0
-
-  constructor(begin: () => Timer) {
-    this.#begin = begin
-  }
-
-  enter(): void {
-    if (this.#waiting++ === 0) this.#timer = this.#begin()
-  }
-
-  leave(): void {
-    if (--this.#waiting > 0) return
-    this.#timer?.cancel()
-    this.#timer = null
-  }
-}
-
-/** With the cache's ttl, if they do not say. */
-function optionsOf<Value>(
-  name: string,
-  given: GroupOptions<Value> | Load<Value>,
-  ttl: number,
-): GroupOptions<Value> {
-  if (typeof given === 'function') return { load: given, ttl }
-  if (typeof given !== 'object' || given === null) {
-    throw new TypeError(
-      `group ${name} wants options, { ttl: '5m', load: async (id) => ... }, but has ${typeName(given)}`,
-    )
-  }
-  return given.ttl === undefined ? { ...given, ttl } : given
 }

@@ -95,14 +95,14 @@ const OPTIONS: Readonly<Record<keyof GroupRuleOptions, OptionRule>> = {
 const RULE_OPTION_NAMES = Object.keys(OPTIONS) as readonly (keyof GroupRuleOptions)[]
 
 /**
- * The group that these options describe. `others`: options beside the rules.
+ * The group that these options describe. `ttl`: if they do not say; `others`: options beside the rules.
  * @throws {TypeError} an option has the wrong type, or there is none of this name
  * @throws {RangeError} an option is out of its limits
  */
 export function groupOf(
   name: unknown,
   options: GroupRuleOptions,
-  others: readonly string[],
+  { ttl, others }: { readonly ttl: Time; readonly others: readonly string[] },
 ): Group {
   if (typeof name !== 'string') {
     throw new TypeError(`a group's name must be a string, but is ${typeName(name)}`)
@@ -110,7 +110,8 @@ export function groupOf(
   checkNames(`group ${name}`, options, [...RULE_OPTION_NAMES, ...others])
   const words = [name, 'match', `${name}:{id}`, 'origin', 'module:./load.js']
   for (const option of RULE_OPTION_NAMES) {
-    const value = options[option]
+    const given = options[option]
+    const value = given === undefined && option === 'ttl' ? ttl : given
     if (value === undefined) continue
     const { rule, word } = OPTIONS[option]
     words.push(

@@ -21,16 +21,16 @@ import type { Clock, Timer } from '../cluster/world.ts'
 import {
   BreakerOpenError,
   type CacheGroup,
-  CacheGroups,
+  DB,
   type GroupErrors,
   type GroupHost,
   type GroupOptions,
   type GroupSetOptions,
   type GroupStats,
-  GROUPS_MAX,
   LoadBusyError,
   LoadTimeoutError,
 } from './embedded-group.ts'
+import { CacheGroups, GROUPS_MAX } from './embedded-groups.ts'
 import { PrefixInvalidation } from './embedded-invalidation.ts'
 import type { Codec, Load, LoadContext } from './embedded-load.ts'
 import type { BreakerOptions, GroupRuleOptions, Time } from './embedded-rules.ts'
@@ -182,9 +182,6 @@ const optionNames = [
   'hashSeed',
   'now',
 ] as const satisfies readonly (keyof CacheOptions)[]
-
-/** The store keeps databases apart; a cache has one. */
-const DB = 0
 
 /** As little of the CPU as a server gives it at the least. */
 const sweeping = { 'active-expire-effort': 1 } as const
@@ -568,6 +565,7 @@ export class Cache {
       ...{ clock: this.#clock, random: this.#world.random, ttl: this.#ttl, noRoom },
       use: () => this.#use(),
       refusal: () => this.#refusal(),
+      copyOf: (store) => this.#copyOf(store),
       aside: (run) => this.#aside(run),
       invalidatePrefix: (prefix) => {
         this.#use()

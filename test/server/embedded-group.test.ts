@@ -214,6 +214,15 @@ test('a plain function is a group, and an object with a method load may be its l
   const table = cache.group<number>('table', { load: new Table() })
   t.is(await table.get('a'), 1)
   t.is(await table.get('b'), undefined)
+  class Described {
+    readonly ttl = '5s'
+    load(id: string): string {
+      return id
+    }
+  }
+  const described = cache.group<string>('described', new Described())
+  t.is(await described.get('a'), 'a')
+  t.is(cache.ttl('described:a'), 5000)
 })
 
 /* ---- times ---- */
@@ -825,15 +834,22 @@ test('a tag removes the values that have it, loaded or set, in all groups', asyn
   )
 })
 
-test('a tag that is invalidated while its value is loaded keeps it out', async (t) => {
+test('a tag that is invalidated while its value is loaded keeps it out, also of later calls', async (t) => {
   const host = new Host()
-  const got = host.users.get('42')
-  const { context, answer } = await host.call(0)
-  context.tags('red')
-  host.cache.invalidateTag('red')
-  answer({ name: 'Ada' })
-  t.deepEqual(await got, { name: 'Ada' })
-  t.is(host.users.peek('42'), undefined)
+  const { users, cache } = host
+  const before = users.get('42')
+  const old = await host.call(0)
+  old.context.tags('red')
+  cache.invalidateTag('red')
+  const after = users.get('42')
+  old.answer({ name: 'old' })
+  t.deepEqual(await before, { name: 'old' })
+  t.is(users.peek('42'), undefined)
+  const next = await host.call(1)
+  next.context.tags('red')
+  next.answer({ name: 'new' })
+  t.deepEqual(await after, { name: 'new' })
+  t.deepEqual(await users.get('42'), { name: 'new' })
 })
 
 test('stats count what belongs to the group', async (t) => {
