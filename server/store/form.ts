@@ -25,6 +25,8 @@ export class Form implements entry.WideHeader {
   valueLength = 0
   expires = false
   hasExtras = false
+  /** Of an entry with pages: header, key and extras in the ring. */
+  #bytesBeforeTail = 0
   readonly #pageBytes: number
   readonly #trailer: number
   readonly #entryBytesMax: number
@@ -63,7 +65,7 @@ export class Form implements entry.WideHeader {
 
   /** Where the ring has no room for the tail, or readers of these pages may need it there. */
   leaveTailInPages(): void {
-    this.bytes = (this.bytes - this.tail + 3) & ~3
+    this.bytes = (this.#bytesBeforeTail + 3) & ~3
     this.tail = 0
     this.tailInPages = true
   }
@@ -79,8 +81,8 @@ export class Form implements entry.WideHeader {
       this.keyLength > this.#keyInRingMax ||
       rest + this.keyLength > this.#entryBytesMax ||
       this.valueLength === 0
-    const inRing = this.keyInPages ? 0 : this.keyLength
-    this.bytes = (rest + inRing + this.tail + 3) & ~3
+    this.#bytesBeforeTail = rest + (this.keyInPages ? 0 : this.keyLength)
+    this.bytes = (this.#bytesBeforeTail + this.tail + 3) & ~3
     // What a trailer made too long must not have pages in name only: it is known by its first one.
     const hasNoPages = !this.keyInPages && this.tail === this.valueLength
     if (hasNoPages || this.bytes > this.#entryBytesMax) this.leaveTailInPages()

@@ -415,15 +415,3 @@ test('keys, extras and values of all lengths fit, whatever the chunks and the po
     }
   }
 })
-
-test('a value of just half a chunk is kept by a policy that has a trailer', (t) => {
-  const s = new Texts({ maxMemory: 64 * MB, policy: 'lru' })
-  const half = s.store.stats.chunkBytes / 2
-  for (let length = half - 60; length <= half + 4; length++) {
-    t.is(s.set(`key:${length}`, 'v'.repeat(length - 40)), STORED)
-    t.is(s.get(`key:${length}`)?.length, length - 40)
-  }
-  checkInvariants(s.store)
-  for (let length = half - 60; length <= half + 4; length++) t.true(s.delete(`key:${length}`))
-  checkInvariants(s.store)
-})

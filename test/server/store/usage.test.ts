@@ -124,12 +124,14 @@ test('to make room looks at so many slots and goes on where it stopped', (t) => 
 
 test('what was asked for survives a round, and goes in the next if nobody asks again', (t) => {
   const s = new Texts({ groupUsage: shareGroupUsage(1), policy: 's3-fifo' })
-  s.load('asked', 'v', { group: 0 })
-  s.load('not', 'v', { group: 0 })
-  s.get('asked')
-  t.true(s.store.makeGroupRoom(0, 1, 900, s.store.groupBytes(0)))
-  t.deepEqual(s.keys(), ['asked'])
-  t.true(s.store.makeGroupRoom(0, 0, 2_000, 0))
+  const asked = Array.from({ length: 9 }, (_, i) => `asked ${i}`)
+  for (const key of asked) s.load(key, 'v', { group: 0 })
+  const share = s.store.groupBytes(0)
+  for (const key of asked) s.load(`not ${key}`, 'v', { group: 0 })
+  for (const key of asked) s.get(key)
+  t.true(s.store.makeGroupRoom(0, 0, 4_000, share))
+  t.deepEqual(s.keys(), asked)
+  t.true(s.store.makeGroupRoom(0, 0, 4_000, 0))
   t.deepEqual(s.keys(), [])
 })
 
