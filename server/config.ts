@@ -3,7 +3,7 @@
  * `config['proto-max-bulk-len']`), read from defaults, config file, environment and command line,
  * each overruling those before; changed by CONFIG SET, written by CONFIG REWRITE.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Group, GroupError, Groups, parseGroup } from '../cluster/group.ts'
 import {
@@ -257,6 +257,8 @@ export class Settings {
       const text = rewriteConfigText(readFileSync(this.file, 'utf8'), this.#entries())
       const temporary = `${this.file}.${process.pid}.tmp`
       writeFileSync(temporary, text, { mode: 0o600, flush: true })
+      // Who may read it is the operator's choice, before and after.
+      chmodSync(temporary, statSync(this.file).mode & 0o777)
       renameSync(temporary, this.file)
       return null
     } catch (error) {

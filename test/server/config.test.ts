@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
@@ -694,6 +695,16 @@ test('rewrite: more lines than there were take their place, a cleared save stays
   config.set([['save', '']])
   t.is(config.rewrite(), null)
   t.is(readFileSync(path, 'utf8'), 'save ""\nport 1\n')
+})
+
+test('rewrite: who may read the file is as before', (t) => {
+  const file = join(folder(t), 'redis.conf')
+  writeFileSync(file, 'timeout 5\n')
+  for (const mode of [0o600, 0o640, 0o644]) {
+    chmodSync(file, mode)
+    t.is(loadConfig({ args: [file] }).rewrite(), null)
+    t.is(statSync(file).mode & 0o777, mode)
+  }
 })
 
 test('rewrite: without a file, or with one that is gone, it says so', (t) => {

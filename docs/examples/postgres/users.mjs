@@ -1,8 +1,14 @@
 import pg from 'pg'
 
-const database = new pg.Pool({ connectionString: process.env.DATABASE_URL })
+const database = new pg.Pool({
+  connectionString: process.env.DATABASE_URL,
+  max: 16,
+  statement_timeout: 2000,
+})
+database.on('error', () => {}) // an idle connection was lost: the next query makes another one
+
 export async function load(key, { params, notFound }) {
-  const { rows } = await database.query('SELECT name FROM users WHERE id = $1', [params.id])
+  const { rows } = await database.query('SELECT id, name FROM users WHERE id = $1', [params.id])
   return rows.length === 0 ? notFound : JSON.stringify(rows[0])
 }
 export const close = () => database.end()
