@@ -307,7 +307,10 @@ export class Loads {
         ? negativeTimesOf(loaded, miss.group, now)
         : timesOf(loaded, miss.group, now, this.#random)
     // What was there is older than what is known now: it goes in any case.
-    const filled = this.#fill(flight, loaded, times ?? overAt(now), tags)
+    const filled =
+      times === null
+        ? this.#fill(flight, { value: null }, overAt(now), null)
+        : this.#fill(flight, loaded, times, tags)
     const stored = filled && times !== null
     if (times === null && value !== null) counters.unkept++
     if (!filled) counters.fenced++
