@@ -245,8 +245,8 @@ export class Loads {
     this.#flights.set(miss.token, flight)
     const loads = this.#of(group)
     loads.counters.loads++
-    if (loads.active < group.concurrency) this.#takePlace(flight, loads)
-    else loads.queue.add(flight)
+    loads.queue.add(flight)
+    this.#fillPlaces(group, loads)
     return flight
   }
 
@@ -339,9 +339,16 @@ export class Loads {
     const loads = this.#of(group)
     if (loads.queue.delete(flight)) return true
     loads.active--
-    const [next] = loads.queue
-    if (next !== undefined && !this.#closed) this.#takePlace(next, loads)
+    if (!this.#closed) this.#fillPlaces(group, loads)
     return true
+  }
+
+  /** The rule may have changed: then several places are free at once, or none where one was left. */
+  #fillPlaces(group: Group, loads: GroupLoads): void {
+    for (const next of loads.queue) {
+      if (loads.active >= group.concurrency) return
+      this.#takePlace(next, loads)
+    }
   }
 
   #settle(flight: Flight, outcome: Outcome): void {

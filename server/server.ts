@@ -158,6 +158,7 @@ export class Server extends IoThread {
   /** With these a worker attaches to the store and the counters. */
   readonly opened: OpenedStore
   readonly sharedStats: SharedStats
+  readonly loader: Loader
   readonly loads: Loads
   readonly writes: Writes
   readonly landings: Landings
@@ -221,6 +222,7 @@ export class Server extends IoThread {
     this.startedAt = startedAt
     this.runId = parts.runId
     this.stopped = new Promise((resolve) => (this.#stop = resolve))
+    this.loader = loader
     this.loads = loads
     this.writes = writes
     this.landings = landings

@@ -91,6 +91,8 @@ export interface Loaded {
   readonly note?: string | undefined
 }
 
+export type BreakerState = 'closed' | 'open' | 'half-open'
+
 /** Longer ones are not kept: an entry has one byte for their length. */
 export const ETAG_BYTES_MAX = 255
 
@@ -103,6 +105,8 @@ export interface Loader {
   load(request: LoadRequest): Promise<Loaded>
   /** Of groups with `write`. Resolves when the origin has it. Rejects as `load` does. */
   write?(request: WriteRequest): Promise<void>
+  /** Of the breaker of the group with this name; without this there is none. */
+  breakerState?(group: string): BreakerState
   /** Closes connections; loads under way are rejected. */
   close(): Promise<void>
 }

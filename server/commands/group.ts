@@ -36,13 +36,15 @@ function groupInfo(client: Client): void {
       ...{ warm_asked: asked, warm_done: done, warm_failed: failed },
     }
     const names = Object.keys(counters) as (keyof typeof counters)[]
-    reply.map(1 + RULE_NAMES.length + names.length)
+    reply.map(2 + RULE_NAMES.length + names.length)
     reply.text('name')
     reply.text(group.name)
     for (const rule of RULE_NAMES) {
       reply.text(rule)
       reply.text(group.shown(rule))
     }
+    reply.text('breaker_state')
+    reply.text(hub.loader.breakerState?.(group.name) ?? 'closed')
     for (const name of names) {
       reply.text(name)
       reply.integer(counters[name])
