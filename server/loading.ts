@@ -12,7 +12,7 @@ import type { IoThread } from './io-thread.ts'
 import { copyOpenValue } from './load-store.ts'
 import type { Slot } from './slot.ts'
 import { counter } from './stats.ts'
-import { FRESH, NEGATIVE, STALE } from './store/store.ts'
+import { ABSENT, FRESH, NEGATIVE, STALE } from './store/store.ts'
 
 /** Loads under way, wherever they are kept: cluster/loads.ts, or on the hub (threads/). */
 export interface Flights {
@@ -35,7 +35,8 @@ export interface Flights {
  *     fresh                 run the command; near its end, perhaps, load it anew meanwhile (XFetch)
  *     stale                 run the command, and load it anew meanwhile
  *     known to be missing   run the command, which finds nothing
- *     error-only, absent    load it, once, however many ask (cluster/loads.ts), and answer then
+ *     error-only, absent    load it, once, however many ask (cluster/loads.ts), and answer then; where
+ *                           nobody is to wait, run the command, which finds nothing, and load it
  *
  * A command that must wait takes a slot, and is answered with what the loads brought, whether or not
  * that could be stored: the value may have been fenced off by a later write, or have found no room.
@@ -118,7 +119,10 @@ export class Loading {
         return true
       default:
         hits.misses++
-        return false
+        if (state !== ABSENT || group.waitMs > 0) return false
+        // Nobody waits: the command finds nothing, and needs no slot for that.
+        this.load({ db, key: new Uint8Array(args.buffer(i)), group }, () => {})
+        return true
     }
   }
 
