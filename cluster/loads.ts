@@ -253,8 +253,8 @@ export class Loads {
     this.#flights.set(miss.token, flight)
     const loads = this.#of(group)
     loads.counters.loads++
-    if (loads.active < group.concurrency) this.#takePlace(flight, loads)
-    else loads.queue.add(flight)
+    loads.queue.add(flight)
+    this.#fillPlaces(group, loads)
     return flight
   }
 
@@ -316,7 +316,10 @@ export class Loads {
         : timesOf(loaded, miss.group, now, this.#random)
     // What was there is older than what is known now: it goes in any case.
     const tagHashes = tags ?? (loaded.tags ?? []).map((tag) => this.#store.tagHash(tag))
-    const filled = this.#fill(flight, loaded, times ?? overAt(now), tagHashes)
+    const filled =
+      times === null
+        ? this.#fill(flight, { value: null }, overAt(now), [])
+        : this.#fill(flight, loaded, times, tagHashes)
     const stored = filled && times !== null
     if (times === null && value !== null) counters.unkept++
     if (!filled) counters.fenced++
@@ -349,9 +352,16 @@ export class Loads {
     const loads = this.#of(group)
     if (loads.queue.delete(flight)) return true
     loads.active--
-    const [next] = loads.queue
-    if (next !== undefined && !this.#closed) this.#takePlace(next, loads)
+    if (!this.#closed) this.#fillPlaces(group, loads)
     return true
+  }
+
+  /** The rule may have changed: then several places are free at once, or none where one was left. */
+  #fillPlaces(group: Group, loads: GroupLoads): void {
+    for (const next of loads.queue) {
+      if (loads.active >= group.concurrency) return
+      this.#takePlace(next, loads)
+    }
   }
 
   #settle(flight: Flight, outcome: Outcome): void {

@@ -24,7 +24,16 @@ import type { LoadStore } from './load-store.ts'
 import type { LookUp, Wanted } from './look-up.ts'
 import { typeName } from './passed.ts'
 import type { Staging } from './staging.ts'
-import { ABSENT, FRESH, NEGATIVE, STALE, STORED, type Store, TOO_MANY_TAGS } from './store/store.ts'
+import {
+  ABSENT,
+  ERROR_ONLY,
+  FRESH,
+  NEGATIVE,
+  STALE,
+  STORED,
+  type Store,
+  TOO_MANY_TAGS,
+} from './store/store.ts'
 
 export interface GroupOptions<Value> extends GroupRuleOptions, SourceOptions<Value> {}
 
@@ -184,7 +193,7 @@ export class CacheGroup<Value> {
     const { bytes, pos, keyLength } = this.#host.staging
     const state = lookUp.look(DB, bytes, pos, keyLength, this.#group)
     if (state === NEGATIVE) return undefined
-    if (state === ABSENT) return this.#loaded(key)
+    if (state === ABSENT || state === ERROR_ONLY) return this.#loaded(key)
     const value = this.#read(store, true)
     if (lookUp.isDue) {
       const isEarly = state === FRESH

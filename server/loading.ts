@@ -11,7 +11,7 @@ import { copyOpenValue } from './load-store.ts'
 import { type Flying, LookUp, type Wanted } from './look-up.ts'
 import type { Slot } from './slot.ts'
 import { counter } from './stats.ts'
-import { ABSENT, FRESH } from './store/store.ts'
+import { ABSENT, ERROR_ONLY, FRESH } from './store/store.ts'
 
 /** Loads under way, wherever they are kept: cluster/loads.ts, or on the hub (threads/). */
 export interface Flights extends Flying {
@@ -26,7 +26,8 @@ export interface Flights extends Flying {
 /*
  * Keys of a group fill themselves: those keys of a command with `loads` that belong to a group are
  * looked up before it runs (look-up.ts). Where all are there, or known to be missing, it runs; what is
- * not fresh is loaded anew meanwhile. Others are loaded, and it is answered then.
+ * not fresh is loaded anew meanwhile. Others are loaded, and it is answered then; where nobody is to
+ * wait (`wait 0`), it runs, finds nothing, and they are loaded meanwhile.
  *
  * A command that must wait takes a slot, and is answered with what the loads brought, whether or not
  * that could be stored: the value may have been fenced off by a later write, or have found no room.
@@ -98,7 +99,12 @@ export class Loading {
     const lookUp = this.#lookUp
     const state = lookUp.look(db, args.bytes, args.pos(i), args.length(i), group)
     if (lookUp.isDue) lookUp.refresh(db, new Uint8Array(args.buffer(i)), group, state === FRESH)
-    return state !== ABSENT
+    if (state === ABSENT && group.waitMs === 0) {
+      // Nobody waits: the command finds nothing, and needs no slot for that.
+      this.load({ db, key: new Uint8Array(args.buffer(i)), group }, () => {})
+      return true
+    }
+    return state !== ABSENT && state !== ERROR_ONLY
   }
 
   /** Loads the stale value anew that argument i of the client's command is the key of. */

@@ -16,7 +16,7 @@ import type { Clock, Random } from '../cluster/world.ts'
 import { ERR_OOM } from '../protocol/errors.ts'
 import type { GroupHits } from './facts.ts'
 import { copyOpenValue } from './load-store.ts'
-import { ABSENT, FRESH, NEGATIVE, STALE, type Store } from './store/store.ts'
+import { FRESH, NEGATIVE, STALE, type Store } from './store/store.ts'
 
 /** A key that a group has. */
 export interface Wanted {
@@ -70,8 +70,8 @@ export class LookUp {
   }
 
   /**
-   * FRESH or STALE: the value is there. NEGATIVE: it is known that there is none. ABSENT: it must be
-   * loaded. The store's `now` is set.
+   * FRESH or STALE: the value is there. NEGATIVE: it is known that there is none. ABSENT or
+   * ERROR_ONLY: it must be loaded. The store's `now` is set.
    */
   look(db: number, bytes: Uint8Array, pos: number, length: number, group: Group): number {
     const store = this.#store
@@ -92,7 +92,7 @@ export class LookUp {
         return state
       default:
         hits.misses++
-        return ABSENT
+        return state
     }
   }
 

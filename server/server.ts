@@ -225,7 +225,7 @@ export class Server extends IoThread {
     this.loads = loads
     this.writes = writes
     this.landings = landings
-    this.breakerOf = ({ name }) => loader.state?.(name) ?? 'closed'
+    this.breakerOf = ({ name }) => loader.breakerState?.(name) ?? 'closed'
     this.invalidations = new Invalidations(store, this.turns)
     this.warming = new Warming({ clock, store, loads })
     this.slowLog = slowLog

@@ -91,6 +91,8 @@ export interface Loaded {
   readonly note?: string | undefined
 }
 
+export type BreakerState = 'closed' | 'open' | 'half-open'
+
 /** Longer ones are not kept: an entry has one byte for their length. */
 export const ETAG_BYTES_MAX = 255
 
@@ -103,8 +105,8 @@ export interface Loader {
   load(request: LoadRequest): Promise<Loaded>
   /** Of groups with `write`. Resolves when the origin has it. Rejects as `load` does. */
   write?(request: WriteRequest): Promise<void>
-  /** Of a group's breaker, where there are some. */
-  state?(group: string): 'closed' | 'open' | 'half-open'
+  /** Of the breaker of the group with this name; without this there is none. */
+  breakerState?(group: string): BreakerState
   /** Closes connections; loads under way are rejected. */
   close(): Promise<void>
 }

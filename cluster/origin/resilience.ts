@@ -11,6 +11,7 @@ import {
 } from 'cockatiel'
 import { originBreaker } from '../../protocol/errors.ts'
 import {
+  type BreakerState,
   type Loaded,
   type Loader,
   type LoadRequest,
@@ -73,8 +74,7 @@ export class ResilientLoader implements Loader {
     return this.#loader.close()
   }
 
-  /** Of the group's breaker. */
-  state(group: string): BreakerState {
+  breakerState(group: string): BreakerState {
     const breaker = this.#policies.get(group)?.breaker
     return breaker == null ? 'closed' : (STATES[breaker.state] ?? 'open')
   }
@@ -93,8 +93,6 @@ export class ResilientLoader implements Loader {
     return policies
   }
 }
-
-export type BreakerState = 'closed' | 'open' | 'half-open'
 
 const STATES: Readonly<Partial<Record<CircuitState, BreakerState>>> = {
   [CircuitState.Closed]: 'closed',

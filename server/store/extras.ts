@@ -3,7 +3,7 @@
  * value, which only such entries have (they are always wide), so that nobody else pays for it.
  *
  *   +-------+-------+------+--------+----------+----------+------+-------+-------+
- *   | bytes | flags | tags | loaded | grace    | error    | cost | group | birth |      24 bytes
+ *   | bytes | flags | tags | loaded | grace    | stale    | cost | group | birth |      24 bytes
  *   | u16   | u8    | u8   | at u32 | ms f32   | ms f32   | u16  | u16   | u32   |
  *   +-------+-------+------+--------+----------+----------+------+-------+-------+
  *   | [idle u32, last asked u32] | tags, u32 each | [length u8, ETag] |
@@ -14,7 +14,7 @@
  *   tags       how many
  *   loaded at  seconds on the store's scale; 0: that is not known
  *   grace      the entry's expiry less the time until which it is fresh
- *   error      the entry's expiry less the time until which it is visible
+ *   stale      so long after it is fresh it is visible
  *   cost       milliseconds its load took, at most 65,535
  *   group      number of the group it was loaded for, plus one; 0: none
  *   birth      what `Invalidation.sequence` was when its load began
@@ -48,7 +48,7 @@ const FLAGS = 2
 const TAG_COUNT = 3
 const LOADED_AT = 4
 const GRACE = 8
-const ERROR = 12
+const STALE = 12
 const COST = 16
 const GROUP = 18
 const BIRTH = 20
@@ -121,8 +121,9 @@ export class ExtrasBlock {
     view.setUint8(FLAGS, idle | (withTag ? ETAG : 0))
     view.setUint8(TAG_COUNT, tags.length)
     view.setUint32(LOADED_AT, extras.loadedAt / SECOND, true)
-    view.setFloat32(GRACE, spanBefore(expiry, extras.freshUntil), true)
-    view.setFloat32(ERROR, spanBefore(expiry, extras.visibleUntil), true)
+    const graceMs = spanBefore(expiry, extras.freshUntil)
+    view.setFloat32(GRACE, graceMs, true)
+    view.setFloat32(STALE, graceMs - spanBefore(expiry, extras.visibleUntil), true)
     view.setUint16(COST, Math.min(Math.max(0, Math.round(extras.costMs)), COST_MAX), true)
     view.setUint16(GROUP, extras.group + 1, true)
     view.setUint32(BIRTH, extras.birth, true)
@@ -158,6 +159,17 @@ export class ExtrasBlock {
   }
 }
 
+/** The expiry of an entry that is to end at `expireAt`, or as soon after it as its extras can say. */
+export function expiryOf(expireAt: number, freshUntil: number): number {
+  const graceMs = spanBefore(Math.ceil(expireAt), freshUntil)
+  if (graceMs < 2 ** FLOAT_BITS) return expireAt
+  const grain = 2 ** (Math.floor(Math.log2(graceMs)) + 1 - FLOAT_BITS)
+  return expireAt + ((grain - (graceMs % grain)) % grain)
+}
+
+/** Of a 32-bit float's mantissa. */
+const FLOAT_BITS = 24
+
 /** Milliseconds from a time to the expiry; none where there is none, or it lies behind. */
 function spanBefore(expiry: number, until: number): number {
   return expiry === 0 ? 0 : Math.max(0, expiry - Math.ceil(until))
@@ -172,7 +184,7 @@ export function graceAt(view: DataView, at: number): number {
 
 /** Milliseconds from the end of its visibility to the entry's expiry. */
 export function errorAt(view: DataView, at: number): number {
-  return view.getFloat32(at + ERROR, true)
+  return Math.max(0, graceAt(view, at) - view.getFloat32(at + STALE, true))
 }
 
 /** Milliseconds on the store's scale, whole seconds; 0: that is not known. */

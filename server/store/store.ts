@@ -23,7 +23,7 @@ import { Buckets, IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, STORED } from './bucke
 import type { Ended, Reason, RemovalListener } from './endings.ts'
 import { Endings, OVERWRITTEN } from './endings.ts'
 import { DATABASES_MAX, HEADER_BYTES_MAX, TYPE_NEGATIVE, TYPE_STRING } from './entry.ts'
-import type { Extras, FillExtras } from './extras.ts'
+import { expiryOf, type Extras, type FillExtras } from './extras.ts'
 import { Growth } from './growth.ts'
 import * as header from './header.ts'
 import type { Hash } from './hash.ts'
@@ -620,8 +620,9 @@ export class Store {
     extras: FillExtras | null = null,
   ): number {
     this.#assertOpen()
-    if (!this.#giveExtras(extras, expireAt)) return TOO_MANY_TAGS
-    const result = this.#put(bytes, pos, length, expireAt)
+    const expiry = this.#giveExtras(extras, expireAt)
+    if (Number.isNaN(expiry)) return TOO_MANY_TAGS
+    const result = this.#put(bytes, pos, length, expiry)
     if (result === STORED) this.#countSet()
     this.#verb.extras.clear()
     this.#refresh()
@@ -633,11 +634,12 @@ export class Store {
     this.#assertOpen()
     const chain = pages.surrender()
     if (chain === null) return OUT_OF_MEMORY
-    if (!this.#giveExtras(extras, expireAt)) {
+    const expiry = this.#giveExtras(extras, expireAt)
+    if (Number.isNaN(expiry)) {
       this.#chains.undo(chain)
       return TOO_MANY_TAGS
     }
-    const result = this.#putChain(chain, expireAt)
+    const result = this.#putChain(chain, expiry)
     if (result === STORED) this.#countSet()
     this.#verb.extras.clear()
     this.#refresh()
@@ -790,7 +792,8 @@ export class Store {
     const buckets = this.#aim(db, key, 0, key.length)
     const type = value === null ? TYPE_NEGATIVE : TYPE_STRING
     const content = value ?? NO_BYTES
-    const isKept = this.#giveExtras(extras, expireAt)
+    const expiry = this.#giveExtras(extras, expireAt)
+    const isKept = !Number.isNaN(expiry)
     const isLong = this.#isLong(key.length + content.length)
     const chain = isKept && isLong ? this.#chainOf(content, 0, content.length) : null
     const isReady = isKept && (chain !== null || !isLong)
@@ -800,9 +803,9 @@ export class Store {
     if (!stands || !isReady || this.#isDead(extras)) {
       if (chain !== null) this.#chains.undo(chain)
     } else if (chain !== null) {
-      stored = this.#putChain(chain, expireAt, type) === STORED
+      stored = this.#putChain(chain, expiry, type) === STORED
     } else {
-      stored = buckets.put(this.#header, type, content, 0, content.length, expireAt)
+      stored = buckets.put(this.#header, type, content, 0, content.length, expiry)
     }
     if (stands && !stored) buckets.removeLease(this.#header)
     if (stored) this.#countSet()
@@ -1600,9 +1603,14 @@ export class Store {
     return bytes + this.#verb.extras.length > this.#inRingMax
   }
 
-  /** Makes these the extras of what is written, until they are cleared. False: too many tags. */
-  #giveExtras(extras: FillExtras | null, expireAt: number): boolean {
-    return extras === null || this.#verb.extras.encode(extras, expireAt, this.now)
+  /**
+   * Makes these the extras of what is written, until they are cleared, and says when that expires.
+   * NaN: too many tags.
+   */
+  #giveExtras(extras: FillExtras | null, expireAt: number): number {
+    if (extras === null) return expireAt
+    const expiry = expiryOf(expireAt, extras.freshUntil)
+    return this.#verb.extras.encode(extras, expiry, this.now) ? expiry : NaN
   }
 
   /** Was one of its tags invalidated since its load began? */

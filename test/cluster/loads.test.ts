@@ -391,6 +391,24 @@ test('the origin sees at most `concurrency` loads, the others start in their ord
   t.deepEqual(bench.leftovers, NOTHING)
 })
 
+test('another `concurrency` holds for those that queue already', async (t) => {
+  const bench = new Bench('concurrency 3')
+  for (let i = 0; i < 12; i++) bench.get(`${i}`, `k:${i}`)
+  t.deepEqual(bench.loads.underWay(bench.group), { active: 3, queued: 9 })
+  bench.group.set('concurrency', '1')
+  for (let active = 2; active >= 1; active--) {
+    await bench.answer('v')
+    t.deepEqual(bench.loads.underWay(bench.group), { active, queued: 9 })
+  }
+  await bench.answer('v')
+  t.deepEqual(bench.loads.underWay(bench.group), { active: 1, queued: 8 })
+  bench.group.set('concurrency', '4')
+  await bench.answer('v')
+  t.deepEqual(bench.loads.underWay(bench.group), { active: 4, queued: 4 })
+  while (bench.heard.length < 12) await bench.answer('v')
+  t.deepEqual(bench.leftovers, NOTHING)
+})
+
 test('the queue of a group takes `queue` loads and refuses one more at once', async (t) => {
   const bench = new Bench('concurrency 1 queue 2')
   for (let i = 0; i < 4; i++) bench.get(`c${i}`, `k:${i}`)

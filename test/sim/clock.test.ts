@@ -45,6 +45,19 @@ test('a timer planted on the way runs on the way; a cancelled one never', async 
   t.is(ran, 1)
 })
 
+test('after a leap what fell due has run once, also what is periodic', async (t) => {
+  const clock = new VirtualClock(0)
+  const ran: string[] = []
+  clock.every(10, () => ran.push('every'))
+  clock.after(500, () => ran.push('once'))
+  clock.after(1001, () => ran.push('not yet'))
+  await clock.leap(1000)
+  t.deepEqual(ran.sort(), ['every', 'once'])
+  t.is(clock.now(), 1000)
+  await clock.advance(10)
+  t.is(ran.filter((name) => name === 'every').length, 2)
+})
+
 test('a jump of the wall clock does not move time', (t) => {
   const clock = new VirtualClock(5)
   clock.jumpWall(-3)

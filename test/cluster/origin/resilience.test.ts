@@ -127,7 +127,7 @@ test('without retries and breaker an origin is asked once, each time', async (t)
   fake.failures = times(50, failure('status', '500'))
   for (let i = 0; i < 50; i++) await t.throwsAsync(load(), { instanceOf: OriginError })
   t.is(fake.asked, 50)
-  t.is(loader.state('g'), 'closed')
+  t.is(loader.breakerState('g'), 'closed')
   t.is(await load(), VALUE)
 })
 
@@ -167,10 +167,10 @@ for (const error of FAILURES) {
     )
     fake.failures = times(3, error)
     for (let i = 0; i < 3; i++) {
-      t.is(loader.state('g'), 'closed')
+      t.is(loader.breakerState('g'), 'closed')
       t.is(await outcome(), error.kind)
     }
-    t.is(loader.state('g'), 'open')
+    t.is(loader.breakerState('g'), 'open')
     const { asked } = fake
     for (let i = 0; i < 10; i++) t.is(await outcome(), 'breaker')
     t.is(fake.asked, asked)
@@ -184,7 +184,7 @@ for (const error of ASKED_ONCE.filter(
     const { fake, loader, outcome } = start({ breakerFailures: 2, breakerOpenMs: HOUR_MS })
     fake.failures = times(10, error)
     for (let i = 0; i < 10; i++) t.is(await outcome(), error.kind)
-    t.is(loader.state('g'), 'closed')
+    t.is(loader.breakerState('g'), 'closed')
   })
 }
 
@@ -203,7 +203,7 @@ test('a deadline counts as a failure', async (t) => {
   const loading = [1, 2].map(() => outcome({ signal: controller.signal }))
   controller.abort()
   t.deepEqual(await Promise.all(loading), ['timeout', 'timeout'])
-  t.is(loader.state('g'), 'open')
+  t.is(loader.breakerState('g'), 'open')
 })
 
 test('a load whose try opens the breaker hears what went wrong, and is not tried again', async (t) => {
@@ -215,7 +215,7 @@ test('a load whose try opens the breaker hears what went wrong, and is not tried
   fake.failures = times(10, failure('status', '500'))
   t.is(await outcome(), 'status')
   t.is(fake.asked, 2)
-  t.is(loader.state('g'), 'open')
+  t.is(loader.breakerState('g'), 'open')
 })
 
 /** Asks until the breaker lets one through; how that one ends. */
@@ -230,7 +230,7 @@ async function untilAsked({ outcome }: Bench): Promise<string> {
 async function openBreaker(t: ExecutionContext, bench: Bench): Promise<void> {
   bench.fake.failures = [failure('reset')]
   t.is(await bench.outcome(), 'reset')
-  t.is(bench.loader.state('g'), 'open')
+  t.is(bench.loader.breakerState('g'), 'open')
 }
 
 test('after its time one try closes the breaker, or opens it again', async (t) => {
@@ -240,11 +240,11 @@ test('after its time one try closes the breaker, or opens it again', async (t) =
   fake.asked = 0
   fake.failures = [failure('status', '500')]
   t.is(await untilAsked(bench), 'status')
-  t.is(loader.state('g'), 'open')
+  t.is(loader.breakerState('g'), 'open')
   t.is(fake.asked, 1)
   t.is(await bench.outcome(), 'breaker')
   t.is(await untilAsked(bench), 'value')
-  t.is(loader.state('g'), 'closed')
+  t.is(loader.breakerState('g'), 'closed')
   t.is(fake.asked, 2)
   t.is(await bench.outcome(), 'value')
 })
@@ -260,12 +260,12 @@ test('while that try is under way others are refused at once', async (t) => {
     ends.push(outcome())
     await new Promise((resolve) => setImmediate(resolve))
   }
-  t.is(loader.state('g'), 'half-open')
+  t.is(loader.breakerState('g'), 'half-open')
   for (let i = 0; i < 10; i++) t.is(await outcome(), 'breaker')
   t.is(fake.asked, 1)
   fake.waiting[0]!.resolve(VALUE)
   t.is(await ends.at(-1), 'value')
-  t.is(loader.state('g'), 'closed')
+  t.is(loader.breakerState('g'), 'closed')
 })
 
 test('each group has a breaker of its own', async (t) => {
@@ -274,9 +274,9 @@ test('each group has a breaker of its own', async (t) => {
   await outcome()
   const other = originGroup({ name: 'h', breakerFailures: 1, breakerOpenMs: HOUR_MS })
   t.is(await loader.load(loadRequest(other, 'k')), VALUE)
-  t.is(loader.state('g'), 'open')
-  t.is(loader.state('h'), 'closed')
-  t.is(loader.state('nobody'), 'closed')
+  t.is(loader.breakerState('g'), 'open')
+  t.is(loader.breakerState('h'), 'closed')
+  t.is(loader.breakerState('nobody'), 'closed')
 })
 
 test('other rules make a new breaker', async (t) => {
@@ -287,7 +287,7 @@ test('other rules make a new breaker', async (t) => {
   const load = (rules: Partial<OriginGroup>) =>
     loader.load(loadRequest({ ...group, ...rules }, 'k'))
   await t.throwsAsync(load({ breakerFailures: 2 }), { message: /reset/ })
-  t.is(loader.state('g'), 'closed')
+  t.is(loader.breakerState('g'), 'closed')
   t.is(await load({ breakerFailures: 0 }), VALUE)
 })
 
