@@ -29,6 +29,8 @@ interface Waiting {
   timer: Timer | null
 }
 
+/** A key of up to 64 KB and a timer each: as many as there may be loads. */
+const GRANTS_MAX = 65_536
 /** Of one grant. */
 const WAITERS_MAX = 65_536
 
@@ -51,10 +53,22 @@ export class Grants {
     return this.#granted.has(token)
   }
 
-  /** Who has a lease, and for whom others wait; null: no client has it. */
-  of(token: number): { readonly birth: number; readonly waiters: number } | null {
+  /** Are there as many as there may be? Then none may be given. */
+  get isFull(): boolean {
+    return this.#granted.size >= GRANTS_MAX
+  }
+
+  /** A client's lease of this key, and how many wait for it; null: no client has it. */
+  of(
+    db: number,
+    key: Uint8Array,
+    token: number,
+  ): { readonly birth: number; readonly waiters: number } | null {
     const granted = this.#granted.get(token)
-    return granted === undefined ? null : { birth: granted.birth, waiters: granted.waiters.size }
+    if (granted === undefined || granted.db !== db || Buffer.compare(granted.key, key) !== 0) {
+      return null
+    }
+    return { birth: granted.birth, waiters: granted.waiters.size }
   }
 
   /** A client has this lease, for so long at most. */
@@ -73,7 +87,9 @@ export class Grants {
     const granted = this.#granted.get(token)
     const waiter: Waiting = { done, timer: null }
     if (granted === undefined || granted.waiters.size >= WAITERS_MAX) {
-      waiter.timer = this.#clock.after(0, () => done({ kind: 'again' }))
+      // It ended meanwhile; or they are so many that nobody can wait any more.
+      const kind = granted === undefined ? 'again' : 'late'
+      waiter.timer = this.#clock.after(0, () => done({ kind }))
       return { leave: () => waiter.timer?.cancel() }
     }
     granted.waiters.add(waiter)

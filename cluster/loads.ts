@@ -106,7 +106,9 @@ export class Loads {
     if (this.#closed) return this.#refuse(miss, done, 'closing', originClosing(miss.group.name))
     if (flight !== undefined) return this.#join(flight, miss, done)
     if (this.grants.has(miss.token)) {
-      return this.grants.wait(miss.token, miss.waitMs ?? miss.group.waitMs, done)
+      // A client may have its lease for an hour: that is no load.
+      const waitMs = Math.min(miss.waitMs ?? miss.group.waitMs, miss.group.timeoutMs)
+      return this.grants.wait(miss.token, waitMs, done)
     }
     if (!this.#stands(miss)) return this.#lookAgain(miss, done)
     if (this.#isFull(this.#of(miss.group), miss.group)) {

@@ -37,6 +37,8 @@ const WAITING_MAX = 1024
 
 interface Waiting {
   readonly write: Write
+  /** It is over then, whether it has left or still waits: who hangs before it takes of its time. */
+  readonly endsAt: number
   readonly done: (error: OriginError | null) => void
 }
 
@@ -70,13 +72,14 @@ export class Writes {
     const { name } = write.group
     const keyName = Buffer.from(write.key).toString('latin1')
     const waiting = this.#keys.get(keyName)
+    const endsAt = this.#clock.now() + write.group.timeoutMs
     if (this.#closed) {
       this.#refuse(write, done, new OriginError('closing', originClosing(name)))
     } else if (waiting === undefined && this.#keys.size < KEYS_MAX) {
-      this.#keys.set(keyName, [{ write, done }])
+      this.#keys.set(keyName, [{ write, endsAt, done }])
       void this.#send(keyName)
     } else if (waiting !== undefined && waiting.length < WAITING_MAX) {
-      waiting.push({ write, done })
+      waiting.push({ write, endsAt, done })
     } else {
       this.#refuse(write, done, new OriginError('busy', originBusy(name)))
     }
@@ -97,7 +100,7 @@ export class Writes {
     for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
       const counters = this.counters(next.write.group)
       counters.writes++
-      const error = await this.#tell(next.write)
+      const error = await this.#tell(next)
       if (error !== null) counters.failed++
       waiting.shift()
       next.done(error)
@@ -105,15 +108,19 @@ export class Writes {
     this.#keys.delete(keyName)
   }
 
-  async #tell({ group, key, value, ttlMs }: Write): Promise<OriginError | null> {
+  async #tell({ write, endsAt }: Waiting): Promise<OriginError | null> {
+    const { group, key, value, ttlMs } = write
     const { name, timeoutMs } = group
     if (this.#closed) return new OriginError('closing', originClosing(name))
+    const tooLate = (): OriginError => new OriginError('timeout', originTimeout(name, timeoutMs))
+    const leftMs = endsAt - this.#clock.now()
+    if (leftMs <= 0) return tooLate()
     const controller = new AbortController()
     let deadline = { cancel: (): void => {} }
     const late = new Promise<never>((_, reject) => {
-      deadline = this.#clock.after(timeoutMs, () => {
+      deadline = this.#clock.after(leftMs, () => {
         controller.abort()
-        reject(new OriginError('timeout', originTimeout(name, timeoutMs)))
+        reject(tooLate())
       })
     })
     try {

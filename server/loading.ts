@@ -99,9 +99,19 @@ export class Loading {
 
   /** Can the command run on this key as it is? Whatever is not fresh is loaded anew. */
   #isAnswered(db: number, args: Args, i: number, group: Group): boolean {
+    const { store } = this.#server
+    const state = store.state(db, args.bytes, args.pos(i), args.length(i))
+    return this.#judge(db, args, i, group, state)
+  }
+
+  /** What the client's command found of the key that is its argument i. False: it must be loaded. */
+  judge({ args, db }: Client, i: number, group: Group, state: number): boolean {
+    return this.#judge(db, args, i, group, state)
+  }
+
+  #judge(db: number, args: Args, i: number, group: Group, state: number): boolean {
     const { store, world } = this.#server
     const hits = this.hits[group.number]!
-    const state = store.state(db, args.bytes, args.pos(i), args.length(i))
     switch (state) {
       case FRESH:
         hits.hits++
@@ -131,11 +141,6 @@ export class Loading {
     store.close()
     if (!isFirst) return
     this.flights.refresh({ db, key: new Uint8Array(args.buffer(i)), group, token }, early)
-  }
-
-  /** Loads the stale value anew that argument i of the client's command is the key of. */
-  refresh({ args, db }: Client, i: number, group: Group): void {
-    this.#refresh(db, args, i, group, false)
   }
 
   #answerValue(db: number, { key, group }: MissingKey, slot: Slot): void {

@@ -29,7 +29,6 @@ export class Writing {
 
   /** Tells the origin, and then runs the command. False: no origin need know. */
   takes(client: Client, entry: CommandEntry, call: Call = client): boolean {
-    if ((entry.flags & flagBits.write) === 0 || entry.firstKey === 0) return false
     const group = this.#groupOf(entry, call.args)
     if (group === null) return false
     const changes = entry.row.originWrites?.(call.args) ?? null
@@ -37,6 +36,8 @@ export class Writing {
       // Those that change no value, EXPIRE and its like, are about the cache alone.
       if ((entry.flags & flagBits.denyoom) === 0) return false
       this.#refuse(client, call, writesThrough(group.name))
+    } else if (changes.length === 0) {
+      return false
     } else if (this.#server.delegate !== null) {
       this.#server.delegate(client, call, call.slot ?? client.hold())
     } else {
@@ -45,8 +46,14 @@ export class Writing {
     return true
   }
 
-  /** The first group with `write` that a key of the command belongs to. */
+  /** Is this a change that an origin is told of? */
+  isToldOf(entry: CommandEntry, args: Args): boolean {
+    return this.enabled && this.#groupOf(entry, args) !== null
+  }
+
+  /** The first group with `write` whose key the command may change. */
   #groupOf(entry: CommandEntry, args: Args): Group | null {
+    if ((entry.flags & flagBits.write) === 0 || entry.firstKey === 0) return null
     const { groups } = this.#server.config
     for (const i of keysOf(entry, args) ?? []) {
       const group = groups.match(args.bytes, args.pos(i), args.length(i))
@@ -65,6 +72,7 @@ export class Writing {
     const slot = call.slot ?? client.hold()
     const args = Args.of(call.args.copy())
     const { db } = call
+    const forgets: number[] = []
     const failures: OriginError[] = []
     let open = 1
     const told = (error: OriginError | null): void => {
@@ -72,12 +80,13 @@ export class Writing {
       if (--open > 0) return
       const [failure] = failures
       if (failure === undefined) slot.answer(() => client.runAs(entry.run, args, db))
-      else this.#fail(slot, failure, db, args, changes)
+      else this.#fail(slot, failure, db, args, forgets)
     }
     for (const { key, value, ttlMs } of changes) {
       const group = groups.match(args.bytes, args.pos(key), args.length(key))
       if (group?.writes !== true) continue
       open++
+      forgets.push(key)
       const bytes = value === 0 ? null : args.buffer(value)
       this.#writes!.write({ group, key: args.buffer(key), value: bytes, ttlMs }, told)
     }
@@ -90,11 +99,11 @@ export class Writing {
     failure: OriginError,
     db: number,
     args: Args,
-    changes: readonly OriginChange[],
+    keys: readonly number[],
   ): void {
     const { store, world, log } = this.#server
     store.now = world.clock.now()
-    for (const { key } of changes) store.delete(db, args.bytes, args.pos(key), args.length(key))
+    for (const key of keys) store.delete(db, args.bytes, args.pos(key), args.length(key))
     log.warning({ kind: failure.kind, err: failure }, failure.message)
     slot.settle((reply) => reply.error(failure.message))
   }
