@@ -94,13 +94,7 @@ export class Writing {
   }
 
   /** Nobody knows what the origin has: the cache forgets. */
-  #fail(
-    slot: Slot,
-    failure: OriginError,
-    db: number,
-    args: Args,
-    keys: readonly number[],
-  ): void {
+  #fail(slot: Slot, failure: OriginError, db: number, args: Args, keys: readonly number[]): void {
     const { store, world, log } = this.#server
     store.now = world.clock.now()
     for (const key of keys) store.delete(db, args.bytes, args.pos(key), args.length(key))
