@@ -481,7 +481,8 @@ export interface Miss {
 export type Outcome =
   /**
    * One buffer for all waiters: read it only. `stored`: the store has it, until whoever hears this
-   * returns; otherwise a write came in between, or memory had no room. `birth`: of its load, if a tag
+   * returns (of a lease that a client has filled: it had it); otherwise a write came in between, or memory
+   * had no room. `birth`: of its load, if a tag
    * of the value was invalidated since; see `isOutdated`.
    */
   | {
