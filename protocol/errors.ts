@@ -319,7 +319,7 @@ export const ERR_TOO_MANY_LEASES = 'ERR too many leases are out: fill some, or l
 export const ERR_PREFIX_TOO_LONG = 'ERR a prefix has at most 65536 bytes'
 export const ERR_TOO_MANY_TAGS = 'ERR an entry has at most 64 tags'
 export const writesThrough = (group: string): string =>
-  `ERR group '${group}' writes to its origin: only SET (without NX, XX and GET), SETEX, PSETEX, MSET, DEL, UNLINK and GETDEL may change its keys`
+  `ERR group '${group}' writes to its origin: only SET (without NX, XX and GET), SETEX, PSETEX, MSET, DEL, UNLINK, GETDEL and CACHE.SET may change its keys`
 
 /** PEER HELLO, when the nodes have nothing to know each other by. */
 export const ERR_PEER_SECRET_MISSING =

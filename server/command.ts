@@ -119,7 +119,7 @@ export interface Command {
    * Null: an origin could not be told what this call does. Without it: no call can be told. A call that
    * is wrong has no changes: it runs, and answers what is wrong.
    */
-  readonly originWrites?: (args: Args) => readonly OriginChange[] | null
+  readonly originWrites?: (client: Client) => readonly OriginChange[] | null
   /**
    * Does running this call of a write a second time do no harm? Then it may be sent to another
    * node when the first does not answer. Without it: never. Reads always may.

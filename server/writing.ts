@@ -31,7 +31,7 @@ export class Writing {
   takes(client: Client, entry: CommandEntry, call: Call = client): boolean {
     const group = this.#groupOf(entry, call.args)
     if (group === null) return false
-    const changes = entry.row.originWrites?.(call.args) ?? null
+    const changes = this.#changesOf(client, entry, call)
     if (changes === null) {
       // Those that change no value, EXPIRE and its like, are about the cache alone.
       if ((entry.flags & flagBits.denyoom) === 0) return false
@@ -62,35 +62,45 @@ export class Writing {
     return null
   }
 
+  /** Null: an origin could not be told. */
+  #changesOf(client: Client, { row }: CommandEntry, { args, db }: Call): Changes | null {
+    let changes: Changes | null = null
+    client.runAs(() => (changes = row.originWrites?.(client) ?? null), args, db)
+    return changes
+  }
+
   #refuse(client: Client, call: Call, line: string): void {
     if (call.slot === undefined) client.reply.error(line)
     else call.slot.settle((reply) => reply.error(line))
   }
 
-  #write(client: Client, entry: CommandEntry, call: Call, changes: readonly OriginChange[]): void {
+  #write(client: Client, entry: CommandEntry, call: Call, changes: Changes): void {
     const { groups } = this.#server.config
     const slot = call.slot ?? client.hold()
     const args = Args.of(call.args.copy())
     const { db } = call
-    const forgets: number[] = []
-    const failures: OriginError[] = []
+    const writes = lastOfEachKey(args, changes)
+    const keys: number[] = []
+    const releases: (() => void)[] = []
+    let failure: OriginError | null = null
     let open = 1
-    const told = (error: OriginError | null): void => {
-      if (error !== null) failures.push(error)
+    const told = (error: OriginError | null, release: () => void): void => {
+      failure ??= error
+      releases.push(release)
       if (--open > 0) return
-      const [failure] = failures
-      if (failure === undefined) slot.answer(() => client.runAs(entry.run, args, db))
-      else this.#fail(slot, failure, db, args, forgets)
+      if (failure === null) slot.answer(() => client.runAs(entry.run, args, db))
+      else this.#fail(slot, failure, db, args, keys)
+      for (const free of releases) free()
     }
-    for (const { key, value, ttlMs } of changes) {
+    for (const { key, value, ttlMs } of writes) {
       const group = groups.match(args.bytes, args.pos(key), args.length(key))
       if (group?.writes !== true) continue
       open++
-      forgets.push(key)
+      keys.push(key)
       const bytes = value === 0 ? null : args.buffer(value)
       this.#writes!.write({ group, key: args.buffer(key), value: bytes, ttlMs }, told)
     }
-    told(null)
+    told(null, () => {})
   }
 
   /** Nobody knows what the origin has: the cache forgets. */
@@ -103,6 +113,14 @@ export class Writing {
   }
 }
 
+/** Of a key that a command changes more than once, only what is left in the end. */
+function lastOfEachKey(args: Args, changes: Changes): Iterable<OriginChange> {
+  if (changes.length === 1) return changes
+  const last = new Map<string, OriginChange>()
+  for (const change of changes) last.set(args.buffer(change.key).toString('latin1'), change)
+  return last.values()
+}
+
 /** One key that a command changes. */
 export interface OriginChange {
   /** Which argument is the key. */
@@ -112,6 +130,8 @@ export interface OriginChange {
   /** How long it is to live; 0: the client did not say. */
   readonly ttlMs: number
 }
+
+type Changes = readonly OriginChange[]
 
 interface Call {
   readonly args: Args

@@ -253,8 +253,8 @@ function cacheSet(client: Client): void {
 }
 
 /** What CACHE.SET tells an origin. */
-function cacheSetOriginWrites(args: Args): readonly OriginChange[] {
-  const options = readKeepOptions(args, 3, 'cache.set')
+function cacheSetOriginWrites(client: Client): readonly OriginChange[] {
+  const options = readKeepOptions(client.args, 3, 'cache.set')
   return typeof options === 'string' ? [] : [{ key: 1, value: 2, ttlMs: options.freshMs }]
 }
 
