@@ -29,6 +29,8 @@ interface Waiting {
   timer: Timer | null
 }
 
+/** A key of up to 64 KB and a timer each: as many as there may be loads. */
+const GRANTS_MAX = 65_536
 /** Of one grant. */
 const WAITERS_MAX = 65_536
 
@@ -51,21 +53,39 @@ export class Grants {
     return this.#granted.has(token)
   }
 
-  /** Who has a lease, and for whom others wait; null: no client has it. */
-  of(token: number): { readonly birth: number; readonly waiters: number } | null {
+  /** Are there as many as there may be? Then none may be given. */
+  get isFull(): boolean {
+    return this.#granted.size >= GRANTS_MAX
+  }
+
+  /** A client's lease of this key, and how many wait for it; null: no client has it. */
+  of(
+    db: number,
+    key: Uint8Array,
+    token: number,
+  ): { readonly birth: number; readonly waiters: number } | null {
     const granted = this.#granted.get(token)
-    return granted === undefined ? null : { birth: granted.birth, waiters: granted.waiters.size }
+    if (granted === undefined || granted.db !== db || Buffer.compare(granted.key, key) !== 0) {
+      return null
+    }
+    return { birth: granted.birth, waiters: granted.waiters.size }
   }
 
   /** A client has this lease, for so long at most. */
   give(grant: Grant, ms: number): void {
-    const deadline = this.#clock.after(ms, () => this.#end(grant.token, { kind: 'again' }))
+    const deadline = this.#clock.after(ms, () => this.#end(grant.token))
     this.#granted.set(grant.token, { ...grant, waiters: new Set(), deadline })
   }
 
-  /** What a filled lease brought; `stored` false: it was gone, and those who waited look again. */
+  /**
+   * What a filled lease brought; `stored` false: it was gone, and those who waited look again. They
+   * hear it later: the command that brought it has its own reply to write first.
+   */
   landed(token: number, value: Buffer, stored: boolean): void {
-    this.#end(token, stored ? { kind: 'value', value, stored } : { kind: 'again' })
+    const granted = this.#take(token)
+    if (granted === undefined) return
+    const outcome: Outcome = stored ? { kind: 'value', value, stored } : { kind: 'again' }
+    this.#clock.soon(() => wake(granted, outcome))
   }
 
   /** Waits for a granted lease; `done` is called once, unless the waiter leaves before. */
@@ -73,7 +93,9 @@ export class Grants {
     const granted = this.#granted.get(token)
     const waiter: Waiting = { done, timer: null }
     if (granted === undefined || granted.waiters.size >= WAITERS_MAX) {
-      waiter.timer = this.#clock.after(0, () => done({ kind: 'again' }))
+      // It ended meanwhile; or they are so many that nobody can wait any more.
+      const kind = granted === undefined ? 'again' : 'late'
+      waiter.timer = this.#clock.after(0, () => done({ kind }))
       return { leave: () => waiter.timer?.cancel() }
     }
     granted.waiters.add(waiter)
@@ -92,22 +114,31 @@ export class Grants {
 
   /** Ends all of them. */
   close(): void {
-    for (const token of [...this.#granted.keys()]) this.#end(token, { kind: 'again' })
+    for (const token of [...this.#granted.keys()]) this.#end(token)
   }
 
-  #end(token: number, outcome: Outcome): void {
+  /** Its client has not filled it in time: its waiters look again. */
+  #end(token: number): void {
+    const granted = this.#take(token)
+    if (granted !== undefined) wake(granted, { kind: 'again' })
+  }
+
+  /** From now on no client has it; if it still stands, it stands no more. */
+  #take(token: number): Granted | undefined {
     const granted = this.#granted.get(token)
-    if (granted === undefined) return
+    if (granted === undefined) return undefined
     this.#granted.delete(token)
     granted.deadline.cancel()
-    if (outcome.kind === 'again') {
-      this.#store.now = this.#clock.now()
-      this.#store.dropLease(granted.db, granted.key, token)
-    }
-    for (const waiter of [...granted.waiters]) {
-      granted.waiters.delete(waiter)
-      waiter.timer?.cancel()
-      waiter.done(outcome)
-    }
+    this.#store.now = this.#clock.now()
+    this.#store.dropLease(granted.db, granted.key, token)
+    return granted
+  }
+}
+
+function wake({ waiters }: Granted, outcome: Outcome): void {
+  for (const waiter of [...waiters]) {
+    if (!waiters.delete(waiter)) continue
+    waiter.timer?.cancel()
+    waiter.done(outcome)
   }
 }

@@ -108,7 +108,9 @@ export class Loads {
     if (this.#closed) return this.#refuse(miss, done, 'closing', originClosing(miss.group.name))
     if (flight !== undefined) return this.#join(flight, miss, done)
     if (this.grants.has(miss.token)) {
-      return this.grants.wait(miss.token, miss.waitMs ?? miss.group.waitMs, done)
+      // A client may have its lease for an hour: that is no load.
+      const waitMs = Math.min(miss.waitMs ?? miss.group.waitMs, miss.group.timeoutMs)
+      return this.grants.wait(miss.token, waitMs, done)
     }
     if (!this.#stands(miss)) return this.#lookAgain(miss, done)
     if (this.#isFull(this.#of(miss.group), miss.group)) {
@@ -514,7 +516,8 @@ export interface Miss {
 export type Outcome =
   /**
    * One buffer for all waiters: read it only. `stored`: the store has it, until whoever hears this
-   * returns; otherwise a write came in between, or memory had no room. `birth`: of its load, if a tag
+   * returns (of a lease that a client has filled: it had it); otherwise a write came in between, or memory
+   * had no room. `birth`: of its load, if a tag
    * of the value was invalidated since; see `isOutdated`.
    */
   | {

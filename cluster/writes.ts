@@ -7,7 +7,9 @@
  *     SET k 3 ──────── fails, or nobody knows ──> the cache forgets k ──> -ORIGIN ...
  *
  * Writes of one key are sent one after the other, and each changes the cache before the next one
- * leaves, so cache and origin see them in the same order. After a failure nobody knows what the origin
+ * leaves, so cache and origin see them in the same order. A command of several keys changes the cache when
+ * the origin has taken all of them, and keeps the next writes of each back until then; all of its writes
+ * must be asked for at once, so that no two commands wait for each other. After a failure nobody knows what the origin
  * has: the key is removed, with the lease of a load that may have seen either, and the next read asks.
  */
 import { originBusy, originClosing, originFailed, originTimeout } from '../protocol/errors.ts'
@@ -42,9 +44,14 @@ const KEYS_MAX = 65_536
 /** Writes of one key that wait. */
 const WAITING_MAX = 1024
 
+/** Hears what became of a write. The key's next one leaves when `release` was called. */
+export type Told = (error: OriginError | null, release: () => void) => void
+
 interface Waiting {
   readonly write: Write
-  readonly done: (error: OriginError | null) => void
+  /** It is over then, whether it has left or still waits: who hangs before it takes of its time. */
+  readonly endsAt: number
+  readonly done: Told
 }
 
 export class Writes {
@@ -72,20 +79,21 @@ export class Writes {
   }
 
   /**
-   * Tells the origin of a change. `done` is called once, later, with what went wrong or null; what it
-   * does to the cache is done before the key's next write leaves.
+   * Tells the origin of a change. `done` is called once, later, with what went wrong or null; it
+   * changes the cache before it calls `release`, which it must.
    */
-  write(write: Write, done: (error: OriginError | null) => void): void {
+  write(write: Write, done: Told): void {
     const { name } = write.group
     const keyName = Buffer.from(write.key).toString('latin1')
     const waiting = this.#keys.get(keyName)
+    const endsAt = this.#clock.now() + write.group.timeoutMs
     if (this.#closed) {
       this.#refuse(write, done, new OriginError('closing', originClosing(name)))
     } else if (waiting === undefined && this.#keys.size < KEYS_MAX) {
-      this.#keys.set(keyName, [{ write, done }])
+      this.#keys.set(keyName, [{ write, endsAt, done }])
       void this.#send(keyName)
     } else if (waiting !== undefined && waiting.length < WAITING_MAX) {
-      waiting.push({ write, done })
+      waiting.push({ write, endsAt, done })
     } else {
       this.#refuse(write, done, new OriginError('busy', originBusy(name)))
     }
@@ -96,10 +104,10 @@ export class Writes {
     this.#closed = true
   }
 
-  #refuse(write: Write, done: (error: OriginError | null) => void, error: OriginError): void {
+  #refuse(write: Write, done: Told, error: OriginError): void {
     this.counters(write.group).failed++
     this.#report(error, write.group)
-    this.#clock.soon(() => done(error))
+    this.#clock.soon(() => done(error, () => {}))
   }
 
   async #send(keyName: string): Promise<void> {
@@ -107,26 +115,30 @@ export class Writes {
     for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
       const counters = this.counters(next.write.group)
       counters.writes++
-      const error = await this.#tell(next.write)
+      const error = await this.#tell(next)
       if (error !== null) {
         counters.failed++
         this.#report(error, next.write.group)
       }
+      await new Promise<void>((resolve) => next.done(error, resolve))
       waiting.shift()
-      next.done(error)
     }
     this.#keys.delete(keyName)
   }
 
-  async #tell({ group, key, value, ttlMs }: Write): Promise<OriginError | null> {
+  async #tell({ write, endsAt }: Waiting): Promise<OriginError | null> {
+    const { group, key, value, ttlMs } = write
     const { name, timeoutMs } = group
     if (this.#closed) return new OriginError('closing', originClosing(name))
+    const tooLate = (): OriginError => new OriginError('timeout', originTimeout(name, timeoutMs))
+    const leftMs = endsAt - this.#clock.now()
+    if (leftMs <= 0) return tooLate()
     const controller = new AbortController()
     let deadline = { cancel: (): void => {} }
     const late = new Promise<never>((_, reject) => {
-      deadline = this.#clock.after(timeoutMs, () => {
+      deadline = this.#clock.after(leftMs, () => {
         controller.abort()
-        reject(new OriginError('timeout', originTimeout(name, timeoutMs)))
+        reject(tooLate())
       })
     })
     try {

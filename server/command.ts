@@ -110,11 +110,16 @@ export interface Command {
   /** A missing key of a group is loaded from its origin; this is how the command answers then. */
   readonly loads?: LoadAnswer
   /**
+   * How long a call may wait before it answers, though it is no `loads`: as long as a load of its
+   * group's, or so many ms. Where it runs on the hub, later commands of its connection do not wait for it.
+   */
+  readonly waits?: 'load' | ((args: Args) => number)
+  /**
    * What a call changes of the values of keys, for origins that hear of changes first (writing.ts).
    * Null: an origin could not be told what this call does. Without it: no call can be told. A call that
    * is wrong has no changes: it runs, and answers what is wrong.
    */
-  readonly originWrites?: (args: Args) => readonly OriginChange[] | null
+  readonly originWrites?: (client: Client) => readonly OriginChange[] | null
   /**
    * Does running this call of a write a second time do no harm? Then it may be sent to another
    * node when the first does not answer. Without it: never. Reads always may.

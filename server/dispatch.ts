@@ -89,7 +89,9 @@ function execute(server: IoThread, client: Client, entry: CommandEntry): void {
   cell.called()
   if (server.routing.enabled && client.peer === null && server.routing.takes(client, entry)) return
   if (entry.onHub && server.delegate !== null) {
-    server.delegate(client, client, client.hold())
+    // Who waits for a value may share its connection with whoever is to bring it.
+    const slot = entry.row.waits === undefined ? client.hold() : client.defer()
+    server.delegate(client, client, slot)
     return
   }
   if (entry.loads !== null && server.loading.enabled && server.loading.takes(client, entry)) return

@@ -96,8 +96,19 @@ export class Loading {
 
   /** Can the command run on this key as it is? Whatever is not fresh is loaded anew. */
   #isAnswered(db: number, args: Args, i: number, group: Group): boolean {
+    const { store } = this.#server
+    const state = store.state(db, args.bytes, args.pos(i), args.length(i))
+    return this.#judge(db, args, i, group, state)
+  }
+
+  /** What the client's command found of the key that is its argument i. False: it must be loaded. */
+  judge({ args, db }: Client, i: number, group: Group, state: number): boolean {
+    return this.#judge(db, args, i, group, state)
+  }
+
+  #judge(db: number, args: Args, i: number, group: Group, state: number): boolean {
     const lookUp = this.#lookUp
-    const state = lookUp.look(db, args.bytes, args.pos(i), args.length(i), group)
+    lookUp.judge(group, state)
     if (lookUp.isDue) lookUp.refresh(db, new Uint8Array(args.buffer(i)), group, state === FRESH)
     if (state === ABSENT && group.waitMs === 0) {
       // Nobody waits: the command finds nothing, and needs no slot for that.
@@ -105,11 +116,6 @@ export class Loading {
       return true
     }
     return state !== ABSENT && state !== ERROR_ONLY
-  }
-
-  /** Loads the stale value anew that argument i of the client's command is the key of. */
-  refresh({ args, db }: Client, i: number, group: Group): void {
-    this.#lookUp.refresh(db, new Uint8Array(args.buffer(i)), group, false)
   }
 
   #answerValue(db: number, { key, group }: MissingKey, slot: Slot): void {

@@ -74,9 +74,13 @@ export class LookUp {
    * ERROR_ONLY: it must be loaded. The store's `now` is set.
    */
   look(db: number, bytes: Uint8Array, pos: number, length: number, group: Group): number {
+    return this.judge(group, this.#store.state(db, bytes, pos, length))
+  }
+
+  /** The same where the store was just asked for the state. */
+  judge(group: Group, state: number): number {
     const store = this.#store
     const hits = this.#hitsOf(group)
-    const state = store.state(db, bytes, pos, length)
     this.isDue = false
     switch (state) {
       case FRESH:

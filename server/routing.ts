@@ -149,7 +149,7 @@ export class Routing {
       slot,
       keyAt: oneKey ? entry.firstKey : -1,
       share: oneKey && isRead,
-      repeatable: isRead || (entry.repeatable !== null && entry.repeatable(args)),
+      repeatable: this.#isRepeatable(args, entry),
       deadlineMs: this.#deadlineOf(args, entry),
     }
     router.forward(request, (routed: Routed) => {
@@ -175,17 +175,33 @@ export class Routing {
     return ring.owner(slot) === ring.owner(other)
   }
 
-  /** A load may take its group's time; everything else is answered within HUNT_MS. */
+  /**
+   * A load may take its group's time, and so may an origin that hears of a change; everything else is
+   * answered within HUNT_MS.
+   */
   #deadlineOf(args: Args, entry: CommandEntry): number {
     const { loading } = this.#server
-    if (entry.loads === null || !loading.enabled) return HUNT_MS
-    let waitMs = 0
+    const { waits, originWrites } = entry.row
+    let waitMs = typeof waits === 'function' ? waits(args) : 0
+    if (!loading.enabled) return HUNT_MS + waitMs
+    const loads = entry.loads !== null || waits === 'load'
+    if (!loads && originWrites === undefined) return HUNT_MS + waitMs
     const last = lastKeyOf(entry, args)
     for (let i = entry.firstKey; i <= last; i += entry.keyStep) {
       const group = loading.groups.match(args.bytes, args.pos(i), args.length(i))
-      if (group !== null) waitMs = Math.max(waitMs, Math.min(group.waitMs, group.timeoutMs))
+      if (group === null) continue
+      if (loads) waitMs = Math.max(waitMs, Math.min(group.waitMs, group.timeoutMs))
+      else if (group.writes) waitMs = Math.max(waitMs, group.timeoutMs)
     }
     return HUNT_MS + waitMs
+  }
+
+  /** May it be sent to another node when the first does not answer? */
+  #isRepeatable(args: Args, entry: CommandEntry): boolean {
+    if ((entry.flags & flagBits.readonly) !== 0) return true
+    if (entry.repeatable === null || !entry.repeatable(args)) return false
+    // An origin hears of each change once.
+    return !this.#server.writing.isToldOf(entry, args)
   }
 
   /* ---- many owners ---- */
@@ -193,7 +209,6 @@ export class Routing {
   #scatters(client: Client, entry: CommandEntry): boolean {
     const { args, db } = client
     if (this.#areAllHere(args, entry)) return false
-    const isRead = (entry.flags & flagBits.readonly) !== 0
     const reply = client.defer()
     const gather = entry.fullName === 'mget' ? 'list' : entry.fullName === 'mset' ? 'ok' : 'sum'
     const request = {
@@ -201,7 +216,7 @@ export class Routing {
       step: entry.keyStep,
       firstKey: entry.firstKey,
       gather,
-      repeatable: isRead || (entry.repeatable !== null && entry.repeatable(args)),
+      repeatable: this.#isRepeatable(args, entry),
       deadlineMs: this.#deadlineOf(args, entry),
     } as const
     this.router!.scatter(request, this.#runHere(client, entry, db), (value) => {

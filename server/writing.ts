@@ -29,14 +29,15 @@ export class Writing {
 
   /** Tells the origin, and then runs the command. False: no origin need know. */
   takes(client: Client, entry: CommandEntry, call: Call = client): boolean {
-    if ((entry.flags & flagBits.write) === 0 || entry.firstKey === 0) return false
     const group = this.#groupOf(entry, call.args)
     if (group === null) return false
-    const changes = entry.row.originWrites?.(call.args) ?? null
+    const changes = this.#changesOf(client, entry, call)
     if (changes === null) {
       // Those that change no value, EXPIRE and its like, are about the cache alone.
       if ((entry.flags & flagBits.denyoom) === 0) return false
       this.#refuse(client, call, writesThrough(group.name))
+    } else if (changes.length === 0) {
+      return false
     } else if (this.#server.delegate !== null) {
       this.#server.delegate(client, call, call.slot ?? client.hold())
     } else {
@@ -45,8 +46,14 @@ export class Writing {
     return true
   }
 
-  /** The first group with `write` that a key of the command belongs to. */
+  /** Is this a change that an origin is told of? */
+  isToldOf(entry: CommandEntry, args: Args): boolean {
+    return this.enabled && this.#groupOf(entry, args) !== null
+  }
+
+  /** The first group with `write` whose key the command may change. */
   #groupOf(entry: CommandEntry, args: Args): Group | null {
+    if ((entry.flags & flagBits.write) === 0 || entry.firstKey === 0) return null
     const { groups } = this.#server.config
     for (const i of keysOf(entry, args) ?? []) {
       const group = groups.match(args.bytes, args.pos(i), args.length(i))
@@ -55,48 +62,62 @@ export class Writing {
     return null
   }
 
+  /** Null: an origin could not be told. */
+  #changesOf(client: Client, { row }: CommandEntry, { args, db }: Call): Changes | null {
+    let changes: Changes | null = null
+    client.runAs(() => (changes = row.originWrites?.(client) ?? null), args, db)
+    return changes
+  }
+
   #refuse(client: Client, call: Call, line: string): void {
     if (call.slot === undefined) client.reply.error(line)
     else call.slot.settle((reply) => reply.error(line))
   }
 
-  #write(client: Client, entry: CommandEntry, call: Call, changes: readonly OriginChange[]): void {
+  #write(client: Client, entry: CommandEntry, call: Call, changes: Changes): void {
     const { groups } = this.#server.config
     const slot = call.slot ?? client.hold()
     const args = Args.of(call.args.copy())
     const { db } = call
-    const failures: OriginError[] = []
+    const writes = lastOfEachKey(args, changes)
+    const keys: number[] = []
+    const releases: (() => void)[] = []
+    let failure: OriginError | null = null
     let open = 1
-    const told = (error: OriginError | null): void => {
-      if (error !== null) failures.push(error)
+    const told = (error: OriginError | null, release: () => void): void => {
+      failure ??= error
+      releases.push(release)
       if (--open > 0) return
-      const [failure] = failures
-      if (failure === undefined) slot.answer(() => client.runAs(entry.run, args, db))
-      else this.#fail(slot, failure, db, args, changes)
+      if (failure === null) slot.answer(() => client.runAs(entry.run, args, db))
+      else this.#fail(slot, failure, db, args, keys)
+      for (const free of releases) free()
     }
-    for (const { key, value, ttlMs } of changes) {
+    for (const { key, value, ttlMs } of writes) {
       const group = groups.match(args.bytes, args.pos(key), args.length(key))
       if (group?.writes !== true) continue
       open++
+      keys.push(key)
       const bytes = value === 0 ? null : args.buffer(value)
       this.#writes!.write({ group, key: args.buffer(key), value: bytes, ttlMs }, told)
     }
-    told(null)
+    told(null, () => {})
   }
 
   /** Nobody knows what the origin has: the cache forgets. */
-  #fail(
-    slot: Slot,
-    failure: OriginError,
-    db: number,
-    args: Args,
-    changes: readonly OriginChange[],
-  ): void {
+  #fail(slot: Slot, failure: OriginError, db: number, args: Args, keys: readonly number[]): void {
     const { store, world } = this.#server
     store.now = world.clock.now()
-    for (const { key } of changes) store.delete(db, args.bytes, args.pos(key), args.length(key))
+    for (const key of keys) store.delete(db, args.bytes, args.pos(key), args.length(key))
     slot.settle((reply) => reply.error(failure.message))
   }
+}
+
+/** Of a key that a command changes more than once, only what is left in the end. */
+function lastOfEachKey(args: Args, changes: Changes): Iterable<OriginChange> {
+  if (changes.length === 1) return changes
+  const last = new Map<string, OriginChange>()
+  for (const change of changes) last.set(args.buffer(change.key).toString('latin1'), change)
+  return last.values()
 }
 
 /** One key that a command changes. */
@@ -108,6 +129,8 @@ export interface OriginChange {
   /** How long it is to live; 0: the client did not say. */
   readonly ttlMs: number
 }
+
+type Changes = readonly OriginChange[]
 
 interface Call {
   readonly args: Args

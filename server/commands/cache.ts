@@ -19,6 +19,7 @@ import {
   ERR_OOM,
   ERR_PREFIX_TOO_LONG,
   ERR_SYNTAX,
+  ERR_TOO_MANY_LEASES,
   ERR_TOO_MANY_TAGS,
   invalidExpire,
   noSuchGroup,
@@ -118,8 +119,12 @@ function cacheGet(client: Client): void {
   const facts = factsOf(client, 1)
   const { state, group, staleMs } = facts
   const isGood = state === FRESH || (state === STALE && staleMs <= options.staleMsMax)
-  if (isGood || state === NEGATIVE || options.isPeek || group === null) {
-    if (state === STALE && !options.isPeek && group !== null) loading.refresh(client, 1, group)
+  if (options.isPeek || group === null) {
+    replyKept(client, facts, options, isGood)
+    return
+  }
+  // A stale value that is too old for this client is none.
+  if (loading.judge(client, 1, group, state === STALE && !isGood ? ABSENT : state)) {
     replyKept(client, facts, options, isGood)
     return
   }
@@ -248,8 +253,8 @@ function cacheSet(client: Client): void {
 }
 
 /** What CACHE.SET tells an origin. */
-function cacheSetOriginWrites(args: Args): readonly OriginChange[] {
-  const options = readKeepOptions(args, 3, 'cache.set')
+function cacheSetOriginWrites(client: Client): readonly OriginChange[] {
+  const options = readKeepOptions(client.args, 3, 'cache.set')
   return typeof options === 'string' ? [] : [{ key: 1, value: 2, ttlMs: options.freshMs }]
 }
 
@@ -272,6 +277,17 @@ function readLeaseOptions(args: Args): LeaseOptions | string {
     else return ERR_SYNTAX
   }
   return waitMs >= 0 && leaseMs > 0 ? { waitMs, leaseMs } : invalidExpire('cache.lease')
+}
+
+/** How long CACHE.LEASE may wait. */
+function leaseWaitMs(args: Args): number {
+  const options = readLeaseOptions(args)
+  return typeof options === 'string' ? 0 : options.waitMs
+}
+
+/** Who fills a key has read the origin, and brings it no news. */
+function noOriginWrites(): readonly OriginChange[] {
+  return []
 }
 
 function cacheLease(client: Client): void {
@@ -298,7 +314,7 @@ function cacheLease(client: Client): void {
 
 /** What CACHE.LEASE answers. */
 interface LeaseReply {
-  readonly state: 'hit' | 'stale' | 'negative' | 'lease' | 'wait'
+  readonly state: 'hit' | 'stale' | 'negative' | 'lease' | 'wait' | 'full'
   readonly value: Buffer | null
   readonly token: number
 }
@@ -318,6 +334,10 @@ function leaseOrValue(client: Client, key: Uint8Array, leaseMs: number): LeaseRe
   const token = found ? store.leaseBeside() : store.lease()
   const isFirst = store.leasePlanted && token !== 0
   store.close()
+  if (isFirst && hub.loads.grants.isFull) {
+    store.dropLease(db, key, token)
+    return { state: 'full', value: null, token: 0 }
+  }
   if (isFirst) {
     hub.loads.grants.give({ db, key, token, birth: store.birth() }, leaseMs)
     return { state: 'lease', value, token }
@@ -360,6 +380,10 @@ function waitForLease(
 }
 
 function writeLease({ reply }: Client, { state, value, token }: LeaseReply): void {
+  if (state === 'full') {
+    reply.error(ERR_TOO_MANY_LEASES)
+    return
+  }
   reply.array(3)
   reply.text(state)
   if (value === null) reply.null()
@@ -382,7 +406,7 @@ function cacheFill(client: Client): void {
   const group = hub.loading.groups.match(key, 0, key.length)
   const { expireAt, extras } = keepOf(client, options, group)
   const { grants } = hub.loads
-  const grant = grants.of(token)
+  const grant = grants.of(db, key, token)
   const birth = grant?.birth ?? 0
   const stored = grant !== null && store.fill(db, key, token, value, expireAt, { ...extras, birth })
   if (grant !== null) grants.landed(token, value, stored)
@@ -415,7 +439,7 @@ function explain(client: Client): Explanation {
   const { costMs } = store
   const token = state === FRESH ? 0 : leaseOf(client, key)
   const flight = token === 0 ? null : hub.loads.flightOf(token)
-  const grant = token === 0 ? null : hub.loads.grants.of(token)
+  const grant = token === 0 ? null : hub.loads.grants.of(db, key, token)
   const last = hub.landings.lastOf(db, key)
   return [
     ['owner', hub.routing.ownerOf(key)],
@@ -484,6 +508,7 @@ export const cacheCommands = [
     summary:
       'Gives the value of a key, only a fresh one, or one that is stale for so many milliseconds at most; PEEK: without a load; META: with what is known of it.',
     syntax: 'key [FRESH] [STALE milliseconds] [PEEK] [META]',
+    waits: 'load',
     run: cacheGet,
   },
   {
@@ -510,6 +535,8 @@ export const cacheCommands = [
     summary:
       'Gives a value that is fresh; else to one client a token to fill the key with, and to the others what comes of it.',
     syntax: 'key [WAIT milliseconds] [PX milliseconds]',
+    waits: leaseWaitMs,
+    originWrites: noOriginWrites,
     run: cacheLease,
   },
   {
@@ -523,6 +550,7 @@ export const cacheCommands = [
     summary: 'Sets a key by a token of CACHE.LEASE, unless it was set, deleted or flushed since.',
     syntax:
       'key token value [EX seconds | PX milliseconds] [STALE milliseconds] [TAGS numtags tag [tag ...]]',
+    originWrites: noOriginWrites,
     run: cacheFill,
   },
   {

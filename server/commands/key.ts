@@ -52,7 +52,7 @@ const touching: KeyWork = {
 }
 
 /** What DEL and UNLINK tell an origin. */
-function removals(args: Args): readonly OriginChange[] {
+function removals({ args }: Client): readonly OriginChange[] {
   return Array.from({ length: args.count - 1 }, (_, i) => ({ key: i + 1, value: 0, ttlMs: 0 }))
 }
 

@@ -356,25 +356,29 @@ function isRepeatableSet(args: Args): boolean {
 }
 
 /** What SET tells an origin: not with NX, XX or GET, which ask what this cache has. */
-function setOriginWrites(args: Args): readonly OriginChange[] | null {
+function setOriginWrites(client: Client): readonly OriginChange[] | null {
+  const { args } = client
   const given = args.count > 3 ? readOptions(args, 3, SET_OPTIONS) : 0
   if (given < 0) return []
   if ((given & (NX | XX | GET)) !== 0) return null
-  const time = (given & (EX | PX)) === 0 ? 0 : args.integer(given >> INDEX_SHIFT)
-  if (!(time >= 0)) return []
-  return [{ key: 1, value: 2, ttlMs: (given & EX) === 0 ? time : time * 1000 }]
+  const form = given & TIMES
+  if (form === 0) return [{ key: 1, value: 2, ttlMs: 0 }]
+  return setUntil(client, 2, readPositiveExpiry(client, given >> INDEX_SHIFT, form as TimeForm))
 }
 
-/** What SETEX (seconds) and PSETEX (milliseconds) tell an origin. */
-function setexOriginWrites(unitMs: number): (args: Args) => readonly OriginChange[] {
-  return (args) => {
-    const time = args.integer(2)
-    return time > 0 ? [{ key: 1, value: 3, ttlMs: time * unitMs }] : []
-  }
+/** Key 1 is set to argument `value`; nothing is if the expiry is none, which the command tells. */
+function setUntil({ store }: Client, value: number, expireAt: number): readonly OriginChange[] {
+  if (expireAt < 0) return []
+  return [{ key: 1, value, ttlMs: Math.max(1, expireAt - Math.floor(store.now)) }]
+}
+
+/** What SETEX and PSETEX tell an origin. */
+function setexOriginWrites(form: TimeForm): (client: Client) => readonly OriginChange[] {
+  return (client) => setUntil(client, 3, readPositiveExpiry(client, 2, form))
 }
 
 /** What MSET tells an origin. */
-function msetOriginWrites(args: Args): readonly OriginChange[] {
+function msetOriginWrites({ args }: Client): readonly OriginChange[] {
   const changes: OriginChange[] = []
   if (args.count % 2 === 0) return changes
   for (let i = 1; i < args.count; i += 2) changes.push({ key: i, value: i + 1, ttlMs: 0 })
@@ -764,7 +768,7 @@ export const stringCommands = [
     syntax: 'key seconds value',
     takesPages: true,
     repeatable: () => true,
-    originWrites: setexOriginWrites(1000),
+    originWrites: setexOriginWrites(EX),
     run: setex,
   },
   {
@@ -780,7 +784,7 @@ export const stringCommands = [
     syntax: 'key milliseconds value',
     takesPages: true,
     repeatable: () => true,
-    originWrites: setexOriginWrites(1),
+    originWrites: setexOriginWrites(PX),
     run: psetex,
   },
   {
