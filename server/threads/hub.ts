@@ -157,7 +157,9 @@ export class Hub implements Workers {
         this.#wait(worker, message)
         return
       case 'slow':
-        server.slowLog.add(message.command)
+        server.slowLog.skip(message.skipped)
+        for (const command of message.commands) server.slowLog.add(command)
+        tell(worker, { kind: 'slow-heard' })
         return
       case 'latency':
         server.latency.watch(message.event, message.micros, message.seconds)
