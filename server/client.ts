@@ -19,6 +19,10 @@ export interface ClientConnection {
   readonly bytesRead: number
   readonly bytesWritten: number
   readonly fd: number
+  /** Are these bytes (of the command that runs) the caller's from now on? */
+  handOver(bytes: Uint8Array): boolean
+  /** From now on the pages that the command's big arguments came in are the caller's to release. */
+  handOverPages(): void
   /** Sends bytes that answer no command. */
   push(bytes: Uint8Array): void
   closeAfterReply(): void
@@ -154,8 +158,7 @@ export class Client {
    * Runs the rest of a long command, which writes its reply bit by bit: now if it takes no longer
    * than a slice, else in turns with others (turns.ts). No later command of this connection runs
    * before it has ended. What `step` needs of the arguments it finds in `client.args`, whenever it
-   * runs. One in pages is released when the command's first slice is over: it must have been given to
-   * a verb of the store before.
+   * runs. Those in pages that no verb of the store has taken are released at the end.
    */
   inSteps(step: Step): void {
     const { output } = this.#connection
@@ -163,7 +166,8 @@ export class Client {
     const { timer, turns } = server
     // What a peer's reply begins with must stand in front of it: it is written into a slot whole.
     if (output.requestId === 0 && turns.slice(step, () => output.hasRoom)) return
-    const args = this.args.detached()
+    const args = this.#detachedArgs()
+    if (args.bigs.length > 0) this.#connection.handOverPages()
     const { db } = this
     const slot = this.hold()
     const long = timer.goesOn(this, (entry) => server.cellOf(entry), args)
@@ -177,6 +181,7 @@ export class Client {
         const slice = (): void => void (done = turns.slice(step, () => slot.hasRoom))
         timer.slice(long, () => slot.stream(() => this.runAs(slice, args, db)))
         if (done) {
+          for (const pages of args.bigs as readonly Pages[]) pages.release()
           slot.finish()
           timer.ended(this, long)
         }
@@ -184,6 +189,10 @@ export class Client {
       },
     }
     turns.add(goOn)
+  }
+
+  #detachedArgs(): Args {
+    return this.args.detached(this.#connection.handOver(this.args.bytes))
   }
 
   /**
@@ -201,7 +210,7 @@ export class Client {
       hub.ask(name, argument, goOn)
       return
     }
-    const args = this.args.detached()
+    const args = this.#detachedArgs()
     const { db } = this
     const slot = this.hold()
     hub.ask(name, argument, (answers) => {

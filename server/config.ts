@@ -67,6 +67,7 @@ const byName: ReadonlyMap<string, Directive> = new Map(
     [directive.name, ...(directive.row.aliases ?? [])].map((name) => [name, directive]),
   ),
 )
+const bytesOfNames = [...byName.keys()].map((name) => [name, Buffer.from(name)] as const)
 
 const names: Names = {
   has: (name) => byName.has(name) || Object.hasOwn(refusedLines, name),
@@ -176,8 +177,8 @@ export class Settings {
         continue
       }
       const bytes = Buffer.from(pattern)
-      for (const name of byName.keys()) {
-        if (globMatches(bytes, Buffer.from(name), 0, name.length, true)) add(name, name)
+      for (const [name, nameBytes] of bytesOfNames) {
+        if (globMatches(bytes, nameBytes, 0, name.length, true)) add(name, name)
       }
     }
     return found
@@ -424,9 +425,11 @@ export class Settings {
   /** One line for each reason, with all directives it holds for. */
   #collectNotices(): string[] {
     const byText = new Map<string, string[]>()
-    for (const directive of this.#where.keys()) {
-      const text =
-        directive.row.notice?.(this.#inForce(directive), this.#given.get(directive)) ?? null
+    for (const directive of all) {
+      const { row } = directive
+      if (!this.#where.has(directive) && row.noticesDefault !== true) continue
+      const given = this.#given.get(directive) ?? row.default
+      const text = row.notice?.(this.#inForce(directive), given, this.#machine) ?? null
       if (text === null) continue
       byText.set(text, [...(byText.get(text) ?? []), directive.name])
     }

@@ -158,7 +158,9 @@ export class Hub implements Workers {
         this.#load(worker, message)
         return
       case 'slow':
-        server.slowLog.add(message.command)
+        server.slowLog.skip(message.skipped)
+        for (const command of message.commands) server.slowLog.add(command)
+        tell(worker, { kind: 'slow-heard' })
         return
       case 'latency':
         server.latency.watch(message.event, message.micros, message.seconds)
@@ -337,6 +339,13 @@ class Caller implements ClientConnection {
     slot.answer(() => client.runAs(run, args, db))
     server.timer.end()
   }
+
+  /** They came in a message of their own. */
+  handOver(): boolean {
+    return true
+  }
+
+  handOverPages(): void {}
 
   /* Its connection is in another thread; no command on the hub closes it through this object. */
   push(): void {}

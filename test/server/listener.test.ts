@@ -10,6 +10,8 @@ import {
   type ListenerSocket,
   type ListenOptions,
 } from '../../server/listener.ts'
+import { startRingtier } from '../process.ts'
+import { RawClient } from '../raw.ts'
 
 /** What is used here of the WebAssembly API, whose types @types/node does not have. */
 declare const WebAssembly: {
@@ -79,6 +81,31 @@ test('sockets are adopted on this Node', async (t) => {
   t.true(listener.adopts)
   await listener.close()
 })
+
+for (const threads of ['1', '2']) {
+  test(`where sockets cannot be adopted the log says so, and all is served (--threads ${threads})`, async (t) => {
+    const broken = new URL('no-adopting.js', import.meta.url).href
+    const server = await startRingtier({
+      args: ['--threads', threads, '--maxmemory', '32mb', '--save', ''],
+      env: { NODE_OPTIONS: `--import=${broken}` },
+    })
+    t.teardown(() => server.stop())
+    t.regex(server.output(), /"level":40.*does not let sockets read into one buffer/)
+    const value = Buffer.alloc(1_000_000, 'abc')
+    const clients = [await RawClient.open(server.port), await RawClient.open(server.port)]
+    for (const client of clients) {
+      const replies = await Promise.all([
+        client.command('SET', 'long', value),
+        client.command('STRLEN', 'long'),
+        ...Array.from({ length: 5000 }, (_, i) => client.command('ECHO', `word ${i}`)),
+      ])
+      t.deepEqual(replies.slice(0, 2), ['+OK\r\n', ':1000000\r\n'])
+      t.is(replies.at(-1), '$9\r\nword 4999\r\n')
+      t.true((await client.get('long'))!.equals(value))
+      client.close()
+    }
+  })
+}
 
 both(
   'bytes of any number come as they were sent, and half-close lets the answer out',
@@ -166,6 +193,92 @@ test('pause inside onBytes stops after those bytes', async (t) => {
   }
   socket!.resume()
   await readAll(client)
+  await listener.close()
+})
+
+both('a socket that has more than a buffer to read is read once a turn', async (t, adopt) => {
+  const readBuffer = new Uint8Array(65536)
+  let turn = 0
+  const turns: number[] = []
+  let taken = 0
+  let socket: ListenerSocket | null = null
+  const { listener } = await echo({
+    adopt,
+    readBuffer,
+    onConnection: (accepted) => {
+      socket = accepted
+      accepted.attach({
+        onBytes: (length) => {
+          taken += length
+          turns.push(turn)
+          // Its owner may stop it and let it go on meanwhile: that is no way around the rest.
+          accepted.pause()
+          accepted.resume()
+        },
+        onEnd: () => accepted.end(),
+        onClose: () => {},
+      })
+      accepted.pause()
+    },
+  })
+  const client = await dial(listener)
+  await until(() => socket !== null)
+  const length = 2_000_000
+  // So much that all of it waits in the kernel by the time that the first byte is read.
+  await new Promise<void>((resolve) => client.write(Buffer.alloc(length), () => resolve()))
+  const count = (): void => {
+    turn++
+    if (taken < length) setImmediate(count)
+  }
+  setImmediate(count)
+  socket!.resume()
+  await until(() => taken === length)
+  t.true(turns.length >= length / readBuffer.length)
+  // What a stream has read beside may come in the same turn as its next read.
+  const most = adopt ? 1 : 2
+  t.false(
+    turns.some((at, i) => at === turns[i + most]),
+    turns.join(' '),
+  )
+  client.end()
+  await readAll(client)
+  await listener.close()
+})
+
+both('a socket that is paused while it rests stays paused', async (t, adopt) => {
+  const readBuffer = new Uint8Array(65536)
+  let taken = 0
+  let isPaused = false
+  let socket: ListenerSocket | null = null
+  const { listener } = await echo({
+    adopt,
+    readBuffer,
+    onConnection: (accepted) => {
+      socket = accepted
+      accepted.attach({
+        onBytes: (length) => {
+          t.false(isPaused)
+          taken += length
+          isPaused = true
+          accepted.pause()
+        },
+        onEnd: () => accepted.end(),
+        onClose: () => {},
+      })
+    },
+  })
+  const client = await dial(listener)
+  const length = 500_000
+  client.end(Buffer.alloc(length))
+  while (taken < length) {
+    await until(() => isPaused)
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+    isPaused = false
+    socket!.resume()
+  }
+  socket!.resume()
+  await readAll(client)
+  t.is(taken, length)
   await listener.close()
 })
 

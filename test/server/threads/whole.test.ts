@@ -1,14 +1,14 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startRingtier } from '../../process.ts'
+import { freePort, startRingtier } from '../../process.ts'
 import { RawClient } from '../../raw.ts'
-import { infoField, numberOf, startMany, threadsTest, until } from './many.ts'
+import { infoField, lateWorker, numberOf, startMany, threadsTest, until } from './many.ts'
 
 threadsTest('CONFIG SET is in force in all threads when it is answered', async (t) => {
-  const { clients } = await startMany(t, 4)
-  for (let round = 0; round < 20; round++) {
+  const { clients } = await startMany(t, 4, [], lateWorker)
+  for (let round = 0; round < 4; round++) {
     const bytes = 1024 * 1024 + round
     const setter = clients[round % 4]!
     t.is(await setter.command('CONFIG', 'SET', 'proto-max-bulk-len', String(bytes)), '+OK\r\n')
@@ -104,6 +104,45 @@ threadsTest(
   },
 )
 
+threadsTest('SLOWLOG counts all slow commands, however few it keeps', async (t) => {
+  const { clients } = await startMany(t, 2)
+  await clients[0]!.command('CONFIG', 'SET', 'slowlog-log-slower-than', '0')
+  const sets = clients.flatMap((client) =>
+    Array.from({ length: 5000 }, (_, i) => client.command('SET', `key:${i}`, 'v')),
+  )
+  await Promise.all(sets)
+  await clients[0]!.command('CONFIG', 'SET', 'slowlog-log-slower-than', '-1')
+  const newestId = async (): Promise<number> => {
+    const reply = await clients[1]!.command('SLOWLOG', 'GET', '1')
+    return Number(/^\*1\r\n\*6\r\n:(\d+)\r\n/.exec(reply)?.[1])
+  }
+  await until(async () => (await newestId()) >= sets.length)
+  t.is(await clients[1]!.command('SLOWLOG', 'LEN'), ':128\r\n')
+})
+
+threadsTest('that a node does not answer is said once, not by each thread', async (t) => {
+  const [own, other] = [await freePort(), await freePort()]
+  const names = [`127.0.0.1:${own}`, `127.0.0.1:${other}`]
+  const args = ['--threads', '2', '--save', '', '--loglevel', 'verbose']
+  args.push('--cluster-self', names[0]!, '--cluster-peers', names[1]!)
+  const server = await startRingtier({ port: own, args })
+  t.teardown(() => server.stop())
+  const clients = [await RawClient.open(own), await RawClient.open(own)]
+  const levels = (): string[] =>
+    server
+      .output()
+      .split('\n')
+      .filter((line) => line.includes('"code":"ECONNREFUSED"'))
+      .map((line) => /"level":(\d+)/.exec(line)![1]!)
+  // The threads want something of the other node, and the hub looks for it anyway.
+  await until(async () => {
+    for (const client of clients) for (const key of 'abcdef') await client.command('GET', key)
+    return levels().length >= 2 && levels().includes('40')
+  })
+  t.is(levels().filter((level) => level === '40').length, 1)
+  for (const client of clients) client.close()
+})
+
 threadsTest('idle clients of all threads are closed', async (t) => {
   const { clients } = await startMany(t, 4)
   const [busy, ...idle] = clients as [RawClient, ...RawClient[]]
@@ -119,24 +158,42 @@ threadsTest(
     t.teardown(() => rmSync(folder, { recursive: true, force: true }))
     const args = ['--dir', folder, '--maxmemory', '256mb']
     const first = await startMany(t, 2, args)
-    const value = 'v'.repeat(10_000)
+    const value = 'v'.repeat(1000)
     const sets: Promise<string>[] = []
     for (let i = 0; i < 10_000; i++)
       sets.push(first.clients[i % 2]!.command('SET', `key:${i}`, value))
     await Promise.all(sets)
     await t.throwsAsync(first.clients[0]!.command('SHUTDOWN', 'SAVE'))
     t.is((await first.server.exited).code, 0)
-    const again = await startRingtier({ args: ['--threads', '2', '--save', '', ...args] })
-    t.teardown(() => again.stop())
-    const clients = [await RawClient.open(again.port), await RawClient.open(again.port)]
-    for (const client of clients) {
+    const mayGoOn = join(folder, 'now')
+    const port = await freePort()
+    const starting = startRingtier({
+      port,
+      args: ['--threads', '2', '--save', '', ...args],
+      env: {
+        NODE_OPTIONS: `--import=${new URL('slow-disk.js', import.meta.url).href}`,
+        TEST_OF_LOADING: mayGoOn,
+      },
+    })
+    t.teardown(async () => (await starting).stop())
+    const clients: RawClient[] = []
+    await until(async () => {
+      const client = await RawClient.open(port).catch(() => null)
+      if (client === null) return false
       t.teardown(() => client.close())
-      await until(
-        async () =>
-          (await client.command('DBSIZE')) !==
-          '-LOADING Redis is loading the dataset in memory\r\n',
-      )
+      // Connections are spread one by one: each is counted before the next one comes.
+      t.regex(await client.command('GET', 'key:1'), /^-LOADING/)
+      return clients.push(client) === 4
+    })
+    for (const client of clients) {
+      t.is(await client.command('DBSIZE'), '-LOADING Redis is loading the dataset in memory\r\n')
+      t.regex(await client.command('INFO', 'persistence'), /\r\nloading:1\r\n/)
+    }
+    writeFileSync(mayGoOn, '')
+    await starting
+    for (const client of clients) {
       t.is(await client.command('DBSIZE'), ':10000\r\n')
+      t.is(String(await client.get('key:9999')), value)
     }
   },
 )
