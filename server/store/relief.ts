@@ -143,6 +143,8 @@ export class Relief implements Winner {
       const small = bigsMayGo ? this.#bigs.oldest(false) : 0
       if (small !== 0 && (isLast || this.#isSmallDue(small, number))) {
         if (this.#judgeOldest(false)) return true
+        // It was asked for, and is in the main list now: that does not make room there.
+        if (!isLast) continue
       }
       const main = bigsMayGo ? this.#bigs.oldest(true) : 0
       if (main !== 0 && (isLast || this.#ageOf(main) >= this.#ringAge(number, MAIN))) {
