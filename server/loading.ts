@@ -112,7 +112,8 @@ export class Loading {
     if (lookUp.isDue) lookUp.refresh(db, new Uint8Array(args.buffer(i)), group, state === FRESH)
     if (state === ABSENT && group.waitMs === 0) {
       // Nobody waits: the command finds nothing, and needs no slot for that.
-      this.load({ db, key: new Uint8Array(args.buffer(i)), group }, () => {})
+      const key = new Uint8Array(args.buffer(i))
+      this.load({ db, key, group, staleMsMax: 0 }, () => {})
       return true
     }
     return state !== ABSENT && state !== ERROR_ONLY

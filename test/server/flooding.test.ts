@@ -99,7 +99,7 @@ test('in the index of one bucket every slot is near its home, however many there
     }
     farthest.push(far)
   }
-  t.true(Math.max(...farthest) < 40, `${farthest.join(' ')}`)
+  t.true(Math.max(...farthest) < 40, farthest.join(' '))
 })
 
 test('of one hash 64 keys are kept, so that a look-up meets 64 others at most', (t) => {
