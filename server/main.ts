@@ -279,7 +279,10 @@ function announce(
 
 function banner(config: Config, addresses: readonly string[]): string {
   const { groups, maxmemory, members, threads } = config
-  const memory = `${(maxmemory / 2 ** 30).toFixed(2)} GB`
+  const isSmall = maxmemory < 2 ** 30
+  const memory = isSmall
+    ? `${Math.round(maxmemory / 2 ** 20)} MB`
+    : `${(maxmemory / 2 ** 30).toFixed(2)} GB`
   const lines = [
     `ringtier ${version}, Node.js ${process.version}, PID: ${process.pid}`,
     `  listening on  ${addresses.length === 0 ? 'nothing (port 0)' : addresses.join(', ')}`,

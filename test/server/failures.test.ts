@@ -2,7 +2,9 @@ import test from 'ava'
 import { parseGroup } from '../../cluster/group.ts'
 import { OriginError, type OriginErrorKind } from '../../cluster/origin/loader.ts'
 import { Failures } from '../../server/failures.ts'
+import { createLog } from '../../server/log.ts'
 import { VirtualClock } from '../sim/clock.ts'
+import { startInProcess } from './in-process.ts'
 
 const words = (name: string): string[] => [name, 'match', `${name}:*`, 'origin', 'http://h/']
 const [user, item] = [parseGroup(words('user')), parseGroup(words('item'))]
@@ -64,4 +66,26 @@ test('of an open breaker nothing is said, and of an error where it came from', (
   fail('unreachable', user, cause)
   fail('status')
   t.deepEqual(errors, [cause, undefined])
+})
+
+test('a server whose origin refuses everything logs loads and writes so', async (t) => {
+  const refuses = (): Promise<never> =>
+    Promise.reject(new OriginError('status', 'ORIGIN g: the origin answered 403'))
+  const loader = { load: refuses, write: refuses, close: () => Promise.resolve() }
+  const lines: (number | undefined)[] = []
+  const log = {
+    ...createLog({ level: 'nothing' }),
+    warning: (first: object | string): void => void lines.push((first as { more?: number }).more),
+  }
+  const group = 'g match g:* origin http://h/ write yes'
+  const { connect, clock, server } = await startInProcess(['--group', group], { loader, log })
+  t.teardown(() => server.shutdown())
+  const client = connect()
+  const line = '-ORIGIN g: the origin answered 403\r\n'
+  for (let i = 0; i < 50; i++) t.is(await client.command('GET', `g:${i}`), line)
+  for (let i = 0; i < 50; i++) t.is(await client.command('SET', `g:${i}`, 'v'), line)
+  t.deepEqual(lines, [undefined])
+  await clock.advance(1000)
+  t.is(await client.command('SET', 'g:1', 'v'), line)
+  t.deepEqual(lines, [undefined, 99])
 })

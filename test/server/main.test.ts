@@ -217,7 +217,7 @@ terminalTest('on a terminal there is a banner, and the log is lines to read', as
   const lines = stdout.replaceAll('\r', '').split('\n')
   t.regex(lines[0]!, /^ringtier .*, Node\.js v.*, PID: \d+$/)
   t.is(lines[1], `  listening on  127.0.0.1:${port}`)
-  t.is(lines[2], '  memory        0.01 GB, 1 thread')
+  t.is(lines[2], '  memory        6 MB, 1 thread')
   t.is(lines[3], '  groups        user')
   t.is(lines[4], '')
   t.regex(lines[5]!, /^\d+:M \d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3} \* Server initialized$/)
