@@ -17,7 +17,7 @@
  *                loops, MAIN freezes. (3) Twice as many ghosts as entries.
  * fifo           one ring, the oldest goes (fastcache).
  * second-chance  one ring; the oldest goes if its last access was longer ago than the average one,
- *                or if five before it were given another round (freecache).
+ *                or if six before it were given another round (freecache).
  * lru            one ring for the bytes, and a list for the order: who was asked for longest ago
  *                goes, wherever it lies; the ring slides together over what it leaves (MyCache).
  *
@@ -62,7 +62,10 @@ const SMALL_SHARE = 0.1
 const WINDOW_SMALL = 0.5
 const WINDOW_MAIN = 0.1
 
-/** Entries that one placement gives another round at most, because they were asked for. */
+/**
+ * Entries that are given another round at most because they were asked for: to decide whether one
+ * may enter MAIN, and again to find its room there.
+ */
 const ROUNDS_MAX = 64
 
 /** second-chance: entries given another round one after the other, before one must go. */
