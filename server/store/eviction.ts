@@ -305,6 +305,8 @@ export class Eviction implements RingOwner {
     const main = bucket + MAIN
     for (;;) {
       if (this.ring.fits(main, bytes) || this.#pool.available) return true
+      // Where there is no MAIN yet, somebody may give a chunk for it.
+      if (this.ring.chunks(main) === 0) return true
       const oldest = this.ring.oldest(bucket, main)
       if (oldest === 0) return false
       const position = this.#locate(bucket, oldest)
@@ -540,7 +542,8 @@ export class Eviction implements RingOwner {
 
   /** The same for a piece of this bucket's index: if the bucket has none, some other gives one. */
   spareChunk(bucket: number): boolean {
-    return this.yieldChunk(bucket) || this.#win()
+    // One that has few chunks would have too few entries then for the index it got.
+    return this.#neighbours.relieve(bucket) || this.yieldChunk(bucket) || this.#win()
   }
 
   /** What goes may be pinned by readers, or lie in another arena: more than one may have to go. */
