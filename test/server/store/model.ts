@@ -249,6 +249,9 @@ export class Model {
       this.#sizes(db)
     }
     const { usedBytes, entries, gets, hits, evicted } = this.store.stats
+    const { evictedSmall, evictedMain, evictedBig } = this.store.stats
+    const inAll = evictedSmall + evictedMain + evictedBig
+    this.#expect(inAll === evicted, 'evicted is not small, main and big together')
     this.#expect(this.occupied() <= usedBytes, 'entries occupy more than is used')
     this.#expect(hits <= gets, 'more hits than gets')
     this.#expect(!this.#options.exact || evicted === 0, 'something was evicted')
