@@ -1,5 +1,5 @@
 import test from 'ava'
-import { type ContenderName, createContender, KEY_BYTES, writeKey } from './contender.ts'
+import { type ContenderName, createContender, KEY_BYTES, VARIANTS, writeKey } from './contender.ts'
 import { measureSpeed, PHASES, set } from './speed.ts'
 
 const MB = 2 ** 20
@@ -14,7 +14,7 @@ test('keys of different numbers differ', (t) => {
   t.is(keys.size, 10)
 })
 
-for (const name of ['store', 'map', 'lru-cache'] as const) {
+for (const name of ['store', ...VARIANTS, 'map', 'lru-cache'] as const) {
   test(`${name} gives the bytes of a value back, and says what it lacks`, (t) => {
     const contender = createContender({ name, entries: 5_000, maxMemory: 16 * MB })
     // More values than the reply area holds.

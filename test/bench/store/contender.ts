@@ -1,5 +1,7 @@
 /*
- * What is compared: the store, a `Map<string, Buffer>`, lru-cache, and nothing at all.
+ * What is compared: the store, a `Map<string, Buffer>`, lru-cache, and nothing at all. The store takes
+ * its locks, as with several threads; beside it stand, to see what each costs, a store without them
+ * (as a server of one thread has it), one under `s3-fifo`, and one that tells of what ends.
  *
  * All do a cache server's work, from bytes to bytes. A key and a value stand in a buffer, as they do
  * when they have been received; `set` keeps them, and `get` copies the value behind the ones before
@@ -10,10 +12,18 @@
  * values and chooses numbers, and is taken off the times of the others.
  */
 import { LRUCache } from 'lru-cache'
-import { Store, STORED } from '../../../server/store/store.ts'
+import { Store, STORED, type StoreOptions } from '../../../server/store/store.ts'
 
-const CONTENDERS = ['store', 'map', 'lru-cache', 'nothing'] as const
-export type ContenderName = (typeof CONTENDERS)[number]
+/** Stores, by what is different of each. */
+const STORES = {
+  store: {},
+  'without locks': { threads: 1 },
+  's3-fifo': { policy: 's3-fifo' },
+  'with a listener': { onRemoved: () => {} },
+} as const satisfies Record<string, Partial<StoreOptions>>
+
+export const VARIANTS = ['without locks', 's3-fifo', 'with a listener'] as const
+export type ContenderName = keyof typeof STORES | 'map' | 'lru-cache' | 'nothing'
 
 export const KEY_BYTES = 16
 export const VALUE_BYTES = 100
@@ -45,14 +55,14 @@ export interface ContenderOptions {
 
 export function createContender(options: ContenderOptions): Contender {
   switch (options.name) {
-    case 'store':
-      return new StoreContender(options.maxMemory)
     case 'map':
       return new StringContender(new Map<string, Buffer>())
     case 'lru-cache':
       return new StringContender(new LRUCache<string, Buffer>({ max: options.entries }))
     case 'nothing':
       return new Nothing()
+    default:
+      return new StoreContender({ maxMemory: options.maxMemory, ...STORES[options.name] })
   }
 }
 
@@ -77,8 +87,9 @@ class StoreContender implements Contender {
   readonly #end: number
   #next: number
 
-  constructor(maxMemory: number) {
-    this.store = new Store({ maxMemory, seed: SEED })
+  /** Two threads: that the second one never comes does not matter to the locks. */
+  constructor(options: Pick<StoreOptions, 'maxMemory'> & Partial<StoreOptions>) {
+    this.store = new Store({ seed: SEED, threads: 2, ...options })
     const io = this.store.io
     this.bytes = io.bytes
     this.reply = io.bytes
