@@ -10,6 +10,8 @@ const KEY_BYTES = 16
 const SWEEP_MS = 100
 const SWEEP_SLOTS = 20_000
 
+const SCAN_SLOTS = 10_000
+
 /** How often the clock is read. */
 const OPERATIONS_PER_TURN = 64
 
@@ -23,7 +25,7 @@ class Soak {
   readonly #sink: { reserve(length: number): number }
   written = 0
   refused = 0
-  leastLiveShare = 1
+  leastNotDead = 1
 
   constructor(maxMemory: number, record: Uint8Array) {
     this.store = new Store({ maxMemory, seed: 1 })
@@ -71,7 +73,25 @@ class Soak {
 
   #look(): void {
     const { usedBytes, deadBytes, paddingBytes } = this.store.stats
-    this.leastLiveShare = Math.min(this.leastLiveShare, 1 - (deadBytes + paddingBytes) / usedBytes)
+    this.leastNotDead = Math.min(this.leastNotDead, 1 - (deadBytes + paddingBytes) / usedBytes)
+  }
+
+  /** Bytes that the entries occupy, asked for one by one. */
+  occupied(): number {
+    const { store } = this
+    let bytes = 0
+    let cursor = 0
+    do {
+      const keys: Buffer[] = []
+      cursor = store.scan(0, cursor, SCAN_SLOTS, (from, pos, length) => {
+        keys.push(Buffer.from(from.subarray(pos, pos + length)))
+      })
+      for (const key of keys) {
+        if (store.peek(0, key, 0, key.length)) bytes += store.occupiedBytes
+        store.close()
+      }
+    } while (cursor !== 0)
+    return bytes
   }
 }
 
@@ -93,7 +113,7 @@ function main(options: SoakOptions): SoakFigures {
     usedBytes,
     evicted,
     refused: soak.refused,
-    leastLiveShare: soak.leastLiveShare,
+    live: { notDead: soak.leastNotDead, ofEntries: soak.occupied() / usedBytes },
   }
 }
 

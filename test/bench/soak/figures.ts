@@ -17,8 +17,18 @@ export interface SoakFigures {
   readonly evicted: number
   /** Writes answered with out of memory. */
   readonly refused: number
-  /** The least share of the memory in use that was not dead; NaN: not known. */
-  readonly leastLiveShare: number
+  readonly live: Live
+}
+
+/** Shares of the memory in use, 0 to 1; NaN: not known. */
+export interface Live {
+  /**
+   * The least that was neither dead nor padding, looked at eighty times since memory was full. Free
+   * slots of the index, ghosts and the free ends of rings count as well.
+   */
+  readonly notDead: number
+  /** Of living entries, with their headers and slots, at the end: nothing else counts. */
+  readonly ofEntries: number
 }
 
 /** The most memory that was ever resident, in bytes, as the kernel kept it. */

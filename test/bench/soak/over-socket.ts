@@ -72,7 +72,7 @@ async function soak(
       usedBytes: field('used_memory'),
       evicted: field('evicted_keys'),
       refused: link.refused,
-      leastLiveShare: NaN,
+      live: { notDead: NaN, ofEntries: NaN },
     }
   } finally {
     await server.stop()
