@@ -142,9 +142,10 @@ export class Relief implements Winner {
       const isLast = i >= this.#layout.buckets
       const small = bigsMayGo ? this.#bigs.oldest(false) : 0
       if (small !== 0 && (isLast || this.#isSmallDue(small, number))) {
+        const inMain = this.#bigs.pages(true)
         if (this.#judgeOldest(false)) return true
-        // It was asked for, and is in the main list now: that does not make room there.
-        if (!isLast) continue
+        // It was asked for, and is in the main list now: nobody there has to go for that.
+        if (!isLast && this.#bigs.pages(true) > inMain) continue
       }
       const main = bigsMayGo ? this.#bigs.oldest(true) : 0
       if (main !== 0 && (isLast || this.#ageOf(main) >= this.#ringAge(number, MAIN))) {

@@ -259,6 +259,17 @@ test('rewrites with other lengths lose nothing at 80 %: dead bytes are won back'
   checkInvariants(s.store)
 })
 
+test('rewrites with other lengths at 90 % keep nineteen of twenty: little stays dead', (t) => {
+  const s = new Texts({ maxMemory: 4 * MB })
+  const value = Buffer.alloc(140, 'v')
+  const set = (i: number, round = 0): number =>
+    s.set(`key:${i}`, value.subarray(0, LENGTHS[(i + round) % 4]))
+  const keys = Math.floor(fillUp(s, set) * 0.9)
+  for (let round = 0; round < 12; round++) for (let i = 0; i < keys; i++) set(i, round)
+  t.true(s.store.size(0) > 0.95 * keys, `${s.store.size(0)} of ${keys}`)
+  checkInvariants(s.store)
+})
+
 test('memory is never more than maxmemory, and a full store keeps the newest', (t) => {
   const s = new Texts({ maxMemory: 3 * MB, policy: 'fifo' })
   for (let i = 0; i < 60_000; i++) {
