@@ -4,6 +4,7 @@
  * value, nothing is left behind, memory stays, and the next read finds the origin as it is then.
  */
 import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 import {
   type Behaviour,
@@ -110,7 +111,8 @@ for (const threads of way === null ? ['1'] : ['1', '2']) {
       origin.on(`/${n}`, behave)
       const replies = await Promise.all(clients.map((client) => client.command('GET', key)))
       t.deepEqual([...new Set(replies)], [`-ORIGIN ${group}: ${line}\r\n`], name)
-      t.is(origin.count(`/${n}`), 1, name)
+      // A kept connection that ends without an answer says nothing: that is asked once more.
+      t.true(origin.count(`/${n}`) <= (behave === hangUp ? 2 : 1), name)
       await isClean(t, scene, key)
       most = Math.max(most, rssOf(server.pid))
       origin.on(`/${n}`, ok('well again'))
@@ -162,17 +164,21 @@ for (const threads of way === null ? ['1'] : ['1', '2']) {
     const scene = await start(t, threads, [
       `k match k:{id} origin ${origin.url}/{id} timeout 1m ${RULES}`,
     ])
-    const { clients, watcher } = scene
-    const [first, ...others] = clients as [RawClient, ...RawClient[]]
-    const gone = t.throwsAsync(first.get('k:1'))
+    const { clients, server, watcher } = scene
+    const others = clients.slice(1)
+    // One that is reset: who only says that it sends no more may still be waiting for its reply.
+    const first = connect(server.port, '127.0.0.1')
+    first.on('error', () => {})
+    first.write('GET k:1\r\n')
     await until(() => origin.requestsTotal === 1)
     const replies = others.map((client) => client.get('k:1'))
     const joined = async (): Promise<number> =>
       Number(/joined=(\d+)/.exec(await infoField(watcher, 'group_k'))![1])
     await until(async () => (await joined()) === CLIENTS - 1)
-    first.close()
-    await gone
-    await until(async () => (await infoField(watcher, 'connected_clients')) === String(CLIENTS))
+    const connected = (): Promise<string> => infoField(watcher, 'connected_clients')
+    t.is(await connected(), String(CLIENTS + 2))
+    first.resetAndDestroy()
+    await until(async () => (await connected()) === String(CLIENTS + 1))
     answer()
     const values = await Promise.all(replies)
     t.deepEqual([...new Set(values.map(String))], ['value of /1'])
