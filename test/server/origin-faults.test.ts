@@ -89,6 +89,9 @@ async function isClean(t: ExecutionContext, { watcher }: Scene, key: string): Pr
   t.regex(explained, /\r\nflight\r\n\$4\r\nnone\r\n/)
   t.is(await watcher.command('CACHE.GET', key, 'PEEK'), '$-1\r\n')
   t.is(await watcher.command('DBSIZE'), ':0\r\n')
+  // Were a lease left, this one would be told to wait for it.
+  t.regex(await watcher.command('CACHE.LEASE', key), /^\*3\r\n\$5\r\nlease\r\n/)
+  t.is(await watcher.command('DEL', key), ':0\r\n')
 }
 
 for (const threads of way === null ? ['1'] : ['1', '2']) {
