@@ -23,6 +23,10 @@ const server = createServer(async (request, response) => {
     users.set(id, await text(request))
     return response.writeHead(204).end()
   }
+  if (request.method === 'DELETE') {
+    users.delete(id)
+    return response.writeHead(204).end()
+  }
   const user = users.get(id)
   if (user === undefined) return response.writeHead(404).end()
   return response.writeHead(200, { 'content-type': 'application/json' }).end(user)

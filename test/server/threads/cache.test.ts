@@ -103,20 +103,19 @@ threadsTest(
       })
     })
     const group = `k match k:{id} origin ${origin.url}/{id} wait 20s timeout 20s`
-    const { clients } = await startMany(t, 4, ['--group', group])
-    for (let round = 0; round < 10; round++) {
+    const { clients, connect } = await startMany(t, 4, ['--group', group])
+    const watcher = await connect()
+    const joined = async (): Promise<number> =>
+      Number(/joined=(\d+)/.exec(await infoField(watcher, 'group_k'))![1])
+    for (let round = 0; round < 9; round++) {
+      const joinedAtStart = await joined()
       const before = clients.slice(0, 2).map((client) => say(client, `GET k:${round}`))
       await until(() => held.length === 1)
       version++
       const writer = clients[2 + (round % 2)]!
       t.is(await say(writer, 'CACHE.INVALIDATE TAG x'), '+OK')
       const after = clients.slice(2).map((client) => say(client, `GET k:${round}`))
-      await until(async () => {
-        const blocked = await infoField(clients[3 - (round % 2)]!, 'blocked_clients').catch(
-          () => '4',
-        )
-        return blocked === '4' || held.length > 1
-      }).catch(() => {})
+      await until(async () => (await joined()) === joinedAtStart + 3)
       held.shift()!()
       await until(() => held.length === 1)
       held.shift()!()
