@@ -14,6 +14,10 @@
  * `handle` and `_handle` are not documented, so before the first listener listens `canAdopt` sends
  * bytes through such a socket over loopback. Where that does not work, sockets are read by 'data'
  * events and their bytes copied into the same buffer: slower, and the same for all who use them.
+ *
+ * libuv reads a socket up to 32 times between two polls, as long as reads fill the buffer: a client
+ * whose pipeline never ends would hold up all others for 2 MB of commands. So a socket that has
+ * filled the buffer rests until the others that are ready have had their turn.
  */
 import { createServer, Socket as NetSocket, connect } from 'node:net'
 import { MessageChannel, type Transferable } from 'node:worker_threads'
@@ -175,6 +179,10 @@ class TcpSocket implements ListenerSocket {
   readonly #readBuffer: Uint8Array
   readonly #adopted: boolean
   #handler: SocketHandler | null = null
+  /** Its owner wants no more reads. */
+  #paused = false
+  /** It has filled the read buffer, and waits for the others to have their turn. */
+  #resting = false
 
   constructor(accepted: NetSocket, readBuffer: Uint8Array, adopt: boolean) {
     this.#readBuffer = readBuffer
@@ -183,7 +191,10 @@ class TcpSocket implements ListenerSocket {
     this.remoteAddress = joinAddress(accepted.remoteAddress, accepted.remotePort)
     this.localAddress = joinAddress(accepted.localAddress, accepted.localPort)
     this.#socket = adopt
-      ? adoptSocket(accepted, readBuffer, (length) => this.#handler!.onBytes(length))
+      ? adoptSocket(accepted, readBuffer, (length) => {
+          this.#handler!.onBytes(length)
+          if (length === readBuffer.length) this.#rest()
+        })
       : accepted
     // A lost connection is its client's end and no more: 'close' follows.
     this.#socket.on('error', () => {})
@@ -209,11 +220,13 @@ class TcpSocket implements ListenerSocket {
   }
 
   pause(): void {
+    this.#paused = true
     this.#socket.pause()
   }
 
   resume(): void {
-    this.#socket.resume()
+    this.#paused = false
+    if (!this.#resting) this.#socket.resume()
   }
 
   end(): void {
@@ -233,6 +246,17 @@ class TcpSocket implements ListenerSocket {
     if (seconds > 0) this.#socket.setKeepAlive(true, seconds * 1000)
   }
 
+  /** There is probably more to read: after the events that are ready now. */
+  #rest(): void {
+    if (this.#resting) return
+    this.#resting = true
+    this.#socket.pause()
+    setImmediate(() => {
+      this.#resting = false
+      if (!this.#paused) this.#socket.resume()
+    })
+  }
+
   #copy(chunk: Uint8Array): void {
     const size = this.#readBuffer.length
     for (let from = 0; from < chunk.length; from += size) {
@@ -240,6 +264,7 @@ class TcpSocket implements ListenerSocket {
       this.#readBuffer.set(piece)
       this.#handler!.onBytes(piece.length)
     }
+    if (chunk.length >= size) this.#rest()
   }
 }
 

@@ -169,6 +169,92 @@ test('pause inside onBytes stops after those bytes', async (t) => {
   await listener.close()
 })
 
+both('a socket that has more than a buffer to read is read once a turn', async (t, adopt) => {
+  const readBuffer = new Uint8Array(65536)
+  let turn = 0
+  const turns: number[] = []
+  let taken = 0
+  let socket: ListenerSocket | null = null
+  const { listener } = await echo({
+    adopt,
+    readBuffer,
+    onConnection: (accepted) => {
+      socket = accepted
+      accepted.attach({
+        onBytes: (length) => {
+          taken += length
+          turns.push(turn)
+          // Its owner may stop it and let it go on meanwhile: that is no way around the rest.
+          accepted.pause()
+          accepted.resume()
+        },
+        onEnd: () => accepted.end(),
+        onClose: () => {},
+      })
+      accepted.pause()
+    },
+  })
+  const client = await dial(listener)
+  await until(() => socket !== null)
+  const length = 2_000_000
+  // So much that all of it waits in the kernel by the time that the first byte is read.
+  await new Promise<void>((resolve) => client.write(Buffer.alloc(length), () => resolve()))
+  const count = (): void => {
+    turn++
+    if (taken < length) setImmediate(count)
+  }
+  setImmediate(count)
+  socket!.resume()
+  await until(() => taken === length)
+  t.true(turns.length >= length / readBuffer.length)
+  // What a stream has read beside may come in the same turn as its next read.
+  const most = adopt ? 1 : 2
+  t.false(
+    turns.some((at, i) => at === turns[i + most]),
+    turns.join(' '),
+  )
+  client.end()
+  await readAll(client)
+  await listener.close()
+})
+
+both('a socket that is paused while it rests stays paused', async (t, adopt) => {
+  const readBuffer = new Uint8Array(65536)
+  let taken = 0
+  let isPaused = false
+  let socket: ListenerSocket | null = null
+  const { listener } = await echo({
+    adopt,
+    readBuffer,
+    onConnection: (accepted) => {
+      socket = accepted
+      accepted.attach({
+        onBytes: (length) => {
+          t.false(isPaused)
+          taken += length
+          isPaused = true
+          accepted.pause()
+        },
+        onEnd: () => accepted.end(),
+        onClose: () => {},
+      })
+    },
+  })
+  const client = await dial(listener)
+  const length = 500_000
+  client.end(Buffer.alloc(length))
+  while (taken < length) {
+    await until(() => isPaused)
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+    isPaused = false
+    socket!.resume()
+  }
+  socket!.resume()
+  await readAll(client)
+  t.is(taken, length)
+  await listener.close()
+})
+
 both('a reset ends in one close and harms nobody else', async (t, adopt) => {
   const { listener, events } = await echo({ adopt })
   const client = await dial(listener)

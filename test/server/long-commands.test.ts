@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import test from 'ava'
 import { startRingtier } from '../process.ts'
 import { RawClient } from '../raw.ts'
@@ -47,6 +48,30 @@ test('a command over 200,000 keys lets others in between, and is answered whole'
   const client = await RawClient.open(port)
   t.is(await client.command('DBSIZE'), ':0\r\n')
   client.close()
+})
+
+// How often it does is for test/server/listener.test.ts, where nothing depends on who runs when.
+test('a pipeline of 100,000 commands is answered whole, and others are served meanwhile', async (t) => {
+  const ringtier = await startRingtier({ args: ['--maxmemory', '256mb'] })
+  t.teardown(() => ringtier.stop())
+  const other = await RawClient.open(ringtier.port)
+  const value = 'v'.repeat(50)
+  const requests = Buffer.from(
+    Array.from({ length: 100_000 }, (_, i) => `SET ${names[i]} ${value}\r\n`).join(''),
+  )
+  const long = connect(ringtier.port, '127.0.0.1', () => long.write(requests))
+  let received = 0
+  long.on('data', (bytes) => (received += bytes.length))
+  const sizes: string[] = []
+  while (received < 100_000 * '+OK\r\n'.length) sizes.push(await other.command('DBSIZE'))
+  t.true(
+    sizes.some((size) => size !== ':0\r\n' && size !== ':100000\r\n'),
+    sizes.join(),
+  )
+  t.is(received, 100_000 * '+OK\r\n'.length)
+  t.is(await other.command('DBSIZE'), ':100000\r\n')
+  long.destroy()
+  other.close()
 })
 
 test('what follows a long command on its connection sees all that it did', async (t) => {
