@@ -1,5 +1,6 @@
 /* The whole figures come from test/bench/slow-readers.ts. Time is not judged here. */
 import { createHash, randomBytes } from 'node:crypto'
+import { connect } from 'node:net'
 import test from 'ava'
 import { encode, measureSilent, Pinger, readSlowly } from '../bench/slow-readers/measure.ts'
 import { type RunningServer, startRingtier } from '../process.ts'
@@ -46,3 +47,51 @@ test.serial('a slow reader gets all of a long value', async (t) => {
   t.is(length, value.length)
   t.is(digest, createHash('sha256').update(value).digest('hex'))
 })
+
+/* A write that the kernel took in part leaves the rest in the thread's reply area. */
+test.serial(
+  'replies that wait for slow readers are not overwritten by those of others',
+  async (t) => {
+    const keys = 500
+    const valueOf = (i: number): string => `<${i}>`.repeat(3000).slice(0, 9000)
+    const admin = await RawClient.open(server.port)
+    for (let i = 0; i < keys; i++) await admin.command('SET', `distinct:${i}`, valueOf(i))
+    admin.close()
+    let served = 0
+    let isOver = false
+    const busy = Array.from({ length: 4 }, async (_, n) => {
+      const client = await RawClient.open(server.port)
+      for (let i = n; !isOver; i = (i + 13) % keys, served++) {
+        const expected = `$9000\r\n${valueOf(i)}\r\n`
+        if ((await client.command('GET', `distinct:${i}`)) !== expected)
+          t.fail(`a busy client, ${i}`)
+      }
+      client.close()
+    })
+    const slow = Array.from({ length: 6 }, async (_, n) => {
+      const asked = Array.from({ length: 1500 }, (_, i) => (i * 7 + n * 17) % keys)
+      const expected = Buffer.from(asked.map((i) => `$9000\r\n${valueOf(i)}\r\n`).join(''))
+      const socket = connect(server.port, '127.0.0.1').pause()
+      t.teardown(() => socket.destroy())
+      socket.write(asked.map((i) => `GET distinct:${i}\r\n`).join(''))
+      let at = 0
+      while (at < expected.length) {
+        // Between two of its reads others have written to the areas.
+        const before = served
+        await until(() => served >= before + 20)
+        const piece = (socket.read() as Buffer | null) ?? Buffer.alloc(0)
+        if (!piece.equals(expected.subarray(at, at + piece.length))) return false
+        at += piece.length
+      }
+      return true
+    })
+    const right = await Promise.all(slow)
+    isOver = true
+    await Promise.all(busy)
+    t.deepEqual(right, Array(6).fill(true))
+  },
+)
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve))
+}
