@@ -25,6 +25,12 @@ export interface BigBulk {
   head(bytesMax: number): Buffer
 }
 
+/**
+ * A table for more arguments than this (8 KB) belongs to its command: the decoder makes a new one for
+ * the next.
+ */
+export const TABLE_ARGUMENTS_KEPT = 1024
+
 const NO_BYTES = new Uint8Array(0)
 const NO_TABLE = new Int32Array(0)
 const NO_BIGS: readonly BigBulk[] = []
@@ -48,7 +54,8 @@ export class Args {
 
   /**
    * Points at a command: argument i has `table[2i + 1]` bytes from `bytes[base + table[2i]]` on.
-   * For the decoder; the table is read until the next call and never written here.
+   * For the decoder; the table is read until the next call (a long one: as long as anybody wants) and
+   * never written here.
    */
   point(
     bytes: Uint8Array,
@@ -166,17 +173,25 @@ export class Args {
   }
 
   /**
-   * The same arguments over bytes of their own, for a command that goes on later. Big ones are not
-   * copied: who owns them must keep them until then.
+   * The same arguments, for a command that goes on later: over bytes of their own, or over these if
+   * `keepsBytes` says that nobody else will write them. Of a command with very many arguments a copy
+   * would hold up others for ten milliseconds. Big ones are not copied: who owns them must keep them
+   * until then.
    */
-  detached(): Args {
+  detached(keepsBytes = false): Args {
+    const args = new Args()
+    const { count } = this
+    const isLong = this.#table.length > 2 * TABLE_ARGUMENTS_KEPT
+    const table = isLong ? this.#table : this.#table.slice(0, 2 * count)
+    if (keepsBytes) {
+      args.point(this.bytes, this.#base, table, count, [...this.#bigs])
+      return args
+    }
     let end = this.#base
-    for (let i = 0; i < this.count; i++) {
+    for (let i = 0; i < count; i++) {
       if (this.big(i) === null) end = Math.max(end, this.pos(i) + this.length(i))
     }
-    const args = new Args()
-    const bytes = this.bytes.slice(this.#base, end)
-    args.point(bytes, 0, this.#table.slice(0, 2 * this.count), this.count, [...this.#bigs])
+    args.point(this.bytes.slice(this.#base, end), 0, table, count, [...this.#bigs])
     return args
   }
 

@@ -36,7 +36,7 @@ import {
   ERR_UNBALANCED_QUOTES,
   expectedDollar,
 } from './errors.ts'
-import type { Args, BigBulk } from './args.ts'
+import { type Args, type BigBulk, TABLE_ARGUMENTS_KEPT } from './args.ts'
 
 /** Shared by all decoders of a server; CONFIG SET changes the fields. */
 export interface DecoderLimits {
@@ -82,8 +82,6 @@ const QUICK_LENGTH_MAX = 100_000_000
 
 /** Arguments the table holds from the start: enough for nearly all commands, 128 bytes. */
 const TABLE_ARGUMENTS = 16
-/** A table grown beyond this is dropped once its command is over: 8 KB. */
-const TABLE_ARGUMENTS_KEPT = 1024
 
 /** No length has been read: the next thing is a `$` line. */
 const NO_LENGTH = -1
@@ -244,6 +242,15 @@ export class Decoder {
   /** Bytes this decoder holds beyond a fixed few hundred (grown offset tables). */
   get heldBytes(): number {
     return this.#table.length > 2 * TABLE_ARGUMENTS ? this.#table.byteLength : 0
+  }
+
+  /**
+   * About how long the unfinished command will be, big bulks apart, if the arguments to come are like
+   * those that have come; 0: who knows.
+   */
+  get bytesExpected(): number {
+    if (this.#remaining <= 0 || this.#count === 0) return 0
+    return Math.ceil((this.#at / this.#count) * (this.#count + this.#remaining))
   }
 
   #wait(base: number, at: number, remaining: number, count: number, length: number): Status {

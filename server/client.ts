@@ -19,6 +19,8 @@ export interface ClientConnection {
   readonly bytesRead: number
   readonly bytesWritten: number
   readonly fd: number
+  /** Are these bytes (of the command that runs) the caller's from now on? */
+  handOver(bytes: Uint8Array): boolean
   /** Sends bytes that answer no command. */
   push(bytes: Uint8Array): void
   closeAfterReply(): void
@@ -163,7 +165,7 @@ export class Client {
     const { timer, turns } = server
     // What a peer's reply begins with must stand in front of it: it is written into a slot whole.
     if (output.requestId === 0 && turns.slice(step, () => output.hasRoom)) return
-    const args = this.args.detached()
+    const args = this.#detachedArgs()
     const { db } = this
     const slot = this.hold()
     const long = timer.goesOn(this, (entry) => server.cellOf(entry), args)
@@ -186,6 +188,10 @@ export class Client {
     turns.add(goOn)
   }
 
+  #detachedArgs(): Args {
+    return this.args.detached(this.#connection.handOver(this.args.bytes))
+  }
+
   /**
    * For commands that run on the hub: asks all threads (threads/questions.ts) and goes on with the
    * command when all have answered; at once where there is one thread. No later command of this
@@ -201,7 +207,7 @@ export class Client {
       hub.ask(name, argument, goOn)
       return
     }
-    const args = this.args.detached()
+    const args = this.#detachedArgs()
     const { db } = this
     const slot = this.hold()
     hub.ask(name, argument, (answers) => {

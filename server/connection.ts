@@ -178,6 +178,10 @@ export class Connection implements ClientConnection {
     this.onClose()
   }
 
+  handOver(bytes: Uint8Array): boolean {
+    return this.#input.handOver(bytes)
+  }
+
   /** Sends bytes that answer no command. */
   push(bytes: Uint8Array): void {
     this.output.push(bytes)

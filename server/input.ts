@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import type { BigBulk } from '../protocol/args.ts'
 import { BIG, COMMAND, type Decoder, ERROR, MORE } from '../protocol/decoder.ts'
 import type { IoMemory, Pages, Store } from './store/store.ts'
@@ -56,6 +57,8 @@ export class Input {
   /** Bytes of an unfinished command (or of commands not yet executed): [0, keptLength). */
   #kept: Uint8Array = NONE
   #keptLength = 0
+  /** A command whose bytes stand among the kept ones goes on with them: they are read only. */
+  #handedOver = false
   /** A big bulk being received, and how many bytes (its CRLF included) are still to come. */
   #big: Pages | null = null
   #bigLength = 0
@@ -119,6 +122,16 @@ export class Input {
     if (this.#keptLength > 0 && this.#bigMissing === 0) this.#runKept()
   }
 
+  /**
+   * Do these bytes, of the command that runs, lie on the heap? Then they are not written again: who
+   * asked may keep them.
+   */
+  handOver(bytes: Uint8Array): boolean {
+    if (bytes !== this.#kept) return false
+    this.#handedOver = true
+    return true
+  }
+
   /** Takes no more bytes, and gives pages back. */
   end(): void {
     this.#ended = true
@@ -134,6 +147,7 @@ export class Input {
     const length = this.#keptLength
     this.#keptLength = 0
     this.#run(kept, 0, length)
+    this.#handedOver = false
     if (this.#keptLength === 0) this.#kept = NONE
   }
 
@@ -224,10 +238,10 @@ export class Input {
 
   #keep(bytes: Uint8Array, from: number, to: number): void {
     const length = to - from
-    if (bytes === this.#kept) {
+    if (bytes === this.#kept && !this.#handedOver) {
       this.#kept.copyWithin(0, from, to)
     } else if (length > 0) {
-      if (this.#kept.length < length) this.#kept = new Uint8Array(length)
+      if (this.#handedOver || this.#kept.length < length) this.#kept = new Uint8Array(length)
       this.#kept.set(bytes.subarray(from, to))
     }
     this.#keptLength = length
@@ -236,15 +250,33 @@ export class Input {
   #append(bytes: Uint8Array, from: number, to: number): void {
     const length = this.#keptLength + (to - from)
     if (this.#kept.length < length) {
-      const grown = new Uint8Array(Math.max(length, 2 * this.#kept.length))
+      const grown = unwritten(Math.max(length, 2 * this.#kept.length, this.#reserve(length)))
       grown.set(this.#kept.subarray(0, this.#keptLength))
       this.#kept = grown
     }
     this.#kept.set(bytes.subarray(from, to), this.#keptLength)
     this.#keptLength = length
   }
+
+  /**
+   * To double it again and again would copy megabytes in the end, while all others wait. Memory that
+   * nothing is written to costs nothing, so there is room for what the command promises to become;
+   * within limits, for promises are cheap.
+   */
+  #reserve(length: number): number {
+    const expected = 1.5 * this.#decoder.bytesExpected
+    return Math.floor(Math.min(expected, reserveFactorMax * length, reserveBytesMax))
+  }
 }
 
+/** Bytes that may be anything: the system need not clear them. */
+function unwritten(length: number): Uint8Array {
+  return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
+}
+
+/** Room for so many times the bytes that have come, and for so many bytes, is made at most. */
+const reserveFactorMax = 16
+const reserveBytesMax = 64 * 1024 * 1024
 const NONE = new Uint8Array(0)
 /** A buffer larger than this is not kept for the next unfinished command. */
 const keptIdleMax = 4096

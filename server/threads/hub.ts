@@ -338,6 +338,11 @@ class Caller implements ClientConnection {
     server.timer.end()
   }
 
+  /** They came in a message of their own. */
+  handOver(): boolean {
+    return true
+  }
+
   /* Its connection is in another thread; no command on the hub closes it through this object. */
   push(): void {}
   closeAfterReply(): void {}
