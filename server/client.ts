@@ -21,6 +21,8 @@ export interface ClientConnection {
   readonly fd: number
   /** Are these bytes (of the command that runs) the caller's from now on? */
   handOver(bytes: Uint8Array): boolean
+  /** From now on the pages that the command's big arguments came in are the caller's to release. */
+  handOverPages(): void
   /** Sends bytes that answer no command. */
   push(bytes: Uint8Array): void
   closeAfterReply(): void
@@ -156,8 +158,7 @@ export class Client {
    * Runs the rest of a long command, which writes its reply bit by bit: now if it takes no longer
    * than a slice, else in turns with others (turns.ts). No later command of this connection runs
    * before it has ended. What `step` needs of the arguments it finds in `client.args`, whenever it
-   * runs. One in pages is released when the command's first slice is over: it must have been given to
-   * a verb of the store before.
+   * runs. Those in pages that no verb of the store has taken are released at the end.
    */
   inSteps(step: Step): void {
     const { output } = this.#connection
@@ -166,6 +167,7 @@ export class Client {
     // What a peer's reply begins with must stand in front of it: it is written into a slot whole.
     if (output.requestId === 0 && turns.slice(step, () => output.hasRoom)) return
     const args = this.#detachedArgs()
+    if (args.bigs.length > 0) this.#connection.handOverPages()
     const { db } = this
     const slot = this.hold()
     const long = timer.goesOn(this, (entry) => server.cellOf(entry), args)
@@ -179,6 +181,7 @@ export class Client {
         const slice = (): void => void (done = turns.slice(step, () => slot.hasRoom))
         timer.slice(long, () => slot.stream(() => this.runAs(slice, args, db)))
         if (done) {
+          for (const pages of args.bigs as readonly Pages[]) pages.release()
           slot.finish()
           timer.ended(this, long)
         }

@@ -182,6 +182,10 @@ export class Connection implements ClientConnection {
     return this.#input.handOver(bytes)
   }
 
+  handOverPages(): void {
+    this.#input.handOverPages()
+  }
+
   /** Sends bytes that answer no command. */
   push(bytes: Uint8Array): void {
     this.output.push(bytes)

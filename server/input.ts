@@ -132,6 +132,11 @@ export class Input {
     return true
   }
 
+  /** The pages of the command that runs are the caller's to release. */
+  handOverPages(): void {
+    this.#pages = []
+  }
+
   /** Takes no more bytes, and gives pages back. */
   end(): void {
     this.#ended = true

@@ -34,19 +34,19 @@ export interface KeyWork {
 /** Does the work for the keys from argument 1 on. */
 export function overKeys(client: Client, work: KeyWork): void {
   const { store, db, args } = client
-  const { count, bigs } = args
+  const { count } = args
   const { stride } = work
   const keys = (count - 1) / stride
   let i = 1
   let sum = 0
-  if (keys <= KEYS_WHOLE_MAX || bigs.length > 0) {
+  if (keys <= KEYS_WHOLE_MAX) {
     // The verb for a single key takes its lock itself.
     if (keys > 1) store.lockKeys(db, args, 1, count, stride)
     while (i < count && sum >= 0) {
       const got = work.visit(client, i)
       sum = got < 0 ? -1 : sum + got
       i += stride
-      if (client.queuedBytes > REPLY_WHOLE_MAX && bigs.length === 0) break
+      if (client.queuedBytes > REPLY_WHOLE_MAX) break
     }
     if (keys > 1) store.unlockKeys()
     if (i >= count || sum < 0) {

@@ -343,6 +343,8 @@ class Caller implements ClientConnection {
     return true
   }
 
+  handOverPages(): void {}
+
   /* Its connection is in another thread; no command on the hub closes it through this object. */
   push(): void {}
   closeAfterReply(): void {}

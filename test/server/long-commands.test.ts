@@ -50,6 +50,50 @@ test('a command over 200,000 keys lets others in between, and is answered whole'
   client.close()
 })
 
+test('MSET of 200,000 keys, some with values in pages, lets others in between', async (t) => {
+  const ringtier = await startRingtier({ args: ['--maxmemory', '256mb'] })
+  t.teardown(() => ringtier.stop())
+  const client = await RawClient.open(ringtier.port)
+  const other = await RawClient.open(ringtier.port)
+  const big = Buffer.alloc(3_000_000, 'abc')
+  const words: (string | Buffer)[] = ['MSET', 'first', big]
+  for (const name of names) words.push(name, 'v')
+  words.push('last', big, 'first', 'short')
+  let isOver = false
+  const set = client.send(words).finally(() => (isOver = true))
+  const sizes: string[] = []
+  while (!isOver) sizes.push(await other.command('DBSIZE'))
+  t.is(await set, '+OK\r\n')
+  const all = `:${KEYS + 2}\r\n`
+  t.true(
+    sizes.some((size) => size !== ':0\r\n' && size !== all),
+    [...new Set(sizes)].join(),
+  )
+  t.is(await other.command('DBSIZE'), all)
+  t.true((await other.get('last'))!.equals(big))
+  t.is(String(await other.get('first')), 'short')
+  client.close()
+  other.close()
+})
+
+test('MSET that runs out of memory half-way gives back the pages that it has not set', async (t) => {
+  const ringtier = await startRingtier({
+    args: ['--maxmemory', '64mb', '--maxmemory-policy', 'noeviction'],
+  })
+  t.teardown(() => ringtier.stop())
+  const client = await RawClient.open(ringtier.port)
+  const value = 'v'.repeat(300)
+  const pages = Buffer.alloc(10_000_000)
+  const words = ['MSET', ...names.flatMap((name) => [name, value]), 'last', pages]
+  t.regex(await client.send(words), /^-OOM/)
+  t.is(await client.command('EXISTS', 'last'), ':0\r\n')
+  t.not(await client.command('EXISTS', 'key:100'), ':0\r\n')
+  t.is(await client.command('FLUSHALL'), '+OK\r\n')
+  const text = await client.command('INFO', 'memory')
+  t.true(Number(/\r\nused_memory:(\d+)/.exec(text)![1]) < pages.length, text)
+  client.close()
+})
+
 // How often it does is for test/server/listener.test.ts, where nothing depends on who runs when.
 test('a pipeline of 100,000 commands is answered whole, and others are served meanwhile', async (t) => {
   const ringtier = await startRingtier({ args: ['--maxmemory', '256mb'] })
