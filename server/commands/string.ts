@@ -479,7 +479,7 @@ const setting: KeyWork = {
   },
 }
 
-/** All or none. */
+/** All or none, so always whole: of very many keys it is the one command that holds up others. */
 function msetnx(client: Client): void {
   const { store, args, reply } = client
   if (args.count % 2 === 0) {
@@ -497,9 +497,7 @@ function msetnx(client: Client): void {
 function hasAny(client: Client): boolean {
   const { store, args } = client
   for (let i = 1; i < args.count; i += 2) {
-    const found = openKey(client, i)
-    store.close()
-    if (found) return true
+    if (store.has(client.db, args.bytes, args.pos(i), args.length(i))) return true
   }
   return false
 }
@@ -731,7 +729,8 @@ export const stringCommands = [
     tips: ['request_policy:multi_shard', 'response_policy:agg_min'],
     since: '1.0.1',
     complexity: 'O(N) where N is the number of keys',
-    summary: 'Sets several keys, but only if none of them exists.',
+    summary:
+      'Sets several keys, but only if none of them exists. However many they are, others wait meanwhile.',
     syntax: 'key value [key value ...]',
     placement: 'key',
     takesPages: true,
