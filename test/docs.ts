@@ -11,6 +11,7 @@ import prettier from 'prettier'
 import { RULE_NAMES, rowOf } from '../cluster/rules.ts'
 import { type CommandEntry, type CommandGroup, CommandTable } from '../server/command.ts'
 import { commands } from '../server/commands/index.ts'
+import { KEYS_PER_STEP, KEYS_WHOLE_MAX } from '../server/commands/many-keys.ts'
 import { directivesPage } from '../server/config/page.ts'
 import { PROJECT } from './process.ts'
 
@@ -112,6 +113,10 @@ where Redis has the command, so its manual holds here too; \`COMMAND DOCS\` and 
 the same to programs. With each command stand the version that brought it to Redis, what it costs,
 its ACL categories and flags, and, where it has keys or all nodes take part, what it does in a
 cluster.
+
+Commands that do the same to each of many keys (\`MGET\`, \`MSET\`, \`DEL\`, \`UNLINK\`, \`EXISTS\`,
+\`TOUCH\`) are atomic up to ${KEYS_WHOLE_MAX.toLocaleString('en')} keys. With more they let other clients in
+between, and are atomic for ${KEYS_PER_STEP} keys at a time.
 
 ${sections.join('\n')}`
 }

@@ -15,8 +15,8 @@ export const KEYS_WHOLE_MAX = 16_384
 /** Bytes of a reply that wait for their client when the rest of the command is put off. */
 const REPLY_WHOLE_MAX = 8 * 1024 * 1024
 
-/** Between two looks at the clock. */
-const KEYS_PER_STEP = 64
+/** Between two looks at the clock: of a longer command so many are one atomic step. */
+export const KEYS_PER_STEP = 64
 
 /** What is done with each key. */
 export interface KeyWork {
