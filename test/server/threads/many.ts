@@ -23,14 +23,20 @@ export interface Many {
   connect(): Promise<RawClient>
 }
 
+/** For `env`: one of two threads hears everything from the hub late. */
+export const lateWorker = {
+  NODE_OPTIONS: `--import=${new URL('delay.js', import.meta.url).href}`,
+} as const
+
 /** A server of two threads unless `args` says otherwise, and so many connected clients. */
 export async function startMany(
   t: ExecutionContext,
   count: number,
   args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Many> {
   const all = ['--threads', '2', '--maxmemory', '64mb', '--save', '', ...args]
-  const server = await startRingtier({ args: all })
+  const server = await startRingtier({ args: all, env })
   t.teardown(() => server.stop())
   const connect = async (): Promise<RawClient> => {
     const client = await RawClient.open(server.port)
