@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startRingtier } from '../../process.ts'
+import { freePort, startRingtier } from '../../process.ts'
 import { RawClient } from '../../raw.ts'
 import { infoField, lateWorker, numberOf, startMany, threadsTest, until } from './many.ts'
 
@@ -119,24 +119,42 @@ threadsTest(
     t.teardown(() => rmSync(folder, { recursive: true, force: true }))
     const args = ['--dir', folder, '--maxmemory', '256mb']
     const first = await startMany(t, 2, args)
-    const value = 'v'.repeat(10_000)
+    const value = 'v'.repeat(1000)
     const sets: Promise<string>[] = []
     for (let i = 0; i < 10_000; i++)
       sets.push(first.clients[i % 2]!.command('SET', `key:${i}`, value))
     await Promise.all(sets)
     await t.throwsAsync(first.clients[0]!.command('SHUTDOWN', 'SAVE'))
     t.is((await first.server.exited).code, 0)
-    const again = await startRingtier({ args: ['--threads', '2', '--save', '', ...args] })
-    t.teardown(() => again.stop())
-    const clients = [await RawClient.open(again.port), await RawClient.open(again.port)]
-    for (const client of clients) {
+    const mayGoOn = join(folder, 'now')
+    const port = await freePort()
+    const starting = startRingtier({
+      port,
+      args: ['--threads', '2', '--save', '', ...args],
+      env: {
+        NODE_OPTIONS: `--import=${new URL('slow-disk.js', import.meta.url).href}`,
+        TEST_OF_LOADING: mayGoOn,
+      },
+    })
+    t.teardown(async () => (await starting).stop())
+    const clients: RawClient[] = []
+    await until(async () => {
+      const client = await RawClient.open(port).catch(() => null)
+      if (client === null) return false
       t.teardown(() => client.close())
-      await until(
-        async () =>
-          (await client.command('DBSIZE')) !==
-          '-LOADING Redis is loading the dataset in memory\r\n',
-      )
+      // Connections are spread one by one: each is counted before the next one comes.
+      t.regex(await client.command('GET', 'key:1'), /^-LOADING/)
+      return clients.push(client) === 4
+    })
+    for (const client of clients) {
+      t.is(await client.command('DBSIZE'), '-LOADING Redis is loading the dataset in memory\r\n')
+      t.regex(await client.command('INFO', 'persistence'), /\r\nloading:1\r\n/)
+    }
+    writeFileSync(mayGoOn, '')
+    await starting
+    for (const client of clients) {
       t.is(await client.command('DBSIZE'), ':10000\r\n')
+      t.is(String(await client.get('key:9999')), value)
     }
   },
 )
