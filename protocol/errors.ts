@@ -34,7 +34,7 @@ export function expectedDollar(byte: number): string {
 /* ---- finding the command, and whether it may run ---- */
 
 /** Redis shows so many bytes of a name, and stops adding arguments after as many. */
-const SHOWN_BYTES_MAX = 128
+export const SHOWN_BYTES_MAX = 128
 
 /** No such command. `args` are the arguments behind its name; those past the limit are not read. */
 export function unknownCommand(name: string, args: Iterable<string>): string {

@@ -189,6 +189,12 @@ const groupCategories: { readonly [group in CommandGroup]: string | null } = {
 }
 
 /**
+ * Arguments of a command that is not about keys (CONFIG GET, COMMAND INFO, CLIENT LIST ID). Nobody needs
+ * more, and with 200,000 some of them would hold up all others for seconds.
+ */
+export const WORDS_MAX = 1024
+
+/**
  * The row of a command, and what is worked out from it once: all plain fields, read before each
  * run. Frozen.
  */
@@ -203,7 +209,7 @@ export class CommandEntry {
   /** 0 <= index < table.size, one for each command and subcommand: the cell of its statistics. */
   readonly index: number
   readonly arity: number
-  /** Fewest and most arguments, the name included; the latter is 2^31 - 1 when there is no limit. */
+  /** Fewest and most arguments, the name included; the latter is 2^31 - 1 where keys may be many. */
   readonly countMin: number
   readonly countMax: number
   /** `flagBits` of its flags. */
@@ -232,9 +238,9 @@ export class CommandEntry {
     this.index = number()
     this.arity = row.arity
     this.countMin = Math.abs(row.arity)
-    this.countMax = row.arity > 0 ? row.arity : 0x7fffffff
     this.flags = row.flags.reduce((bits, flag) => bits | flagBits[flag], 0)
     const [first, last, step] = row.keys
+    this.countMax = row.arity > 0 ? row.arity : first > 0 ? 0x7fffffff : WORDS_MAX
     this.firstKey = first
     this.lastKey = last
     this.keyStep = step

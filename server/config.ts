@@ -67,6 +67,7 @@ const byName: ReadonlyMap<string, Directive> = new Map(
     [directive.name, ...(directive.row.aliases ?? [])].map((name) => [name, directive]),
   ),
 )
+const bytesOfNames = [...byName.keys()].map((name) => [name, Buffer.from(name)] as const)
 
 const names: Names = {
   has: (name) => byName.has(name) || Object.hasOwn(refusedLines, name),
@@ -176,8 +177,8 @@ export class Settings {
         continue
       }
       const bytes = Buffer.from(pattern)
-      for (const name of byName.keys()) {
-        if (globMatches(bytes, Buffer.from(name), 0, name.length, true)) add(name, name)
+      for (const [name, nameBytes] of bytesOfNames) {
+        if (globMatches(bytes, nameBytes, 0, name.length, true)) add(name, name)
       }
     }
     return found

@@ -42,7 +42,7 @@ function judge(server: IoThread, connection: Connection): void {
         : null
     if (entry === null) {
       server.cellOf(container).rejected()
-      client.reply.error(errors.unknownSubcommand(args.text(1), container.row.name))
+      client.reply.error(errors.unknownSubcommand(beginOf(args, 1), container.row.name))
       server.countErrors()
       return
     }
@@ -138,7 +138,7 @@ function beginPeerRequest(server: IoThread, connection: Connection): boolean {
 
 function refuseUnknown(server: IoThread, client: Client): void {
   const { args } = client
-  const name = args.text(0)
+  const name = beginOf(args, 0)
   const word = name.toLowerCase()
   if (word === 'post' || word === 'host:') {
     server.log.warning(
@@ -148,10 +148,18 @@ function refuseUnknown(server: IoThread, client: Client): void {
     client.destroy()
     return
   }
-  const rest: string[] = []
-  for (let i = 1; i < args.count; i++) rest.push(args.text(i))
-  client.reply.error(errors.unknownCommand(name, rest))
+  client.reply.error(errors.unknownCommand(name, restOf(args)))
   server.countErrors()
+}
+
+/** As much of argument i as an error line shows: it may have 512 MB. */
+function beginOf(args: Args, i: number): string {
+  return args.head(i, errors.SHOWN_BYTES_MAX).toString('latin1')
+}
+
+/** What follows the name, one by one: there may be millions, of which the line shows a few. */
+function* restOf(args: Args): Iterable<string> {
+  for (let i = 1; i < args.count; i++) yield beginOf(args, i)
 }
 
 function refuse(server: IoThread, client: Client, entry: CommandEntry, line: string): void {

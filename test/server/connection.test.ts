@@ -1,6 +1,7 @@
 import { duplexPair } from 'node:stream'
 import test from 'ava'
 import type { Loaded, Loader } from '../../cluster/origin/loader.ts'
+import { WORDS_MAX } from '../../server/command.ts'
 import { LocalNetwork } from '../sim/network.ts'
 import { SeededRandom } from '../sim/random.ts'
 import { startInProcess, type InProcess } from './in-process.ts'
@@ -196,6 +197,38 @@ test('CLIENT REPLY OFF and SKIP silence what they should', async (t) => {
     Buffer.concat([encode('INCR', 'a'), encode('CLIENT', 'REPLY', 'ON'), encode('GET', 'a')]),
   ])
   t.is(received, '$1\r\n1\r\n+OK\r\n$1\r\n2\r\n')
+  host.server.shutdown()
+})
+
+test('of 50,000 arguments an error shows the first, and they are too many where none is a key', async (t) => {
+  const host = await startInProcess()
+  const words = Array.from({ length: 50_000 }, (_, i) => `word${i}`)
+  const unknown = await exchange(host, [encode('NOSUCH', ...words)])
+  t.regex(unknown, /^-ERR unknown command 'NOSUCH', with args beginning with: 'word0' 'word1' /)
+  t.true(unknown.length < 300, unknown)
+  const name = Buffer.alloc(200_000, 'n')
+  t.is(
+    await exchange(host, [encode(name), encode('CONFIG', name)]),
+    `-ERR unknown command '${'n'.repeat(128)}', with args beginning with: \r\n` +
+      `-ERR unknown subcommand '${'n'.repeat(128)}'. Try CONFIG HELP.\r\n`,
+  )
+  for (const [command, fullName] of [
+    [['CONFIG', 'GET'], 'config|get'],
+    [['COMMAND', 'INFO'], 'command|info'],
+    [['CLIENT', 'LIST'], 'client|list'],
+    [['INFO'], 'info'],
+  ] as const) {
+    const fitting = words.slice(0, WORDS_MAX - command.length)
+    t.not(
+      (await exchange(host, [encode(...command, ...fitting)])).slice(0, 20),
+      '-ERR wrong number of',
+    )
+    t.is(
+      await exchange(host, [encode(...command, ...fitting, 'one more')]),
+      `-ERR wrong number of arguments for '${fullName}' command\r\n`,
+    )
+  }
+  t.is(await exchange(host, [encode('EXISTS', ...words.slice(0, 2 * WORDS_MAX))]), ':0\r\n')
   host.server.shutdown()
 })
 
