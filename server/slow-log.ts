@@ -49,6 +49,11 @@ export class SlowLog {
     if (surplus > 0) this.#entries.splice(0, surplus)
   }
 
+  /** So many came of which nothing is known: their ids are used up. */
+  skip(count: number): void {
+    this.#nextId += count
+  }
+
   /** Up to `count` entries, newest first. */
   newest(count: number): readonly SlowEntry[] {
     return this.#entries.slice(Math.max(0, this.#entries.length - count)).reverse()

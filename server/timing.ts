@@ -63,6 +63,7 @@ export class CommandTimer {
   readonly #clock: Clock
   readonly #sink: SlowSink
   #slowMicros = Infinity
+  #latencyMicros = Infinity
   /** A command that takes so long is looked at: the lower one of both thresholds. */
   #lookMicros = Infinity
   /** So many runs are still to be timed each. */
@@ -86,7 +87,8 @@ export class CommandTimer {
 
   configure({ slowMicros, latencyMs }: Thresholds): void {
     this.#slowMicros = slowMicros < 0 ? Infinity : slowMicros
-    this.#lookMicros = Math.min(this.#slowMicros, latencyMs === 0 ? Infinity : latencyMs * 1000)
+    this.#latencyMicros = latencyMs === 0 ? Infinity : latencyMs * 1000
+    this.#lookMicros = Math.min(this.#slowMicros, this.#latencyMicros)
     this.#eachLeft = this.#slowMicros < eachBelowMicros ? Infinity : 0
   }
 
@@ -186,7 +188,9 @@ export class CommandTimer {
   ): void {
     const seconds = Math.floor(this.#clock.wall() / 1000)
     const isFast = (entry.flags & flagBits.fast) !== 0
-    this.#sink.latency(isFast ? 'fast-command' : 'command', micros, seconds)
+    if (micros >= this.#latencyMicros) {
+      this.#sink.latency(isFast ? 'fast-command' : 'command', micros, seconds)
+    }
     if (micros < this.#slowMicros || (entry.flags & flagBits.skip_slowlog) !== 0) return
     const shown = ready ?? shownOf(args, entry)
     const { address, name: clientName } = client

@@ -158,7 +158,9 @@ export class Hub implements Workers {
         this.#load(worker, message)
         return
       case 'slow':
-        server.slowLog.add(message.command)
+        server.slowLog.skip(message.skipped)
+        for (const command of message.commands) server.slowLog.add(command)
+        tell(worker, { kind: 'slow-heard' })
         return
       case 'latency':
         server.latency.watch(message.event, message.micros, message.seconds)

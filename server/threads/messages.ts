@@ -58,6 +58,8 @@ export type ToWorker =
   /** A node of the cluster came or went. */
   | { readonly kind: 'member'; readonly name: string; readonly state: MemberState }
   | { readonly kind: 'drain'; readonly timeoutMs: number }
+  /** The last 'slow' was taken in. */
+  | { readonly kind: 'slow-heard' }
 
 export type FromWorker =
   | { readonly kind: 'ready'; readonly adopts: boolean }
@@ -79,7 +81,8 @@ export type FromWorker =
       readonly key: Uint8Array
       readonly group: string
     }
-  | { readonly kind: 'slow'; readonly command: SlowCommand }
+  /** `skipped` others came before them, of which nothing is known any more. */
+  | { readonly kind: 'slow'; readonly commands: readonly SlowCommand[]; readonly skipped: number }
   | {
       readonly kind: 'latency'
       readonly event: LatencyEvent

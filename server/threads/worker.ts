@@ -18,6 +18,7 @@ import { createSystemWorld } from '../system.ts'
 import { type FromWorker, ownBytes, type ToWorker, type WorkerStart } from './messages.ts'
 import { answer } from './questions.ts'
 import { RemoteLoads } from './remote-loads.ts'
+import { SlowRelay } from './slow-relay.ts'
 
 assert(parentPort !== null, 'hub.ts starts this program, in a thread of its own')
 const hub = parentPort
@@ -47,15 +48,17 @@ const delegate: Delegate = (client, call, slot) => {
 const flights = new RemoteLoads(world.clock, ({ token, db, key, group }, why) => {
   tell({ kind: 'load', why, token, db, key: ownBytes(key), group: group.name })
 })
+const slowRelay = new SlowRelay(
+  () => config['slowlog-max-len'],
+  (commands, skipped) => tell({ kind: 'slow', commands, skipped }),
+)
 const thread = new IoThread({
   ...{ config, world, log, flights, delegate, writes: null, stats: start.stats, row: start.row },
   store: new Store({ ...start.store, matcherOf: groupMatcher(config.groups) }),
   gate: new Gate(start.gate),
   ringHash: await Routing.loadHash(),
   sink: {
-    slow: (command) => {
-      tell({ kind: 'slow', command: { ...command, args: command.args.map(ownBytes) } })
-    },
+    slow: (command) => slowRelay.add(command),
     latency: (event, micros, seconds) => tell({ kind: 'latency', event, micros, seconds }),
   },
   tellMonitors: (line) => tell({ kind: 'monitored', line: ownBytes(line) }),
@@ -130,6 +133,9 @@ hub.on('message', (message: ToWorker) => {
       return
     case 'member':
       thread.routing.membership!.follow(message.name, message.state)
+      return
+    case 'slow-heard':
+      slowRelay.heard()
       return
     case 'drain':
       drain(message.timeoutMs)

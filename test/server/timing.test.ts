@@ -161,6 +161,13 @@ test('the latency monitor is told of fast commands and of others, whatever SLOWL
     ['command', 6000],
   ])
   t.deepEqual(thread.logged, [])
+  // And of nothing else, though SLOWLOG keeps all: each would be a message to the hub.
+  for (const latencyMs of [0, 5]) {
+    thread.timer.configure({ slowMicros: 0, latencyMs })
+    thread.event(['GET k', 1])
+  }
+  t.is(thread.events.length, 2)
+  t.is(thread.slow.length, 2)
 })
 
 test('of a command in slices their time is added up, not that of others in between', (t) => {

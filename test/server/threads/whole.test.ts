@@ -104,6 +104,22 @@ threadsTest(
   },
 )
 
+threadsTest('SLOWLOG counts all slow commands, however few it keeps', async (t) => {
+  const { clients } = await startMany(t, 2)
+  await clients[0]!.command('CONFIG', 'SET', 'slowlog-log-slower-than', '0')
+  const sets = clients.flatMap((client) =>
+    Array.from({ length: 5000 }, (_, i) => client.command('SET', `key:${i}`, 'v')),
+  )
+  await Promise.all(sets)
+  await clients[0]!.command('CONFIG', 'SET', 'slowlog-log-slower-than', '-1')
+  const newestId = async (): Promise<number> => {
+    const reply = await clients[1]!.command('SLOWLOG', 'GET', '1')
+    return Number(/^\*1\r\n\*6\r\n:(\d+)\r\n/.exec(reply)?.[1])
+  }
+  await until(async () => (await newestId()) >= sets.length)
+  t.is(await clients[1]!.command('SLOWLOG', 'LEN'), ':128\r\n')
+})
+
 threadsTest('idle clients of all threads are closed', async (t) => {
   const { clients } = await startMany(t, 4)
   const [busy, ...idle] = clients as [RawClient, ...RawClient[]]

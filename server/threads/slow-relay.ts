@@ -1,0 +1,54 @@
+/*
+ * Slow commands on their way from a worker to the hub's SLOWLOG. With a threshold of 0 that is every
+ * command, hundreds of thousands a second, more than the hub can take in: messages would pile up. So
+ * one message is under way at a time, and meanwhile the newest wait here, as many as SLOWLOG keeps; the
+ * others would have been gone by the time that anybody looks.
+ */
+import type { SlowCommand } from '../slow-log.ts'
+import { ownBytes } from './messages.ts'
+
+export class SlowRelay {
+  readonly #entriesMax: () => number
+  readonly #send: (commands: readonly SlowCommand[], skipped: number) => void
+  #waiting: SlowCommand[] = []
+  /** Of those that waited so many gave way to newer ones. */
+  #skipped = 0
+  #isUnderWay = false
+
+  /** `entriesMax` is read at each command. `send` is called again after `heard` only. */
+  constructor(
+    entriesMax: () => number,
+    send: (commands: readonly SlowCommand[], skipped: number) => void,
+  ) {
+    this.#entriesMax = entriesMax
+    this.#send = send
+  }
+
+  add(command: SlowCommand): void {
+    this.#waiting.push(command)
+    const surplus = this.#waiting.length - this.#entriesMax()
+    if (surplus > 0) {
+      this.#waiting.splice(0, surplus)
+      this.#skipped += surplus
+    }
+    if (!this.#isUnderWay) this.#sendAll()
+  }
+
+  /** The hub has taken in what was sent last. */
+  heard(): void {
+    this.#isUnderWay = false
+    if (this.#waiting.length > 0) this.#sendAll()
+  }
+
+  #sendAll(): void {
+    const commands = this.#waiting.map((command) => ({
+      ...command,
+      args: command.args.map(ownBytes),
+    }))
+    const skipped = this.#skipped
+    this.#waiting = []
+    this.#skipped = 0
+    this.#isUnderWay = true
+    this.#send(commands, skipped)
+  }
+}
