@@ -423,9 +423,11 @@ export class Settings {
   /** One line for each reason, with all directives it holds for. */
   #collectNotices(): string[] {
     const byText = new Map<string, string[]>()
-    for (const directive of this.#where.keys()) {
-      const text =
-        directive.row.notice?.(this.#inForce(directive), this.#given.get(directive)) ?? null
+    for (const directive of all) {
+      const { row } = directive
+      if (!this.#where.has(directive) && row.noticesDefault !== true) continue
+      const given = this.#given.get(directive) ?? row.default
+      const text = row.notice?.(this.#inForce(directive), given, this.#machine) ?? null
       if (text === null) continue
       byText.set(text, [...(byText.get(text) ?? []), directive.name])
     }

@@ -76,7 +76,9 @@ export interface Row<T> {
   /** Why this value is refused, or null. */
   readonly refuse?: (value: T) => string | null
   /** What is to be said at the start about this value, or null. `given`: before `resolve`. */
-  readonly notice?: (value: T, given: T) => string | null
+  readonly notice?: (value: T, given: T, machine: MachineLimits) => string | null
+  /** It is also said of a default that nobody has changed. */
+  readonly noticesDefault?: boolean
 }
 
 function row<T>(kind: Kind<T>, facts: Omit<Row<NoInfer<T>>, 'kind'>): Row<T> {
@@ -181,8 +183,9 @@ export const directives = {
     mutable: false,
     resolve: (threads, { cores, threadsMax }) =>
       Math.min(threads === 0 ? Math.min(cores, threadsByDefault) : threads, threadsMax),
-    notice: (threads, given) =>
-      given > threads
+    noticesDefault: true,
+    notice: (threads, given, { cores }) =>
+      given > threads || (given === 0 && threads === 1 && cores > 1)
         ? 'this Node.js cannot hand connections to threads, so one thread serves all; Node.js 24 can'
         : null,
     summary: `Threads that serve connections, around one store; 0 means one for each core, up to ${threadsByDefault}. Node.js 20 cannot hand connections to threads: there it is always one. With 1 the process has one thread for all.`,

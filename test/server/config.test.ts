@@ -445,7 +445,11 @@ test('threads: one for each core unless said, at most 8; never more than this No
     [1, 7, 8, 8],
   )
   t.deepEqual(threads(2, 64, '--threads', '64'), [64, 0])
-  t.deepEqual(threads(9, 1), [1, 0])
+  // Also of who asked for none it is said why there is one, unless there would be one anyway.
+  t.deepEqual(threads(9, 1), [1, 1])
+  t.deepEqual(threads(9, 1, '--threads', '0'), [1, 1])
+  t.deepEqual(threads(1, 1), [1, 0])
+  t.deepEqual(threads(9, 64), [8, 0])
   t.deepEqual(threads(9, 1, '--threads', '1'), [1, 0])
   t.deepEqual(threads(9, 1, '--threads', '2'), [1, 1])
   t.throws(() => threads(1, 64, '--threads', '65'), { instanceOf: ConfigError })
