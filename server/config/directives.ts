@@ -310,7 +310,7 @@ export const directives = {
     section: 'Process and logs',
     mutable: true,
     summary:
-      'Commands that run for so many microseconds or more are kept for SLOWLOG; 0 keeps all, -1 none.',
+      'Commands that run for so many microseconds or more are kept for SLOWLOG; 0 keeps all, -1 none. Of 1,000 or more: not every run of a short command (GET and its like) amid a pipeline is timed, so one that was held up there may be missing.',
   }),
   'slowlog-max-len': row(integer(0, longMax), {
     default: 128,
