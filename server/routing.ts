@@ -73,11 +73,17 @@ export class Routing {
     })
   }
 
-  /** Attempts go on as long as a node is away: each reason is told once, until another comes. */
+  /**
+   * Attempts go on as long as a node is away: each reason is told once, until another comes. Every
+   * thread has links of its own, and they fail together: the hub's are told for all.
+   */
   #reportLink(name: string, reason: LinkError): void {
     if (this.#linkReasons.get(name) === reason.message) return
     this.#linkReasons.set(name, reason.message)
-    this.#server.log.warning({ node: name, code: reason.code }, reason.message)
+    const { hub, log } = this.#server
+    const fields = { node: name, code: reason.code }
+    if (hub === null) log.verbose(fields, reason.message)
+    else log.warning(fields, reason.message)
   }
 
   /** The hash that places virtual nodes: equal on all nodes. */

@@ -120,6 +120,29 @@ threadsTest('SLOWLOG counts all slow commands, however few it keeps', async (t) 
   t.is(await clients[1]!.command('SLOWLOG', 'LEN'), ':128\r\n')
 })
 
+threadsTest('that a node does not answer is said once, not by each thread', async (t) => {
+  const [own, other] = [await freePort(), await freePort()]
+  const names = [`127.0.0.1:${own}`, `127.0.0.1:${other}`]
+  const args = ['--threads', '2', '--save', '', '--loglevel', 'verbose']
+  args.push('--cluster-self', names[0]!, '--cluster-peers', names[1]!)
+  const server = await startRingtier({ port: own, args })
+  t.teardown(() => server.stop())
+  const clients = [await RawClient.open(own), await RawClient.open(own)]
+  const levels = (): string[] =>
+    server
+      .output()
+      .split('\n')
+      .filter((line) => line.includes('"code":"ECONNREFUSED"'))
+      .map((line) => /"level":(\d+)/.exec(line)![1]!)
+  // The threads want something of the other node, and the hub looks for it anyway.
+  await until(async () => {
+    for (const client of clients) for (const key of 'abcdef') await client.command('GET', key)
+    return levels().length >= 2 && levels().includes('40')
+  })
+  t.is(levels().filter((level) => level === '40').length, 1)
+  for (const client of clients) client.close()
+})
+
 threadsTest('idle clients of all threads are closed', async (t) => {
   const { clients } = await startMany(t, 4)
   const [busy, ...idle] = clients as [RawClient, ...RawClient[]]
