@@ -10,6 +10,8 @@ import {
   type ListenerSocket,
   type ListenOptions,
 } from '../../server/listener.ts'
+import { startRingtier } from '../process.ts'
+import { RawClient } from '../raw.ts'
 
 /** What is used here of the WebAssembly API, whose types @types/node does not have. */
 declare const WebAssembly: {
@@ -79,6 +81,31 @@ test('sockets are adopted on this Node', async (t) => {
   t.true(listener.adopts)
   await listener.close()
 })
+
+for (const threads of ['1', '2']) {
+  test(`where sockets cannot be adopted the log says so, and all is served (--threads ${threads})`, async (t) => {
+    const broken = new URL('no-adopting.js', import.meta.url).href
+    const server = await startRingtier({
+      args: ['--threads', threads, '--maxmemory', '32mb', '--save', ''],
+      env: { NODE_OPTIONS: `--import=${broken}` },
+    })
+    t.teardown(() => server.stop())
+    t.regex(server.output(), /"level":40.*does not let sockets read into one buffer/)
+    const value = Buffer.alloc(1_000_000, 'abc')
+    const clients = [await RawClient.open(server.port), await RawClient.open(server.port)]
+    for (const client of clients) {
+      const replies = await Promise.all([
+        client.command('SET', 'long', value),
+        client.command('STRLEN', 'long'),
+        ...Array.from({ length: 5000 }, (_, i) => client.command('ECHO', `word ${i}`)),
+      ])
+      t.deepEqual(replies.slice(0, 2), ['+OK\r\n', ':1000000\r\n'])
+      t.is(replies.at(-1), '$9\r\nword 4999\r\n')
+      t.true((await client.get('long'))!.equals(value))
+      client.close()
+    }
+  })
+}
 
 both(
   'bytes of any number come as they were sent, and half-close lets the answer out',
