@@ -47,7 +47,7 @@ function groupInfo(client: Client): void {
       const value = counters[name]
       reply.text(name)
       if (typeof value === 'number') reply.integer(value)
-      else reply.text(value!)
+      else reply.text(value)
     }
   })
 }
