@@ -9,6 +9,7 @@
  *
  * Redis: adjustOpenFilesLimit in server.c, which sets 32 aside.
  */
+import type { Clock } from '../cluster/world.ts'
 import type { Config } from './config.ts'
 import { BadValue } from './config/kinds.ts'
 import type { Log } from './log.ts'
@@ -59,5 +60,29 @@ export function fitClients(descriptors: Descriptors, config: Config, log: Log): 
         `The operating system is not able to handle the specified number of clients, try with ${fitting}`,
       )
     }
+  })
+}
+
+/** Between two looks whether there is one left: two calls of the system each. */
+const lookPeriodMs = 1000
+
+/**
+ * Warns when none is left, for whatever reason: libuv closes connections without a word then, and so
+ * it is nowhere else to be seen. Once, until there were some again.
+ */
+export function watchDescriptors(
+  areLeft: () => boolean,
+  clock: Pick<Clock, 'every'>,
+  log: Log,
+): { cancel(): void } {
+  let wereLeft = true
+  return clock.every(lookPeriodMs, () => {
+    const left = areLeft()
+    if (wereLeft && !left) {
+      log.warning(
+        'Too many open files (EMFILE): connections are closed unserved, until some descriptors are free',
+      )
+    }
+    wereLeft = left
   })
 }

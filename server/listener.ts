@@ -85,7 +85,7 @@ export interface ListenOptions extends ListenAddress, SocketOptions {
   onConnection(socket: ListenerSocket): void
   /**
    * A connection could not be accepted; listening goes on. Not for EMFILE: when no file descriptor
-   * is left, libuv accepts with one it has in reserve and closes without a word.
+   * is left, libuv accepts with one it has in reserve and closes without a word (descriptors.ts).
    */
   onAcceptError(error: NodeJS.ErrnoException): void
 }

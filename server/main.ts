@@ -16,7 +16,7 @@ import { type MachineLimits, THREADS_MAX } from './config/directives.ts'
 import { BadValue } from './config/kinds.ts'
 import { helpText } from './config/page.ts'
 import { ConfigError, reasonOf } from './config/sources.ts'
-import { fitClients } from './descriptors.ts'
+import { fitClients, watchDescriptors } from './descriptors.ts'
 import { createLog, type Log } from './log.ts'
 import { createServer, type EndOptions, type Server } from './server.ts'
 import { SnapshotError } from './snapshot-file.ts'
@@ -25,6 +25,7 @@ import {
   createSystemWorld,
   formatTime,
   readClockOrigin,
+  hasDescriptors,
   readDescriptors,
   readMachine,
   stayAlive,
@@ -82,6 +83,7 @@ async function run(): Promise<void> {
     process.exit(1)
   }
   endOnSignals(server, log)
+  watchDescriptors(hasDescriptors, server.world.clock, log)
   if (config.pidfile !== '') writePidFile(config.pidfile, log)
   announce(server, { config, log, way })
   // With `port 0` nothing else would.

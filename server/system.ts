@@ -4,9 +4,9 @@
  * simulator.
  */
 import { randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { availableParallelism, totalmem } from 'node:os'
+import { availableParallelism, devNull, totalmem } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
 import { getHeapStatistics } from 'node:v8'
@@ -143,6 +143,17 @@ export function readDescriptors(): Descriptors {
     return { open: readdirSync('/proc/self/fd').length - 1, max }
   } catch {
     return { open: 0, max: Infinity }
+  }
+}
+
+/** Can a file still be opened, or a connection be accepted? */
+export function hasDescriptors(): boolean {
+  try {
+    closeSync(openSync(devNull, 'r'))
+    return true
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    return code !== 'EMFILE' && code !== 'ENFILE'
   }
 }
 

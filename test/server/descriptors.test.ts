@@ -4,11 +4,12 @@ import { connect, type Socket } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 import { loadConfig } from '../../server/config.ts'
 import { BadValue } from '../../server/config/kinds.ts'
-import { clientsThatFit, fitClients } from '../../server/descriptors.ts'
+import { clientsThatFit, fitClients, watchDescriptors } from '../../server/descriptors.ts'
 import { createLog } from '../../server/log.ts'
 import { readDescriptors } from '../../server/system.ts'
-import { freePort, RINGTIER } from '../process.ts'
+import { available, freePort, RINGTIER, run } from '../process.ts'
 import { RawClient } from '../raw.ts'
+import { VirtualClock } from '../sim/clock.ts'
 
 const quiet = createLog({ level: 'nothing' })
 
@@ -58,6 +59,27 @@ test('the system tells open files and their limit', (t) => {
   const { open, max } = readDescriptors()
   if (process.platform === 'linux') t.true(open > 3 && max >= open)
   else t.is(max, Infinity)
+})
+
+test('that no descriptor is left is said once, until some are free again', async (t) => {
+  const clock = new VirtualClock()
+  const lines: string[] = []
+  const warning = (text: unknown): void => void lines.push(String(text))
+  let areLeft = true
+  const watch = watchDescriptors(() => areLeft, clock, { ...quiet, warning })
+  const said = async (): Promise<number> => {
+    await clock.advance(3000)
+    return lines.length
+  }
+  t.is(await said(), 0)
+  areLeft = false
+  t.is(await said(), 1)
+  areLeft = true
+  t.is(await said(), 1)
+  areLeft = false
+  t.is(await said(), 2)
+  watch.cancel()
+  t.regex(lines[0]!, /EMFILE/)
 })
 
 /* ---- a whole process ---- */
@@ -159,6 +181,25 @@ linuxOnly('with 64 descriptors surplus clients are told so, and all recovers', (
 )
 
 linuxOnly('with 64 descriptors and two threads, too', (t) => servesWhatFits(t, 2))
+
+const withPrlimit = process.platform === 'linux' && available('prlimit') ? test : test.skip
+
+withPrlimit('a server whose descriptors are used up says so, and serves on', async (t) => {
+  const server = await startSmall(t, 64)
+  const admin = await RawClient.open(server.port)
+  t.is(await admin.command('PING'), '+PONG\r\n')
+  const limit = (files: number): Promise<unknown> =>
+    run('prlimit', ['--pid', String(server.pid), `--nofile=${files}:`])
+  // No new one may have a number as low as this.
+  await limit(3)
+  await until(() => server.output().includes('Too many open files (EMFILE)'))
+  t.is(await admin.command('SET', 'k', 'v'), '+OK\r\n')
+  await limit(64)
+  const late = await RawClient.open(server.port)
+  t.is(await late.command('GET', 'k'), '$1\r\nv\r\n')
+  late.close()
+  admin.close()
+})
 
 linuxOnly('a surplus client that never closes its side holds no descriptor', async (t) => {
   const server = await startSmall(t, 64)

@@ -120,27 +120,42 @@ threadsTest('SLOWLOG counts all slow commands, however few it keeps', async (t) 
   t.is(await clients[1]!.command('SLOWLOG', 'LEN'), ':128\r\n')
 })
 
-threadsTest('that a node does not answer is said once, not by each thread', async (t) => {
+threadsTest('that a node is gone is said once, not by each thread', async (t) => {
   const [own, other] = [await freePort(), await freePort()]
   const names = [`127.0.0.1:${own}`, `127.0.0.1:${other}`]
-  const args = ['--threads', '2', '--save', '', '--loglevel', 'verbose']
-  args.push('--cluster-self', names[0]!, '--cluster-peers', names[1]!)
-  const server = await startRingtier({ port: own, args })
+  const start = (self: number, peer: number) =>
+    startRingtier({
+      port: [own, other][self]!,
+      args: [
+        ...['--threads', '2', '--maxmemory', '32mb', '--save', '', '--loglevel', 'verbose'],
+        ...['--cluster-self', names[self]!, '--cluster-peers', names[peer]!],
+      ],
+    })
+  const [server, gone] = await Promise.all([start(0, 1), start(1, 0)])
   t.teardown(() => server.stop())
-  const clients = [await RawClient.open(own), await RawClient.open(own)]
+  t.teardown(() => gone.stop())
+  const client = await RawClient.open(own)
+  const second = await RawClient.open(own)
+  const watcher = await RawClient.open(other)
+  // Each thread has a link of its own to the other node once it has asked it for something.
+  await until(async () => {
+    for (const each of [client, second]) {
+      for (const key of 'abcdef') await each.command('GET', key)
+    }
+    const links = await watcher.command('CLIENT', 'LIST', 'TYPE', 'peer')
+    return links.split(/^id=/m).length - 1 === 3
+  })
+  gone.kill('SIGKILL')
+  await gone.exited
   const levels = (): string[] =>
     server
       .output()
       .split('\n')
-      .filter((line) => line.includes('"code":"ECONNREFUSED"'))
+      .filter((line) => /closed the link|ECONNRESET/.test(line))
       .map((line) => /"level":(\d+)/.exec(line)![1]!)
-  // The threads want something of the other node, and the hub looks for it anyway.
-  await until(async () => {
-    for (const client of clients) for (const key of 'abcdef') await client.command('GET', key)
-    return levels().length >= 2 && levels().includes('40')
-  })
-  t.is(levels().filter((level) => level === '40').length, 1)
-  for (const client of clients) client.close()
+  await until(() => levels().length >= 3)
+  t.deepEqual(levels().toSorted(), ['25', '25', '40'])
+  for (const each of [client, second]) each.close()
 })
 
 threadsTest('idle clients of all threads are closed', async (t) => {
