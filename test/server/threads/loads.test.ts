@@ -17,7 +17,10 @@ threadsTest('a thousand GETs of a cold key over forty connections are one load',
   )
   for (const reply of replies) t.is(String(await reply), origin.valueOf('/1'))
   t.is(origin.requests, 1)
-  t.regex(await infoField(clients[0]!, 'group_user'), /^loads=1,joined=\d+,refreshes=0,early=0,values=1,/)
+  t.regex(
+    await infoField(clients[0]!, 'group_user'),
+    /^loads=1,joined=\d+,refreshes=0,early=0,values=1,/,
+  )
   t.is(await infoField(clients[0]!, 'blocked_clients'), '0')
 })
 
