@@ -1,11 +1,12 @@
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { once } from 'node:events'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { Redis } from 'ioredis'
 import { directives } from '../../server/config/directives.ts'
+import { findSocketWay } from '../../server/threads/hub.ts'
 import { version } from '../../server/version.ts'
 import { available, freePort, RINGTIER, run, type Run, startRingtier } from '../process.ts'
 
@@ -95,6 +96,14 @@ test.serial('a port in use is told in one line', async (t) => {
   )
 })
 
+/** Said at a start where there could be several threads, were it another Node.js. */
+const threadsNotices =
+  (await findSocketWay()) === null && availableParallelism() > 1
+    ? [
+        'threads: this Node.js cannot hand connections to threads, so one thread serves all; Node.js 24 can',
+      ]
+    : []
+
 test.serial(
   'a start is logged as JSON with what tools look for, and SIGTERM ends it with 0',
   async (t) => {
@@ -107,6 +116,7 @@ test.serial(
       entries.map(({ msg }) => msg),
       [
         `ringtier ${version} PID: ${server.pid}`,
+        ...threadsNotices,
         'appendonly: has no effect: there is no append-only file; snapshots are what is written to disk',
         'hz: has no effect: it tunes a part of Redis that is not here',
         'Server initialized',
