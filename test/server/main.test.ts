@@ -97,12 +97,12 @@ test.serial('a port in use is told in one line', async (t) => {
 })
 
 /** Said at a start where there could be several threads, were it another Node.js. */
-const threadsNotices =
-  (await findSocketWay()) === null && availableParallelism() > 1
-    ? [
-        'threads: this Node.js cannot hand connections to threads, so one thread serves all; Node.js 24 can',
-      ]
-    : []
+async function threadsNotices(): Promise<string[]> {
+  if ((await findSocketWay()) !== null || availableParallelism() === 1) return []
+  return [
+    'threads: this Node.js cannot hand connections to threads, so one thread serves all; Node.js 24 can',
+  ]
+}
 
 test.serial(
   'a start is logged as JSON with what tools look for, and SIGTERM ends it with 0',
@@ -116,7 +116,7 @@ test.serial(
       entries.map(({ msg }) => msg),
       [
         `ringtier ${version} PID: ${server.pid}`,
-        ...threadsNotices,
+        ...(await threadsNotices()),
         'appendonly: has no effect: there is no append-only file; snapshots are what is written to disk',
         'hz: has no effect: it tunes a part of Redis that is not here',
         'Server initialized',
