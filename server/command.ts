@@ -44,7 +44,8 @@ export type CommandFlag =
   | 'movablekeys'
   | 'blocking'
 
-export type CommandGroup = 'string' | 'generic' | 'connection' | 'server' | 'cluster' | 'bitmap'
+export type CommandGroup =
+  'string' | 'generic' | 'connection' | 'server' | 'cluster' | 'bitmap' | 'cache'
 
 /**
  * Where a command runs in a cluster.
@@ -191,6 +192,7 @@ const groupCategories: { readonly [group in CommandGroup]: string | null } = {
   bitmap: 'bitmap',
   server: null,
   cluster: null,
+  cache: null,
 }
 
 /**

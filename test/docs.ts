@@ -85,6 +85,7 @@ const groupTitles: { readonly [group in CommandGroup]: string } = {
   connection: 'Connection',
   server: 'Server',
   cluster: 'Cluster',
+  cache: 'Groups, leases and invalidation',
 }
 
 const placements: { readonly [placement in CommandEntry['placement']]: string } = {

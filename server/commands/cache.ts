@@ -494,7 +494,7 @@ function cacheInvalidate(client: Client): void {
   } else reply.error(ERR_SYNTAX)
 }
 
-const common = { group: 'string', since: '0.1.0', complexity: 'O(1)' } as const
+const common = { group: 'cache', since: '0.1.0', complexity: 'O(1)' } as const
 const oneKey = [1, 1, 1] as const
 
 export const cacheCommands = [

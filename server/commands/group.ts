@@ -103,7 +103,7 @@ function rulesHelp(): string[] {
 }
 
 const noKeys = [0, 0, 0] as const
-const common = { group: 'server', since: '0.1.0' } as const
+const common = { group: 'cache', since: '0.1.0' } as const
 
 const groupRows = [
   {
