@@ -497,11 +497,14 @@ function msetnx(client: Client): void {
   else reply.integer(status === STORED ? 1 : 0)
 }
 
-/** Is any of the keys that MSETNX would set there? */
+/** Is any of the keys that MSETNX would set there? The first one that is was asked for. */
 function hasAny(client: Client): boolean {
   const { store, args } = client
   for (let i = 1; i < args.count; i += 2) {
-    if (store.has(client.db, args.bytes, args.pos(i), args.length(i))) return true
+    if (!store.has(client.db, args.bytes, args.pos(i), args.length(i))) continue
+    openKey(client, i)
+    store.close()
+    return true
   }
   return false
 }
