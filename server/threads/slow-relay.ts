@@ -13,9 +13,10 @@ export class SlowRelay {
   #waiting: SlowCommand[] = []
   /** Of those that waited so many gave way to newer ones. */
   #skipped = 0
-  #isUnderWay = false
+  /** Messages that the hub has not taken in. */
+  #underWay = 0
 
-  /** `entriesMax` is read at each command. `send` is called again after `heard` only. */
+  /** `entriesMax` is read at each command. `send` is called again after `heard`, or by `flush`. */
   constructor(
     entriesMax: () => number,
     send: (commands: readonly SlowCommand[], skipped: number) => void,
@@ -31,13 +32,18 @@ export class SlowRelay {
       this.#waiting.splice(0, surplus)
       this.#skipped += surplus
     }
-    if (!this.#isUnderWay) this.#sendAll()
+    if (this.#underWay === 0) this.#sendAll()
   }
 
   /** The hub has taken in what was sent last. */
   heard(): void {
-    this.#isUnderWay = false
-    if (this.#waiting.length > 0) this.#sendAll()
+    this.#underWay--
+    if (this.#underWay === 0) this.flush()
+  }
+
+  /** A command goes to the hub, SLOWLOG perhaps: it is to find all that was slow before it. */
+  flush(): void {
+    if (this.#waiting.length > 0 || this.#skipped > 0) this.#sendAll()
   }
 
   #sendAll(): void {
@@ -48,7 +54,7 @@ export class SlowRelay {
     const skipped = this.#skipped
     this.#waiting = []
     this.#skipped = 0
-    this.#isUnderWay = true
+    this.#underWay++
     this.#send(commands, skipped)
   }
 }

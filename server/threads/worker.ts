@@ -42,6 +42,7 @@ const delegate: Delegate = (client, call, slot) => {
   const args = call.args.copy().map(ownBytes)
   slots.set(nextSlot, slot)
   const session = { id, address, localAddress, name, db, protocol: slot.protocol }
+  slowRelay.flush()
   tell({ kind: 'run', id: nextSlot++, session, args })
 }
 

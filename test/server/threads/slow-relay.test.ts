@@ -22,6 +22,24 @@ test('one message is under way at a time, and meanwhile the newest wait', (t) =>
   t.deepEqual(sent[2], [[10], 0])
 })
 
+test('what waits goes at once before a command does, and is one message more under way', (t) => {
+  const sent: number[][] = []
+  const relay = new SlowRelay(
+    () => 3,
+    (commands) => sent.push(commands.map(({ micros }) => micros)),
+  )
+  relay.add(slow(1))
+  relay.add(slow(2))
+  relay.flush()
+  relay.flush()
+  t.deepEqual(sent, [[1], [2]])
+  relay.add(slow(3))
+  relay.heard()
+  t.is(sent.length, 2)
+  relay.heard()
+  t.deepEqual(sent[2], [3])
+})
+
 test('arguments are sent in bytes of their own', (t) => {
   const large = Buffer.from('....GET....')
   const relay = new SlowRelay(
