@@ -314,16 +314,23 @@ export function moved(slot: number, address: string): string {
 export const ERR_PEER_AUTH_FIRST = 'ERR PEER AUTH must follow a PEER HELLO'
 /** PEER AUTH from who does not know the cluster secret. */
 export const ERR_PEER_PROOF = 'NOAUTH the proof of the cluster secret is wrong'
-export const ERR_NO_TOKEN = 'ERR the token is none that CACHE.LEASE gives'
-export const ERR_TOO_MANY_LEASES = 'ERR too many leases are out: fill some, or let them end'
-export const ERR_PREFIX_TOO_LONG = 'ERR a prefix has at most 65536 bytes'
-export const ERR_TOO_MANY_TAGS = 'ERR an entry has at most 64 tags'
-export const writesThrough = (group: string): string =>
-  `ERR group '${group}' writes to its origin: only SET (without NX, XX and GET), SETEX, PSETEX, MSET, DEL, UNLINK, GETDEL and CACHE.SET may change its keys`
-
 /** PEER HELLO, when the nodes have nothing to know each other by. */
 export const ERR_PEER_SECRET_MISSING =
   'NOAUTH this node has no cluster-secret: its peers must be on this machine, and requirepass unset'
+
+/* ---- CACHE, and groups that write through ---- */
+
+/** CACHE.FILL with what is no number. */
+export const ERR_NO_TOKEN = 'ERR the token is none that CACHE.LEASE gives'
+/** CACHE.LEASE: clients have as many as a node gives. */
+export const ERR_TOO_MANY_LEASES = 'ERR too many leases are out: fill some, or let them end'
+/** CACHE.INVALIDATE PREFIX. */
+export const ERR_PREFIX_TOO_LONG = 'ERR a prefix has at most 65536 bytes'
+/** CACHE.SET and CACHE.FILL. */
+export const ERR_TOO_MANY_TAGS = 'ERR an entry has at most 64 tags'
+/** A command whose change the origin could not be told. */
+export const writesThrough = (group: string): string =>
+  `ERR group '${group}' writes to its origin: only SET (without NX, XX and GET), SETEX, PSETEX, MSET, DEL, UNLINK, GETDEL and CACHE.SET may change its keys`
 
 /*
  * Lines of a key whose group could not be loaded (cluster/loads.ts). They name the group and never

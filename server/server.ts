@@ -163,6 +163,7 @@ export class Server extends IoThread {
   readonly loads: Loads
   readonly writes: Writes
   readonly landings: Landings
+  readonly loadStore: LoadStore
   readonly breakerOf: (group: Group) => string
   readonly invalidations: Invalidations
   readonly warming: Warming
@@ -195,10 +196,11 @@ export class Server extends IoThread {
     const report = failures.report.bind(failures)
     const writes = new Writes({ clock, loader, report })
     const landings = new Landings(clock)
+    const loadStore = new LoadStore(store)
     const loads = new Loads({
       clock,
       random: world.random,
-      store: new LoadStore(store),
+      store: loadStore,
       loader,
       report,
       hear: (landing) => {
@@ -225,6 +227,7 @@ export class Server extends IoThread {
     this.loads = loads
     this.writes = writes
     this.landings = landings
+    this.loadStore = loadStore
     this.breakerOf = ({ name }) => loader.breakerState?.(name) ?? 'closed'
     this.invalidations = new Invalidations(store, this.turns)
     this.warming = new Warming({ clock, store, loads })

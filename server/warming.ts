@@ -13,7 +13,7 @@ import { strict as assert } from 'node:assert'
 import type { Group } from '../cluster/group.ts'
 import type { Miss, Outcome, Waiter } from '../cluster/loads.ts'
 import type { Clock } from '../cluster/world.ts'
-import { FRESH as STATE_FRESH, NEGATIVE as STATE_NEGATIVE, type Store } from './store/store.ts'
+import { FRESH, NEGATIVE, type Store } from './store/store.ts'
 
 /** Of one group, waiting. A key of 100 bytes is some 250 here. */
 export const WARM_KEYS_MAX = 262_144
@@ -171,7 +171,7 @@ export class Warming {
   #load(group: Group, row: Row, waiting: Waiting): void {
     const { db, key } = waiting
     const token = this.#lease(db, key)
-    if (token === FRESH) {
+    if (token === NOT_NEEDED) {
       row.done++
       return
     }
@@ -191,13 +191,13 @@ export class Warming {
 
   #isFresh(db: number, key: Uint8Array): boolean {
     const state = this.#store.state(db, key, 0, key.length)
-    return state === STATE_FRESH || state === STATE_NEGATIVE
+    return state === FRESH || state === NEGATIVE
   }
 
   /** The token of the key's lease, planted or found; or why there is none. */
   #lease(db: number, key: Uint8Array): number {
     const store = this.#store
-    if (this.#isFresh(db, key)) return FRESH
+    if (this.#isFresh(db, key)) return NOT_NEEDED
     const found = store.openAny(db, key, 0, key.length)
     const token = found ? store.leaseBeside() : store.lease()
     store.close()
@@ -206,7 +206,7 @@ export class Warming {
 }
 
 /** What stands in a token's place. */
-const FRESH = -1
+const NOT_NEEDED = -1
 const NO_MEMORY = 0
 
 /** Of the group's places at the origin. */

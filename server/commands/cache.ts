@@ -12,6 +12,7 @@
  */
 import type { Group } from '../../cluster/group.ts'
 import { isOutdated, type Outcome } from '../../cluster/loads.ts'
+import { TAGS_MAX } from '../../cluster/origin/tags.ts'
 import type { Args } from '../../protocol/args.ts'
 import {
   ERR_NOT_INTEGER,
@@ -53,12 +54,11 @@ const stateNames: Readonly<Record<number, string>> = {
 /** The longest that a client may wait or have a lease. */
 const WAIT_MS_MAX = 3_600_000
 const LEASE_MS = 10_000
-const TAGS_MAX = 64
 
 /* ---- what is known of a key ---- */
 
 /** What is known of a key, at one moment. Times in ms; -1: none, or not known. */
-interface Facts {
+interface KeyFacts {
   readonly state: number
   readonly ageMs: number
   readonly freshMs: number
@@ -68,7 +68,7 @@ interface Facts {
   readonly group: Group | null
 }
 
-function factsOf(client: Client, i: number): Facts {
+function factsOf(client: Client, i: number): KeyFacts {
   const { args, db, server, store } = client
   const { bytes } = args
   const state = store.state(db, bytes, args.pos(i), args.length(i))
@@ -139,7 +139,7 @@ function cacheGet(client: Client): void {
 }
 
 /** Answers with what is there. */
-function replyKept(client: Client, facts: Facts, options: GetOptions, isGood: boolean): void {
+function replyKept(client: Client, facts: KeyFacts, options: GetOptions, isGood: boolean): void {
   if (options.hasMeta) writeMeta(client, facts)
   if (!isGood) {
     client.reply.null()
@@ -164,7 +164,7 @@ function replyLoaded(client: Client, outcome: Outcome, options: GetOptions): voi
 }
 
 /** All but the value, which must follow. */
-function writeMeta({ reply }: Client, { state, group, ageMs, freshMs, ttlMs }: Facts): void {
+function writeMeta({ reply }: Client, { state, group, ageMs, freshMs, ttlMs }: KeyFacts): void {
   reply.map(6)
   reply.text('state')
   reply.text(stateNames[state]!)
@@ -326,7 +326,8 @@ function leaseOrValue(client: Client, key: Uint8Array, leaseMs: number): LeaseRe
   const state = store.state(db, key, 0, key.length)
   if (state === NEGATIVE) return { state: 'negative', value: null, token: 0 }
   const found = store.openAny(db, key, 0, key.length)
-  const value = found ? copyOpenValue(store) : null
+  // One that is kept for failures only is nobody's answer here.
+  const value = found && state !== ERROR_ONLY ? copyOpenValue(store) : null
   if (found && state === FRESH) {
     store.close()
     return { state: 'hit', value, token: 0 }
@@ -408,7 +409,11 @@ function cacheFill(client: Client): void {
   const { grants } = hub.loads
   const grant = grants.of(db, key, token)
   const birth = grant?.birth ?? 0
-  const stored = grant !== null && store.fill(db, key, token, value, expireAt, { ...extras, birth })
+  const { loadStore } = hub
+  const stored =
+    grant !== null &&
+    (group === null || loadStore.makesRoom(group, key.length + value.length)) &&
+    store.fill(db, key, token, value, expireAt, { ...extras, birth })
   if (grant !== null) grants.landed(token, value, stored)
   reply.integer(stored ? 1 : 0)
 }
