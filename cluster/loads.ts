@@ -1,3 +1,4 @@
+import { strict as assert } from 'node:assert'
 import { originBusy, originClosing, originFailed, originTimeout } from '../protocol/errors.ts'
 import { Grants } from './grants.ts'
 import type { Group } from './group.ts'
@@ -127,7 +128,8 @@ export class Loads {
     if (this.#flights.has(miss.token) || this.grants.has(miss.token) || !this.#stands(miss)) return
     const { counters } = this.#of(miss.group)
     if (this.#closed || this.#isFull(this.#of(miss.group), miss.group)) {
-      this.#dropLease(miss)
+      if (this.#closed) this.#dropLease(miss)
+      else this.#dropLeaseLater(miss)
       counters.errors[this.#closed ? 'closing' : 'busy']++
       return
     }
@@ -268,16 +270,19 @@ export class Loads {
 
   async #load(flight: Flight): Promise<void> {
     flight.askedAt = this.#clock.now()
+    let answer: Answer
     try {
-      await this.#loadAndKeep(flight)
+      answer = await this.#askFor(flight)
     } catch (error) {
       const { name } = flight.miss.group
       const ours = error instanceof OriginError
       this.#fail(flight, ours ? error : new OriginError('failed', originFailed(name), error))
+      return
     }
+    this.#succeed(flight, answer.loaded, answer.tags)
   }
 
-  async #loadAndKeep(flight: Flight): Promise<void> {
+  async #askFor(flight: Flight): Promise<Answer> {
     const { db, key } = flight.miss
     this.#store.now = this.#clock.now()
     const etag = this.#store.etag(db, key)
@@ -288,12 +293,12 @@ export class Loads {
       const now = this.#store.remains(db, key)
       if (now !== null && now.etag === etag) {
         const kept = { ...loaded, value: now.value, etag: loaded.etag ?? etag ?? undefined }
-        this.#succeed(flight, kept, now.tags)
-        return
+        return { loaded: kept, tags: now.tags }
       }
       loaded = await this.#ask(flight, null)
     }
-    this.#succeed(flight, loaded, null)
+    assert(loaded.value === null || loaded.value instanceof Uint8Array, 'a loader gave no value')
+    return { loaded, tags: null }
   }
 
   #ask({ miss, controller }: Flight, etag: string | null): Promise<Loaded> {
@@ -609,6 +614,12 @@ function newCounters(): LoadCounters {
     ...{ unkept: 0, missing: 0, late: 0, again: 0 },
     errors: errors as Record<OriginErrorKind, number>,
   }
+}
+
+/** What the origin answered; `tags`: hashes of those that an unchanged value had. */
+interface Answer {
+  readonly loaded: Loaded
+  readonly tags: readonly number[] | null
 }
 
 interface GroupLoads {

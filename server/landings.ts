@@ -4,6 +4,8 @@ import { cellOf, histogramCells } from './histogram.ts'
 
 /** Keys whose last load is remembered; the oldest goes. */
 const KEYS_MAX = 4096
+/** Of a longer key nothing is remembered. */
+const KEY_BYTES_MAX = 1024
 
 /** The same note on a group is logged so often. */
 const NOTE_MS = 60_000
@@ -35,6 +37,7 @@ export class Landings {
   hear({ miss, outcome, error, tookMs }: Landing): void {
     const counts = this.#histogramOf(miss.group.name)
     counts[cellOf(tookMs * 1e6)]!++
+    if (miss.key.length > KEY_BYTES_MAX) return
     const name = nameOf(miss.db, miss.key)
     this.#last.delete(name)
     this.#last.set(name, { at: this.#clock.wall(), tookMs, outcome: error?.kind ?? outcome })

@@ -166,15 +166,15 @@ export class Loading {
     const slot = call.slot ?? client.hold()
     const { db } = call
     const args = call.slot === undefined ? call.args.detached() : call.args
-    /** What loads brought that the store does not have, by argument. */
-    const unstored = new Map<number, Buffer>()
+    /** What loads brought, by argument: the store may have let go of it when the reply is written. */
+    const loaded = new Map<number, Buffer>()
     let error: string | null = null
     let next = 1
     let open = 0
     const finish = (): void => {
       const line = error
       if (line !== null) slot.settle((reply) => reply.error(line))
-      else slot.answer(() => client.runAs(() => replyAll(client, unstored), args, db))
+      else slot.answer(() => client.runAs(() => replyAll(client, loaded), args, db))
     }
     const step = (): boolean => {
       const end = Math.min(args.count, next + KEYS_PER_STEP)
@@ -185,7 +185,7 @@ export class Loading {
         open++
         this.load({ db, key: new Uint8Array(args.buffer(i)), group }, (outcome) => {
           if (outcome.kind === 'error') error ??= outcome.line
-          if (outcome.kind === 'value' && !outcome.stored) unstored.set(i, outcome.value)
+          if (outcome.kind === 'value') loaded.set(i, outcome.value)
           open--
           if (next < args.count && open === LOADS_OPEN_MAX - 1) turns.add(turn)
           else if (next >= args.count && open === 0) finish()
@@ -241,13 +241,13 @@ export class Loading {
   }
 }
 
-/** Answers an MGET: what the store has, and what it could not keep. */
-function replyAll(client: Client, unstored: ReadonlyMap<number, Buffer>): void {
+/** Answers an MGET: what was loaded for it, and what the store had. */
+function replyAll(client: Client, loaded: ReadonlyMap<number, Buffer>): void {
   client.reply.array(client.args.count - 1)
   overKeys(client, {
     stride: 1,
     visit: (_, i) => {
-      const value = unstored.get(i)
+      const value = loaded.get(i)
       if (value === undefined) replyValue(client, i)
       else client.reply.bulk(value)
       return 0

@@ -56,6 +56,8 @@ export class LookUp {
   readonly #hits: Counting[] = []
   /** Should what the last `look` found be loaded anew? Then `refresh` is to be called. */
   isDue = false
+  /** The end of its freshness. */
+  #dueFreshUntil = 0
 
   constructor({ store, clock, random, loads }: LookUpParts) {
     this.#store = store
@@ -82,6 +84,7 @@ export class LookUp {
     const store = this.#store
     const hits = this.#hitsOf(group)
     this.isDue = false
+    this.#dueFreshUntil = store.freshUntil
     switch (state) {
       case FRESH:
         hits.hits++
@@ -107,9 +110,10 @@ export class LookUp {
    */
   refresh(db: number, key: Uint8Array, group: Group, early: boolean): void {
     const store = this.#store
-    const found = store.openAny(db, key, 0, key.length)
+    // Another thread may have filled it anew in between: then there is nothing to do.
+    const found = store.openAny(db, key, 0, key.length) && store.freshUntil === this.#dueFreshUntil
     const token = found ? store.leaseBeside() : 0
-    const isFirst = token !== 0 && store.leasePlanted
+    const isFirst = found && token !== 0 && store.leasePlanted
     store.close()
     if (isFirst) this.#loads.refresh({ db, key, group, token }, early)
   }
@@ -133,8 +137,9 @@ export class LookUp {
       this.#clock.soon(() => done({ kind: 'value', value, stored: false }))
       return
     }
-    this.#wait(wanted, (outcome) => {
-      if (outcome.kind === 'again') this.load(wanted, done)
+    const left = this.#budget(wanted)
+    this.#wait(wanted, true, (outcome) => {
+      if (outcome.kind === 'again') this.load({ ...wanted, waitMs: left() }, done)
       else if (outcome.kind === 'value') done(outcome)
       else done(this.#instead(wanted, outcome))
     })
@@ -143,17 +148,30 @@ export class LookUp {
   /** What a load brings whose value may be there already; nothing takes its place if it fails. */
   reload(wanted: Wanted, done: (outcome: Outcome) => void): void {
     this.#store.now = this.#clock.now()
-    this.#wait(wanted, (outcome) => {
-      if (outcome.kind === 'again') this.reload(wanted, done)
+    const left = this.#budget(wanted)
+    this.#wait(wanted, false, (outcome) => {
+      if (outcome.kind === 'again') this.reload({ ...wanted, waitMs: left() }, done)
       else done(outcome)
     })
   }
 
-  /** Plants the key's lease, or finds it, and waits for its load. */
-  #wait(wanted: Wanted, done: (outcome: Outcome) => void): void {
+  /** How long the waiter still waits, whenever that is asked: one who looks again does not begin anew. */
+  #budget({ group, waitMs = group.waitMs }: Wanted): () => number {
+    const endsAt = this.#clock.now() + waitMs
+    return () => Math.max(0, endsAt - this.#clock.now())
+  }
+
+  /** Plants the key's lease, or finds it, and waits for its load; `unlessFresh`: another thread may just have filled it. */
+  #wait(wanted: Wanted, unlessFresh: boolean, done: (outcome: Outcome) => void): void {
     const { db, key, group, waitMs } = wanted
     const store = this.#store
     const found = store.openAny(db, key, 0, key.length)
+    const { freshUntil } = store
+    if (found && unlessFresh && (freshUntil === 0 || freshUntil > store.now)) {
+      store.close()
+      this.#clock.soon(() => done({ kind: 'again' }))
+      return
+    }
     const token = found ? store.leaseBeside() : store.lease()
     store.close()
     if (token === 0) {

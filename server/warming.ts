@@ -131,8 +131,9 @@ export class Warming {
     const first = row.waiting[row.next++]
     assert(first !== undefined)
     this.#bytes -= first.key.length
-    if (row.next === row.waiting.length) {
-      row.waiting = []
+    // What was taken is let go of, now and then: a copy of the rest for as many that went.
+    if (row.next === row.waiting.length || row.next === TAKEN_MAX) {
+      row.waiting = row.waiting.slice(row.next)
       row.next = 0
     }
     return first
@@ -207,6 +208,8 @@ export class Warming {
 
 /** What stands in a token's place. */
 const NOT_NEEDED = -1
+/** Keys that were taken and are still held. */
+const TAKEN_MAX = 16_384
 const NO_MEMORY = 0
 
 /** Of the group's places at the origin. */

@@ -88,7 +88,8 @@ export class Writing {
       failure ??= error
       releases.push(release)
       if (--open > 0) return
-      if (failure === null) slot.answer(() => client.runAs(entry.run, args, db))
+      if (failure === null)
+        slot.answer(() => client.runAs(() => this.#apply(client, entry, keys), args, db))
       else this.#fail(slot, failure, db, args, keys)
       for (const free of releases) free()
     }
@@ -101,6 +102,15 @@ export class Writing {
       this.#writes!.write({ group, key: args.buffer(key), value: bytes, ttlMs }, told)
     }
     told(null, () => {})
+  }
+
+  /** Runs what the origin has taken. What this cache then cannot take it must not have any older. */
+  #apply(client: Client, entry: CommandEntry, keys: readonly number[]): void {
+    const { args, db, reply, store } = client
+    const before = reply.errors
+    entry.run(client)
+    if (reply.errors === before) return
+    for (const key of keys) store.delete(db, args.bytes, args.pos(key), args.length(key))
   }
 
   /** Nobody knows what the origin has: the cache forgets. */

@@ -299,7 +299,7 @@ function cacheLease(client: Client): void {
   const { db } = client
   const key = new Uint8Array(client.args.buffer(1))
   const endsAt = client.server.world.clock.now() + options.waitMs
-  const lease = leaseOrValue(client, key, options.leaseMs)
+  const lease = leaseOrValue(client, db, key, options.leaseMs)
   if (lease.state !== 'wait' || options.waitMs === 0) {
     writeLease(client, lease)
     return
@@ -320,8 +320,8 @@ interface LeaseReply {
 }
 
 /** The value, if it is fresh; else the lease, or word that somebody has it. */
-function leaseOrValue(client: Client, key: Uint8Array, leaseMs: number): LeaseReply {
-  const { db, hub, store } = client
+function leaseOrValue(client: Client, db: number, key: Uint8Array, leaseMs: number): LeaseReply {
+  const { hub, store } = client
   store.now = hub.world.clock.now()
   const state = store.state(db, key, 0, key.length)
   if (state === NEGATIVE) return { state: 'negative', value: null, token: 0 }
@@ -368,8 +368,9 @@ function waitForLease(
     else if (outcome.kind === 'missing') answer({ state: 'negative', value: null, token: 0 })
     else if (outcome.kind === 'error' || outcome.kind === 'late')
       answer({ state: 'wait', value: null, token: 0 })
+    else if (clock.now() >= endsAt) answer({ state: 'wait', value: null, token: 0 })
     else {
-      const next = leaseOrValue(client, key, leaseMs)
+      const next = leaseOrValue(client, db, key, leaseMs)
       if (next.state === 'wait') waitForLease(client, wanted, next, answer)
       else answer(next)
     }
