@@ -339,3 +339,15 @@ test('through other nodes: slower than they wait for each other, told once, in o
     t.regex(await say(client, 'CACHE.GET w:2 PEEK', 'INCR w:3'), /^\$-1 \| -ERR group 'w' writes/)
   }
 })
+
+test('what the origin has taken and the cache cannot, the cache forgets', async (t) => {
+  const origin = new Origin()
+  const args = ['--group', GROUP, '--maxmemory', '2mb']
+  const host = await startInProcess(args, { loader: origin })
+  t.teardown(() => host.server.shutdown())
+  const client = host.connect()
+  t.is(await say(client, 'SET w:1 old'), '+OK')
+  t.regex(await say(client, `SET w:1 ${'x'.repeat(1_200_000)}`), /OOM/)
+  t.is(origin.values.get('w:1')?.length, 1_200_000)
+  t.regex(await say(client, 'EXISTS w:1'), /0$/)
+})

@@ -783,3 +783,41 @@ test('another node than the owner answers the same, and waits as long as the cli
   await cluster.settle()
   t.is(slow, `origin k:0 ${origin.version}`.repeat(3))
 })
+
+test('a GET that looks again after a lease that nobody filled has the rest of its wait, not a new one', async (t) => {
+  const { host, say: first, pass } = await start(t)
+  const [second, reader] = [host.connect(), host.connect()]
+  t.regex(await first('CACHE.LEASE k:1 PX 600'), /^\[lease/)
+  const next = say(second, 'CACHE.LEASE k:1 WAIT 5000')
+  await host.clock.settle()
+  let read = ''
+  const reading = say(reader, 'GET k:1').then((reply) => (read = reply))
+  await pass(600)
+  t.regex(await next, /^\[lease/)
+  await pass(399)
+  t.is(read, '')
+  await pass(2)
+  await reading
+  t.is(read, 'nil')
+})
+
+test('who waits for a lease stays in its database, whatever it selects meanwhile', async (t) => {
+  const { host, say: first, pass } = await start(t)
+  t.regex(await first('CACHE.LEASE a PX 600'), /^\[lease/)
+  const client = host.connect()
+  const waiting = say(client, 'CACHE.LEASE a WAIT 5000')
+  const selected = say(client, 'SELECT 1')
+  const set = say(client, 'SET a other')
+  await pass(600)
+  t.regex(await waiting, /^\[lease, nil/)
+  t.is(await selected, 'OK')
+  t.is(await set, 'OK')
+})
+
+test('an error-only value is nobody’s answer to CACHE.LEASE', async (t) => {
+  const { say: ask, pass } = await start(t)
+  t.is(await ask('GET k:1'), 'origin k:1 1')
+  await pass(31_000)
+  t.regex(await ask('CACHE.LEASE k:1'), /^\[lease, nil/)
+  t.is(await ask('CACHE.LEASE k:1'), '[wait, nil, nil]')
+})
