@@ -130,3 +130,49 @@ test('waiters of one large value share its bytes', async (t) => {
   t.is(answered, 300)
   host.server.shutdown()
 })
+
+test('an MGET of thousands of missing keys loads each once, a bounded number at a time, and answers in order', async (t) => {
+  let underWay = 0
+  let most = 0
+  const loads = new Map<string, number>()
+  const waiting: (() => void)[] = []
+  const origin: Loader = {
+    load({ key }) {
+      const name = Buffer.from(key).toString()
+      loads.set(name, (loads.get(name) ?? 0) + 1)
+      most = Math.max(most, ++underWay)
+      return new Promise((resolve) => {
+        waiting.push(() => {
+          underWay--
+          resolve({ value: name.endsWith('7') ? null : Buffer.from(`origin ${name}`) })
+        })
+      })
+    },
+    close: () => Promise.resolve(),
+  }
+  const group =
+    'item match item:{id} origin http://127.0.0.1:1/{id} ttl 1h wait 1h timeout 1h concurrency 4096'
+  const host = await startInProcess(['--group', group, '--maxmemory', '64mb'], { loader: origin })
+  const client = host.connect()
+  const keys = Array.from({ length: 3000 }, (_, i) => (i % 3 === 0 ? `plain:${i}` : `item:${i}`))
+  await client.command('SET', 'plain:0', 'here')
+  let reply: string | null = null
+  const asked = client.command('MGET', ...keys).then((text) => (reply = text))
+  const later = client.command('SET', 'plain:0', 'later')
+  for (let i = 0; i < 100 && reply === null; i++) {
+    await host.clock.settle()
+    for (const answer of waiting.splice(0)) answer()
+  }
+  await asked
+  const expected = keys.map((key) => {
+    if (key === 'plain:0') return '$4\r\nhere\r\n'
+    if (!key.startsWith('item') || key.endsWith('7')) return '$-1\r\n'
+    return `$${`origin ${key}`.length}\r\norigin ${key}\r\n`
+  })
+  t.true(reply === `*${keys.length}\r\n${expected.join('')}`)
+  t.is(await later, '+OK\r\n')
+  t.is(loads.size, 2000)
+  t.true([...loads.values()].every((count) => count === 1))
+  t.true(most > 500 && most <= 1024, String(most))
+  host.server.shutdown()
+})
