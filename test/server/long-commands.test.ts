@@ -28,22 +28,38 @@ async function race(port: number, words: readonly string[]): Promise<[string[], 
   return [order, bytes]
 }
 
+/** The same until so many PINGs came in between: on a busy machine this process may sleep meanwhile. */
+async function raceUntil(
+  pings: number,
+  port: number,
+  words: readonly string[],
+  before: () => Promise<unknown> = () => Promise.resolve(),
+): Promise<[pings: number, reply: string]> {
+  for (let round = 1; ; round++) {
+    await before()
+    const [order, reply] = await race(port, words)
+    const count = order.filter((who) => who === 'ping').length
+    if (count >= pings || round === 10) return [count, reply]
+  }
+}
+
 test('a command over 200,000 keys lets others in between, and is answered whole', async (t) => {
   const ringtier = await startRingtier({ args: ['--maxmemory', '256mb'] })
   t.teardown(() => ringtier.stop())
   const { port } = ringtier
-  const [, set] = await race(port, ['MSET', ...names.flatMap((name, i) => [name, String(i)])])
+  const setAll = ['MSET', ...names.flatMap((name, i) => [name, String(i)])]
+  const [, set] = await race(port, setAll)
   t.is(set, '+OK\r\n')
-  const [gets, values] = await race(port, ['MGET', ...names])
+  const [gets, values] = await raceUntil(6, port, ['MGET', ...names])
   const expected = names.map((_, i) => `$${String(i).length}\r\n${i}\r\n`).join('')
   t.true(values === `*${KEYS}\r\n${expected}`)
-  t.true(gets.filter((who) => who === 'ping').length > 5, gets.join())
+  t.true(gets > 5)
   const [, listed] = await race(port, ['KEYS', '*'])
   t.is(listed.match(/\r\nkey:/g)!.length, KEYS)
   for (const command of ['EXISTS', 'TOUCH', 'DEL']) {
-    const [order, count] = await race(port, [command, ...names])
+    const [pings, count] = await raceUntil(1, port, [command, ...names], () => race(port, setAll))
     t.is(count, `:${KEYS}\r\n`)
-    t.true(order.includes('ping'), command)
+    t.true(pings > 0, command)
   }
   const client = await RawClient.open(port)
   t.is(await client.command('DBSIZE'), ':0\r\n')
