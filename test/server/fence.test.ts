@@ -30,7 +30,6 @@ class SlowOrigin implements Loader {
 }
 
 test('a SET or DEL that lands while a load is in flight is never undone by it', async (t) => {
-  t.timeout(240_000)
   const origin = new SlowOrigin()
   const group = 'user match user:{id} origin http://127.0.0.1:1/{id} ttl 1h wait 1h timeout 1h'
   const { server, clock, connect } = await startInProcess(['--group', group], { loader: origin })

@@ -66,7 +66,6 @@ async function readBulk(socket: Socket, length: number): Promise<number> {
 }
 
 test.serial('a value of 512 MB is set and read back, byte for byte', async (t) => {
-  t.timeout(120_000)
   await withServer('1100mb', async (socket) => {
     const reply = line(socket)
     await sendSet(socket, LONGEST)
