@@ -18,7 +18,7 @@ import { groupOf } from './embedded-rules.ts'
 import { LoadStore } from './load-store.ts'
 import { type Flying, LookUp } from './look-up.ts'
 import { typeName } from './passed.ts'
-import { Patience } from './patience.ts'
+import { Patience } from '../cluster/origin/patience.ts'
 import type { Store } from './store/store.ts'
 
 /** Their shares are counted in memory that is made with the store. */
@@ -54,7 +54,10 @@ export class CacheGroups implements GroupSupport {
     if (this.#byName.size === GROUPS_MAX) {
       throw new RangeError(`group ${name}: a cache can have ${GROUPS_MAX} groups`)
     }
-    const source = new Source(group, options, new Patience(group, host.clock, host.random))
+    const { clock, random } = host
+    // Whatever a function of the program's throws may be gone the next time.
+    const patience = new Patience(group, { clock, random, judge: () => 'fleeting' })
+    const source = new Source(group, options, patience)
     const waitMs = options.wait === undefined ? Infinity : group.waitMs
     const made = new CacheGroup(source, waitMs, this)
     group.enter(this.#byName.size)

@@ -11,7 +11,7 @@ import { tagsFault } from '../cluster/origin/tags.ts'
 import { originBreaker, originFunction } from '../protocol/errors.ts'
 import { lifeMs, type Time } from './embedded-rules.ts'
 import { typeName } from './passed.ts'
-import { Impatience, type Patience } from './patience.ts'
+import { Impatience, type Patience } from '../cluster/origin/patience.ts'
 
 /** How values become bytes and back. */
 export interface Codec<Value> {

@@ -1,5 +1,5 @@
 import type { Group } from '../cluster/group.ts'
-import type { OriginError } from '../cluster/origin/loader.ts'
+import type { OriginError, OriginGroup } from '../cluster/origin/loader.ts'
 import type { Clock } from '../cluster/world.ts'
 import type { Log } from './log.ts'
 
@@ -48,4 +48,21 @@ export class Failures {
     }
     this.#log.warning(fields, message)
   }
+}
+
+/** What the log says when a group's breaker opens or closes. */
+export function reportBreaker(
+  log: Pick<Log, 'notice' | 'warning'>,
+  state: 'open' | 'closed',
+  { name, breakerFailures, breakerOpenMs }: OriginGroup,
+): void {
+  const fields = { group: name, breaker: state }
+  if (state === 'closed') {
+    log.notice(fields, `group ${name}: the origin answers again, the breaker is closed`)
+    return
+  }
+  log.warning(
+    fields,
+    `group ${name}: the origin failed ${breakerFailures} times in a row, the breaker is open: nobody asks it for ${breakerOpenMs} ms, then one load does`,
+  )
 }

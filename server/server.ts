@@ -3,7 +3,7 @@ import { cwd } from 'node:process'
 import type { Group } from '../cluster/group.ts'
 import { Loads } from '../cluster/loads.ts'
 import { Writes } from '../cluster/writes.ts'
-import type { Loader } from '../cluster/origin/loader.ts'
+import type { Loader, OriginGroup } from '../cluster/origin/loader.ts'
 import { CommandTable } from './command.ts'
 import { commands } from './commands/index.ts'
 import type { Config } from './config.ts'
@@ -11,7 +11,7 @@ import type { ServerWorld } from './files.ts'
 import { Gate } from './gate.ts'
 import { IoThread } from './io-thread.ts'
 import { Invalidations } from './invalidations.ts'
-import { Failures } from './failures.ts'
+import { Failures, reportBreaker } from './failures.ts'
 import { Landings } from './landings.ts'
 import { type LatencyEvent, LatencyMonitor } from './latency.ts'
 import { type Listener, type ListenAddress, listen } from './listener.ts'
@@ -53,7 +53,7 @@ export async function createServer(
   const opened = openStore(config, snapshot?.facts.seed ?? seed, log)
   const commandNames = [...new CommandTable(commands).all()].map((entry) => entry.fullName)
   const stats = shareStats(commandNames, sharingThreads(config))
-  loader ??= await loaderFor(config, world)
+  loader ??= await loaderFor(config, world, log)
   return new Server({ ...parts, runId, opened, stats, loader })
 }
 
@@ -79,11 +79,15 @@ async function snapshotFor(
  * What asks origins is large and slow to load: only who has groups pays for it. A module is looked
  * for beside the config file, without one in the working directory.
  */
-async function loaderFor(config: Config, { clock }: ServerWorld): Promise<Loader> {
+async function loaderFor(config: Config, world: ServerWorld, log: Log): Promise<Loader> {
   if (config.groups.all.length === 0) return NO_LOADER
   const { createLoader } = await import('../cluster/origin/origins.ts')
   const folder = config.file === '' ? cwd() : dirname(config.file)
-  return createLoader(config.groups.all, { version, clock, folder })
+  const { clock, random } = world
+  const hear = (state: 'open' | 'closed', group: OriginGroup): void => {
+    reportBreaker(log, state, group)
+  }
+  return createLoader(config.groups.all, { version, clock, random, folder, hear })
 }
 
 const NO_LOADER: Loader = {

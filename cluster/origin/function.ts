@@ -1,5 +1,6 @@
 import { originFunction, originNoValue, originTooLarge } from '../../protocol/errors.ts'
 import { parseTime, RuleError } from '../rule.ts'
+import { withinDeadline } from './deadline.ts'
 import {
   closingError,
   ETAG_BYTES_MAX,
@@ -9,7 +10,6 @@ import {
   OriginError,
   type OriginGroup,
   type OriginRequest,
-  withinDeadline,
   type WriteRequest,
 } from './loader.ts'
 import { tagsFault } from './tags.ts'

@@ -10,6 +10,7 @@ import {
   originStatus,
   originTooLarge,
 } from '../../protocol/errors.ts'
+import { timeoutError } from './deadline.ts'
 import {
   closingError,
   type Loaded,
@@ -18,7 +19,6 @@ import {
   OriginError,
   type OriginGroup,
   type OriginRequest,
-  timeoutError,
   type WriteRequest,
 } from './loader.ts'
 import { keepingOf } from './response-headers.ts'

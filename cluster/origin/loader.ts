@@ -1,4 +1,4 @@
-import { originClosing, originTimeout } from '../../protocol/errors.ts'
+import { originClosing } from '../../protocol/errors.ts'
 
 /** Where a group's values come from, as far as loaders want to know. */
 export type OriginTarget =
@@ -168,38 +168,7 @@ export class OriginError extends Error {
   }
 }
 
-/** The request's signal was aborted. */
-export function timeoutError({ name, timeoutMs }: OriginGroup): OriginError {
-  return new OriginError('timeout', originTimeout(name, timeoutMs))
-}
-
 /** The loader was closed. */
 export function closingError({ name }: OriginGroup, cause?: unknown): OriginError {
   return new OriginError('closing', originClosing(name), cause)
-}
-
-/**
- * What `work` comes to, or a rejection as soon as the request's signal is aborted. What becomes of
- * the work afterwards does not matter.
- */
-export function withinDeadline<T>(
-  { group, signal }: OriginRequest,
-  work: PromiseLike<T>,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(timeoutError(group))
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort)
-    const leave = (): void => signal.removeEventListener('abort', onAbort)
-    work.then(
-      (value) => {
-        leave()
-        resolve(value)
-      },
-      (error: unknown) => {
-        leave()
-        reject(error)
-      },
-    )
-  })
 }

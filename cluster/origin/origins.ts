@@ -1,7 +1,6 @@
 import { originFailed } from '../../protocol/errors.ts'
 import { GroupError } from '../group.ts'
 import { RuleError } from '../rule.ts'
-import type { Clock } from '../world.ts'
 import {
   type Loaded,
   type Loader,
@@ -10,7 +9,7 @@ import {
   type OriginGroup,
   type WriteRequest,
 } from './loader.ts'
-import { ResilientLoader } from './resilience.ts'
+import { type ResilienceParts, ResilientLoader } from './resilience.ts'
 
 /**
  * A loader for all groups, which asks for each of them as its rules say. What one kind of origin
@@ -20,11 +19,10 @@ export async function createLoader(
   groups: readonly OriginGroup[],
   options: LoaderOptions,
 ): Promise<ResilientLoader> {
-  const { origins = new Origins() } = options
+  const origins = new Origins()
   const opened = new Map<string, Loader>()
   try {
     for (const group of groups) {
-      if (origins.has(group.name)) continue
       const name = nameOf(group)
       const writes = groups.some((other) => other.writes && nameOf(other) === name)
       const loader = opened.get(name) ?? (await openFor(group, { ...options, writes }))
@@ -35,28 +33,20 @@ export async function createLoader(
     await origins.close()
     throw error
   }
-  return new ResilientLoader(origins)
+  return new ResilientLoader(origins, options)
 }
 
-export interface LoaderOptions {
+export interface LoaderOptions extends ResilienceParts {
   /** Ours, for who is asked. */
   readonly version: string
-  readonly clock: Clock
   /** Where relative paths of modules begin. */
   readonly folder: string
-  /** Those that the program has itself; more may be added later. */
-  readonly origins?: Origins
 }
 
 /** The loaders of the groups, each under its group's name. */
 export class Origins implements Loader {
   readonly #byGroup = new Map<string, Loader>()
 
-  has(group: string): boolean {
-    return this.#byGroup.has(group)
-  }
-
-  /** In the place of the one it may have; that one is not closed. */
   add(group: string, loader: Loader): void {
     this.#byGroup.set(group, loader)
   }

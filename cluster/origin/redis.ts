@@ -7,6 +7,7 @@ import {
   originUnreachable,
 } from '../../protocol/errors.ts'
 import type { Clock } from '../world.ts'
+import { withinDeadline } from './deadline.ts'
 import {
   closingError,
   type Loaded,
@@ -16,7 +17,6 @@ import {
   type OriginGroup,
   type OriginRequest,
   type RedisTarget,
-  withinDeadline,
   type WriteRequest,
 } from './loader.ts'
 import { codeOf, connectionErrorOf } from './socket-error.ts'

@@ -800,14 +800,18 @@ export class Store {
     this.#lock()
     const stands = this.#hasLease(token)
     let stored = false
-    if (!stands || !isReady || this.#isDead(extras)) {
+    const isDead = this.#isDead(extras)
+    if (!stands || !isReady || isDead) {
       if (chain !== null) this.#chains.undo(chain)
     } else if (chain !== null) {
       stored = this.#putChain(chain, expiry, type) === STORED
     } else {
       stored = buckets.put(this.#header, type, content, 0, content.length, expiry)
     }
-    if (stands && !stored) buckets.removeLease(this.#header)
+    if (stands && !stored) {
+      if (isDead) buckets.removeLease(this.#header)
+      else if (buckets.remove(this.#header)) this.#countChange()
+    }
     if (stored) this.#countSet()
     this.#verb.extras.clear()
     this.#unlockAfterWrite()

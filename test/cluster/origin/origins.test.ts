@@ -12,7 +12,7 @@ import { freePort, run } from '../../process.ts'
 import { loadRequest, originGroup, writeRequest } from './request.ts'
 import { OriginServer } from './server.ts'
 
-const { clock } = createSystemWorld()
+const { clock, random } = createSystemWorld()
 
 const MODULE = `export const calls = []
 export const load = (key) => { calls.push(key); return 'module ' + calls.join() }
@@ -39,7 +39,7 @@ test('each group is loaded from its own origin', async (t) => {
   const redis = originGroup({ name: 'redis', address: { kind: 'redis', hosts, ...nobody } })
   const one = moduleGroup('one')
   const two = moduleGroup('two', { writes: true })
-  const loader = await createLoader([http, redis, one, two], { version: '1', clock, folder })
+  const loader = await createLoader([http, redis, one, two], { version: '1', clock, random, folder })
   t.teardown(() => loader.close())
   const load = async (group: OriginGroup): Promise<string> =>
     String((await loader.load(loadRequest(group, 'k', { url: `${origin.url}/k` }))).value)
@@ -56,7 +56,7 @@ test('each group is loaded from its own origin', async (t) => {
 
 test('a module that cannot be used stops the start, with the name of its group', async (t) => {
   const folder = folderWith(t, 'm.mjs', 'export const load = () => 1')
-  const options = { version: '1', clock, folder }
+  const options = { version: '1', clock, random, folder }
   const missing = moduleGroup('missing', { address: { kind: 'module', path: './gone.mjs' } })
   const first = await t.throwsAsync(createLoader([moduleGroup('here'), missing], options), {
     instanceOf: GroupError,
@@ -66,17 +66,6 @@ test('a module that cannot be used stops the start, with the name of its group',
     instanceOf: GroupError,
     message: /^group here: origin 'module:\.\/m\.mjs' exports no function store and no remove/,
   })
-})
-
-test('a function of the program itself can be an origin', async (t) => {
-  const origins = new Origins()
-  origins.add('g', new FunctionLoader({ load: (key) => `value of ${key}` }))
-  const options = { version: '1', clock, folder: '/', origins }
-  const loader = await createLoader([originGroup({ origin: 'http://127.0.0.1:1' })], options)
-  t.is(String((await loader.load(loadRequest(originGroup(), 'k'))).value), 'value of k')
-  origins.add('later', new FunctionLoader({ load: () => 'v' }))
-  const later = originGroup({ name: 'later' })
-  t.is(String((await loader.load(loadRequest(later, 'k'))).value), 'v')
 })
 
 test('an origin that cannot end well does not keep the others from ending', async (t) => {
@@ -89,7 +78,7 @@ test('an origin that cannot end well does not keep the others from ending', asyn
   const load = () => null
   origins.add('a', new FunctionLoader({ load, close: end('a', new Error('no')) }))
   origins.add('b', new FunctionLoader({ load, close: end('b', null) }))
-  await new ResilientLoader(origins).close()
+  await new ResilientLoader(origins, { clock, random }).close()
   t.deepEqual(closed, ['a', 'b'])
 })
 

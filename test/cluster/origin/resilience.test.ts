@@ -8,7 +8,9 @@ import {
   type OriginGroup,
   type WriteRequest,
 } from '../../../cluster/origin/loader.ts'
-import { ResilientLoader } from '../../../cluster/origin/resilience.ts'
+import { type ResilienceParts, ResilientLoader } from '../../../cluster/origin/resilience.ts'
+import { VirtualClock } from '../../sim/clock.ts'
+import { SeededRandom } from '../../sim/random.ts'
 import { loadRequest, originGroup, writeRequest } from './request.ts'
 
 const VALUE: Loaded = { value: Buffer.from('v') }
@@ -45,6 +47,7 @@ class FakeLoader implements Loader {
 }
 
 interface Bench {
+  readonly clock: VirtualClock
   readonly fake: FakeLoader
   readonly loader: ResilientLoader
   readonly group: OriginGroup
@@ -53,9 +56,10 @@ interface Bench {
   outcome(rest?: Partial<LoadRequest>): Promise<string>
 }
 
-function start(rules: Partial<OriginGroup>): Bench {
+function start(rules: Partial<OriginGroup>, hear: ResilienceParts['hear'] = () => {}): Bench {
   const fake = new FakeLoader()
-  const loader = new ResilientLoader(fake)
+  const clock = new VirtualClock()
+  const loader = new ResilientLoader(fake, { clock, random: new SeededRandom(1), hear })
   const group = originGroup(rules)
   const load = (rest?: Partial<LoadRequest>) => loader.load(loadRequest(group, 'k', rest))
   const outcome = (rest?: Partial<LoadRequest>) =>
@@ -63,7 +67,16 @@ function start(rules: Partial<OriginGroup>): Bench {
       () => 'value',
       (error: unknown) => (error instanceof OriginError ? error.kind : String(error)),
     )
-  return { fake, loader, group, load, outcome }
+  return { clock, fake, loader, group, load, outcome }
+}
+
+/** What the work comes to when time passes. */
+async function inTime<T>({ clock }: Bench, work: Promise<T>): Promise<T> {
+  let isOver = false
+  const over = work.finally(() => (isOver = true))
+  over.catch(() => {})
+  while (!isOver) await clock.advance(50)
+  return over
 }
 
 function failure(kind: OriginErrorKind, detail = ''): OriginError {
@@ -101,13 +114,14 @@ const ASKED_ONCE = [
 
 for (const error of ASKED_AGAIN) {
   test(`what may be gone by then is tried again: ${error.kind} ${error.detail}`, async (t) => {
-    const { fake, load } = start({ retries: 2 })
+    const bench = start({ retries: 2 })
+    const { fake, load } = bench
     fake.failures = [error]
-    t.is(await load(), VALUE)
+    t.is(await inTime(bench, load()), VALUE)
     t.is(fake.asked, 2)
     fake.asked = 0
     fake.failures = times(3, error)
-    await t.throwsAsync(load(), { is: error })
+    await t.throwsAsync(inTime(bench, load()), { is: error })
     t.is(fake.asked, 3)
   })
 }
@@ -115,9 +129,10 @@ for (const error of ASKED_AGAIN) {
 for (const error of [...ASKED_ONCE, new Error('not of an origin')]) {
   const { kind = '', detail = '' } = error as Partial<OriginError>
   test(`what would be the same again is not tried again: ${kind} ${detail}`, async (t) => {
-    const { fake, load } = start({ retries: 2 })
+    const bench = start({ retries: 2 })
+    const { fake, load } = bench
     fake.failures = [error]
-    await t.throwsAsync(load(), { is: error })
+    await t.throwsAsync(inTime(bench, load()), { is: error })
     t.is(fake.asked, 1)
   })
 }
@@ -132,11 +147,11 @@ test('without retries and breaker an origin is asked once, each time', async (t)
 })
 
 test('the deadline ends a load that waits to be tried again', async (t) => {
-  const { fake, outcome } = start({ retries: 100 })
+  const { clock, fake, outcome } = start({ retries: 100 })
   fake.failures = times(1000, failure('reset'))
   const controller = new AbortController()
   const loading = outcome({ signal: controller.signal })
-  while (fake.asked < 2) await new Promise((resolve) => setImmediate(resolve))
+  while (fake.asked < 2) await clock.advance(10)
   controller.abort()
   t.is(await loading, 'timeout')
 })
@@ -207,23 +222,20 @@ test('a deadline counts as a failure', async (t) => {
 })
 
 test('a load whose try opens the breaker hears what went wrong, and is not tried again', async (t) => {
-  const { fake, loader, outcome } = start({
-    retries: 5,
-    breakerFailures: 2,
-    breakerOpenMs: HOUR_MS,
-  })
+  const bench = start({ retries: 5, breakerFailures: 2, breakerOpenMs: HOUR_MS })
+  const { fake, loader, outcome } = bench
   fake.failures = times(10, failure('status', '500'))
-  t.is(await outcome(), 'status')
+  t.is(await inTime(bench, outcome()), 'status')
   t.is(fake.asked, 2)
   t.is(loader.breakerState('g'), 'open')
 })
 
 /** Asks until the breaker lets one through; how that one ends. */
-async function untilAsked({ outcome }: Bench): Promise<string> {
+async function untilAsked({ clock, outcome }: Bench): Promise<string> {
   for (;;) {
     const end = await outcome()
     if (end !== 'breaker') return end
-    await new Promise((resolve) => setImmediate(resolve))
+    await clock.advance(1)
   }
 }
 
@@ -249,16 +261,45 @@ test('after its time one try closes the breaker, or opens it again', async (t) =
   t.is(await bench.outcome(), 'value')
 })
 
+test('that the breaker opens, opens again and closes is told, once each, in exact time', async (t) => {
+  const told: string[] = []
+  const rules = { breakerFailures: 2, breakerOpenMs: 1000 }
+  const { clock, fake, outcome } = start(rules, (state, { name }) => {
+    told.push(`${name} ${state} at ${clock.now() - begun}`)
+  })
+  const begun = clock.now()
+  fake.failures = times(3, failure('reset'))
+  for (const end of ['reset', 'reset', 'breaker']) t.is(await outcome(), end)
+  await clock.advance(999)
+  t.is(await outcome(), 'breaker')
+  await clock.advance(1)
+  for (const end of ['reset', 'breaker']) t.is(await outcome(), end)
+  await clock.advance(1000)
+  for (const end of ['value', 'value']) t.is(await outcome(), end)
+  t.deepEqual(told, ['g open at 0', 'g open at 1000', 'g closed at 2000'])
+})
+
+test('a key that is wrong, asked for by the one that tries, lets the next one try', async (t) => {
+  const { clock, fake, loader, outcome } = start({ breakerFailures: 1, breakerOpenMs: 1000 })
+  fake.failures = [failure('reset'), failure('status', '403')]
+  t.is(await outcome(), 'reset')
+  await clock.advance(1000)
+  t.is(await outcome(), 'status')
+  t.is(loader.breakerState('g'), 'half-open')
+  t.is(await outcome(), 'value')
+  t.is(loader.breakerState('g'), 'closed')
+})
+
 test('while that try is under way others are refused at once', async (t) => {
   const bench = start({ breakerFailures: 1, breakerOpenMs: 1 })
   await openBreaker(t, bench)
-  const { fake, loader, outcome } = bench
+  const { clock, fake, loader, outcome } = bench
   fake.asked = 0
   fake.waiting = []
   const ends: Promise<string>[] = []
   while (fake.asked === 0) {
     ends.push(outcome())
-    await new Promise((resolve) => setImmediate(resolve))
+    await clock.advance(1)
   }
   t.is(loader.breakerState('g'), 'half-open')
   for (let i = 0; i < 10; i++) t.is(await outcome(), 'breaker')
