@@ -777,8 +777,9 @@ export class Store {
 
   /**
    * Stores the value, or a negative entry for null (which must expire), if this very lease is still
-   * there; the lease is gone afterwards. False also when there is no memory for it, and when it may
-   * not be kept: one of its tags was invalidated since its birth, or its tags have no room.
+   * there; the lease is gone afterwards. False also when it may not be kept, for one of its tags was
+   * invalidated since its birth; and when there is no memory for it, or no room for its tags: then
+   * what there was goes too, which is older.
    */
   fill(
     db: number,
@@ -1589,7 +1590,10 @@ export class Store {
       return OUT_OF_MEMORY
     }
     const chain = this.#chainOf(bytes, pos, length)
-    return chain === null ? OUT_OF_MEMORY : this.#putChain(chain, expireAt, type)
+    if (chain !== null) return this.#putChain(chain, expireAt, type)
+    // What is open may have moved for the pages, or gone.
+    this.#home.findVisible(this.#header)
+    return OUT_OF_MEMORY
   }
 
   /** Stores a chain as the current key's value; on failure its pages in flight are given back. */

@@ -715,7 +715,12 @@ export class Model {
       this.#hold(db, key, value, expireAt, loaded)
     } else {
       this.#expect(token !== known || isDead || !this.#options.exact, 'a fill fails')
-      if (token === known) this.#leases[db]!.delete(key)
+      if (token === known) {
+        this.#leases[db]!.delete(key)
+        // Memory had no room for it, and what there was is older; or the lease had gone, and nothing changed.
+        const isGone = this.store.state(db, name, 0, name.length) === ABSENT
+        if (!isDead && isGone) this.#maps[db]!.delete(key)
+      }
     }
   }
 

@@ -520,6 +520,19 @@ test('a fill with a value that memory cannot hold drops the lease', (t) => {
   checkInvariants(s.store)
 })
 
+test('a value that memory cannot hold ends the older one beside its lease', (t) => {
+  const s = new Texts()
+  s.set('key', 'older')
+  s.open('key')
+  const token = s.store.leaseBeside()
+  s.store.close()
+  t.false(s.store.fill(0, Buffer.from('key'), token + 1, Buffer.alloc(5 * MB), 0))
+  t.is(s.get('key'), 'older')
+  t.false(s.store.fill(0, Buffer.from('key'), token, Buffer.alloc(5 * MB), 0))
+  t.is(s.get('key'), null)
+  checkInvariants(s.store)
+})
+
 test('every write voids the lease, so a load that raced with it changes nothing', (t) => {
   const bytes = Buffer.from('written')
   const writes: Record<string, (s: Texts) => unknown> = {
