@@ -24,7 +24,7 @@ export interface Times {
 /** `on-error stale`: as long as memory has room. */
 const STALE_IF_ERROR_MAX_MS = 10 * 365 * 24 * 3_600_000
 
-const FOREVER: Times = { freshUntil: 0, visibleUntil: 0, expireAt: 0 }
+export const FOREVER: Times = { freshUntil: 0, visibleUntil: 0, expireAt: 0 }
 
 const UINT32 = 2 ** 32
 

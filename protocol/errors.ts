@@ -328,6 +328,9 @@ export const ERR_TOO_MANY_LEASES = 'ERR too many leases are out: fill some, or l
 export const ERR_PREFIX_TOO_LONG = 'ERR a prefix has at most 65536 bytes'
 /** CACHE.SET and CACHE.FILL. */
 export const ERR_TOO_MANY_TAGS = 'ERR an entry has at most 64 tags'
+export const ERR_TAG_TOO_LONG = 'ERR a tag has at most 256 bytes'
+/** CACHE.INVALIDATE. */
+export const ERR_INVALIDATE_WHAT = 'ERR CACHE.INVALIDATE takes GROUP name, PREFIX prefix or TAG tag'
 /** A command whose change the origin could not be told. */
 export const writesThrough = (group: string): string =>
   `ERR group '${group}' writes to its origin: only SET (without NX, XX and GET), SETEX, PSETEX, MSET, DEL, UNLINK, GETDEL and CACHE.SET may change its keys`

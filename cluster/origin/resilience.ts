@@ -89,7 +89,8 @@ async function inWords<T>(request: OriginRequest, work: Promise<T>): Promise<T> 
   try {
     return await withinDeadline(request, work)
   } catch (error) {
-    if (error instanceof Impatience) throw new OriginError('breaker', originBreaker(request.group.name))
+    if (error instanceof Impatience)
+      throw new OriginError('breaker', originBreaker(request.group.name))
     throw error
   }
 }

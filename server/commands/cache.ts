@@ -1,34 +1,22 @@
 /*
- * CACHE.*: what a cache that fills itself can be asked beyond GET and SET.
- *
- * CACHE.LEASE and CACHE.FILL are for clients that load values themselves (cluster/grants.ts). They run
- * on the hub, where the ends of all leases are known:
- *
- *     CACHE.LEASE k WAIT 1000   one client:  ["lease", old value or nil, token]     it loads, and then
- *                               the others:  wait ...                               CACHE.FILL k token v
- *                                            ["hit", v]
+ * CACHE.*: what a cache that fills itself can be asked beyond GET and SET; leases are in lease.ts.
  *
  * CACHE.INVALIDATE makes many entries worthless at once, without looking for them (invalidation.ts).
  */
 import type { Group } from '../../cluster/group.ts'
-import { isOutdated, type Outcome } from '../../cluster/loads.ts'
-import { TAGS_MAX } from '../../cluster/origin/tags.ts'
+import type { Outcome } from '../../cluster/loads.ts'
 import type { Args } from '../../protocol/args.ts'
 import {
+  ERR_INVALIDATE_WHAT,
   ERR_NOT_INTEGER,
-  ERR_NO_TOKEN,
   ERR_OOM,
   ERR_PREFIX_TOO_LONG,
   ERR_SYNTAX,
-  ERR_TOO_MANY_LEASES,
-  ERR_TOO_MANY_TAGS,
-  invalidExpire,
   noSuchGroup,
 } from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { requestOf } from '../groups.ts'
-import { copyOpenValue } from '../load-store.ts'
 import {
   ABSENT,
   ERROR_ONLY,
@@ -38,8 +26,8 @@ import {
   STALE,
   STORED,
 } from '../store/store.ts'
-import type { FillExtras } from '../store/store.ts'
 import type { OriginChange } from '../writing.ts'
+import { keepOf, readKeepOptions } from './keep-options.ts'
 import { replyValue } from './string.ts'
 
 /** What an entry is, as clients are told. */
@@ -50,10 +38,6 @@ const stateNames: Readonly<Record<number, string>> = {
   [ERROR_ONLY]: 'error-only',
   [NEGATIVE]: 'negative',
 }
-
-/** The longest that a client may wait or have a lease. */
-const WAIT_MS_MAX = 3_600_000
-const LEASE_MS = 10_000
 
 /* ---- what is known of a key ---- */
 
@@ -171,70 +155,16 @@ function writeMeta({ reply }: Client, { state, group, ageMs, freshMs, ttlMs }: K
   reply.text('group')
   if (group === null) reply.null()
   else reply.text(group.name)
-  reply.text('age')
+  reply.text('age-ms')
   reply.integer(ageMs)
-  reply.text('fresh-for')
+  reply.text('fresh-for-ms')
   reply.integer(freshMs)
-  reply.text('ttl')
+  reply.text('ttl-ms')
   reply.integer(ttlMs)
   reply.text('value')
 }
 
-/* ---- CACHE.SET, CACHE.FILL ---- */
-
-interface KeepOptions {
-  readonly freshMs: number
-  readonly staleMs: number
-  readonly tags: readonly Buffer[]
-}
-
-/** The options from argument `from` on: [EX seconds | PX milliseconds] [STALE ms] [TAGS n tag ...]. */
-function readKeepOptions(args: Args, from: number, command: string): KeepOptions | string {
-  let freshMs = 0
-  let staleMs = 0
-  const tags: Buffer[] = []
-  for (let i = from; i < args.count; i++) {
-    const isSeconds = args.is(i, 'ex')
-    if (i + 1 === args.count) return ERR_SYNTAX
-    const n = args.integer(i + 1)
-    if (isSeconds || args.is(i, 'px')) {
-      if (Number.isNaN(n)) return ERR_NOT_INTEGER
-      freshMs = isSeconds ? n * 1000 : n
-      if (!(freshMs > 0 && freshMs < Number.MAX_SAFE_INTEGER / 4)) return invalidExpire(command)
-      i++
-    } else if (args.is(i, 'stale')) {
-      if (!(n >= 0 && n < Number.MAX_SAFE_INTEGER / 4)) return ERR_NOT_INTEGER
-      staleMs = n
-      i++
-    } else if (args.is(i, 'tags')) {
-      if (!(n >= 0)) return ERR_NOT_INTEGER
-      if (n > TAGS_MAX) return ERR_TOO_MANY_TAGS
-      if (i + 1 + n >= args.count) return ERR_SYNTAX
-      for (let k = 1; k <= n; k++) tags.push(args.buffer(i + 1 + k))
-      i += 1 + n
-    } else return ERR_SYNTAX
-  }
-  return { freshMs, staleMs, tags }
-}
-
-/** How a value that comes now is kept, and when it ends. */
-function keepOf(
-  { server, store }: Client,
-  { freshMs, staleMs, tags }: KeepOptions,
-  group: Group | null,
-): { readonly expireAt: number; readonly extras: FillExtras } {
-  const now = Math.floor(store.now)
-  const lifeMs = freshMs > 0 ? freshMs : (group?.ttlMs ?? 0)
-  const graceMs = staleMs > 0 ? staleMs : (group?.staleMs ?? 0)
-  const freshUntil = lifeMs === 0 ? 0 : now + lifeMs
-  const expireAt = lifeMs === 0 ? 0 : freshUntil + graceMs
-  const extras = {
-    ...{ freshUntil, visibleUntil: expireAt, loadedAt: server.world.clock.now() },
-    ...{ costMs: 0, group: group?.number ?? -1, birth: store.birth(), etag: null },
-    ...{ tags: tags.map((tag) => store.tagHash(tag)), idleMs: group?.idleMs ?? 0 },
-  }
-  return { expireAt, extras }
-}
+/* ---- CACHE.SET ---- */
 
 function cacheSet(client: Client): void {
   const { args, db, reply, store } = client
@@ -256,167 +186,6 @@ function cacheSet(client: Client): void {
 function cacheSetOriginWrites(client: Client): readonly OriginChange[] {
   const options = readKeepOptions(client.args, 3, 'cache.set')
   return typeof options === 'string' ? [] : [{ key: 1, value: 2, ttlMs: options.freshMs }]
-}
-
-/* ---- CACHE.LEASE ---- */
-
-interface LeaseOptions {
-  readonly waitMs: number
-  readonly leaseMs: number
-}
-
-function readLeaseOptions(args: Args): LeaseOptions | string {
-  let waitMs = 0
-  let leaseMs = LEASE_MS
-  for (let i = 2; i < args.count; i += 2) {
-    if (i + 1 === args.count) return ERR_SYNTAX
-    const n = args.integer(i + 1)
-    if (Number.isNaN(n)) return ERR_NOT_INTEGER
-    if (args.is(i, 'wait')) waitMs = Math.min(n, WAIT_MS_MAX)
-    else if (args.is(i, 'px')) leaseMs = Math.min(n, WAIT_MS_MAX)
-    else return ERR_SYNTAX
-  }
-  return waitMs >= 0 && leaseMs > 0 ? { waitMs, leaseMs } : invalidExpire('cache.lease')
-}
-
-/** How long CACHE.LEASE may wait. */
-function leaseWaitMs(args: Args): number {
-  const options = readLeaseOptions(args)
-  return typeof options === 'string' ? 0 : options.waitMs
-}
-
-/** Who fills a key has read the origin, and brings it no news. */
-function noOriginWrites(): readonly OriginChange[] {
-  return []
-}
-
-function cacheLease(client: Client): void {
-  const options = readLeaseOptions(client.args)
-  if (typeof options === 'string') {
-    client.reply.error(options)
-    return
-  }
-  const { db } = client
-  const key = new Uint8Array(client.args.buffer(1))
-  const endsAt = client.server.world.clock.now() + options.waitMs
-  const lease = leaseOrValue(client, db, key, options.leaseMs)
-  if (lease.state !== 'wait' || options.waitMs === 0) {
-    writeLease(client, lease)
-    return
-  }
-  const args = client.args.detached()
-  const slot = client.defer()
-  const answer = (found: LeaseReply): void => {
-    slot.answer(() => client.runAs(() => writeLease(client, found), args, db))
-  }
-  waitForLease(client, { db, key, endsAt, leaseMs: options.leaseMs }, lease, answer)
-}
-
-/** What CACHE.LEASE answers. */
-interface LeaseReply {
-  readonly state: 'hit' | 'stale' | 'negative' | 'lease' | 'wait' | 'full'
-  readonly value: Buffer | null
-  readonly token: number
-}
-
-/** The value, if it is fresh; else the lease, or word that somebody has it. */
-function leaseOrValue(client: Client, db: number, key: Uint8Array, leaseMs: number): LeaseReply {
-  const { hub, store } = client
-  store.now = hub.world.clock.now()
-  const state = store.state(db, key, 0, key.length)
-  if (state === NEGATIVE) return { state: 'negative', value: null, token: 0 }
-  const found = store.openAny(db, key, 0, key.length)
-  // One that is kept for failures only is nobody's answer here.
-  const value = found && state !== ERROR_ONLY ? copyOpenValue(store) : null
-  if (found && state === FRESH) {
-    store.close()
-    return { state: 'hit', value, token: 0 }
-  }
-  const token = found ? store.leaseBeside() : store.lease()
-  const isFirst = store.leasePlanted && token !== 0
-  store.close()
-  if (isFirst && hub.loads.grants.isFull) {
-    store.dropLease(db, key, token)
-    return { state: 'full', value: null, token: 0 }
-  }
-  if (isFirst) {
-    hub.loads.grants.give({ db, key, token, birth: store.birth() }, leaseMs)
-    return { state: 'lease', value, token }
-  }
-  return { state: value === null ? 'wait' : 'stale', value, token }
-}
-
-/** Waits for who has the lease; when that ends without a value, the next one has it. */
-function waitForLease(
-  client: Client,
-  wanted: { db: number; key: Uint8Array; endsAt: number; leaseMs: number },
-  lease: LeaseReply,
-  answer: (found: LeaseReply) => void,
-): void {
-  const { hub } = client
-  const { clock } = hub.world
-  const { db, key, endsAt, leaseMs } = wanted
-  const waitMs = endsAt - clock.now()
-  if (waitMs <= 0 || lease.token === 0) {
-    answer({ state: 'wait', value: null, token: 0 })
-    return
-  }
-  const birth = client.store.birth()
-  const hear = (outcome: Outcome): void => {
-    if (outcome.kind === 'value' && !isOutdated(outcome, birth))
-      answer({ state: 'hit', value: outcome.value, token: 0 })
-    else if (outcome.kind === 'missing') answer({ state: 'negative', value: null, token: 0 })
-    else if (outcome.kind === 'error' || outcome.kind === 'late')
-      answer({ state: 'wait', value: null, token: 0 })
-    else if (clock.now() >= endsAt) answer({ state: 'wait', value: null, token: 0 })
-    else {
-      const next = leaseOrValue(client, db, key, leaseMs)
-      if (next.state === 'wait') waitForLease(client, wanted, next, answer)
-      else answer(next)
-    }
-  }
-  const group = client.server.loading.groups.match(key, 0, key.length)
-  if (hub.loads.grants.has(lease.token)) hub.loads.grants.wait(lease.token, waitMs, hear)
-  else if (group !== null) hub.loads.wait({ db, key, group, token: lease.token, waitMs }, hear)
-  else hub.loads.grants.wait(lease.token, waitMs, hear)
-}
-
-function writeLease({ reply }: Client, { state, value, token }: LeaseReply): void {
-  if (state === 'full') {
-    reply.error(ERR_TOO_MANY_LEASES)
-    return
-  }
-  reply.array(3)
-  reply.text(state)
-  if (value === null) reply.null()
-  else reply.bulk(value)
-  if (state === 'lease') reply.text(String(token))
-  else reply.null()
-}
-
-function cacheFill(client: Client): void {
-  const { args, db, hub, reply, store } = client
-  const options = readKeepOptions(args, 4, 'cache.fill')
-  const token = args.integer(2)
-  if (typeof options === 'string' || !(token > 0)) {
-    reply.error(typeof options === 'string' ? options : ERR_NO_TOKEN)
-    return
-  }
-  const key = args.buffer(1)
-  const value = args.buffer(3)
-  store.now = hub.world.clock.now()
-  const group = hub.loading.groups.match(key, 0, key.length)
-  const { expireAt, extras } = keepOf(client, options, group)
-  const { grants } = hub.loads
-  const grant = grants.of(db, key, token)
-  const birth = grant?.birth ?? 0
-  const { loadStore } = hub
-  const stored =
-    grant !== null &&
-    (group === null || loadStore.makesRoom(group, key.length + value.length)) &&
-    store.fill(db, key, token, value, expireAt, { ...extras, birth })
-  if (grant !== null) grants.landed(token, value, stored)
-  reply.integer(stored ? 1 : 0)
 }
 
 /* ---- CACHE.EXPLAIN ---- */
@@ -497,7 +266,7 @@ function cacheInvalidate(client: Client): void {
     const name = args.text(2)
     if (hub.config.groups.get(name) === undefined) reply.error(noSuchGroup(name))
     else hub.invalidations.begin(client, { kind: 'group', db: -1, name })
-  } else reply.error(ERR_SYNTAX)
+  } else reply.error(ERR_INVALIDATE_WHAT)
 }
 
 const common = { group: 'cache', since: '0.1.0', complexity: 'O(1)' } as const
@@ -529,35 +298,6 @@ export const cacheCommands = [
       'key value [EX seconds | PX milliseconds] [STALE milliseconds] [TAGS numtags tag [tag ...]]',
     originWrites: cacheSetOriginWrites,
     run: cacheSet,
-  },
-  {
-    ...common,
-    name: 'cache.lease',
-    onHub: true,
-    arity: -2,
-    flags: ['write', 'denyoom'],
-    keys: oneKey,
-    keyFlags: ['RW', 'access', 'insert'],
-    summary:
-      'Gives a value that is fresh; else to one client a token to fill the key with, and to the others what comes of it.',
-    syntax: 'key [WAIT milliseconds] [PX milliseconds]',
-    waits: leaseWaitMs,
-    originWrites: noOriginWrites,
-    run: cacheLease,
-  },
-  {
-    ...common,
-    name: 'cache.fill',
-    onHub: true,
-    arity: -4,
-    flags: ['write', 'denyoom'],
-    keys: oneKey,
-    keyFlags: ['OW', 'update'],
-    summary: 'Sets a key by a token of CACHE.LEASE, unless it was set, deleted or flushed since.',
-    syntax:
-      'key token value [EX seconds | PX milliseconds] [STALE milliseconds] [TAGS numtags tag [tag ...]]',
-    originWrites: noOriginWrites,
-    run: cacheFill,
   },
   {
     ...common,

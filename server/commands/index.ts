@@ -8,6 +8,7 @@ import { diagnosisCommands } from './diagnosis.ts'
 import { groupCommands } from './group.ts'
 import { keyCommands } from './key.ts'
 import { keyspaceCommands } from './keyspace.ts'
+import { leaseCommands } from './lease.ts'
 import { memoryCommands } from './memory.ts'
 import { objectCommands } from './object.ts'
 import { persistenceCommands } from './persistence.ts'
@@ -32,4 +33,5 @@ export const commands: readonly Command[] = [
   ...commandCommands,
   ...clusterCommands,
   ...cacheCommands,
+  ...leaseCommands,
 ]

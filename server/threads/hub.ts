@@ -267,9 +267,12 @@ export class Hub implements Workers {
       loads.refresh(miss, why === 'early')
       return
     }
-    loads.wait(miss, (outcome) => {
+    const hear = (outcome: Outcome): void => {
       tell(worker, { kind: 'landed', token, outcome: portable(outcome) })
-    })
+    }
+    // Who waits in the worker has a time of its own, also for a client's lease.
+    if (loads.grants.has(token)) loads.grants.wait(token, Infinity, hear)
+    else loads.wait(miss, hear)
   }
 
   tellMonitors(line: Uint8Array): void {

@@ -26,6 +26,9 @@ interface Waiting {
 /** Why a load is wanted: somebody waits, or the value that is there is to be loaded anew. */
 export type LoadReason = 'wait' | 'refresh' | 'early'
 
+/** Longer than a message from the hub takes, that a load ended at its deadline. */
+const GRACE_MS = 1000
+
 type Counting = { -readonly [K in keyof WaiterCounters]: number }
 
 export class RemoteLoads implements Flights {
@@ -60,7 +63,8 @@ export class RemoteLoads implements Flights {
     const waiter: Waiting = { group, done, timer: null }
     station.add(waiter)
     this.#waiting++
-    const waitMs = miss.waitMs ?? group.waitMs
+    // A load ends within `timeout`; a client may have its lease for an hour.
+    const waitMs = Math.min(miss.waitMs ?? group.waitMs, group.timeoutMs + GRACE_MS)
     const late = (): void => {
       if (!this.#dismiss(station, waiter)) return
       this.#of(group).late++

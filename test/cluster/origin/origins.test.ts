@@ -39,7 +39,12 @@ test('each group is loaded from its own origin', async (t) => {
   const redis = originGroup({ name: 'redis', address: { kind: 'redis', hosts, ...nobody } })
   const one = moduleGroup('one')
   const two = moduleGroup('two', { writes: true })
-  const loader = await createLoader([http, redis, one, two], { version: '1', clock, random, folder })
+  const loader = await createLoader([http, redis, one, two], {
+    version: '1',
+    clock,
+    random,
+    folder,
+  })
   t.teardown(() => loader.close())
   const load = async (group: OriginGroup): Promise<string> =>
     String((await loader.load(loadRequest(group, 'k', { url: `${origin.url}/k` }))).value)

@@ -97,24 +97,24 @@ test('CACHE.GET without a group is a GET that tells more', async (t) => {
   t.is(await say('CACHE.GET a'), 'nil')
   t.is(
     await say('CACHE.GET a META'),
-    '[state, missing, group, nil, age, -1, fresh-for, -1, ttl, -1, value, nil]',
+    '[state, missing, group, nil, age-ms, -1, fresh-for-ms, -1, ttl-ms, -1, value, nil]',
   )
   await say('SET a v')
   t.is(await say('CACHE.GET a FRESH'), 'v')
   t.is(
     await say('CACHE.GET a META'),
-    '[state, fresh, group, nil, age, -1, fresh-for, -1, ttl, -1, value, v]',
+    '[state, fresh, group, nil, age-ms, -1, fresh-for-ms, -1, ttl-ms, -1, value, v]',
   )
   await say('CACHE.SET a w PX 1000 STALE 2000')
   await pass(400)
   t.is(
     await say('CACHE.GET a META PEEK'),
-    '[state, fresh, group, nil, age, 400, fresh-for, 600, ttl, 2600, value, w]',
+    '[state, fresh, group, nil, age-ms, 400, fresh-for-ms, 600, ttl-ms, 2600, value, w]',
   )
   await pass(1100)
   t.is(
     await say('CACHE.GET a META'),
-    '[state, stale, group, nil, age, 1500, fresh-for, 0, ttl, 1500, value, w]',
+    '[state, stale, group, nil, age-ms, 1500, fresh-for-ms, 0, ttl-ms, 1500, value, w]',
   )
   t.is(await say('CACHE.GET a'), 'w')
   t.is(await say('CACHE.GET a FRESH'), 'nil')
@@ -131,12 +131,12 @@ test('CACHE.GET of a group loads what is missing or too old, unless it peeks', a
   t.is(await say('CACHE.GET k:1 PEEK'), 'nil')
   t.is(
     await say('CACHE.GET k:1 PEEK META'),
-    '[state, missing, group, k, age, -1, fresh-for, -1, ttl, -1, value, nil]',
+    '[state, missing, group, k, age-ms, -1, fresh-for-ms, -1, ttl-ms, -1, value, nil]',
   )
   t.is(origin.loads, 0)
   t.is(
     await say('CACHE.GET k:1 META'),
-    '[state, fresh, group, k, age, 0, fresh-for, 10000, ttl, 30000, value, origin k:1 1]',
+    '[state, fresh, group, k, age-ms, 0, fresh-for-ms, 10000, ttl-ms, 30000, value, origin k:1 1]',
   )
   t.is(origin.loads, 1)
   await pass(12_000)
@@ -145,7 +145,7 @@ test('CACHE.GET of a group loads what is missing or too old, unless it peeks', a
   // Stale: at once, and loaded meanwhile, once.
   t.is(
     await say('CACHE.GET k:1 PEEK META'),
-    '[state, stale, group, k, age, 12000, fresh-for, 0, ttl, 18000, value, origin k:1 1]',
+    '[state, stale, group, k, age-ms, 12000, fresh-for-ms, 0, ttl-ms, 18000, value, origin k:1 1]',
   )
   t.is(origin.loads, 1)
   t.is(await say('CACHE.GET k:1 STALE 2000'), 'origin k:1 1')
@@ -170,7 +170,7 @@ test('CACHE.GET FRESH never gives what is stale, and CACHE.GET does when a load 
   await pass(28_000)
   t.is(
     await say('CACHE.GET k:1 META PEEK'),
-    '[state, error-only, group, k, age, 40000, fresh-for, 0, ttl, 0, value, nil]',
+    '[state, error-only, group, k, age-ms, 40000, fresh-for-ms, 0, ttl-ms, 0, value, nil]',
   )
   t.is(await say('CACHE.GET k:1'), 'origin k:1 1')
   t.is(await say('CACHE.GET k:1 STALE 20000'), 'ORIGIN k: the origin answered 500')
@@ -185,7 +185,7 @@ test('CACHE.GET of what the origin lacks is nil, and known for as long as the gr
   origin.mode = 'lacks'
   t.is(
     await say('CACHE.GET k:1 META'),
-    '[state, negative, group, k, age, 0, fresh-for, 5000, ttl, 5000, value, nil]',
+    '[state, negative, group, k, age-ms, 0, fresh-for-ms, 5000, ttl-ms, 5000, value, nil]',
   )
   t.is(await say('CACHE.GET k:1 FRESH'), 'nil')
   t.is(origin.loads, 1)
@@ -222,7 +222,7 @@ test('RESP3 has maps, and CLIENT REPLY OFF has nothing but its effects', async (
   await say('HELLO 3')
   t.is(
     await say('CACHE.GET a META'),
-    '{state: fresh, group: nil, age: 0, fresh-for: -1, ttl: -1, value: v}',
+    '{state: fresh, group: nil, age-ms: 0, fresh-for-ms: -1, ttl-ms: -1, value: v}',
   )
   t.regex(await say('CACHE.EXPLAIN a'), /^\{owner: , group: nil, state: fresh, .*, origin: nil\}$/)
 })
@@ -267,6 +267,7 @@ const WRONG: readonly (readonly [line: string, error: string])[] = [
   ['CACHE.SET a v TAGS x y', 'ERR value is not an integer or out of range'],
   ['CACHE.SET a v TAGS 2 x', 'ERR syntax error'],
   ['CACHE.SET a v TAGS 65', 'ERR an entry has at most 64 tags'],
+  [`CACHE.SET a v TAGS 1 ${'t'.repeat(257)}`, 'ERR a tag has at most 256 bytes'],
   ['CACHE.SET a v FRESH 1', 'ERR syntax error'],
   ['CACHE.LEASE', "ERR wrong number of arguments for 'cache.lease' command"],
   ['CACHE.LEASE a WAIT', 'ERR syntax error'],
@@ -283,7 +284,7 @@ const WRONG: readonly (readonly [line: string, error: string])[] = [
   ['CACHE.EXPLAIN a b', "ERR wrong number of arguments for 'cache.explain' command"],
   ['CACHE.INVALIDATE TAG', "ERR wrong number of arguments for 'cache.invalidate' command"],
   ['CACHE.INVALIDATE TAG a b', "ERR wrong number of arguments for 'cache.invalidate' command"],
-  ['CACHE.INVALIDATE KEY a', 'ERR syntax error'],
+  ['CACHE.INVALIDATE KEY a', 'ERR CACHE.INVALIDATE takes GROUP name, PREFIX prefix or TAG tag'],
   ['CACHE.INVALIDATE GROUP nobody', "ERR no such group 'nobody'"],
 ]
 
@@ -329,6 +330,29 @@ test('64 tags, a prefix of 65,536 bytes and a key of 100,000 are taken, one more
 })
 
 /* ---- CACHE.LEASE, CACHE.FILL ---- */
+
+test('what CACHE.FILL does not say is as of a value that its group loaded', async (t) => {
+  const group =
+    'f match f:{id} origin http://h/{id} ttl 10s stale 20s stale-if-error 50s jitter 0.5'
+  const { say, pass } = await start(t, '--group', group)
+  const freshOf = async (key: string, rest = ''): Promise<number> => {
+    await say(`CACHE.FILL ${key} ${tokenOf(await say(`CACHE.LEASE ${key}`))} v${rest}`)
+    const facts = await say(`CACHE.GET ${key} PEEK META`)
+    return Number(/fresh-for-ms, (\d+)/.exec(facts)![1])
+  }
+  const times: number[] = []
+  for (let i = 0; i < 20; i++) times.push(await freshOf(`f:${i}`))
+  t.true(
+    times.every((ms) => ms >= 5000 && ms <= 10_000),
+    times.join(),
+  )
+  t.true(new Set(times).size > 10, 'jitter')
+  const fresh = await freshOf('f:said', ' PX 1000 STALE 1')
+  t.true(fresh >= 500 && fresh <= 1000)
+  t.true((await freshOf('other', ' PX 1000')) === 1000)
+  await pass(31_000)
+  t.regex(await say('CACHE.GET f:1 PEEK META'), /state, error-only/)
+})
 
 test('of 500 clients one gets the lease, and the others what it brings', async (t) => {
   const { host, say } = await start(t)

@@ -27,9 +27,10 @@ for (const hash of HASHES) {
 }
 
 /** By seed of the shape and of its operations. */
-const FAILED_ONCE: Readonly<Record<string, readonly [hash: string, shape: number, seed: number]>> = {
-  'no pages for the value of an open key that moves for them': ['constant', 2, 5],
-}
+const FAILED_ONCE: Readonly<Record<string, readonly [hash: string, shape: number, seed: number]>> =
+  {
+    'no pages for the value of an open key that moves for them': ['constant', 2, 5],
+  }
 
 for (const [title, [hash, shape, seed]] of Object.entries(FAILED_ONCE)) {
   test(`the store never lies: ${title}`, (t) => {
