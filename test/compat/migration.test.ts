@@ -8,11 +8,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { Redis } from 'ioredis'
 import { available, freePort, run, type RunningServer, startRedis } from '../process.ts'
 import { startRingtier } from '../process.ts'
+import { until } from '../until.ts'
 
 const KEYS = Number(process.env.MIGRATION_KEYS ?? 4000)
 /** Keys of one command or pipeline. */
@@ -133,10 +133,6 @@ async function watch(t: ExecutionContext, redis: Redis): Promise<string[]> {
     seen.push([args[0]!.toLowerCase(), ...args.slice(1)].join(' '))
   })
   return seen
-}
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await setTimeout(2)
 }
 
 /** Resolves when a Redis that is watched has been seen to run all that it was sent so far. */

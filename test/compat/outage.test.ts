@@ -8,7 +8,7 @@ import test from 'ava'
 import { OriginServer, status } from '../cluster/origin/server.ts'
 import { startRingtier } from '../process.ts'
 import { RawClient } from '../raw.ts'
-import { until } from '../server/threads/many.ts'
+import { until } from '../until.ts'
 
 async function start(t: ExecutionContext, rules: string) {
   const origin = await OriginServer.start()

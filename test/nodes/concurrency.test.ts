@@ -7,7 +7,8 @@ import test from 'ava'
 import { OriginServer } from '../cluster/origin/server.ts'
 import { startRingtier } from '../process.ts'
 import { RawClient } from '../raw.ts'
-import { infoField, until, way } from '../server/threads/many.ts'
+import { infoField, way } from '../server/threads/many.ts'
+import { until } from '../until.ts'
 
 const PLACES = 64
 const MISSES = Number(process.env.RINGTIER_MISSES ?? 5000)

@@ -6,7 +6,8 @@ import type { ExecutionContext } from 'ava'
 import test from 'ava'
 import { type Behaviour, OriginServer } from '../cluster/origin/server.ts'
 import { RawClient } from '../raw.ts'
-import { until, way } from '../server/threads/many.ts'
+import { way } from '../server/threads/many.ts'
+import { until } from '../until.ts'
 import { type Nodes, startNodes } from './nodes.ts'
 
 const NODES = 3

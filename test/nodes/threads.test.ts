@@ -1,7 +1,8 @@
 import { startOrigin } from './counting-origin.ts'
 import { startNodes } from './nodes.ts'
 import { RawClient } from '../raw.ts'
-import { infoField, threadsTest, until } from '../server/threads/many.ts'
+import { infoField, threadsTest } from '../server/threads/many.ts'
+import { until } from '../until.ts'
 
 threadsTest(
   'three nodes of two threads each: every key from everywhere, one load, and a node that dies',

@@ -10,6 +10,7 @@ import { readDescriptors } from '../../server/system.ts'
 import { available, freePort, RINGTIER, run } from '../process.ts'
 import { RawClient } from '../raw.ts'
 import { VirtualClock } from '../sim/clock.ts'
+import { until } from '../until.ts'
 
 const quiet = createLog({ level: 'nothing' })
 
@@ -108,10 +109,6 @@ async function startSmall(t: ExecutionContext, descriptors: number, threads = 1)
   })
   await until(() => output.includes('Ready to accept') || child.exitCode !== null)
   return { port, pid: child.pid!, output: () => output }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
 }
 
 /** A client and all that it was told. */

@@ -12,6 +12,7 @@ import {
 } from '../../server/listener.ts'
 import { startRingtier } from '../process.ts'
 import { RawClient } from '../raw.ts'
+import { until } from '../until.ts'
 
 /** What is used here of the WebAssembly API, whose types @types/node does not have. */
 declare const WebAssembly: {
@@ -57,10 +58,6 @@ async function dial(listener: Listener): Promise<NetSocket> {
   const client = createConnection({ port: listener.port, host: '127.0.0.1', allowHalfOpen: true })
   await once(client, 'connect')
   return client
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1))
 }
 
 async function readAll(client: NetSocket): Promise<Buffer> {

@@ -9,6 +9,7 @@ import { directives } from '../../server/config/directives.ts'
 import { findSocketWay } from '../../server/threads/hub.ts'
 import { version } from '../../server/version.ts'
 import { available, freePort, RINGTIER, run, type Run, startRingtier } from '../process.ts'
+import { until } from '../until.ts'
 
 function folder(t: ExecutionContext): string {
   const path = mkdtempSync(join(tmpdir(), 'ringtier-main-'))
@@ -17,10 +18,6 @@ function folder(t: ExecutionContext): string {
 }
 
 const ringtier = (...args: string[]): Promise<Run> => run(process.execPath, [RINGTIER, ...args])
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
-}
 
 const small = ['--maxmemory', '6mb']
 

@@ -26,7 +26,8 @@ import {
 } from '../cluster/origin/server.ts'
 import { freePort, type RunningServer, startRingtier } from '../process.ts'
 import { RawClient } from '../raw.ts'
-import { infoField, until, way } from './threads/many.ts'
+import { infoField, way } from './threads/many.ts'
+import { until } from '../until.ts'
 
 const RSS_GROWTH_MAX = 64 * 1024 ** 2
 const CLIENTS = 20

@@ -4,6 +4,7 @@ import { loadConfig } from '../../server/config.ts'
 import { limits, outputLimits, OutputWatch } from '../../server/output-limits.ts'
 import { startRingtier } from '../process.ts'
 import { RawClient } from '../raw.ts'
+import { until } from '../until.ts'
 
 const limitsOf = (...words: string[]): ReturnType<typeof outputLimits> =>
   outputLimits(
@@ -45,10 +46,6 @@ test('the soft limit must be reached for longer than its seconds, without a brea
   t.false(watch.exceeds(soft, 51, 22_000))
   t.true(watch.exceeds(soft, 51, 22_001))
 })
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
-}
 
 /** A connection that reads nothing of what comes. */
 function mute(port: number, line: string): { readonly isClosed: boolean; close(): void } {

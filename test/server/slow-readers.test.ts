@@ -5,6 +5,7 @@ import test from 'ava'
 import { encode, measureSilent, Pinger, readSlowly } from '../bench/slow-readers/measure.ts'
 import { type RunningServer, startRingtier } from '../process.ts'
 import { RawClient } from '../raw.ts'
+import { until } from '../until.ts'
 
 const MB = 2 ** 20
 
@@ -91,7 +92,3 @@ test.serial(
     t.deepEqual(right, Array(6).fill(true))
   },
 )
-
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve))
-}

@@ -30,6 +30,7 @@ import {
   slowDrip,
   status,
 } from './server.ts'
+import { until } from '../../until.ts'
 
 const MB = 1024 ** 2
 
@@ -75,11 +76,6 @@ async function refused(
   const error = await t.throwsAsync(loading, { instanceOf: OriginError })
   t.is(error?.kind, kind, error?.message)
   if (line !== undefined) t.is(error?.message, `ORIGIN g: ${line}`)
-}
-
-/** Waits until something holds that the kernel brings about. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 1))
 }
 
 test('a 200 is a value, also an empty or binary one', async (t) => {

@@ -20,6 +20,7 @@ import {
 import { RawClient } from '../../raw.ts'
 import { loadRequest, originGroup, writeRequest } from './request.ts'
 import { OriginServer } from './server.ts'
+import { until } from '../../until.ts'
 
 const { clock } = createSystemWorld()
 
@@ -82,10 +83,6 @@ async function refused(
 /** The integer that a command is answered with. */
 async function count(client: RawClient, ...command: string[]): Promise<number> {
   return Number((await client.command(...command)).slice(1))
-}
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 1))
 }
 
 redisTest('a value comes as it is, with its TTL', async (t) => {

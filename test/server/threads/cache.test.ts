@@ -1,7 +1,8 @@
 import { OriginServer } from '../../cluster/origin/server.ts'
 import { startOrigin } from '../../nodes/counting-origin.ts'
 import type { RawClient } from '../../raw.ts'
-import { infoField, startMany, threadsTest, until } from './many.ts'
+import { infoField, startMany, threadsTest } from './many.ts'
+import { until } from '../../until.ts'
 
 const say = async (client: RawClient, line: string): Promise<string> =>
   (await client.send(line.split(' '))).trimEnd().replaceAll('\r\n', ' ')

@@ -1,5 +1,6 @@
 import { RawClient } from '../../raw.ts'
-import { infoField, numberOf, startMany, threadsTest, transferTest, until } from './many.ts'
+import { infoField, numberOf, startMany, threadsTest, transferTest } from './many.ts'
+import { until } from '../../until.ts'
 
 threadsTest(
   'what one connection writes another one reads, whichever thread serves it',

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startRingtier } from '../../process.ts'
 import { RawClient } from '../../raw.ts'
-import { startMany, threadsTest, until } from './many.ts'
+import { startMany, threadsTest } from './many.ts'
+import { until } from '../../until.ts'
 
 async function untilClosed(client: RawClient): Promise<void> {
   await until(async () => (await client.command('PING')) === '')

@@ -1,5 +1,6 @@
 import { startOrigin } from '../../nodes/counting-origin.ts'
-import { infoField, startMany, threadsTest, until } from './many.ts'
+import { infoField, startMany, threadsTest } from './many.ts'
+import { until } from '../../until.ts'
 import type { ExecutionContext } from 'ava'
 
 async function scene(t: ExecutionContext) {

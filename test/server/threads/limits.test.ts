@@ -4,7 +4,8 @@ import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
 import type { ExecutionContext } from 'ava'
 import type { RawClient } from '../../raw.ts'
-import { infoField, numberOf, startMany, threadsTest, until } from './many.ts'
+import { infoField, numberOf, startMany, threadsTest } from './many.ts'
+import { until } from '../../until.ts'
 
 /** Connections that are spread over the threads, one after the other. */
 async function dial(t: ExecutionContext, port: number, count: number): Promise<Socket[]> {

@@ -53,11 +53,6 @@ export async function startMany(
   return { server, clients, connect }
 }
 
-/** Polls until it holds. */
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5))
-}
-
 /** A field of INFO. */
 export async function infoField(client: RawClient, field: string): Promise<string> {
   const text = await client.command('INFO', 'everything')

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort, startRingtier } from '../../process.ts'
 import { RawClient } from '../../raw.ts'
-import { infoField, lateWorker, numberOf, startMany, threadsTest, until } from './many.ts'
+import { infoField, lateWorker, numberOf, startMany, threadsTest } from './many.ts'
+import { until } from '../../until.ts'
 
 threadsTest('CONFIG SET is in force in all threads when it is answered', async (t) => {
   const { clients } = await startMany(t, 4, [], lateWorker)
