@@ -13,6 +13,7 @@ import { type CommandEntry, type CommandGroup, CommandTable } from '../server/co
 import { commands } from '../server/commands/index.ts'
 import { KEYS_PER_STEP, KEYS_WHOLE_MAX } from '../server/commands/many-keys.ts'
 import { directivesPage } from '../server/config/page.ts'
+import { compatibilityPage } from './compatibility-page.ts'
 import { PROJECT } from './process.ts'
 
 export interface Page {
@@ -24,6 +25,7 @@ export interface Page {
 
 const pages: readonly Page[] = [
   { path: 'docs/commands.md', text: commandsPage },
+  { path: 'docs/compatibility.md', text: compatibilityPage },
   { path: 'docs/config.md', text: directivesPage },
   { path: 'docs/groups.md', text: (found) => withPart(found, 'rules', rulesTable()) },
 ]

@@ -139,6 +139,7 @@ const slowLogRows = [
   {
     ...aboutSlowLog,
     name: 'get',
+    differs: 'of short commands in a pipeline one in 16 is timed',
     arity: -2,
     tips: ['request_policy:all_nodes', 'nondeterministic_output'],
     complexity: 'O(N) where N is the number of entries returned',

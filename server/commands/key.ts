@@ -210,6 +210,7 @@ function persist(client: Client): void {
 export const keyCommands = [
   {
     name: 'del',
+    differs: 'atomic up to 16,384 keys; with more, for 64 keys at a time',
     arity: -2,
     flags: ['write'],
     keys: [1, -1, 1],
@@ -227,6 +228,7 @@ export const keyCommands = [
   },
   {
     name: 'unlink',
+    differs: 'atomic up to 16,384 keys; with more, for 64 keys at a time',
     arity: -2,
     flags: ['write', 'fast'],
     keys: [1, -1, 1],
@@ -244,6 +246,7 @@ export const keyCommands = [
   },
   {
     name: 'exists',
+    differs: 'atomic up to 16,384 keys; with more, for 64 keys at a time',
     arity: -2,
     flags: ['readonly', 'fast'],
     keys: [1, -1, 1],
@@ -259,6 +262,7 @@ export const keyCommands = [
   },
   {
     name: 'touch',
+    differs: 'atomic up to 16,384 keys; with more, for 64 keys at a time',
     arity: -2,
     flags: ['readonly', 'fast'],
     keys: [1, -1, 1],

@@ -244,6 +244,7 @@ function flushdb(client: Client): void {
 export const keyspaceCommands = [
   {
     name: 'randomkey',
+    differs: 'in a cluster about the keys of all nodes',
     arity: 1,
     flags: ['readonly'],
     keys: [0, 0, 0],
@@ -257,6 +258,7 @@ export const keyspaceCommands = [
   },
   {
     name: 'keys',
+    differs: 'in a cluster about the keys of all nodes',
     arity: 2,
     flags: ['readonly'],
     keys: [0, 0, 0],
@@ -272,6 +274,7 @@ export const keyspaceCommands = [
   },
   {
     name: 'scan',
+    differs: 'in a cluster about the keys of all nodes: the cursor goes on over them',
     arity: -2,
     flags: ['readonly'],
     keys: [0, 0, 0],
@@ -287,6 +290,7 @@ export const keyspaceCommands = [
   },
   {
     name: 'dbsize',
+    differs: 'in a cluster about the keys of all nodes',
     arity: 1,
     flags: ['readonly', 'fast'],
     keys: [0, 0, 0],
@@ -301,6 +305,7 @@ export const keyspaceCommands = [
   },
   {
     name: 'flushall',
+    differs: 'in a cluster about the keys of all nodes',
     arity: -1,
     flags: ['write'],
     keys: [0, 0, 0],
@@ -316,6 +321,7 @@ export const keyspaceCommands = [
   },
   {
     name: 'flushdb',
+    differs: 'in a cluster about the keys of all nodes',
     arity: -1,
     flags: ['write'],
     keys: [0, 0, 0],

@@ -129,6 +129,7 @@ const memoryRows = [
   {
     ...report,
     name: 'doctor',
+    differs: "speaks of ringtier's memory",
     onHub: true,
     summary: 'Tells in sentences what stands out about the memory.',
     run: doctor,
@@ -136,6 +137,7 @@ const memoryRows = [
   {
     ...report,
     name: 'malloc-stats',
+    differs: 'there is no allocator to tell of, and it says so',
     summary: 'Says that there are no statistics of an allocator.',
     run: mallocStats,
   },
@@ -149,12 +151,14 @@ const memoryRows = [
   {
     ...report,
     name: 'stats',
+    differs: "the fields of Redis that have a meaning here, and ringtier's own",
     onHub: true,
     summary: 'Tells what the memory is used for, as a map of names and values.',
     run: stats,
   },
   {
     name: 'usage',
+    differs: 'exact to the byte of what the entry occupies; `SAMPLES` changes nothing',
     arity: -3,
     flags: ['readonly'],
     keys: [2, 2, 1],

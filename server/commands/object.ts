@@ -91,6 +91,7 @@ const objectRows = [
   {
     ...row,
     name: 'freq',
+    differs: '0 to 3, the accesses that eviction counts',
     since: '4.0.0',
     summary:
       'Tells how often the key was asked for, 0 to 3, where maxmemory-policy counts it (s3a, s3-fifo).',
@@ -99,6 +100,7 @@ const objectRows = [
   {
     ...row,
     name: 'idletime',
+    differs: 'as exact as what the policy keeps',
     summary:
       'Tells the seconds since the key was asked for, where maxmemory-policy keeps them (lru, second-chance).',
     run: idletime,

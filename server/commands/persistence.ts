@@ -43,6 +43,7 @@ const noKeys = [0, 0, 0] as const
 export const persistenceCommands = [
   {
     name: 'save',
+    differs: 'a file of [its own format](snapshot.md)',
     onHub: true,
     arity: 1,
     flags: ['admin', 'noscript', 'no_async_loading', 'no_multi'],
@@ -55,6 +56,7 @@ export const persistenceCommands = [
   },
   {
     name: 'bgsave',
+    differs: 'a file of [its own format](snapshot.md); nothing forks',
     onHub: true,
     arity: -1,
     flags: ['admin', 'noscript', 'no_async_loading'],

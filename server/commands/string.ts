@@ -694,6 +694,7 @@ export const stringCommands = [
   },
   {
     name: 'mget',
+    differs: 'atomic up to 16,384 keys; with more, for 64 keys at a time',
     arity: -2,
     flags: ['readonly', 'fast'],
     keys: [1, -1, 1],
@@ -710,6 +711,7 @@ export const stringCommands = [
   },
   {
     name: 'mset',
+    differs: 'atomic up to 16,384 keys; with more, for 64 keys at a time',
     arity: -3,
     flags: ['write', 'denyoom'],
     keys: [1, -1, 2],

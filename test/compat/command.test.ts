@@ -6,6 +6,7 @@ import test from 'ava'
 import { commands } from '../../server/commands/index.ts'
 import { available, startRedis } from '../process.ts'
 import { RawClient } from '../raw.ts'
+import { REDIS_COMMANDS } from '../redis-commands.ts'
 import { Bench } from '../server/commands/session.ts'
 
 type Parsed = string | number | null | readonly Parsed[]
@@ -166,6 +167,15 @@ if (available('redis-server')) {
         }
       }
       t.deepEqual(differing, [])
+      const theirGroups = new Map([...theirDocs].map(([name, doc]) => [name, doc.get('group')]))
+      const told = new Map(
+        Object.entries(REDIS_COMMANDS).flatMap(([group, names]) =>
+          names.map((name) => [name, group]),
+        ),
+      )
+      // A container's own group counts for its subcommands, as COMMAND DOCS has it.
+      t.deepEqual([...told.keys()].toSorted(), [...theirGroups.keys()].toSorted())
+      for (const [name, group] of theirGroups) t.is(told.get(name), String(group), name)
     } finally {
       await redis.stop()
     }

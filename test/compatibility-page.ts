@@ -1,0 +1,69 @@
+import type { CommandEntry } from '../server/command.ts'
+import { CommandTable } from '../server/command.ts'
+import { commands } from '../server/commands/index.ts'
+import { absenceOf, REDIS_COMMANDS } from './redis-commands.ts'
+
+const GROUP_TITLES: Readonly<Record<string, string>> = {
+  string: 'Strings',
+  bitmap: 'Bitmaps',
+  generic: 'Keys',
+  connection: 'Connection',
+  transactions: 'Transactions',
+  pubsub: 'Pub/sub',
+  server: 'Server',
+  cluster: 'Cluster',
+  scripting: 'Scripts and functions',
+  hash: 'Hashes',
+  list: 'Lists',
+  set: 'Sets',
+  'sorted-set': 'Sorted sets',
+  stream: 'Streams',
+  geo: 'Geospatial',
+  hyperloglog: 'HyperLogLog',
+}
+
+/** docs/compatibility.md: each command of Redis 7.0, and what ringtier makes of it. */
+export function compatibilityPage(): string {
+  const table = new CommandTable(commands)
+  const sections = Object.entries(REDIS_COMMANDS).map(([group, names]) => {
+    const rows = names.map((name) => rowOf(name, group, table.named(name)))
+    return { group, names, rows, here: rows.filter((row) => !row.includes('| no |')).length }
+  })
+  const overview = sections.map(({ group, names, here }) => {
+    const title = GROUP_TITLES[group]!
+    return `| [${title}](#${title
+      .toLowerCase()
+      .replaceAll(/[^a-z ]/g, '')
+      .replaceAll(' ', '-')}) | ${here} of ${names.length} |`
+  })
+  const tables = sections.map(
+    ({ group, rows }) =>
+      `## ${GROUP_TITLES[group]!}\n\n| command | here | how it differs; why not, and what instead |\n| --- | --- | --- |\n${rows.join('\n')}`,
+  )
+  return `# Compatibility with Redis 7.0
+
+<!-- Made by \`npm run docs\` from the rows in server/commands and test/redis-commands.ts. Change those. -->
+
+Every command of Redis 7.0: **yes**, it answers as Redis does, in RESP2 and RESP3, down to the words
+of its errors; **differs**, it does, but for what is said beside it; or **no**, with the reason, and what
+to use instead. A command that is not here is answered \`ERR unknown command\`, as an old Redis would.
+What ringtier has beyond Redis is in [commands](commands.md).
+
+| commands | here |
+| --- | --- |
+${overview.join('\n')}
+
+${tables.join('\n\n')}
+`
+}
+
+function rowOf(name: string, group: string, entry: CommandEntry | null): string {
+  const shown = `\`${name.toUpperCase().replace('|', ' ')}\``
+  if (entry !== null) {
+    const { differs } = entry.row
+    return differs === undefined ? `| ${shown} | yes | |` : `| ${shown} | differs | ${differs} |`
+  }
+  const absence = absenceOf(name, group)
+  if (absence === undefined) return `| ${shown} | no | not yet |`
+  return `| ${shown} | no | ${absence.why}; instead: ${absence.instead} |`
+}
