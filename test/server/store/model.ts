@@ -244,7 +244,11 @@ export class Model {
   /** Every key the Map has, and every key the store has. */
   compareAll(): void {
     for (let db = 0; db < this.#maps.length; db++) {
-      for (const key of [...this.#maps[db]!.keys()]) this.#get(db, key)
+      for (const key of [...this.#maps[db]!.keys()]) {
+        this.#get(db, key)
+        // Also one that is not seen may have gone.
+        this.#state(db, key)
+      }
       this.#scan(db)
       this.#sizes(db)
     }
