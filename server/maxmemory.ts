@@ -16,7 +16,13 @@ import { BadValue } from './config/kinds.ts'
 import type { Log } from './log.ts'
 import { meaningOf, type PolicyName, policyNotice } from './policies.ts'
 import { Shrinker } from './shrinker.ts'
-import { type MatcherOf, shareInvalidations, Store, type StoreOptions } from './store/store.ts'
+import {
+  type MatcherOf,
+  shareInvalidations,
+  shareWatches,
+  Store,
+  type StoreOptions,
+} from './store/store.ts'
 import { shareGroupUsage } from './store/usage.ts'
 
 /** Threads that share the store and the counters: the workers and the hub, or the only one there is. */
@@ -43,6 +49,7 @@ export function openStore(config: Config, seed: number, log: Log): OpenedStore {
   const options = {
     ...{ maxMemory, seed, databases, threads, ...meaningOf(config['maxmemory-policy']) },
     invalidations: shareInvalidations(),
+    watches: shareWatches(),
     groupUsage: shareGroupUsage(config.groups.all.length),
   }
   const matcherOf = groupMatcher(config.groups)

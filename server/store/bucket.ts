@@ -36,6 +36,7 @@ import type { Ring } from './ring.ts'
 import { ABSENT, DEAD, ERROR_ONLY, OVER, STALE, States } from './state.ts'
 import type { Usage } from './usage.ts'
 import type { Verb } from './verb.ts'
+import type { Watches } from './watch.ts'
 
 /** Results of the writing verbs. */
 export const STORED = 0
@@ -89,6 +90,7 @@ export class Buckets implements Entries {
   /** Where entries that end are told of; null: nobody wants to know. */
   readonly #endings: Endings | null
   readonly #usage: Usage
+  readonly #watches: Watches
   readonly #ring: Ring
   readonly #arena: Arena
   readonly #bytes: Uint8Array
@@ -125,6 +127,7 @@ export class Buckets implements Entries {
       invalidation: Invalidation
       purge: Purge
       usage: Usage
+      watches: Watches
     },
     options: { layout: Layout; hash: Hash; seed: number; io: Uint8Array; trailer: number },
   ) {
@@ -139,6 +142,7 @@ export class Buckets implements Entries {
     this.#verb = parts.verb
     this.#endings = parts.endings
     this.#usage = parts.usage
+    this.#watches = parts.watches
     this.#layout = layout
     this.#hash = options.hash
     this.#seed = options.seed
@@ -1066,6 +1070,7 @@ export class Buckets implements Entries {
   #removeAt(bucket: number, position: number, reason: number): void {
     const address = this.index.address(bucket, position)
     const isInMain = this.index.isInMain(bucket, position)
+    if (this.#watches.areUsed) this.#touchAt(address)
     this.index.remove(bucket, position)
     this.#kill(bucket, address, isInMain, reason)
   }
@@ -1192,6 +1197,27 @@ export class Buckets implements Entries {
   #endsUnseen(address: number): boolean {
     if (entry.typeOf(this.#words, address) >= entry.TYPE_NEGATIVE) return true
     return this.#verb.goesOn && this.#matches(address, false)
+  }
+
+  /** All keys of the bucket change, or have just come, for whoever wants to hear of them. */
+  touchAll(bucket: number): void {
+    for (const ring of RINGS) {
+      this.#ring.walk(bucket + ring, (address) => this.#touchAt(address))
+    }
+  }
+
+  /** An entry ends: its key changes, for whoever wants to hear of it. */
+  #touchAt(address: number): void {
+    const words = this.#words
+    if (entry.typeOf(words, address) >= entry.TYPE_NEGATIVE) return
+    const hash = this.hashOf(address) | 0
+    const db = entry.databaseOf(words, address)
+    const length = entry.keyLengthOf(words, address)
+    if (entry.isKeyInPages(words, address)) {
+      this.#watches.touch(hash, db, this.contents.keyOf(address), 0, length)
+    } else {
+      this.#watches.touch(hash, db, this.#bytes, entry.keyAt(words, address), length)
+    }
   }
 
   #endAll(bucket: number): void {

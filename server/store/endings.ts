@@ -1,14 +1,11 @@
 /*
- * Entries that ended, told to whoever wants to know (`StoreOptions.onRemoved`).
- *
- * An entry ends under its bucket's lock, often in the middle of a verb for another key, and nobody
- * may be called there. So copies are kept in a queue, which is emptied when the lock was given back:
- * in the order in which they ended, before the verb returns. The listener may use the store; what
- * ends by that is told after what is in the queue already, not from within.
+ * Entries that ended, told to whoever wants to know (`StoreOptions.onRemoved`): copies of them, when
+ * the bucket's lock was given back (notices.ts).
  *
  * An entry whose value goes on under the same key has not ended: one that only moves, or gets
  * another expiry (`keep`). A value that changes in part has: the value before is `overwritten`.
  */
+import { Notices } from './notices.ts'
 import type { Verb } from './verb.ts'
 
 /** Why an entry ended. */
@@ -40,54 +37,8 @@ export interface Ended {
 }
 
 /** The entries that this thread's verbs made end, until their listener is told. */
-export class Endings {
-  readonly #verb: Verb
-  readonly #listener: RemovalListener
-  #queue: Ended[] = []
-  #isTelling = false
-  #hasFailed = false
-  #failure: unknown = undefined
-
+export class Endings extends Notices<Ended> {
   constructor(verb: Verb, listener: RemovalListener) {
-    this.#verb = verb
-    this.#listener = listener
-  }
-
-  push(ended: Ended): void {
-    this.#queue.push(ended)
-  }
-
-  /**
-   * Tells all that is in the queue, unless this thread has buckets locked. What the listener throws
-   * is kept for `tell`: the others are told all the same.
-   */
-  deliver(): void {
-    if (this.#queue.length === 0 || this.#isTelling || !this.#verb.isFree) return
-    this.#isTelling = true
-    while (this.#queue.length > 0) {
-      const queue = this.#queue
-      this.#queue = []
-      for (const ended of queue) this.#call(ended)
-    }
-    this.#isTelling = false
-  }
-
-  /** `deliver`, and throws the first of the errors that the listener threw since the last time. */
-  tell(): void {
-    this.deliver()
-    if (!this.#hasFailed || this.#isTelling) return
-    const failure = this.#failure
-    this.#hasFailed = false
-    this.#failure = undefined
-    throw failure
-  }
-
-  #call(ended: Ended): void {
-    try {
-      this.#listener(REASONS[ended.reason]!, ended.db, ended.key, ended.value)
-    } catch (error) {
-      if (!this.#hasFailed) this.#failure = error
-      this.#hasFailed = true
-    }
+    super(verb, ({ reason, db, key, value }) => listener(REASONS[reason]!, db, key, value))
   }
 }

@@ -60,7 +60,25 @@ export function xxh32(bytes: Uint8Array, pos: number, length: number, seed: numb
   for (; at < end; at++) {
     hash = Math.imul(rotate((hash + Math.imul(bytes[at]!, PRIME_5)) | 0, 11), PRIME_1)
   }
-  hash = Math.imul(hash ^ (hash >>> 15), PRIME_2)
-  hash = Math.imul(hash ^ (hash >>> 13), PRIME_3)
-  return (hash ^ (hash >>> 16)) >>> 0
+  return avalanche(hash)
+}
+
+/** Every bit of the result depends on all bits of `hash`. */
+function avalanche(hash: number): number {
+  const half = Math.imul(hash ^ (hash >>> 15), PRIME_2)
+  const whole = Math.imul(half ^ (half >>> 13), PRIME_3)
+  return (whole ^ (whole >>> 16)) >>> 0
+}
+
+const FNV_PRIME = 0x01000193
+
+/**
+ * FNV-1a over `length` bytes from `pos`, and the last mix of xxh32: a second hash, for where 32 bits
+ * are too few. (Not xxh32 with another seed: of short keys that it confuses with one seed it confuses
+ * many with others too.)
+ */
+export function fnv1a(bytes: Uint8Array, pos: number, length: number, seed: number): number {
+  let hash = seed
+  for (let i = pos; i < pos + length; i++) hash = Math.imul(hash ^ bytes[i]!, FNV_PRIME)
+  return avalanche(hash)
 }

@@ -54,6 +54,7 @@ import {
 import type { Matcher, MatcherOf } from './purge.ts'
 import { MATCHER_BYTES_MAX } from './purge.ts'
 import { Purge } from './purge.ts'
+import { Notices } from './notices.ts'
 import { Pool, POLICY, SETTING, TOKEN_BLOCKS } from './pool.ts'
 import { Relief } from './relief.ts'
 import { ABSENT, ERROR_ONLY, Facts, FRESH, NEGATIVE, STALE } from './state.ts'
@@ -62,10 +63,13 @@ import { bucketStats, sumOf } from './stats.ts'
 import { Transplants } from './transplant.ts'
 import { Usage } from './usage.ts'
 import { HELD, Verb } from './verb.ts'
+import type { Interest, Touched, TouchListener, Watch } from './watch.ts'
+import { SETS, shareWatches, TRACKED, WATCHED, Watches } from './watch.ts'
 
 export type { BucketStats, IoMemory, Policy, Reason, RemovalListener, Scope, Sink, StoreStats }
 export type { Extras, FillExtras, Growth, Matcher, MatcherOf }
-export { MATCHER_BYTES_MAX, shareInvalidations }
+export type { Interest, TouchListener, Watch }
+export { MATCHER_BYTES_MAX, shareInvalidations, shareWatches, TRACKED, WATCHED }
 export { ABSENT, ERROR_ONLY, FRESH, NEGATIVE, STALE }
 export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_STRING }
 
@@ -145,6 +149,13 @@ export interface StoreOptions {
    * of one thread can invalidate.
    */
   readonly invalidations?: Int32Array
+  /** Of `shareWatches`, the same for all threads: without it only a store of one thread can `watch`. */
+  readonly watches?: Int32Array
+  /**
+   * Told of every change that this object makes to a tracked key (`watch`), its end included; called
+   * like `onRemoved`. It may hear of keys that nobody tracks, and of one twice.
+   */
+  readonly onTouched?: TouchListener
   /** Of `shareGroupUsage`, the same for all threads: how much each group has is counted there. */
   readonly groupUsage?: Int32Array
   /** Which keys a group has, by its name, for `beginInvalidation`. Default: none. */
@@ -227,6 +238,12 @@ export class Store {
   readonly #verb: Verb
   /** Null: nobody wants to know what ended. */
   readonly #endings: Endings | null
+  /** Null: nobody wants to know which tracked keys changed. */
+  readonly #touched: Notices<Touched> | null
+  /** Is there anybody to be told of anything? */
+  readonly #listens: boolean
+  readonly #watches: Watches
+  readonly #mayWatch: boolean
   readonly #invalidation: Invalidation
   readonly #purge: Purge
   readonly #usage: Usage
@@ -292,6 +309,12 @@ export class Store {
     this.#purge = new Purge(invalidations, PURGE_AT, this.#verb, matcherOf)
     this.#arrivals = new Arrivals(this.#invalidation, options.groupOf ?? (() => -1))
     this.#endings = options.onRemoved ? new Endings(this.#verb, options.onRemoved) : null
+    const { onTouched } = options
+    this.#touched = onTouched ? new Notices(this.#verb, ({ db, key }) => onTouched(db, key)) : null
+    this.#listens = this.#endings !== null || this.#touched !== null
+    this.#mayWatch = options.watches !== undefined || !this.#isShared
+    assert(layout.buckets <= SETS, 'keys of a set of watches are in several buckets')
+    this.#watches = new Watches(options.watches ?? shareWatches(), options.seed, this.#touched)
     this.#relief = new Relief(layout, {
       arenas: memories.arenas,
       pools: this.#pools,
@@ -327,6 +350,7 @@ export class Store {
         invalidation: this.#invalidation,
         purge: this.#purge,
         usage: this.#usage,
+        watches: this.#watches,
       }
       return new Buckets(arena, this.#pools[index]!, parts, shape)
     })
@@ -341,7 +365,10 @@ export class Store {
         this.#lock()
       },
       unlock: () => this.#unlock(),
-      unlockAfterWrite: () => this.#unlockAfterWrite(),
+      unlockAfterArrival: () => {
+        this.#touchBucket()
+        this.#unlockAfterWrite()
+      },
       pin: (address, length) => this.#pin(address, length),
     })
     this.#relief.join(this.#bigs, this.#buckets)
@@ -406,7 +433,7 @@ export class Store {
     const buckets = this.#aim(db, bytes, pos, length)
     this.#lock()
     const removed = buckets.remove(this.#header)
-    if (removed) this.#countChange()
+    if (removed) this.#countRemoval()
     this.#unlockAfterWrite()
     return removed
   }
@@ -727,7 +754,7 @@ export class Store {
   remove(): boolean {
     this.#assertOpen()
     const removed = this.#home.remove(this.#header)
-    if (removed) this.#countChange()
+    if (removed) this.#countRemoval()
     this.#refresh()
     return removed
   }
@@ -736,6 +763,48 @@ export class Store {
   pin(): Pages {
     assert(this.inPages, 'a value without pages is pinned')
     return this.#pin(this.#home.address, this.#verb.valueLength)
+  }
+
+  /* ---- who wants to hear of a key: see watch.ts ---- */
+
+  /**
+   * Begins an interest in a key, there or not: WATCHED, for `isUntouched`; or TRACKED, for
+   * `onTouched`, which hears of all that is done to the key from now on. (So track first and then read:
+   * what was changed in between is told.) What is returned is to be given to `unwatch` once.
+   */
+  watch(interest: Interest, db: number, bytes: Uint8Array, pos: number, length: number): Watch {
+    assert(this.#mayWatch, 'threads do not share their watches')
+    const buckets = this.#aim(db, bytes, pos, length)
+    const key = bytes.slice(pos, pos + length)
+    this.#lock()
+    const wasThere = buckets.findVisible(this.#header) !== 0
+    const at = this.#watches.enter(interest, this.#verb.hash, db, key, 0, length)
+    const count = this.#watches.countAt(at)
+    this.#unlockAfterWrite()
+    return { interest, db, key, bucket: this.#number, at, count, wasThere }
+  }
+
+  /**
+   * Is the key as it was when it was watched, as far as clients see? Not if it was written since, even
+   * to what it was. To be asked while the key is locked (`lockKeys`), if something follows from it.
+   */
+  isUntouched(watch: Watch): boolean {
+    const { db, key, at, count, wasThere } = watch
+    const buckets = this.#aim(db, key, 0, key.length)
+    this.#lock()
+    // One whose time is over goes, and is counted; one that is kept for when its load fails is not.
+    const isThere = buckets.findVisible(this.#header) !== 0
+    const isUntouched = this.#watches.countAt(at) === count && isThere === wasThere
+    this.#unlockAfterWrite()
+    return isUntouched
+  }
+
+  /** Ends an interest. While keys are locked only if its own is among them. */
+  unwatch(watch: Watch): void {
+    this.#turnTo(watch.bucket)
+    this.#lock()
+    this.#watches.leave(watch.interest, watch.at)
+    this.#unlock()
   }
 
   /* ---- leases: the fence of a load ---- */
@@ -1090,13 +1159,13 @@ export class Store {
     this.#lock()
     const before = buckets.entries(bucket)
     let hash = 0
-    if (db < 0) buckets.reset(bucket)
+    if (db < 0) this.#reset()
     else hash = buckets.flush(bucket, db, cursor % HASHES, FLUSH_SLOTS)
     const gone = before - buckets.entries(bucket)
     if (gone > 0) buckets.countUp(bucket, header.CHANGES, gone)
     this.#release()
     // Not all at once: copies of everything would not fit into any heap.
-    if (this.#endings !== null) this.#endings.deliver()
+    this.#deliver()
     if (hash > 0) return number * HASHES + hash
     if (number + 1 < this.#layout.buckets) return (number + 1) * HASHES
     this.#tell()
@@ -1316,7 +1385,10 @@ export class Store {
       chain === null
         ? this.#put(bytes, valueAt, valueLength, expireAt, type)
         : this.#putChain(chain, expireAt, type)
-    if (result === STORED) buckets.warm(this.#header, found)
+    if (result === STORED) {
+      buckets.warm(this.#header, found)
+      if (this.#watches.areUsed) this.#touch()
+    }
     extras.clear()
     this.#unlockAfterWrite()
     return result
@@ -1431,6 +1503,19 @@ export class Store {
     return Math.min(half, this.#chains.flyingBytesMax, VALUE_BYTES_MAX)
   }
 
+  /** Removes all that is in the locked bucket. */
+  #reset(): void {
+    this.#touchBucket()
+    this.#home.reset(this.#header)
+  }
+
+  /** All keys of the locked bucket change, for whoever wants to hear of them. */
+  #touchBucket(): void {
+    const watches = this.#watches
+    if (!watches.areUsed || !watches.mayConcern(this.#number, this.#layout.buckets)) return
+    this.#home.touchAll(this.#header)
+  }
+
   #turnTo(number: number): Buckets {
     this.#number = number
     this.#home = this.#bucketsOf(number)
@@ -1495,7 +1580,19 @@ export class Store {
   }
 
   #tell(): void {
-    if (this.#endings !== null) this.#endings.tell()
+    if (this.#listens) this.#tellAll()
+  }
+
+  #tellAll(): void {
+    this.#deliver()
+    this.#endings?.tell()
+    this.#touched?.tell()
+  }
+
+  /** The same, but what listeners throw is kept for the last of several steps. */
+  #deliver(): void {
+    this.#endings?.deliver()
+    this.#touched?.deliver()
   }
 
   /** Changes a part of the open value. */
@@ -1546,12 +1643,26 @@ export class Store {
     return new Pages(this.#chains, this.#lengthMax, chain, tail)
   }
 
+  /** The current key was changed. */
   #countChange(): void {
+    this.#home.countUp(this.#header, header.CHANGES)
+    if (this.#watches.areUsed) this.#touch()
+  }
+
+  /** The current key was removed: by its bucket, which touches it (as it does all that end). */
+  #countRemoval(): void {
     this.#home.countUp(this.#header, header.CHANGES)
   }
 
   #countSet(): void {
     this.#home.countUp(this.#header, header.SETS)
+    if (this.#watches.areUsed) this.#touch()
+  }
+
+  /** The current key changes, for whoever wants to hear of it. */
+  #touch(): void {
+    const { hash, db, bytes, pos, length } = this.#verb
+    this.#watches.touch(hash, db, bytes, pos, length)
   }
 
   /** A chain with a copy of bytes; null: no memory. */

@@ -45,7 +45,7 @@ interface TransplantParts {
   /** Makes the bucket of this number the locked one, at the store's time. */
   readonly lock: (number: number) => void
   readonly unlock: () => void
-  readonly unlockAfterWrite: () => void
+  readonly unlockAfterArrival: () => void
   /** The value of an entry of the locked bucket as pages. */
   readonly pin: (address: number, length: number) => Pages
 }
@@ -148,7 +148,7 @@ export class Transplants {
 
   /** Puts an image into its bucket; `shift` is added to expiry times. */
   implant(block: Block, shift: number): Implanted {
-    const { layout, lock, unlockAfterWrite } = this.#parts
+    const { layout, lock, unlockAfterArrival } = this.#parts
     assert(block.bucket < layout.buckets, 'there is no such bucket')
     const { buckets, header, images } = this.#at(block.bucket)
     lock(block.bucket)
@@ -156,7 +156,7 @@ export class Transplants {
     const done = images.implant(header, block, options, (address) =>
       buckets.forget(header, address),
     )
-    unlockAfterWrite()
+    unlockAfterArrival()
     return done
   }
 

@@ -26,6 +26,7 @@ import type {
   RemovalListener,
   Scope,
   StoreOptions,
+  Watch,
 } from '../../../server/store/store.ts'
 import {
   ABSENT,
@@ -40,6 +41,7 @@ import {
   STALE,
   STORED,
   Store,
+  WATCHED,
 } from '../../../server/store/store.ts'
 import { shareGroupUsage } from '../../../server/store/usage.ts'
 
@@ -109,7 +111,16 @@ export interface ModelOptions {
   readonly wholeEvery?: number
 }
 
+/** A key that is watched, and what it held when that began. */
+interface Watched {
+  readonly watch: Watch
+  readonly was: Held | null
+}
+
 const EMPTY = Buffer.alloc(0)
+
+/** More than cells that one set of watches has, so that with the worst hash some share a count. */
+const WATCHED_MAX = 12
 
 /** Tags are numbers below it. */
 const TAGS = 12
@@ -153,6 +164,7 @@ export class Model {
   readonly #tokens = new Set<number>()
   /** Values somebody is sending, and what they must read. */
   #pinned: { pages: ReturnType<Store['pin']>; value: Buffer }[] = []
+  readonly #watched: Watched[] = []
   /** In the names of the policies, for `changes`. */
   readonly #policies: readonly Policy[]
   readonly #wholeEvery: number
@@ -231,6 +243,7 @@ export class Model {
   }
 
   #lookAtAll(db: number): void {
+    this.#watch(db)
     if (this.#roll(40) === 0) this.#invalidate()
     if (this.#roll(10) === 0) this.#invalidateByKey(db)
     if (this.#roll(10) === 0) this.#makeGroupRoom()
@@ -881,6 +894,34 @@ export class Model {
       this.#pinned.push({ pages: this.store.pin(), value: this.#held(db, key)!.value })
     }
     this.store.close()
+  }
+
+  /** Begins to watch a key, or asks whether one of those that are watched was left alone. */
+  #watch(db: number): void {
+    const { store } = this
+    const n = this.#roll(WATCHED_MAX)
+    const watched = this.#watched[n]
+    if (watched === undefined) {
+      const { bytes, pos, length } = this.#keyOnHeap(this.#randomKey())
+      const watch = store.watch(WATCHED, db, bytes, pos, length)
+      this.#watched.push({ watch, was: this.#seen(watch) })
+      return
+    }
+    const { watch, was } = watched
+    if (store.isUntouched(watch)) {
+      const held = this.#seen(watch)
+      const isSame = was?.value === held?.value && was?.expireAt === held?.expireAt
+      this.#expect(isSame, `a change of ${Buffer.from(watch.key).toString()} went unseen`)
+    }
+    store.unwatch(watch)
+    this.#watched.splice(n, 1)
+  }
+
+  /** A copy of what the Map has under the key, if the store has it. */
+  #seen({ db, key }: Watch): Held | null {
+    const held = this.#held(db, Buffer.from(key).toString())
+    const isThere = this.store.has(db, key, 0, key.length)
+    return held !== undefined && isThere ? { ...held } : null
   }
 
   #tick(): void {

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { Args } from '../../../protocol/args.ts'
 import type { StoreOptions } from '../../../server/store/store.ts'
-import { MISS, STORED, Store } from '../../../server/store/store.ts'
+import { MISS, STORED, Store, WATCHED } from '../../../server/store/store.ts'
 import { Stress } from './stress.ts'
 
 export interface Job {
@@ -63,6 +63,27 @@ function readTogether(store: Store, { seed, rounds }: Job): number {
   return found
 }
 
+/** Adds one to counters, each time in a transaction that is tried until nobody came between. */
+function raiseByWatching(store: Store, { seed, rounds }: Job): number {
+  const [to] = store.io.replies
+  const sink = { reserve: () => to! }
+  for (let round = 0; round < rounds;) {
+    const key = Buffer.from(`counter:${(round + seed) % 3}`)
+    const watch = store.watch(WATCHED, 0, key, 0, key.length)
+    const length = Math.max(0, store.get(0, key, 0, key.length, sink))
+    const value = Number(text(store.io.bytes.subarray(to, to! + length))) + 1
+    const args = Args.of([key, `${value}`])
+    store.lockKeys(0, args, 0, 1, 1)
+    if (store.isUntouched(watch)) {
+      round++
+      store.set(0, args.bytes, args.pos(0), args.length(0), args.pos(1), args.length(1), 0)
+    }
+    store.unlockKeys()
+    store.unwatch(watch)
+  }
+  return rounds
+}
+
 /** Without what it is filled up with. */
 function text(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString().replace(/\.+$/, '')
@@ -72,6 +93,7 @@ const jobs = {
   'write together': (store: Store, job: Job) => writeTogether(store, job, 20),
   'write together what does not fit': (store: Store, job: Job) => writeTogether(store, job, 60_000),
   'read together': readTogether,
+  'raise by watching': raiseByWatching,
   stress: (_store: Store, { store, seed, rounds }: Job) => new Stress(store, seed).run(rounds),
 }
 

@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads'
 import { shareInvalidations } from '../../../server/store/invalidation.ts'
 import { multiMemory } from '../../../server/store/memory.ts'
 import type { StoreOptions } from '../../../server/store/store.ts'
-import { checkInvariants, Store } from '../../../server/store/store.ts'
+import { checkInvariants, shareWatches, Store } from '../../../server/store/store.ts'
 import { shareGroupUsage } from '../../../server/store/usage.ts'
 import type { Job, JobName } from './sharer.ts'
 import type { StressResult } from './stress.ts'
@@ -28,7 +28,7 @@ export class Sharing {
 
   constructor(options: Partial<StoreOptions> & { readonly threads: number }) {
     const invalidations = shareInvalidations()
-    const shared = { invalidations, groupUsage: shareGroupUsage(2) }
+    const shared = { invalidations, groupUsage: shareGroupUsage(2), watches: shareWatches() }
     this.#options = { maxMemory: MAX_MEMORY, seed: 1, ...shared, ...options }
     this.store = new Store(this.#options)
   }

@@ -11,6 +11,7 @@ import {
   NEGATIVE,
   STORED,
   Store,
+  WATCHED,
 } from '../../../server/store/store.ts'
 import { shareGroupUsage } from '../../../server/store/usage.ts'
 import { dice } from './model.ts'
@@ -653,3 +654,21 @@ test('extras that are too long for smaller chunks cost the entry', (t) => {
   t.is(target.stats.entries, 1)
   checkInvariants(target)
 })
+
+for (const [how, options] of [
+  ['as images', {}],
+  ['one by one', { seed: 8 }],
+] as const) {
+  test(`what a snapshot brings ${how} touches its keys`, (t) => {
+    const from = open()
+    set(from, 'brought', Buffer.from('value'))
+    const to = open(options)
+    const [brought, other] = ['brought', 'other'].map((name) =>
+      to.watch(WATCHED, 0, Buffer.from(name), 0, name.length),
+    )
+    const { sink } = copy(from, to)
+    t.is(sink.fitsImages, how === 'as images')
+    t.false(to.isUntouched(brought!))
+    t.true(to.isUntouched(other!))
+  })
+}
