@@ -49,8 +49,9 @@ export async function createServer(
   const parts = { config, world, log, ringHash, checksum, snapshot }
   const runId = world.random.bytes(20).toString('hex')
   const seed = world.random.uint32()
+  const tokenSeed = world.random.uint32()
   // With its seed the snapshot's images fit as they are.
-  const opened = openStore(config, snapshot?.facts.seed ?? seed, log)
+  const opened = openStore(config, { seed: snapshot?.facts.seed ?? seed, tokenSeed }, log)
   const commandNames = [...new CommandTable(commands).all()].map((entry) => entry.fullName)
   const stats = shareStats(commandNames, sharingThreads(config))
   loader ??= await loaderFor(config, world, log)

@@ -176,7 +176,8 @@ function getdel(client: Client): void {
   const { store } = client
   const found = openWithRoom(client, 1)
   const pages = found ? replyOpen(client) : null
-  if (found) store.remove()
+  // Where there is none, a load may be under way, of what was there before.
+  store.remove()
   store.close()
   countLookup(client, found)
   if (pages !== null) client.replyPages(pages)
@@ -419,7 +420,7 @@ function change(
   const { store, args } = client
   if ((bits & (found ? NX : XX)) !== 0) return NOT_DONE
   if (expireAt !== 0 && expireAt <= store.now) {
-    if (found) store.remove()
+    store.remove()
     return STORED
   }
   const keeps = found && (bits & KEEPTTL) !== 0

@@ -111,6 +111,11 @@ export interface StoreOptions {
   readonly ceiling?: number
   /** uint32 */
   readonly seed: number
+  /**
+   * Where tokens of leases begin: random, and new in each process, so that no token of a process before is
+   * one of its own. 32 bits; default 0.
+   */
+  readonly tokenSeed?: number
   /** In which order entries go. Default: s3a. */
   readonly policy?: Policy
   /** Which entries may go. Default: all. */
@@ -374,6 +379,7 @@ export class Store {
     this.#relief.join(this.#bigs, this.#buckets)
     this.#home = this.#buckets[0]!
     if (options.attach !== undefined) return
+    this.#arenas[0]!.words[layout.header + TOKEN_BLOCKS] = options.tokenSeed ?? 0
     this.#writePolicy(policyWord(policy, options.scope ?? 'all'))
     this.#buckets.forEach((buckets, arena) =>
       buckets.open(Math.ceil((layout.buckets - arena) / layout.arenas)),
@@ -1866,8 +1872,8 @@ export class Store {
   #nextToken(): number {
     if (this.#tokenNext === this.#tokenEnd) {
       const words = this.#arenas[0]!.words
+      // Modulo 2^32; never block 0, for 0 is no token.
       const block = (Atomics.add(words, this.#layout.header + TOKEN_BLOCKS, 1) >>> 0) + 1
-      assert(block < HASHES, 'all tokens were used')
       this.#tokenNext = block * TOKENS_PER_BLOCK
       this.#tokenEnd = this.#tokenNext + TOKENS_PER_BLOCK
     }

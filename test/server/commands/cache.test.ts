@@ -401,6 +401,11 @@ for (const [what, write, then] of [
   ['UNLINK', 'UNLINK a', 'nil'],
   ['SET', 'SET a set', 'set'],
   ['CACHE.SET', 'CACHE.SET a set', 'set'],
+  ['GETDEL', 'GETDEL a', 'nil'],
+  ['GETSET', 'GETSET a set', 'set'],
+  ['a SET that is over', 'SET a set PXAT 1', 'nil'],
+  ['EXPIRE', 'EXPIRE a 0', 'nil'],
+  ['PEXPIREAT', 'PEXPIREAT a 1', 'nil'],
   ['FLUSHALL', 'FLUSHALL', 'nil'],
   ['FLUSHDB', 'FLUSHDB', 'nil'],
   ['INVALIDATE PREFIX', 'CACHE.INVALIDATE PREFIX a', 'nil'],
@@ -415,7 +420,7 @@ for (const [what, write, then] of [
       const waits = before === 'none'
       const waiter = waits ? host.connect().command('CACHE.LEASE', 'a', 'WAIT', '5000') : null
       await host.clock.settle()
-      t.regex(await say(write), /^(?:OK|\d)$/)
+      t.regex(await say(write), /^(?:OK|\d|nil|old)$/)
       t.is(await say(`CACHE.FILL a ${token} late TAGS 1 x`), '0')
       t.is(await say('GET a'), then)
       if (waiter === null) return
