@@ -176,3 +176,24 @@ test('an MGET of thousands of missing keys loads each once, a bounded number at 
   t.true(most > 500 && most <= 1024, String(most))
   host.server.shutdown()
 })
+
+test('what a long MGET found at first, and goes while it loads others, is loaded too', async (t) => {
+  const { host, origin } = await start()
+  const client = host.connect()
+  const keys = Array.from({ length: 300 }, (_, i) => `item:${i}`)
+  await client.command('SET', 'item:0', 'fresh')
+  await client.command('SET', 'item:299', 'fresh')
+  let reply: string | null = null
+  void client.command('MGET', ...keys).then((text) => (reply = text))
+  await host.clock.settle()
+  const other = host.connect()
+  await other.command('DEL', 'item:0')
+  for (let i = 0; i < 10 && reply === null; i++) {
+    origin.deliver()
+    await host.clock.settle()
+  }
+  const value = (key: string): string => (key === 'item:299' ? 'fresh' : `origin ${key}`)
+  const expected = keys.map((key) => `$${value(key).length}\r\n${value(key)}\r\n`)
+  t.true(reply === `*300\r\n${expected.join('')}`, String(reply))
+  host.server.shutdown()
+})
