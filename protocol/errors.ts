@@ -351,6 +351,8 @@ export const originKey = (group: string): string =>
   `ORIGIN ${group}: the key cannot be put into the origin's URL`
 export const originKeyTooLong = (group: string, bytesMax: number): string =>
   `ORIGIN ${group}: the key is longer than ${bytesMax} bytes`
+export const originRefused = (group: string, reason: string): string =>
+  `ORIGIN ${group}: ${reason.replaceAll(/[^ -~]/g, ' ').slice(0, 200)}`
 export const originFunction = (group: string, name: string): string =>
   `ORIGIN ${group}: ${name}() failed`
 export const originNoValue = (group: string): string =>

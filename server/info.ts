@@ -465,9 +465,15 @@ export function groupCounters(
   { waiters, hits }: Facts,
   group: Group,
 ): Readonly<Record<string, number | string>> {
-  const { errors, ...counters } = loads.counters(group)
+  const {
+    errors,
+    early,
+    loads: started,
+    joined: shared,
+    refreshes,
+    ...counters
+  } = loads.counters(group)
   const { joined, late, again } = waiters[group.name] ?? noWaiters
-  counters.joined += joined
   counters.late += late
   counters.again += again
   const found = hits[group.name] ?? noHits
@@ -480,6 +486,7 @@ export function groupCounters(
   const times = landings.times(group.name)
   const written = writes.counters(group)
   return {
+    ...{ loads: started, joined: shared + joined, refreshes, early_refreshes: early },
     ...counters,
     ...{ active, queued, failed, ...byKind },
     breaker_state: breakerOf(group),

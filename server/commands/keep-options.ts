@@ -30,6 +30,7 @@ export function readKeepOptions(args: Args, from: number, command: string): Keep
     if (i + 1 === args.count) return ERR_SYNTAX
     const n = args.integer(i + 1)
     if (isSeconds || args.is(i, 'px')) {
+      if (freshMs !== 0) return ERR_SYNTAX
       if (Number.isNaN(n)) return ERR_NOT_INTEGER
       freshMs = isSeconds ? n * 1000 : n
       if (!(freshMs > 0 && freshMs < Number.MAX_SAFE_INTEGER / 4)) return invalidExpire(command)
