@@ -59,6 +59,9 @@ interface Answer<Value> {
   readonly tags: readonly string[]
 }
 
+/** Prefix and id, in UTF-8. As the server's groups. */
+const KEY_BYTES_MAX = 65_536
+
 /** As long as a rule of a group can say. */
 export const FOR_EVER_MS = 10 * 365 * 24 * 3_600_000
 
@@ -97,8 +100,26 @@ export class Source<Value> {
     }
   }
 
+  /** What a value is kept under. Throws a TypeError or RangeError for what is no id. */
+  keyOf(id: string): string {
+    const { name } = this.group
+    if (typeof id === 'string' && id !== '') {
+      const key = this.prefix + id
+      // No character has more than three bytes a unit.
+      if (key.length * 3 <= KEY_BYTES_MAX || Buffer.byteLength(key) <= KEY_BYTES_MAX) return key
+      throw new RangeError(`group ${name}: prefix and id are over ${KEY_BYTES_MAX} bytes`)
+    }
+    const is = id === '' ? 'empty' : `${typeName(id)}: try String(id)`
+    throw new TypeError(`group ${name}: an id must be a string that is not empty, but is ${is}`)
+  }
+
   /** Bytes of ours. Throws what the codec throws, and a TypeError for what is no value. */
   encode(value: Value): Buffer {
+    if (value === null || value === undefined) {
+      throw new TypeError(
+        `group ${this.group.name}: ${String(value)} stands for "there is no such thing": delete the id instead`,
+      )
+    }
     const bytes: unknown = this.#codec.encode(value)
     if (!(bytes instanceof Uint8Array)) {
       throw new TypeError(

@@ -9,7 +9,7 @@ import type { GroupHits, WaiterCounters } from './facts.ts'
 import type { IoThread } from './io-thread.ts'
 import { copyOpenValue } from './load-store.ts'
 import { type Flying, LookUp, type Wanted } from './look-up.ts'
-import type { Slot } from './slot.ts'
+import type { Call, Slot } from './slot.ts'
 import { counter } from './stats.ts'
 import { ABSENT, ERROR_ONLY, FRESH } from './store/store.ts'
 
@@ -262,13 +262,6 @@ const KEYS_AT_ONCE = 256
 const KEYS_PER_STEP = 16
 /** Loads of one MGET at a time: more would fill the group's queue. */
 const LOADS_OPEN_MAX = 1024
-
-/** A command to be answered: the client's current one, or one that was copied and has its slot. */
-interface Call {
-  readonly args: Args
-  readonly db: number
-  readonly slot?: Slot
-}
 
 interface MissingKey {
   /** Which argument it is. */
