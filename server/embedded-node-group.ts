@@ -12,8 +12,15 @@
  */
 import type { Group } from '../cluster/group.ts'
 import { PeerError, type PeerValue } from '../cluster/replies.ts'
-import { ERR_NO_GROUP_OF_KEY, ERR_OOM } from '../protocol/errors.ts'
-import { originBreaker, originBusy, originFunction, originTimeout } from '../protocol/errors.ts'
+import {
+  ERR_NO_GROUP_OF_KEY,
+  ERR_OOM,
+  originBreaker,
+  originBusy,
+  originClosing,
+  originFunction,
+  originTimeout,
+} from '../protocol/errors.ts'
 import {
   BreakerOpenError,
   ClusterError,
@@ -165,6 +172,8 @@ export function errorOf(group: Pick<Group, 'name'>, line: string, cause?: unknow
       return new BreakerOpenError(
         `group ${name}: the loader failed too often and is left alone for a while`,
       )
+    case originClosing(name):
+      return new ClusterError(`group ${name}: the program that owns the key is ending`)
     case ERR_NO_GROUP_OF_KEY:
       return groupMissing(name)
     case ERR_OOM:
@@ -172,7 +181,7 @@ export function errorOf(group: Pick<Group, 'name'>, line: string, cause?: unknow
         `group ${name}: the program that owns the key has no room for it: raise its maxMemory, or choose another eviction`,
       )
     default:
-      if (code === 'ORIGIN') return new LoadFailedError(line.slice(code.length + 1))
+      if (code === 'ORIGIN') return new LoadFailedError(`group ${line.slice(code.length + 1)}`)
       return new ClusterError(line)
   }
 }

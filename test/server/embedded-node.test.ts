@@ -314,6 +314,9 @@ test('a Redis client of any node reads, loads and writes the same keys', async (
   t.is(cluster.calls.length, 1)
   await cluster.end(clients[2]!.command('SET', `user:${id}`, '{"name":"Grace"}'))
   t.deepEqual(await cluster.end(cluster.users[0]!.get(id)), GRACE)
+  t.is(await cluster.end(clients[0]!.command('GROUP', 'SET', 'user', 'ttl', '2s')), '+OK\r\n')
+  await cluster.end(cluster.users[2]!.set(id, GRACE))
+  t.is(await cluster.end(clients[2]!.command('PTTL', `user:${id}`)), ':2000\r\n')
   // A client that kills and lists clients never meets the program itself.
   t.is(await cluster.end(clients[0]!.command('CLIENT', 'KILL', 'SKIPME', 'yes')), ':2\r\n')
   t.deepEqual(await cluster.end(cluster.users[0]!.get(id)), GRACE)
@@ -576,7 +579,9 @@ test('createNode() alone listens on a free port of this machine', async (t) => {
   await t.throwsAsync(taken.start(), { instanceOf: NodeStateError })
   client.disconnect()
   await node.close()
-  await t.throwsAsync(new Redis(port, '127.0.0.1', { lazyConnect: true, retryStrategy: () => null }).connect())
+  await t.throwsAsync(
+    new Redis(port, '127.0.0.1', { lazyConnect: true, retryStrategy: () => null }).connect(),
+  )
 })
 
 test('a password is wanted of Redis clients, and not of the program', async (t) => {
