@@ -65,7 +65,7 @@ export function nodeConfig(options: NodeOptions, groups: readonly Group[]): Conf
       `password must be given where other machines can connect, and host is '${host}'`,
     )
   }
-  const self = options.self ?? (peers.length === 0 ? '' : selfOf(host, port))
+  const self = options.self ?? (peers.length === 0 ? '' : selfOf(host, port, peers))
   const memory = String(memoryOf('maxMemory', options.maxMemory ?? '64mb'))
   const words: Readonly<Record<string, string>> = {
     ...{ port: String(port), bind: host, threads: '1', loglevel: logLevel },
@@ -84,15 +84,25 @@ export function nodeConfig(options: NodeOptions, groups: readonly Group[]): Conf
     return new Settings({ statements, file: null, machine, groups }) as Config
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    throw new TypeError(inOptionsWords(error.message), { cause: error })
+    const message = inOptionsWords(error.message)
+    const Kind = message.includes('maxMemory') ? RangeError : TypeError
+    throw new Kind(message, { cause: error })
   }
 }
 
-function selfOf(host: string, port: number): string {
+/** By what the others know this node. On one machine they may write it in another way than `host` does. */
+function selfOf(host: string, port: number, peers: readonly string[]): string {
   if (everywhere.has(host)) {
     throw new TypeError(`self must be given: by '${host}' the other nodes cannot reach this one`)
   }
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  const own = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  if (!isLoopback(host) || peers.includes(own)) return own
+  return peers.find((peer) => isThisMachine(peer, port)) ?? own
+}
+
+function isThisMachine(peer: string, port: number): boolean {
+  const [, host = '', peerPort] = /^\[?(.*?)\]?:(\d+)$/.exec(peer.toLowerCase()) ?? []
+  return isLoopback(host) && Number(peerPort) === port
 }
 
 /** A ConfigError speaks of directives, and callers know options. */

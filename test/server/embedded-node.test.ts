@@ -48,6 +48,7 @@ type Rules = Partial<GroupOptions<User>>
 class Cluster {
   readonly clock = new VirtualClock()
   readonly network = new LocalNetwork()
+  readonly files = new MemoryFiles()
   readonly nodes: CacheNode[] = []
   readonly servers: Server[] = []
   readonly users: NodeGroup<User>[] = []
@@ -71,10 +72,10 @@ class Cluster {
   }
 
   make(at: number, count: number, options: NodeOptions = {}): CacheNode {
-    const { clock, network } = this
+    const { clock, files, network } = this
     const names = Array.from({ length: count }, (_, i) => `127.0.0.1:${7001 + i}`)
     const world = {
-      ...{ clock, network, random: new SeededRandom(at + 1), files: new MemoryFiles() },
+      ...{ clock, network, random: new SeededRandom(at + 1), files },
       listen: (server: Server) => {
         this.servers[at] = server
         network.listen(names[at]!, (stream) => server.handle(stream))
@@ -490,6 +491,20 @@ test('a client’s SHUTDOWN ends the node, and not the program', async (t) => {
   await cluster.close()
 })
 
+test('a node begins empty, whatever snapshot lies where the program runs', async (t) => {
+  const cluster = await Cluster.start({}, { count: 1 })
+  const client = cluster.client(0)
+  await cluster.end(cluster.users[0]!.set('1', ADA))
+  t.is(await cluster.end(client.command('SAVE')), '+OK\r\n')
+  client.close()
+  await cluster.close()
+  const again = cluster.make(0, 1)
+  const users = again.group<User>('user', cluster.loadOf(0))
+  await again.start()
+  t.is(await cluster.end(users.peek('1')), undefined)
+  await cluster.end(again.close())
+})
+
 test('when a node is closed the next one loads its keys; what all must hear says who did not', async (t) => {
   const cluster = await Cluster.start()
   cluster.answers = ({ at, answer }) => answer({ name: `by ${at}` })
@@ -541,6 +556,7 @@ for (const [what, options, error] of [
     { port: 7001, password: 'p', peers: ['127.0.0.1:7002'] },
     /a cluster behind password wants secret/,
   ],
+  ['too much memory', { maxMemory: 2 ** 52 }, /maxMemory '.*': argument must be at most/],
   ['too little memory', { maxMemory: '1mb' }, /^maxMemory must be .* at least '2mb'/],
   ['an unknown eviction', { eviction: 'fiffo' }, /did you mean 'fifo'/],
   ['an unknown level', { logLevel: 'loud' }, /logLevel 'loud': .*notice, warning, nothing/],
@@ -551,6 +567,23 @@ for (const [what, options, error] of [
     t.throws(() => createNode(options as never), { message: error })
   })
 }
+
+test('a node finds itself among its peers, however they write this machine', async (t) => {
+  for (const [host, peers, self] of [
+    ['127.0.0.1', ['localhost:7001', 'localhost:7002'], 'localhost:7001'],
+    ['localhost', ['127.0.0.1:7001', '127.0.0.1:7002'], '127.0.0.1:7001'],
+    ['::1', ['[::1]:7001', '127.0.0.1:7001'], '[::1]:7001'],
+    ['127.0.0.1', ['127.0.0.1:7002'], '127.0.0.1:7001'],
+  ] as const) {
+    const cluster = new Cluster()
+    const node = cluster.make(0, 1, { host, port: 7001, peers })
+    await node.start()
+    const own = node.members.filter(({ isSelf }) => isSelf).map(({ name }) => name)
+    t.deepEqual(own, [self])
+    t.is(node.members.length, 2)
+    await cluster.close()
+  }
+})
 
 test('a group’s options are those of a cache’s group, and its mistakes are told the same way', (t) => {
   const node = createNode()
@@ -579,9 +612,7 @@ test('createNode() alone listens on a free port of this machine', async (t) => {
   await t.throwsAsync(taken.start(), { instanceOf: NodeStateError })
   client.disconnect()
   await node.close()
-  await t.throwsAsync(
-    new Redis(port, '127.0.0.1', { lazyConnect: true, retryStrategy: () => null }).connect(),
-  )
+  await t.throwsAsync(RawClient.open(port), { code: 'ECONNREFUSED' })
 })
 
 test('a password is wanted of Redis clients, and not of the program', async (t) => {
