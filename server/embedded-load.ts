@@ -1,5 +1,5 @@
 /*
- * A function of the program, as the loader of a group of an embedded cache.
+ * A function of the program, as the loader of a group of an embedded cache, or of a node.
  *
  * It is called when whoever missed has returned, so it may use the cache. Its signal is its own, and is
  * aborted only while the function is at work: who ends a query by it does not end the next one on the
@@ -23,7 +23,7 @@ export interface Codec<Value> {
 
 /** What a load is handed beside the id. */
 export interface LoadContext {
-  /** Aborted when the load's timeout is over, or the cache is closed, while the function is at work. */
+  /** Aborted when the load's timeout is over, or cache or node is closed, while the function is at work. */
   readonly signal: AbortSignal
   /** What the value is kept under: the group's prefix and the id. */
   readonly key: string
