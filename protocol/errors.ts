@@ -329,6 +329,8 @@ export const ERR_PREFIX_TOO_LONG = 'ERR a prefix has at most 65536 bytes'
 /** CACHE.SET and CACHE.FILL. */
 export const ERR_TOO_MANY_TAGS = 'ERR an entry has at most 64 tags'
 export const ERR_TAG_TOO_LONG = 'ERR a tag has at most 256 bytes'
+/** CACHE.SET with GROUP. */
+export const ERR_NO_GROUP_OF_KEY = 'ERR no group has this key'
 /** CACHE.INVALIDATE. */
 export const ERR_INVALIDATE_WHAT = 'ERR CACHE.INVALIDATE takes GROUP name, PREFIX prefix or TAG tag'
 /** A command whose change the origin could not be told. */

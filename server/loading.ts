@@ -9,7 +9,7 @@ import type { GroupHits, WaiterCounters } from './facts.ts'
 import type { IoThread } from './io-thread.ts'
 import { copyOpenValue } from './load-store.ts'
 import { type Flying, LookUp, type Wanted } from './look-up.ts'
-import type { Slot } from './slot.ts'
+import type { Call, Slot } from './slot.ts'
 import { counter } from './stats.ts'
 import { ABSENT, ERROR_ONLY, FRESH } from './store/store.ts'
 
@@ -286,13 +286,6 @@ const LOADS_OPEN_MAX = 1024
 
 /** So often an MGET looks for what has gone meanwhile; then it is missing. */
 const ROUNDS_MAX = 8
-
-/** A command to be answered: the client's current one, or one that was copied and has its slot. */
-interface Call {
-  readonly args: Args
-  readonly db: number
-  readonly slot?: Slot
-}
 
 interface MissingKey {
   /** Which argument it is. */

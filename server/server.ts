@@ -33,7 +33,8 @@ import { Warming } from './warming.ts'
 const addressMissing: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT'])
 /**
  * Makes a server of its parts; it serves streams given to `handle`, and sockets after `listen`. Until
- * `loaded` resolves it reads its snapshot.
+ * `loaded` resolves it reads its snapshot, unless it `beginsEmpty`. Without a `loader` it has the one
+ * that its groups' origins want.
  * @throws {SnapshotError} there is one that cannot be loaded
  * @throws {GroupError} a group's origin cannot be used
  */
@@ -41,11 +42,12 @@ export async function createServer(
   config: Config,
   world: ServerWorld,
   log: Log,
-  loader?: Loader,
+  given: { readonly loader?: Loader | undefined; readonly beginsEmpty?: boolean } = {},
 ): Promise<Server> {
   const ringHash = await Routing.loadHash()
   const checksum = await loadChecksum()
-  const snapshot = await snapshotFor(config, world, log, checksum)
+  const { beginsEmpty = false } = given
+  const snapshot = beginsEmpty ? null : await snapshotFor(config, world, log, checksum)
   const parts = { config, world, log, ringHash, checksum, snapshot }
   const runId = world.random.bytes(20).toString('hex')
   const seed = world.random.uint32()
@@ -54,7 +56,7 @@ export async function createServer(
   const opened = openStore(config, { seed: snapshot?.facts.seed ?? seed, tokenSeed }, log)
   const commandNames = [...new CommandTable(commands).all()].map((entry) => entry.fullName)
   const stats = shareStats(commandNames, sharingThreads(config))
-  loader ??= await loaderFor(config, world, log)
+  const loader = given.loader ?? (await loaderFor(config, world, log))
   return new Server({ ...parts, runId, opened, stats, loader })
 }
 
@@ -288,11 +290,14 @@ export class Server extends IoThread {
     if (!this.isAlone) await new Promise<unknown>((resolve) => this.ask('settle', null, resolve))
   }
 
-  /** Listens on each `bind` address; with port 0 on none. Rejects with the system's error (EADDRINUSE ...). */
-  async listen(): Promise<void> {
+  /**
+   * Listens on each `bind` address; with port 0 on none, or with `anyPort` on a free one. Rejects with
+   * the system's error (EADDRINUSE ...).
+   */
+  async listen({ anyPort = false } = {}): Promise<void> {
     const { config } = this
     this.routing.start()
-    if (config.port === 0) return
+    if (config.port === 0 && !anyPort) return
     for (const bind of config.bind) {
       // A leading '-' means: no error when the machine lacks this address.
       const optional = bind.startsWith('-')

@@ -6,7 +6,7 @@ import { writesThrough } from '../protocol/errors.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, flagBits, keysOf } from './command.ts'
 import type { IoThread } from './io-thread.ts'
-import type { Slot } from './slot.ts'
+import type { Call, Slot } from './slot.ts'
 
 /**
  * Commands that change keys of groups with `write`: the origin hears of the change first
@@ -141,9 +141,3 @@ export interface OriginChange {
 }
 
 type Changes = readonly OriginChange[]
-
-interface Call {
-  readonly args: Args
-  readonly db: number
-  readonly slot?: Slot
-}
