@@ -3,12 +3,14 @@ import { LOADING_AFTER_MS } from '../cluster/frame.ts'
 import type { Meeting } from '../cluster/handshake.ts'
 import { Args } from '../protocol/args.ts'
 import type { Reply } from '../protocol/reply.ts'
+import type { CommandEntry } from './command.ts'
 import type { Output } from './output.ts'
 import type { Slot } from './slot.ts'
 import type { IoThread } from './io-thread.ts'
 import type { Server } from './server.ts'
-import type { Pages, Store } from './store/store.ts'
+import { type Pages, type Store, type Watch, WATCHED } from './store/store.ts'
 import type { AnswerOf, ArgumentOf, QuestionName } from './threads/questions.ts'
+import { Transaction } from './transaction.ts'
 import type { Step } from './turns.ts'
 
 /** What a client's session needs of its connection. */
@@ -57,12 +59,18 @@ export class Client {
   noTouch = false
   /** Does it watch what others do? See monitors.ts. */
   isMonitor = false
+  /** What is queued since MULTI; null: it is in no transaction. */
+  transaction: Transaction | null = null
+  /** Is it a monitor, or in a transaction? Then not every command simply runs (dispatch.ts). */
+  isSpecial = false
   /** CLIENT REPLY: 'skip' suppresses this command's reply, 'skip-next' the next one's. */
   replyMode: 'on' | 'off' | 'skip' | 'skip-next' = 'on'
   /** The node of the cluster that speaks here: its commands run here, they are never forwarded. */
   peer: string | null = null
   /** What PEER HELLO agreed on, until PEER AUTH. */
   peerChallenge: Meeting | null = null
+  /** What it watches, by database and key. */
+  readonly #watches = new Map<string, Watch>()
   readonly #connection: ClientConnection
 
   constructor(
@@ -158,11 +166,16 @@ export class Client {
    * Runs the rest of a long command, which writes its reply bit by bit: now if it takes no longer
    * than a slice, else in turns with others (turns.ts). No later command of this connection runs
    * before it has ended. What `step` needs of the arguments it finds in `client.args`, whenever it
-   * runs. Those in pages that no verb of the store has taken are released at the end.
+   * runs. Those in pages that no verb of the store has taken are released at the end. In a transaction
+   * nobody has a turn before it ends.
    */
   inSteps(step: Step): void {
     const { output } = this.#connection
-    const { server } = this
+    const { server, transaction } = this
+    if (transaction?.isRunning === true) {
+      while (!step()) transaction.goOn(this)
+      return
+    }
     const { timer, turns } = server
     // What a peer's reply begins with must stand in front of it: it is written into a slot whole.
     if (output.requestId === 0 && turns.slice(step, () => output.hasRoom)) return
@@ -239,9 +252,74 @@ export class Client {
     this.db = currentDb
   }
 
+  /** Is its connection gone? */
+  get isGone(): boolean {
+    return this.#connection.output.closed
+  }
+
+  /** MULTI. */
+  beginTransaction(): void {
+    this.transaction = new Transaction()
+    this.#judgeSpecial()
+  }
+
+  /** Queues the command that is to run. */
+  queue(entry: CommandEntry): void {
+    this.transaction!.add(entry, this.#detachedArgs())
+    if (this.args.bigs.length > 0) this.#connection.handOverPages()
+  }
+
+  /** DISCARD, EXEC, and the end: forgets what is queued. */
+  endTransaction(): void {
+    this.transaction?.release()
+    this.transaction = null
+    this.#judgeSpecial()
+  }
+
+  /** WATCH of the key that argument i is. */
+  watch(i: number): void {
+    const { args, db } = this
+    const name = `${db}:${args.text(i)}`
+    if (this.#watches.has(name)) return
+    const watch = this.store.watch(WATCHED, db, args.bytes, args.pos(i), args.length(i))
+    this.#watches.set(name, watch)
+  }
+
+  get watches(): number {
+    return this.#watches.size
+  }
+
+  /** Was a key that it watches written? As far as can be told without locks, for who only shows it. */
+  get isDirty(): boolean {
+    for (const watch of this.#watches.values()) if (this.store.wasTouched(watch)) return true
+    return false
+  }
+
+  /** What it watches, which it does not any more: the caller's to end. */
+  takeWatches(): Watch[] {
+    const watches = [...this.#watches.values()]
+    this.#watches.clear()
+    return watches
+  }
+
+  unwatch(): void {
+    for (const watch of this.takeWatches()) this.store.unwatch(watch)
+  }
+
+  /** Its connection is gone. What EXEC is at goes on to its end. */
+  leave(): void {
+    this.unwatch()
+    if (this.transaction?.isRunning !== true) this.endTransaction()
+  }
+
+  #judgeSpecial(): void {
+    this.isSpecial = this.isMonitor || this.transaction !== null
+  }
+
   /** MONITOR, and its end. */
   monitor(on: boolean): void {
     this.isMonitor = on
+    this.#judgeSpecial()
     if (on) this.server.monitors.add(this.id, this.#connection)
     else this.server.monitors.remove(this.id)
   }

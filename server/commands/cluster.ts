@@ -277,7 +277,7 @@ const peerRows = [
   {
     name: 'hello',
     arity: 5,
-    flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'],
+    flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'no_multi', 'allow_busy'],
     keys: noKeys,
     group: 'cluster',
     since: '0.1.0',
@@ -289,7 +289,7 @@ const peerRows = [
   {
     name: 'auth',
     arity: 3,
-    flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'],
+    flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'no_multi', 'allow_busy'],
     keys: noKeys,
     group: 'cluster',
     since: '0.1.0',
