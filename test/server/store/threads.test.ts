@@ -80,8 +80,8 @@ test('keys of several databases are locked together, and once more by those amon
   t.is(s.get('two', 1), '2')
   store.unwatch(watch)
   store.unlockKeys()
-  t.throws(() => store.unwatch(watch), { message: /nobody has/ })
   t.throws(() => store.unlockKeys(), { message: /no keys are locked/ })
+  t.throws(() => store.unwatch(watch), { message: /nobody has/ })
 })
 
 test('with all buckets locked every verb may be called', (t) => {
