@@ -109,11 +109,6 @@ export function fansOutInMulti(name: string): string {
   return `ERR ${name.toUpperCase()} asks all nodes, which a transaction of a cluster cannot wait for`
 }
 
-/** In a cluster: a transaction, or what is watched, belongs to another node. */
-export function transactionElsewhere(owner: string): string {
-  return `ERR transactions and WATCH work on the node that owns the keys, which is ${owner}`
-}
-
 /* ---- connecting: the line is sent unasked, then the connection is closed ---- */
 
 /** One client above maxclients. */
@@ -353,6 +348,8 @@ export function moved(slot: number, address: string): string {
   return `MOVED ${slot} ${address}`
 }
 
+/** PEER WATCH and the like from a client. */
+export const ERR_PEER_ONLY = 'ERR only nodes of the cluster ask this of each other'
 /** PEER AUTH out of order. Ours: another node's handshake. */
 export const ERR_PEER_AUTH_FIRST = 'ERR PEER AUTH must follow a PEER HELLO'
 /** PEER AUTH from who does not know the cluster secret. */

@@ -10,6 +10,7 @@ import type { IoThread } from './io-thread.ts'
 import type { Server } from './server.ts'
 import { type Pages, type Store, type Watch, WATCHED } from './store/store.ts'
 import type { AnswerOf, ArgumentOf, QuestionName } from './threads/questions.ts'
+import { dropTickets, Tickets, Whereabouts } from './transaction-routing.ts'
 import { Transaction } from './transaction.ts'
 import type { Step } from './turns.ts'
 
@@ -71,6 +72,8 @@ export class Client {
   peerChallenge: Meeting | null = null
   /** What it watches, by database and key. */
   readonly #watches = new Map<string, Watch>()
+  #where: Whereabouts | null = null
+  #tickets: Tickets | null = null
   readonly #connection: ClientConnection
 
   constructor(
@@ -236,9 +239,9 @@ export class Client {
     return this.#connection.output.queuedBytes
   }
 
-  /** A slot whose reply is handed back (RESP2, whole) instead of being sent. */
-  call(done: (reply: Buffer) => void): Slot {
-    return this.#connection.output.call(done)
+  /** A slot whose reply is handed back whole instead of being sent. */
+  call(done: (reply: Buffer) => void, protocol: 2 | 3 = 2): Slot {
+    return this.#connection.output.call(done, protocol)
   }
 
   /** Runs (a part of) a command whose turn has passed, in the database it was sent to. */
@@ -273,7 +276,20 @@ export class Client {
   endTransaction(): void {
     this.transaction?.release()
     this.transaction = null
+    if (this.#where !== null) this.#where.slot = -1
     this.#judgeSpecial()
+  }
+
+  /** In a cluster: where its transaction and what it watches belong. */
+  get where(): Whereabouts {
+    this.#where ??= new Whereabouts()
+    return this.#where
+  }
+
+  /** What a peer watches here. */
+  get tickets(): Tickets {
+    this.#tickets ??= new Tickets()
+    return this.#tickets
   }
 
   /** WATCH of the key that argument i is. */
@@ -286,7 +302,7 @@ export class Client {
   }
 
   get watches(): number {
-    return this.#watches.size
+    return this.#watches.size + (this.#where?.watches ?? 0)
   }
 
   /** Was a key that it watches written? As far as can be told without locks, for who only shows it. */
@@ -304,11 +320,15 @@ export class Client {
 
   unwatch(): void {
     for (const watch of this.takeWatches()) this.store.unwatch(watch)
+    if (this.#where === null) return
+    dropTickets(this, this.#where.take())
+    if (this.transaction === null) this.#where.slot = -1
   }
 
   /** Its connection is gone. What EXEC is at goes on to its end. */
   leave(): void {
     this.unwatch()
+    for (const watch of this.#tickets?.takeAll() ?? []) this.store.unwatch(watch)
     if (this.transaction?.isRunning !== true) this.endTransaction()
   }
 

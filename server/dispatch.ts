@@ -4,8 +4,8 @@ import type { Client } from './client.ts'
 import { type CommandEntry, flagBits, keysOf, takes } from './command.ts'
 import type { Connection } from './connection.ts'
 import type { IoThread } from './io-thread.ts'
+import { refusalInMulti, refusalOfExec, refusedInMulti } from './queueing.ts'
 import { counter } from './stats.ts'
-import { refusalInMulti, refusalOfExec, refusedInMulti } from './transaction.ts'
 
 /**
  * From arguments to a command: look up, arity, authentication, snapshots, memory, route, run; in that order,

@@ -11,7 +11,7 @@ import { type Routed, Router } from '../cluster/router.ts'
 import type { RunHere } from '../cluster/scatter.ts'
 import { keySlot } from '../cluster/slots.ts'
 import { Args } from '../protocol/args.ts'
-import { ERR_CROSSSLOT, fansOutInMulti, transactionElsewhere } from '../protocol/errors.ts'
+import { ERR_CROSSSLOT } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, flagBits, lastKeyOf } from './command.ts'
@@ -139,7 +139,7 @@ export class Routing {
     const slot = keySlot(args.bytes, args.pos(entry.firstKey), args.length(entry.firstKey))
     for (let i = entry.firstKey + entry.keyStep; i <= last; i += entry.keyStep) {
       const other = keySlot(args.bytes, args.pos(i), args.length(i))
-      if (other !== slot && !this.#haveOneOwner(slot, other)) {
+      if (other !== slot && !this.haveOneOwner(slot, other)) {
         client.reply.error(ERR_CROSSSLOT)
         return true
       }
@@ -176,24 +176,8 @@ export class Routing {
     return this.membership.live().owner(keySlot(key, 0, key.length)) ?? ''
   }
 
-  /** The name of a node that owns one of these arguments, which are keys, if that is not this one. */
-  otherOwner(args: Args, from: number, to: number, step = 1): string | null {
-    for (let i = from; i < to; i += step) {
-      const slot = keySlot(args.bytes, args.pos(i), args.length(i))
-      if (!this.router!.isHere(slot)) return this.membership!.live().owner(slot) ?? ''
-    }
-    return null
-  }
-
-  /** Why the client's command may not be part of a transaction; null: it may. */
-  refusalInMulti({ args }: Client, entry: CommandEntry): string | null {
-    if (entry.placement === 'fan-out') return fansOutInMulti(entry.fullName)
-    if (entry.firstKey === 0 || entry.placement === 'here') return null
-    const owner = this.otherOwner(args, entry.firstKey, lastKeyOf(entry, args) + 1, entry.keyStep)
-    return owner === null ? null : transactionElsewhere(owner)
-  }
-
-  #haveOneOwner(slot: number, other: number): boolean {
+  /** Does one node own both slots now? */
+  haveOneOwner(slot: number, other: number): boolean {
     const ring = this.membership!.live()
     return ring.owner(slot) === ring.owner(other)
   }

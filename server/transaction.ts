@@ -22,15 +22,9 @@
  * a reply ends the connection, as Redis's client-output-buffer-limit does.
  */
 import type { Args } from '../protocol/args.ts'
-import {
-  ERR_NO_MULTI,
-  ERR_OOM,
-  execAborted,
-  transactionTooLong,
-  writesThroughInMulti,
-} from '../protocol/errors.ts'
+import { ERR_OOM, transactionTooLong } from '../protocol/errors.ts'
 import type { Client } from './client.ts'
-import { type CommandEntry, flagBits, keysOf } from './command.ts'
+import { type CommandEntry, keysOf } from './command.ts'
 import { counter } from './stats.ts'
 import type { KeyPlace, Pages, Watch } from './store/store.ts'
 
@@ -41,6 +35,8 @@ const MEGABYTES_MAX = 64
 const BYTES_MAX = MEGABYTES_MAX * 1024 * 1024
 /** Arguments in pages may have this part of maxmemory. */
 const PAGES_SHARE = 0.25
+/** Keys that a client may watch: each costs some memory, as long as the client likes. */
+export const WATCHES_MAX = 65_536
 /** What an entry of the queue, and each argument in it, costs beside its bytes. */
 const COMMAND_BYTES = 200
 const ARGUMENT_BYTES = 8
@@ -56,10 +52,7 @@ const keyedGroups: ReadonlySet<string> = new Set(['string', 'bitmap', 'generic']
 /** Those of them that may use another database. */
 const roaming: ReadonlySet<string> = new Set(['copy', 'move'])
 
-/** About keys. */
-const keyspaceFlags = flagBits.write | flagBits.readonly
-
-interface Queued {
+export interface Queued {
   readonly entry: CommandEntry
   readonly args: Args
 }
@@ -130,9 +123,18 @@ export class Transaction {
 
   /**
    * Runs all commands, if no watched key has changed, and writes an array of their replies; else a
-   * null. Its watches end.
+   * null. The watches end.
    */
   run(client: Client, watches: readonly Watch[]): void {
+    const done = this.attempt(client, watches, () => {
+      client.reply.array(this.#queue.length)
+      for (const queued of this.#queue) this.runOne(client, queued)
+    })
+    if (!done) client.reply.nullArray()
+  }
+
+  /** Calls `run` with nobody in between, if no watched key has changed. The watches end. */
+  attempt(client: Client, watches: readonly Watch[], run: () => void): boolean {
     const { store } = client
     const places = this.placesIn(client.db)
     for (const { db, key } of watches) {
@@ -141,11 +143,21 @@ export class Transaction {
     this.isRunning = true
     this.#renewedAt = client.server.world.clock.now()
     store.lockTogether(places)
-    if (watches.every((watch) => store.isUntouched(watch))) this.#runAll(client)
-    else client.reply.nullArray()
+    const isUntouched = watches.every((watch) => store.isUntouched(watch))
+    if (isUntouched) run()
     store.unlockKeys()
     this.isRunning = false
     for (const watch of watches) store.unwatch(watch)
+    return isUntouched
+  }
+
+  /** Runs one of the commands, and writes its reply. */
+  runOne(client: Client, { entry, args }: Queued): void {
+    const own = client.args
+    client.args = args
+    execute(client, entry)
+    client.args = own
+    this.goOn(client)
   }
 
   /** A part of a command is done: shows that we live, and ends a client that does not read. */
@@ -162,17 +174,6 @@ export class Transaction {
     )
     client.destroy()
   }
-
-  #runAll(client: Client): void {
-    const { args: own, reply } = client
-    reply.array(this.#queue.length)
-    for (const { entry, args } of this.#queue) {
-      client.args = args
-      runOne(client, entry)
-      this.goOn(client)
-    }
-    client.args = own
-  }
 }
 
 /** Does it use neither keys nor the store? */
@@ -180,8 +181,8 @@ function needsNoKeys({ fullName, onHub, row }: CommandEntry): boolean {
   return onHub || (row.group === 'connection' && fullName !== 'select')
 }
 
-/** Runs a command of the transaction on the client's args, and writes its reply. */
-function runOne(client: Client, entry: CommandEntry): void {
+/** Runs a command of a transaction on the client's args. */
+function execute(client: Client, entry: CommandEntry): void {
   const { reply, server } = client
   const cell = server.cellOf(entry)
   server.stats.row[counter.commandsProcessed]!++
@@ -194,36 +195,4 @@ function runOne(client: Client, entry: CommandEntry): void {
   if (reply.errors === 0) return
   cell.failed()
   server.countErrors()
-}
-
-/** Why a command may not be queued at all; null: it may. */
-export function refusalInMulti(client: Client, entry: CommandEntry): string | null {
-  const { delegate, routing, writing } = client.server
-  if ((entry.flags & flagBits.no_multi) !== 0) return ERR_NO_MULTI
-  // The hub would do it before or after.
-  if (entry.onHub && delegate !== null && (entry.flags & keyspaceFlags) !== 0) return ERR_NO_MULTI
-  const group = writing.enabled ? writing.groupTold(entry, client.args) : null
-  if (group !== null) return writesThroughInMulti(group.name)
-  return routing.enabled ? routing.refusalInMulti(client, entry) : null
-}
-
-/** Why EXEC is refused now, because of the commands it is to run; null: it is not. */
-export function refusalOfExec({ server, transaction }: Client): string | null {
-  if (transaction === null || !server.gate.restricts) return null
-  for (const { entry } of transaction.commands) {
-    const line = server.gate.refusalOf(entry)
-    if (line !== null) return line
-  }
-  return null
-}
-
-/** EXEC was refused, or a command before it, so that EXEC will be. @returns what is answered */
-export function refusedInMulti(client: Client, entry: CommandEntry, line: string): string {
-  if (entry.fullName !== 'exec') {
-    client.transaction!.isBroken = true
-    return line
-  }
-  client.endTransaction()
-  client.unwatch()
-  return execAborted(line)
 }

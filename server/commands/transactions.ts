@@ -2,9 +2,8 @@
 import * as errors from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
-
-/** Keys that a client may watch: each costs some memory, as long as the client likes. */
-const WATCHES_MAX = 65_536
+import { WATCHES_MAX } from '../transaction.ts'
+import { execInCluster, watchHere, watchInCluster } from '../transaction-routing.ts'
 
 const flags = ['noscript', 'loading', 'stale', 'fast', 'allow_busy'] as const
 
@@ -15,15 +14,18 @@ function multi(client: Client): void {
 }
 
 function exec(client: Client): void {
-  const { reply, transaction } = client
+  const { reply, server, transaction } = client
   if (transaction === null) return reply.error(errors.ERR_EXEC_WITHOUT_MULTI)
   if (transaction.isBroken) {
     client.unwatch()
     reply.error(errors.ERR_EXECABORT)
+    client.endTransaction()
+  } else if (server.routing.enabled) {
+    execInCluster(client, transaction)
   } else {
     transaction.run(client, client.takeWatches())
+    client.endTransaction()
   }
-  client.endTransaction()
 }
 
 function discard(client: Client): void {
@@ -39,10 +41,8 @@ function watch(client: Client): void {
   if (client.watches + args.count - 1 > WATCHES_MAX) {
     return reply.error(errors.tooManyWatches(WATCHES_MAX))
   }
-  const owner = server.routing.enabled ? server.routing.otherOwner(args, 1, args.count) : null
-  if (owner !== null) return reply.error(errors.transactionElsewhere(owner))
-  for (let i = 1; i < args.count; i++) client.watch(i)
-  reply.ok()
+  if (server.routing.enabled) watchInCluster(client)
+  else watchHere(client)
 }
 
 function unwatch(client: Client): void {
