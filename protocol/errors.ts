@@ -94,7 +94,7 @@ export function transactionTooLong(commandsMax: number, megabytesMax: number): s
   return `ERR a transaction may have at most ${commandsMax} commands, and ${megabytesMax} MB of arguments`
 }
 
-/** More keys are watched than we keep. */
+/** More keys are watched than we keep, or longer ones. */
 export function tooManyWatches(watchesMax: number): string {
   return `ERR a client may watch at most ${watchesMax} keys`
 }

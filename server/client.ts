@@ -8,11 +8,12 @@ import type { Output } from './output.ts'
 import type { Slot } from './slot.ts'
 import type { IoThread } from './io-thread.ts'
 import type { Server } from './server.ts'
-import { type Pages, type Store, type Watch, WATCHED } from './store/store.ts'
+import type { Pages, Store } from './store/store.ts'
 import type { AnswerOf, ArgumentOf, QuestionName } from './threads/questions.ts'
 import { dropTickets, Tickets, Whereabouts } from './transaction-routing.ts'
 import { Transaction } from './transaction.ts'
 import type { Step } from './turns.ts'
+import { WatchedKeys } from './watched-keys.ts'
 
 /** What a client's session needs of its connection. */
 export interface ClientConnection {
@@ -70,8 +71,7 @@ export class Client {
   peer: string | null = null
   /** What PEER HELLO agreed on, until PEER AUTH. */
   peerChallenge: Meeting | null = null
-  /** What it watches, by database and key. */
-  readonly #watches = new Map<string, Watch>()
+  #watched: WatchedKeys | null = null
   #where: Whereabouts | null = null
   #tickets: Tickets | null = null
   readonly #connection: ClientConnection
@@ -268,7 +268,8 @@ export class Client {
 
   /** Queues the command that is to run. */
   queue(entry: CommandEntry): void {
-    this.transaction!.add(entry, this.#detachedArgs())
+    // Not handed over: one command would keep all bytes that have come with it.
+    this.transaction!.add(entry, this.args.detached())
     if (this.args.bigs.length > 0) this.#connection.handOverPages()
   }
 
@@ -292,34 +293,25 @@ export class Client {
     return this.#tickets
   }
 
-  /** WATCH of the key that argument i is. */
-  watch(i: number): void {
-    const { args, db } = this
-    const name = `${db}:${args.text(i)}`
-    if (this.#watches.has(name)) return
-    const watch = this.store.watch(WATCHED, db, args.bytes, args.pos(i), args.length(i))
-    this.#watches.set(name, watch)
+  /** What it watches here. */
+  get watched(): WatchedKeys {
+    this.#watched ??= new WatchedKeys(this.store)
+    return this.#watched
   }
 
+  /** Keys that it watches, on whichever node. */
   get watches(): number {
-    return this.#watches.size + (this.#where?.watches ?? 0)
+    return (this.#watched?.count ?? 0) + (this.#where?.watches ?? 0)
   }
 
-  /** Was a key that it watches written? As far as can be told without locks, for who only shows it. */
+  /** Has a key that it watches here changed? */
   get isDirty(): boolean {
-    for (const watch of this.#watches.values()) if (this.store.wasTouched(watch)) return true
-    return false
+    return this.#watched?.areTouched ?? false
   }
 
-  /** What it watches, which it does not any more: the caller's to end. */
-  takeWatches(): Watch[] {
-    const watches = [...this.#watches.values()]
-    this.#watches.clear()
-    return watches
-  }
-
+  /** UNWATCH, DISCARD, and the end. */
   unwatch(): void {
-    for (const watch of this.takeWatches()) this.store.unwatch(watch)
+    this.#watched?.end()
     if (this.#where === null) return
     dropTickets(this, this.#where.take())
     if (this.transaction === null) this.#where.slot = -1
@@ -328,7 +320,7 @@ export class Client {
   /** Its connection is gone. What EXEC is at goes on to its end. */
   leave(): void {
     this.unwatch()
-    for (const watch of this.#tickets?.takeAll() ?? []) this.store.unwatch(watch)
+    this.#tickets?.end()
     if (this.transaction?.isRunning !== true) this.endTransaction()
   }
 

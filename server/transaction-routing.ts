@@ -35,11 +35,13 @@ import {
 import type { Client } from './client.ts'
 import type { CommandEntry, CommandTable } from './command.ts'
 import { keysOf, takes } from './command.ts'
-import { type Watch, WATCHED } from './store/store.ts'
-import { Transaction, WATCHES_MAX } from './transaction.ts'
+import type { Watch } from './store/store.ts'
+import { Transaction } from './transaction.ts'
+import { WatchedKeys, WATCHES_MAX } from './watched-keys.ts'
 
-/** Keys that are watched over one link, by all clients of another node. */
+/** Keys that are watched over one link, by all clients of another node, and bytes of their names. */
 const LINK_WATCHES_MAX = 4 * WATCHES_MAX
+const LINK_BYTES_MAX = 64 * 1024 * 1024
 const TICKET_BYTES = 16
 
 /** What is watched on another node. */
@@ -73,34 +75,39 @@ export class Whereabouts {
 
 /** What is watched here over one link, by ticket. */
 export class Tickets {
-  readonly #watches = new Map<string, readonly Watch[]>()
+  readonly #watched = new Map<string, WatchedKeys>()
   #keys = 0
+  #bytes = 0
 
-  /** Is there room for so many keys? */
-  hasRoom(keys: number): boolean {
-    return this.#keys + keys <= LINK_WATCHES_MAX
+  get count(): number {
+    return this.#watched.size
   }
 
-  add(id: string, watches: readonly Watch[]): void {
-    this.#watches.set(id, watches)
-    this.#keys += watches.length
+  /** False: it is too much for one link. */
+  add(id: string, keys: WatchedKeys): boolean {
+    const count = this.#keys + keys.count
+    const bytes = this.#bytes + keys.bytes
+    if (count > LINK_WATCHES_MAX || bytes > LINK_BYTES_MAX) return false
+    this.#watched.set(id, keys)
+    this.#keys = count
+    this.#bytes = bytes
+    return true
   }
 
-  /** They are the caller's to end. Null: there is no such ticket. */
+  /** What was watched by this ticket, the caller's to end. Null: there is no such ticket. */
   take(id: string): readonly Watch[] | null {
-    const watches = this.#watches.get(id)
-    if (watches === undefined) return null
-    this.#watches.delete(id)
-    this.#keys -= watches.length
-    return watches
+    const keys = this.#watched.get(id)
+    if (keys === undefined) return null
+    this.#watched.delete(id)
+    this.#keys -= keys.count
+    this.#bytes -= keys.bytes
+    return keys.take()
   }
 
-  /** All that there is. */
-  takeAll(): readonly Watch[] {
-    const all = [...this.#watches.values()].flat()
-    this.#watches.clear()
-    this.#keys = 0
-    return all
+  /** The link is gone. */
+  end(): void {
+    for (const keys of this.#watched.values()) keys.end()
+    this.#watched.clear()
   }
 }
 
@@ -120,9 +127,9 @@ export function watchInCluster(client: Client): void {
   const refusal = refusalOfKeys(client, keys)
   if (refusal !== null) return reply.error(refusal)
   const router = server.routing.router!
-  if (router.isHere(where.slot)) {
-    watchHere(client)
-    return
+  if (router.isHere(where.slot)) return watchHere(client)
+  if (where.watches + args.count - 1 > WATCHES_MAX) {
+    return reply.error(tooManyWatches(WATCHES_MAX))
   }
   const copies = args.copy()
   const { db } = client
@@ -147,8 +154,9 @@ export function watchInCluster(client: Client): void {
 
 /** WATCH of keys that are this node's. */
 export function watchHere(client: Client): void {
-  for (let i = 1; i < client.args.count; i++) client.watch(i)
-  client.reply.ok()
+  const { args, db, reply, watched } = client
+  if (watched.add(db, args, 1)) reply.ok()
+  else reply.error(tooManyWatches(WATCHES_MAX))
 }
 
 /** Tells other nodes that what was watched there is not any more. */
@@ -165,7 +173,7 @@ export function execInCluster(client: Client, transaction: Transaction): void {
   const { args, db, reply, server, where } = client
   const router = server.routing.router!
   const tickets = where.take()
-  const watches = client.takeWatches()
+  const watches = client.watched.take()
   const isHere = where.slot < 0 || router.isHere(where.slot)
   if (!haveOneOwner(client, transaction)) {
     // The nodes are others than they were when it was queued.
@@ -292,14 +300,14 @@ function lineOf(node: string, value: PeerValue): string {
 export function peerWatch(client: Client): void {
   const { args, db, peer, reply, server, store, tickets } = client
   if (peer === null) return reply.error(ERR_PEER_ONLY)
-  if (!tickets.hasRoom(args.count - 2)) return reply.error(tooManyWatches(LINK_WATCHES_MAX))
-  const watches: Watch[] = []
-  for (let i = 2; i < args.count; i++) {
-    watches.push(store.watch(WATCHED, db, args.bytes, args.pos(i), args.length(i)))
-  }
   const id = server.world.random.bytes(TICKET_BYTES)
-  tickets.add(id.toString('latin1'), watches)
-  reply.bulk(id)
+  const keys = new WatchedKeys(store)
+  if (keys.add(db, args, 2) && tickets.add(id.toString('latin1'), keys)) {
+    reply.bulk(new Uint8Array(id))
+  } else {
+    keys.end()
+    reply.error(tooManyWatches(WATCHES_MAX))
+  }
 }
 
 /** PEER UNWATCH ticket */

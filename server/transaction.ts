@@ -35,8 +35,6 @@ const MEGABYTES_MAX = 64
 const BYTES_MAX = MEGABYTES_MAX * 1024 * 1024
 /** Arguments in pages may have this part of maxmemory. */
 const PAGES_SHARE = 0.25
-/** Keys that a client may watch: each costs some memory, as long as the client likes. */
-export const WATCHES_MAX = 65_536
 /** What an entry of the queue, and each argument in it, costs beside its bytes. */
 const COMMAND_BYTES = 200
 const ARGUMENT_BYTES = 8

@@ -2,7 +2,6 @@
 import * as errors from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
-import { WATCHES_MAX } from '../transaction.ts'
 import { execInCluster, watchHere, watchInCluster } from '../transaction-routing.ts'
 
 const flags = ['noscript', 'loading', 'stale', 'fast', 'allow_busy'] as const
@@ -23,7 +22,7 @@ function exec(client: Client): void {
   } else if (server.routing.enabled) {
     execInCluster(client, transaction)
   } else {
-    transaction.run(client, client.takeWatches())
+    transaction.run(client, client.watched.take())
     client.endTransaction()
   }
 }
@@ -36,12 +35,8 @@ function discard(client: Client): void {
 }
 
 function watch(client: Client): void {
-  const { args, reply, server } = client
-  if (client.transaction !== null) return reply.error(errors.ERR_WATCH_IN_MULTI)
-  if (client.watches + args.count - 1 > WATCHES_MAX) {
-    return reply.error(errors.tooManyWatches(WATCHES_MAX))
-  }
-  if (server.routing.enabled) watchInCluster(client)
+  if (client.transaction !== null) client.reply.error(errors.ERR_WATCH_IN_MULTI)
+  else if (client.server.routing.enabled) watchInCluster(client)
   else watchHere(client)
 }
 

@@ -144,6 +144,18 @@ test('so many keys are watched, and no more', async (t) => {
   t.is(await together(client, ['PING']), '*-1\r\n')
 })
 
+test('names of watched keys have so many bytes, and no more', async (t) => {
+  const { connect } = await startInProcess()
+  const client = connect()
+  const name = 'k'.repeat(MB)
+  for (let i = 10; i < 26; i++) {
+    t.is(await client.command('WATCH', `${i}${name.slice(2)}`), '+OK\r\n')
+  }
+  t.regex(await client.command('WATCH', 'k'), /^-ERR a client may watch at most/)
+  await client.command('UNWATCH')
+  t.is(await client.command('WATCH', 'k'), '+OK\r\n')
+})
+
 test('nothing is loaded for a transaction, and keys that are written through are refused', async (t) => {
   const loads: string[] = []
   const loader: Loader = {
