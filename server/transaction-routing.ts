@@ -36,7 +36,7 @@ import type { Client } from './client.ts'
 import type { CommandEntry, CommandTable } from './command.ts'
 import { keysOf, takes } from './command.ts'
 import type { Watch } from './store/store.ts'
-import { Transaction } from './transaction.ts'
+import { type Queued, Transaction } from './transaction.ts'
 import { WatchedKeys, WATCHES_MAX } from './watched-keys.ts'
 
 /** Keys that are watched over one link, by all clients of another node, and bytes of their names. */
@@ -284,9 +284,23 @@ function writeReplies(
   let next = 0
   reply.array(transaction.commands.length)
   for (const queued of transaction.commands) {
-    if (queued.entry.firstKey === 0) transaction.runOne(client, queued)
-    else reply.raw(new Uint8Array(replies[next++] as Buffer))
+    if (queued.entry.firstKey === 0) {
+      transaction.runOne(client, queued)
+    } else {
+      reply.raw(new Uint8Array(replies[next++] as Buffer))
+      show(client, queued)
+    }
   }
+}
+
+/** MONITOR shows what clients of this node ask for, wherever it runs. */
+function show(client: Client, { entry, args }: Queued): void {
+  const { monitors, stats } = client.server
+  if (stats.monitors === 0) return
+  const { args: own } = client
+  client.args = args
+  monitors.show(client, entry)
+  client.args = own
 }
 
 /** The error line that another node answered. */
