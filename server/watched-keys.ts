@@ -41,6 +41,14 @@ export class WatchedKeys {
     return true
   }
 
+  /** Two databases have been exchanged: what was in the one is another one's, so all there has changed. */
+  exchange(one: number, two: number): void {
+    for (const [name, watch] of this.#watches) {
+      const isMeant = watch.db === one || watch.db === two
+      if (isMeant) this.#watches.set(name, { ...watch, count: NaN })
+    }
+  }
+
   /** Was one of them written? As far as can be told without locks, for who only shows it. */
   get areTouched(): boolean {
     for (const watch of this.#watches.values()) if (this.#store.wasTouched(watch)) return true
