@@ -154,7 +154,9 @@ export function watchInCluster(client: Client): void {
 
 /** WATCH of keys that are this node's. */
 export function watchHere(client: Client): void {
-  const { args, db, reply, watched } = client
+  const { args, db, isGone, reply, watched } = client
+  // Nobody would end it.
+  if (isGone) return
   if (watched.add(db, args, 1)) reply.ok()
   else reply.error(tooManyWatches(WATCHES_MAX))
 }
@@ -223,13 +225,15 @@ function request(args: readonly Buffer[], slot: number): ForwardRequest {
   return { args, slot, keyAt: -1, share: false, repeatable: false }
 }
 
-/** Why these arguments, which are keys, cannot join those that are watched and queued; null: they can. */
+/** Why these arguments, which are keys, cannot join those that are watched and queued; null: they do. */
 function refusalOfKeys({ args, server, where }: Client, keys: readonly number[]): string | null {
+  let first = where.slot
   for (const i of keys) {
     const slot = keySlot(args.bytes, args.pos(i), args.length(i))
-    if (where.slot < 0) where.slot = slot
-    else if (!server.routing.haveOneOwner(where.slot, slot)) return ERR_CROSSSLOT
+    if (first < 0) first = slot
+    else if (!server.routing.haveOneOwner(first, slot)) return ERR_CROSSSLOT
   }
+  where.slot = first
   return null
 }
 
