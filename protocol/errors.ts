@@ -71,6 +71,44 @@ export const ERR_OOM = "OOM command not allowed when used memory > 'maxmemory'."
 /** The snapshot is being read at the start. */
 export const ERR_LOADING = 'LOADING Redis is loading the dataset in memory'
 
+/* ---- transactions ---- */
+
+export const ERR_NESTED_MULTI = 'ERR MULTI calls can not be nested'
+export const ERR_WATCH_IN_MULTI = 'ERR WATCH inside MULTI is not allowed'
+export const ERR_EXEC_WITHOUT_MULTI = 'ERR EXEC without MULTI'
+export const ERR_DISCARD_WITHOUT_MULTI = 'ERR DISCARD without MULTI'
+/** SAVE, SHUTDOWN and the like, and what a transaction of ours cannot do. */
+export const ERR_NO_MULTI = 'ERR Command not allowed inside a transaction'
+/** EXEC after a command was refused. */
+export const ERR_EXECABORT = 'EXECABORT Transaction discarded because of previous errors.'
+/** MONITOR by EXEC. */
+export const ERR_MONITOR_IN_EXEC = "ERR MONITOR isn't allowed for DENY BLOCKING client"
+
+/** EXEC that is refused itself; `line` says why. */
+export function execAborted(line: string): string {
+  return `EXECABORT Transaction discarded because of: ${line.replace(/^ERR /, '')}`
+}
+
+/** More is queued than we keep. */
+export function transactionTooLong(commandsMax: number, megabytesMax: number): string {
+  return `ERR a transaction may have at most ${commandsMax} commands, and ${megabytesMax} MB of arguments`
+}
+
+/** More keys are watched than we keep, or longer ones. */
+export function tooManyWatches(watchesMax: number): string {
+  return `ERR a client may watch at most ${watchesMax} keys`
+}
+
+/** A key whose origin hears of changes first, which takes time. */
+export function writesThroughInMulti(group: string): string {
+  return `ERR keys of group '${group}' are written to their origin first, which a transaction cannot wait for`
+}
+
+/** In a cluster: KEYS, FLUSHALL and what else all nodes are asked. */
+export function fansOutInMulti(name: string): string {
+  return `ERR ${name.toUpperCase()} asks all nodes, which a transaction of a cluster cannot wait for`
+}
+
 /* ---- connecting: the line is sent unasked, then the connection is closed ---- */
 
 /** One client above maxclients. */
@@ -310,6 +348,8 @@ export function moved(slot: number, address: string): string {
   return `MOVED ${slot} ${address}`
 }
 
+/** PEER WATCH and the like from a client. */
+export const ERR_PEER_ONLY = 'ERR only nodes of the cluster ask this of each other'
 /** PEER AUTH out of order. Ours: another node's handshake. */
 export const ERR_PEER_AUTH_FIRST = 'ERR PEER AUTH must follow a PEER HELLO'
 /** PEER AUTH from who does not know the cluster secret. */

@@ -45,7 +45,7 @@ export type CommandFlag =
   | 'blocking'
 
 export type CommandGroup =
-  'string' | 'generic' | 'connection' | 'server' | 'cluster' | 'bitmap' | 'cache'
+  'string' | 'generic' | 'connection' | 'server' | 'cluster' | 'bitmap' | 'transactions' | 'cache'
 
 /**
  * Where a command runs in a cluster.
@@ -192,6 +192,7 @@ const groupCategories: { readonly [group in CommandGroup]: string | null } = {
   generic: 'keyspace',
   connection: 'connection',
   bitmap: 'bitmap',
+  transactions: 'transaction',
   server: null,
   cluster: null,
   cache: null,

@@ -141,6 +141,7 @@ export class Connection implements ClientConnection {
     this.#closed = true
     this.#input.end()
     this.output.close()
+    this.client.leave()
     this.#server.forget(this)
   }
 

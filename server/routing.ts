@@ -142,7 +142,7 @@ export class Routing {
     const slot = keySlot(args.bytes, args.pos(entry.firstKey), args.length(entry.firstKey))
     for (let i = entry.firstKey + entry.keyStep; i <= last; i += entry.keyStep) {
       const other = keySlot(args.bytes, args.pos(i), args.length(i))
-      if (other !== slot && !this.#haveOneOwner(slot, other)) {
+      if (other !== slot && !this.haveOneOwner(slot, other)) {
         if (call.slot === undefined) client.reply.error(ERR_CROSSSLOT)
         else call.slot.settle((to) => to.error(ERR_CROSSSLOT))
         return true
@@ -179,7 +179,8 @@ export class Routing {
     return this.membership.live().owner(keySlot(key, 0, key.length)) ?? ''
   }
 
-  #haveOneOwner(slot: number, other: number): boolean {
+  /** Does one node own both slots now? */
+  haveOneOwner(slot: number, other: number): boolean {
     const ring = this.membership!.live()
     return ring.owner(slot) === ring.owner(other)
   }

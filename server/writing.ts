@@ -33,8 +33,7 @@ export class Writing {
     if (group === null) return false
     const changes = this.#changesOf(client, entry, call)
     if (changes === null) {
-      // Those that change no value, EXPIRE and its like, are about the cache alone.
-      if ((entry.flags & flagBits.denyoom) === 0) return false
+      if (isAboutCache(entry)) return false
       this.#refuse(client, call, writesThrough(group.name))
     } else if (changes.length === 0) {
       return false
@@ -49,6 +48,11 @@ export class Writing {
   /** Is this a change that an origin is told of? */
   isToldOf(entry: CommandEntry, args: Args): boolean {
     return this.enabled && this.#groupOf(entry, args) !== null
+  }
+
+  /** The group whose origin would be told of this command, or could not be; null: it need not know. */
+  groupTold(entry: CommandEntry, args: Args): Group | null {
+    return isAboutCache(entry) ? null : this.#groupOf(entry, args)
   }
 
   /** The first group with `write` whose key the command may change. */
@@ -120,6 +124,11 @@ export class Writing {
     for (const key of keys) store.delete(db, args.bytes, args.pos(key), args.length(key))
     slot.settle((reply) => reply.error(failure.message))
   }
+}
+
+/** Those that change no value, EXPIRE and its like, are about the cache alone. */
+function isAboutCache({ flags, row }: CommandEntry): boolean {
+  return row.originWrites === undefined && (flags & flagBits.denyoom) === 0
 }
 
 /** Of a key that a command changes more than once, only what is left in the end. */

@@ -85,6 +85,7 @@ const groupTitles: { readonly [group in CommandGroup]: string } = {
   bitmap: 'Bitmaps',
   generic: 'Keys',
   connection: 'Connection',
+  transactions: 'Transactions',
   server: 'Server',
   cluster: 'Cluster',
   cache: 'Groups, leases and invalidation',

@@ -143,6 +143,8 @@ function reset(client: Client): void {
   client.noEvict = false
   client.noTouch = false
   client.monitor(false)
+  client.endTransaction()
+  client.unwatch()
   client.replyMode = 'on'
   client.user = defaultUser
   client.authenticated = client.server.config.requirepass === ''
@@ -158,13 +160,20 @@ function clientInfo(client: Client): void {
   client.reply.verbatim(describe(client))
 }
 
-/** One line of CLIENT LIST, in Redis 7.2's fields; a peer's ends with the name of its node. */
+/** One line of CLIENT LIST, in Redis 7.4's fields; a peer's ends with the name of its node. */
 function describe(client: Client): string {
   const { clock } = client.server.world
   const now = clock.now()
   const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000))
+  const { transaction } = client
+  const queued = transaction === null ? -1 : transaction.commands.length
+  const multiBytes = transaction?.bytes ?? 0
   const flags =
-    (client.isMonitor ? 'O' : '') + (client.noEvict ? 'e' : '') + (client.noTouch ? 'T' : '')
+    (client.isMonitor ? 'O' : '') +
+    (transaction === null ? '' : 'x') +
+    (client.isDirty ? 'd' : '') +
+    (client.noEvict ? 'e' : '') +
+    (client.noTouch ? 'T' : '')
   const fields = [
     `id=${client.id}`,
     `addr=${client.address}`,
@@ -175,13 +184,13 @@ function describe(client: Client): string {
     `idle=${seconds(client.lastCommandAt)}`,
     `flags=${flags === '' ? 'N' : flags}`,
     `db=${client.db}`,
-    'sub=0 psub=0 ssub=0 multi=-1',
+    `sub=0 psub=0 ssub=0 multi=${queued} watch=${client.watches}`,
     `qbuf=${client.queryBytes}`,
     // Reads and replies go through areas that all clients of a thread share.
-    'qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0',
+    `qbuf-free=0 argv-mem=0 multi-mem=${multiBytes} rbs=0 rbp=0 obl=0`,
     `oll=${client.outputParts}`,
     `omem=${client.outputBytes}`,
-    `tot-mem=${client.queryBytes + client.outputBytes}`,
+    `tot-mem=${client.queryBytes + client.outputBytes + multiBytes}`,
     'events=r',
     `cmd=${client.lastCommand}`,
     `user=${client.user}`,

@@ -15,6 +15,7 @@ import { persistenceCommands } from './persistence.ts'
 import { serverCommands } from './server.ts'
 import { storeCommands } from './store.ts'
 import { stringCommands } from './string.ts'
+import { transactionCommands } from './transactions.ts'
 
 /** Every command there is. */
 export const commands: readonly Command[] = [
@@ -24,6 +25,7 @@ export const commands: readonly Command[] = [
   ...keyspaceCommands,
   ...objectCommands,
   ...connectionCommands,
+  ...transactionCommands,
   ...serverCommands,
   ...persistenceCommands,
   ...memoryCommands,

@@ -195,7 +195,7 @@ export const leaseCommands = [
     name: 'cache.lease',
     onHub: true,
     arity: -2,
-    flags: ['write', 'denyoom'],
+    flags: ['write', 'denyoom', 'no_multi'],
     keys: oneKey,
     keyFlags: ['RW', 'access', 'insert'],
     summary:
@@ -210,7 +210,7 @@ export const leaseCommands = [
     name: 'cache.fill',
     onHub: true,
     arity: -4,
-    flags: ['write', 'denyoom'],
+    flags: ['write', 'denyoom', 'no_multi'],
     keys: oneKey,
     keyFlags: ['OW', 'update'],
     summary: 'Sets a key by a token of CACHE.LEASE, unless it was set, deleted or flushed since.',

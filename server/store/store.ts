@@ -40,6 +40,7 @@ import {
   OWN_AT,
   OWN_BYTES,
   release,
+  renew,
 } from './memory.ts'
 import type { Policy, Scope } from './policy.ts'
 import {
@@ -86,6 +87,9 @@ export const TOO_MANY_TAGS = 4
 const TAG_SEED = 0x7a65
 
 const HASHES = 2 ** 32
+
+/** Numbers that `renewLocks` writes one after the other. */
+const BEATS = 1_000
 
 const NO_BYTES = new Uint8Array(0)
 
@@ -169,6 +173,14 @@ export interface StoreOptions {
   readonly groupOf?: GroupOf
   /** Tests lower it: a larger bucket is written to snapshots entry by entry. Default: 32 MB. */
   readonly imageBytesMax?: number
+}
+
+/** A key of a database: it lies at bytes[pos, pos + length). */
+export interface KeyPlace {
+  readonly db: number
+  readonly bytes: Uint8Array
+  readonly pos: number
+  readonly length: number
 }
 
 /** Keys among the arguments of a command: the i-th lies at bytes[pos(i), pos(i) + length(i)). */
@@ -267,6 +279,13 @@ export class Store {
   /** Numbers of the buckets that `lockKeys` has locked, ascending: the first `#setCount`. */
   readonly #set: Int32Array
   #setCount = 0
+  /** Were they locked by `lockTogether`, and how often was `lockKeys` called since? */
+  #mayNest = false
+  #nested = 0
+  /** Interests that ended while keys were locked. */
+  readonly #leaving: Watch[] = []
+  /** What `renewLocks` wrote last. */
+  #beat = 0
 
   /** Number of the bucket the current key belongs to, its arena's buckets, and its header. */
   #number = 0
@@ -511,32 +530,49 @@ export class Store {
    */
   lockKeys(db: number, keys: KeyList, first: number, end: number, step: number): void {
     if (!this.#isShared) return
-    const verb = this.#verb
-    assert(verb.isFree, 'keys are locked while others are')
-    const { held } = verb
-    const set = this.#set
-    let count = 0
+    if (this.#mayNest) {
+      this.#nested++
+      return
+    }
+    assert(this.#verb.isFree, 'keys are locked while others are')
     for (let i = first; i < end; i += step) {
-      const hash = this.#home.hashKey(db, keys.bytes, keys.pos(i), keys.length(i))
-      const number = hash & this.#bucketMask
-      if (held[number] === HELD) continue
-      held[number] = HELD
-      // Few keys are sorted as they come; many find nearly all buckets taken already.
-      let at = count++
-      for (; at > 0 && set[at - 1]! > number; at--) set[at] = set[at - 1]!
-      set[at] = number
+      this.#choose(db, keys.bytes, keys.pos(i), keys.length(i))
     }
-    this.#setCount = count
-    verb.holdsSet = true
-    for (let i = 0; i < count; i++) {
-      const number = set[i]!
-      acquire(this.#wordsOf(number), this.#headerOf(number) + header.LOCK)
+    this.#lockChosen()
+  }
+
+  /**
+   * The same for several commands: keys of any databases, or whatever there is (null), with which all
+   * verbs may be called. Commands among them may lock their keys once more. Nobody else gets on
+   * meanwhile: `renewLocks` is to be called at least every second.
+   */
+  lockTogether(places: Iterable<KeyPlace> | null): void {
+    if (!this.#isShared) return
+    assert(this.#verb.isFree, 'keys are locked while others are')
+    if (places === null) {
+      for (let number = 0; number < this.#layout.buckets; number++) this.#chooseBucket(number)
+    } else {
+      for (const { db, bytes, pos, length } of places) this.#choose(db, bytes, pos, length)
     }
-    this.#purge.look()
+    this.#lockChosen()
+    this.#mayNest = true
+  }
+
+  /** Those who wait for what this thread has locked take it for alive. */
+  renewLocks(): void {
+    this.#beat = (this.#beat % BEATS) + 1
+    for (let i = 0; i < this.#setCount; i++) {
+      const number = this.#set[i]!
+      renew(this.#wordsOf(number), this.#headerOf(number) + header.LOCK, this.#beat)
+    }
   }
 
   unlockKeys(): void {
     if (!this.#isShared) return
+    if (this.#nested > 0) {
+      this.#nested--
+      return
+    }
     const verb = this.#verb
     assert(verb.locked === -1, 'a record is still open')
     assert(verb.holdsSet, 'no keys are locked')
@@ -546,8 +582,35 @@ export class Store {
       release(this.#wordsOf(number), this.#headerOf(number) + header.LOCK)
     }
     this.#setCount = 0
+    this.#mayNest = false
     verb.holdsSet = false
+    for (const watch of this.#leaving.splice(0)) this.unwatch(watch)
     this.#tell()
+  }
+
+  /** Makes the bucket of a key one of those that are to be locked together. */
+  #choose(db: number, bytes: Uint8Array, pos: number, length: number): void {
+    this.#chooseBucket(this.#home.hashKey(db, bytes, pos, length) & this.#bucketMask)
+  }
+
+  #chooseBucket(number: number): void {
+    const { held } = this.#verb
+    if (held[number] === HELD) return
+    held[number] = HELD
+    // Few keys are sorted as they come; many find nearly all buckets taken already.
+    const set = this.#set
+    let at = this.#setCount++
+    for (; at > 0 && set[at - 1]! > number; at--) set[at] = set[at - 1]!
+    set[at] = number
+  }
+
+  #lockChosen(): void {
+    this.#verb.holdsSet = true
+    for (let i = 0; i < this.#setCount; i++) {
+      const number = this.#set[i]!
+      acquire(this.#wordsOf(number), this.#headerOf(number) + header.LOCK)
+    }
+    this.#purge.look()
   }
 
   /* ---- an open record: open ... close, for everything else; atomic, never across I/O ---- */
@@ -805,8 +868,17 @@ export class Store {
     return isUntouched
   }
 
-  /** Ends an interest. While keys are locked only if its own is among them. */
+  /** Was it written since, as far as can be told without its lock? For who only shows it. */
+  wasTouched({ at, count }: Watch): boolean {
+    return this.#watches.countAt(at) !== count
+  }
+
+  /** Ends an interest; while keys are locked, when they no longer are. */
   unwatch(watch: Watch): void {
+    if (this.#verb.holdsSet) {
+      this.#leaving.push(watch)
+      return
+    }
     this.#turnTo(watch.bucket)
     this.#lock()
     this.#watches.leave(watch.interest, watch.at)

@@ -92,6 +92,9 @@ export class Session {
       noEvict: false,
       noTouch: false,
       isMonitor: false,
+      transaction: null,
+      watches: 0,
+      isDirty: false,
       replyMode: 'on',
       peer: null,
       peerChallenge: null,
@@ -107,6 +110,8 @@ export class Session {
       // Its reply is not looked at here.
       defer: () => ({ settle: () => {} }),
       monitor: (on: boolean) => (client.isMonitor = on),
+      endTransaction: () => {},
+      unwatch: () => {},
       closeAfterReply: () => (this.ended = 'after reply'),
       destroy: () => {
         this.ended = 'at once'
