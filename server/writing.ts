@@ -34,7 +34,8 @@ export class Writing {
     const changes = this.#changesOf(client, entry, call)
     if (changes === null) {
       // Those that change no value, EXPIRE and its like, are about the cache alone.
-      if ((entry.flags & flagBits.denyoom) === 0) return false
+      const isAboutCache = (entry.flags & flagBits.denyoom) === 0
+      if (isAboutCache && entry.row.originWrites === undefined) return false
       this.#refuse(client, call, writesThrough(group.name))
     } else if (changes.length === 0) {
       return false

@@ -11,16 +11,20 @@ import { keyspaceCommands } from './keyspace.ts'
 import { memoryCommands } from './memory.ts'
 import { objectCommands } from './object.ts'
 import { persistenceCommands } from './persistence.ts'
+import { renameCommands } from './rename.ts'
 import { serverCommands } from './server.ts'
 import { storeCommands } from './store.ts'
 import { stringCommands } from './string.ts'
+import { swapdbCommands } from './swapdb.ts'
 
 /** Every command there is. */
 export const commands: readonly Command[] = [
   ...stringCommands,
   ...counterCommands,
   ...keyCommands,
+  ...renameCommands,
   ...keyspaceCommands,
+  ...swapdbCommands,
   ...objectCommands,
   ...connectionCommands,
   ...serverCommands,

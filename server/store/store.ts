@@ -155,6 +155,14 @@ export interface StoreOptions {
   readonly imageBytesMax?: number
 }
 
+/** A key of a database: it lies at bytes[pos, pos + length). */
+export interface KeyPlace {
+  readonly db: number
+  readonly bytes: Uint8Array
+  readonly pos: number
+  readonly length: number
+}
+
 /** Keys among the arguments of a command: the i-th lies at bytes[pos(i), pos(i) + length(i)). */
 export interface KeyList {
   readonly bytes: Uint8Array
@@ -478,23 +486,39 @@ export class Store {
    */
   lockKeys(db: number, keys: KeyList, first: number, end: number, step: number): void {
     if (!this.#isShared) return
-    const verb = this.#verb
-    assert(verb.isFree, 'keys are locked while others are')
-    const { held } = verb
-    const set = this.#set
-    let count = 0
+    assert(this.#verb.isFree, 'keys are locked while others are')
     for (let i = first; i < end; i += step) {
-      const hash = this.#home.hashKey(db, keys.bytes, keys.pos(i), keys.length(i))
-      const number = hash & this.#bucketMask
-      if (held[number] === HELD) continue
-      held[number] = HELD
-      // Few keys are sorted as they come; many find nearly all buckets taken already.
-      let at = count++
-      for (; at > 0 && set[at - 1]! > number; at--) set[at] = set[at - 1]!
-      set[at] = number
+      this.#choose(db, keys.bytes, keys.pos(i), keys.length(i))
     }
-    this.#setCount = count
-    verb.holdsSet = true
+    this.#lockChosen()
+  }
+
+  /** The same for two keys, which may be of two databases. */
+  lockPair(one: KeyPlace, two: KeyPlace): void {
+    if (!this.#isShared) return
+    assert(this.#verb.isFree, 'keys are locked while others are')
+    this.#choose(one.db, one.bytes, one.pos, one.length)
+    this.#choose(two.db, two.bytes, two.pos, two.length)
+    this.#lockChosen()
+  }
+
+  /** Makes the bucket of a key one of those that are to be locked together. */
+  #choose(db: number, bytes: Uint8Array, pos: number, length: number): void {
+    const { held } = this.#verb
+    const number = this.#home.hashKey(db, bytes, pos, length) & this.#bucketMask
+    if (held[number] === HELD) return
+    held[number] = HELD
+    // Few keys are sorted as they come; many find nearly all buckets taken already.
+    const set = this.#set
+    let at = this.#setCount++
+    for (; at > 0 && set[at - 1]! > number; at--) set[at] = set[at - 1]!
+    set[at] = number
+  }
+
+  #lockChosen(): void {
+    const set = this.#set
+    const count = this.#setCount
+    this.#verb.holdsSet = true
     for (let i = 0; i < count; i++) {
       const number = set[i]!
       acquire(this.#wordsOf(number), this.#headerOf(number) + header.LOCK)
@@ -515,6 +539,86 @@ export class Store {
     this.#setCount = 0
     verb.holdsSet = false
     this.#tell()
+  }
+
+  /* ---- from key to key: between `lockPair` and `unlockKeys` ---- */
+
+  /**
+   * Gives the value of one key, without its extras, to another, with the expiry that clients are
+   * told, and removes the one. What the other held is replaced, its lease too. Pages change hands as
+   * they are. MISS: there is no such value, or it had to go for its own way. OUT_OF_MEMORY: both are
+   * as they were.
+   */
+  move(from: KeyPlace, to: KeyPlace): number {
+    return this.#transfer(from, to, true)
+  }
+
+  /** The same, and the one keeps its value, which must not be `inPages`: pages are copied before. */
+  copy(from: KeyPlace, to: KeyPlace): number {
+    return this.#transfer(from, to, false)
+  }
+
+  #transfer(from: KeyPlace, to: KeyPlace, moves: boolean): number {
+    const result = this.#handTo(from, to, moves)
+    if (result === STORED) this.#countSet()
+    this.#releaseAfterWrite()
+    if (moves && result === STORED) {
+      const buckets = this.#aim(from.db, from.bytes, from.pos, from.length)
+      this.#lock()
+      buckets.remove(this.#header)
+      this.#releaseAfterWrite()
+    }
+    this.#tell()
+    return result
+  }
+
+  /** Leaves the record of one of the keys open. */
+  #handTo(from: KeyPlace, to: KeyPlace, moves: boolean): number {
+    if (!this.open(from.db, from.bytes, from.pos, from.length)) return MISS
+    const { address, contents } = this.#home
+    const { expireAt, valueLength: length } = this.#verb
+    if (moves && contents.bytesInPages(address) > 0) return this.#handPagesTo(from, to)
+    assert(length <= OWN_BYTES, 'a long value is copied while its key is locked')
+    contents.read(address, 0, length, OWN_AT)
+    this.#releaseAfterWrite()
+    this.open(to.db, to.bytes, to.pos, to.length)
+    return this.#put(this.io.bytes, OWN_AT, length, expireAt)
+  }
+
+  #handPagesTo(from: KeyPlace, to: KeyPlace): number {
+    const { expireAt, hash, valueLength } = this.#verb
+    const giver = this.#home
+    const giverHeader = this.#header
+    // Should the value have to go meanwhile, the pin keeps its pages together.
+    const { first } = giver.contents.pin(giver.address)
+    const chain = this.#thaw(valueLength, true)
+    let result = OUT_OF_MEMORY
+    if (chain !== null) {
+      this.#releaseAfterWrite()
+      this.open(to.db, to.bytes, to.pos, to.length)
+      let isGone = false
+      const taker = this.#verb.hash
+      const handOver = (): boolean => {
+        this.#nameKey(from, hash)
+        isGone = !giver.surrender(giverHeader, first)
+        this.#nameKey(to, taker)
+        return !isGone
+      }
+      result = this.#home.putChain(this.#header, chain, expireAt, TYPE_STRING, handOver)
+      if (result !== STORED) this.#chains.undo(chain)
+      if (isGone) result = MISS
+    }
+    this.#chains.unpin(first)
+    return result
+  }
+
+  #nameKey({ db, bytes, pos, length }: KeyPlace, hash: number): void {
+    const key = this.#verb
+    key.db = db
+    key.bytes = bytes
+    key.pos = pos
+    key.length = length
+    key.hash = hash
   }
 
   /* ---- an open record: open ... close, for everything else; atomic, never across I/O ---- */
@@ -736,6 +840,13 @@ export class Store {
   pin(): Pages {
     assert(this.inPages, 'a value without pages is pinned')
     return this.#pin(this.#home.address, this.#verb.valueLength)
+  }
+
+  /** Is the open value still what was pinned? */
+  isPinnedAs(pages: Pages): boolean {
+    if (!this.inPages || this.#verb.valueLength !== pages.length) return false
+    const { address, contents } = this.#home
+    return contents.chainOf(address).first === pages.chain?.first
   }
 
   /* ---- leases: the fence of a load ---- */

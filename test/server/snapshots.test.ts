@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { flagBits } from '../../server/command.ts'
 import type { Log } from '../../server/log.ts'
+import { Databases } from '../../server/databases.ts'
 import { Gate } from '../../server/gate.ts'
 import { loadChecksum, RECORD_HEAD_BYTES } from '../../server/snapshot-file.ts'
 import { findSnapshot, Snapshots } from '../../server/snapshots.ts'
@@ -43,6 +44,7 @@ class Host {
   readonly store: Store
   readonly snapshots: Snapshots
   readonly gate = new Gate()
+  readonly databases = new Databases(16)
   readonly path: () => string
 
   constructor(
@@ -60,6 +62,7 @@ class Host {
     this.store.now = this.clock.now()
     this.snapshots = new Snapshots({
       gate: this.gate,
+      databases: this.databases,
       ...{ store: this.store, files: this.files, clock: this.clock, checksum },
       ...{ random: new SeededRandom(3), log: this.lines.log, path: this.path },
     })
@@ -94,7 +97,7 @@ class Host {
   /** Loads what is on its disk. False: there is nothing. */
   async load(): Promise<boolean> {
     const { files, path } = this
-    const reader = await findSnapshot({ files, log: this.lines.log, checksum, path })
+    const reader = await findSnapshot({ files, log: this.lines.log, checksum, path, databaseCount: 16 })
     if (reader === null) return false
     const done = this.snapshots.load(reader)
     const settled = done.then(() => true)
@@ -318,6 +321,7 @@ test('a record of another snapshot is none of this one', async (t) => {
   const random = new SeededRandom(99)
   const other = new Snapshots({
     gate: new Gate(),
+    databases: host.databases,
     ...{ store: host.store, files: host.files, clock: host.clock, checksum },
     ...{ random, log: host.lines.log, path: () => 'other' },
   })
@@ -396,10 +400,10 @@ const refusals: [title: string, spoil: (bytes: Buffer) => Buffer, says: RegExp][
   [
     'of a newer version',
     (bytes) => {
-      for (const at of [8, 264]) bytes.writeUInt32LE(3, at)
+      for (const at of [8, 264]) bytes.writeUInt32LE(4, at)
       return bytes
     },
-    /a newer ringtier wrote it \(format 3\)/,
+    /a newer ringtier wrote it \(format 4\)/,
   ],
   [
     'of another byte order',
