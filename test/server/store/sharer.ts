@@ -1,8 +1,9 @@
 /* A thread that shares a store with others (sharing.ts): it runs one job, and posts what comes out. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { Args } from '../../../protocol/args.ts'
-import type { StoreOptions } from '../../../server/store/store.ts'
-import { MISS, STORED, Store } from '../../../server/store/store.ts'
+import type { KeyPlace, Pages, StoreOptions } from '../../../server/store/store.ts'
+import { SeededRandom } from '../../sim/random.ts'
+import { MISS, OUT_OF_MEMORY, STORED, Store } from '../../../server/store/store.ts'
 import { Stress } from './stress.ts'
 
 export interface Job {
@@ -63,6 +64,92 @@ function readTogether(store: Store, { seed, rounds }: Job): number {
   return found
 }
 
+/** The two names of one value, in one of these databases; the value is as long as seed says. */
+const TWINS = ['twin:a', 'twin:b'].flatMap((name) => [0, 1].map((db) => ({ name, db })))
+const TWIN_BYTES = [20, 5_000, 50_000, 70_000, 200_000]
+
+function twins(): KeyPlace[] {
+  return TWINS.map(({ name, db }) => {
+    const bytes = Buffer.from(name)
+    return { db, bytes, pos: 0, length: bytes.length }
+  })
+}
+
+function twinOf(number: number): Buffer {
+  return Buffer.alloc(TWIN_BYTES[number % TWIN_BYTES.length]!, number)
+}
+
+function setTwin(store: Store, { db, bytes, length }: KeyPlace, number: number): void {
+  const value = twinOf(number)
+  store.open(db, bytes, 0, length)
+  const result = store.put(value, 0, value.length, number % 3 === 0 ? store.now + 1e6 : 0)
+  store.close()
+  if (result !== STORED) throw new Error('a twin has no room')
+}
+
+/**
+ * Moves the one value from name to name, and now and then puts another in its place.
+ * @returns how often it was there to be moved
+ */
+function moveTwins(store: Store, { seed, rounds }: Job): number {
+  const random = new SeededRandom(seed)
+  const places = twins()
+  let moved = 0
+  for (let round = 0; round < rounds; round++) {
+    const from = random.pick(places)
+    const to = random.pick(places.filter((place) => place !== from))
+    store.lockPair(from, to)
+    const result = store.move(from, to)
+    if (result === STORED && random.below(4) === 0) setTwin(store, to, random.below(250))
+    store.unlockKeys()
+    if (result === OUT_OF_MEMORY) throw new Error('a twin cannot be moved')
+    if (result === STORED) moved++
+  }
+  return moved
+}
+
+/** Looks under two names at a time, and pins what it finds. @returns how often it found it */
+function watchTwins(store: Store, { seed, rounds }: Job): number {
+  const random = new SeededRandom(seed)
+  const places = twins()
+  const pins: { pages: Pages; head: number }[] = []
+  let seen = 0
+  for (let round = 0; round < rounds; round++) {
+    const one = random.pick(places)
+    const two = random.pick(places.filter((place) => place !== one))
+    let found = 0
+    store.lockPair(one, two)
+    for (const { db, bytes, length } of [one, two]) {
+      if (store.open(db, bytes, 0, length)) {
+        found++
+        checkTwin(store, pins)
+      }
+      store.close()
+    }
+    store.unlockKeys()
+    if (found > 1) throw new Error('a value has two names')
+    seen += found
+    while (pins.length > 4) letGoTwin(pins.shift()!)
+  }
+  for (const pin of pins) letGoTwin(pin)
+  return seen
+}
+
+function checkTwin(store: Store, pins: { pages: Pages; head: number }[]): void {
+  const { scratch, bytes } = store.io
+  store.read(store.valueLength - 1, 1, scratch)
+  const number = bytes[scratch]!
+  if (twinOf(number).length !== store.valueLength) throw new Error('a twin has a wrong length')
+  if (store.expireAt > 0 !== (number % 3 === 0)) throw new Error('a twin has a wrong expiry')
+  if (store.inPages) pins.push({ pages: store.pin(), head: number })
+}
+
+/** What was pinned is still what it was, wherever it has gone. */
+function letGoTwin({ pages, head }: { pages: Pages; head: number }): void {
+  if (!pages.toBuffer().equals(twinOf(head))) throw new Error('a twin has changed while it was read')
+  pages.release()
+}
+
 /** Without what it is filled up with. */
 function text(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString().replace(/\.+$/, '')
@@ -72,6 +159,8 @@ const jobs = {
   'write together': (store: Store, job: Job) => writeTogether(store, job, 20),
   'write together what does not fit': (store: Store, job: Job) => writeTogether(store, job, 60_000),
   'read together': readTogether,
+  'move twins': moveTwins,
+  'watch twins': watchTwins,
   stress: (_store: Store, { store, seed, rounds }: Job) => new Stress(store, seed).run(rounds),
 }
 
