@@ -213,6 +213,15 @@ export const ERR_MOVE_IN_CLUSTER = 'ERR MOVE is not allowed in cluster mode'
 export const ERR_SWAPDB_IN_CLUSTER = 'ERR SWAPDB is not allowed in cluster mode'
 export const ERR_COPY_IN_CLUSTER = 'ERR Copying to another database is not allowed in cluster mode'
 
+/** RESTORE */
+export const BUSYKEY = 'BUSYKEY Target key name already exists.'
+export const ERR_RESTORE_TTL = 'ERR Invalid TTL value, must be >= 0'
+export const ERR_IDLE_TIME = 'ERR Invalid IDLETIME value, must be >= 0'
+export const ERR_FREQUENCY = 'ERR Invalid FREQ value, must be >= 0 and <= 255'
+export const ERR_DUMP_PAYLOAD = 'ERR DUMP payload version or checksum are wrong'
+/** The payload is sound, and of something that is no string. */
+export const ERR_DUMP_FORMAT = 'ERR Bad data format'
+
 /** SWAPDB where too many databases stand in the place of others. */
 export const tooManyMoved = (most: number): string =>
   `ERR at most ${most} databases can stand in the place of another one: swap some back`

@@ -5,6 +5,7 @@ import { commandCommands } from './command.ts'
 import { connectionCommands } from './connection.ts'
 import { counterCommands } from './counter.ts'
 import { diagnosisCommands } from './diagnosis.ts'
+import { dumpCommands } from './dump.ts'
 import { groupCommands } from './group.ts'
 import { keyCommands } from './key.ts'
 import { keyspaceCommands } from './keyspace.ts'
@@ -23,6 +24,7 @@ export const commands: readonly Command[] = [
   ...counterCommands,
   ...keyCommands,
   ...renameCommands,
+  ...dumpCommands,
   ...keyspaceCommands,
   ...swapdbCommands,
   ...objectCommands,
