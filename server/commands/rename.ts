@@ -121,31 +121,34 @@ interface CopyOptions {
   readonly replaces: boolean
 }
 
+/** No database is said. */
+const NO_NUMBER = -1
+
 /** Null: there was an error, which is answered. */
 function readCopyOptions(client: Client): CopyOptions | null {
   const { args, reply, server } = client
-  let { db } = client
+  let number = NO_NUMBER
   let replaces = false
   for (let i = 3; i < args.count; i++) {
     if (args.is(i, 'replace')) {
       replaces = true
     } else if (args.is(i, 'db') && i + 1 < args.count) {
-      const number = readDatabase(client, ++i)
+      number = readDatabase(client, ++i)
       if (Number.isNaN(number)) return null
-      if (server.routing.enabled && number !== 0) {
-        reply.error(isDatabase(client, number) ? ERR_COPY_IN_CLUSTER : ERR_DB_INDEX)
-        return null
-      }
       if (!isDatabase(client, number)) {
         reply.error(ERR_DB_INDEX)
         return null
       }
-      db = server.databases.behind(number)
     } else {
       reply.error(ERR_SYNTAX)
       return null
     }
   }
+  if (server.routing.enabled && number > 0) {
+    reply.error(ERR_COPY_IN_CLUSTER)
+    return null
+  }
+  const db = number === NO_NUMBER ? client.db : server.databases.behind(number)
   return { db, replaces }
 }
 
