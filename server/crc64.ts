@@ -56,10 +56,16 @@ export class Crc64 {
       const f = 2 * SLICE + ((high >>> 8) & 0xff)
       const g = SLICE + ((high >>> 16) & 0xff)
       const h = high >>> 24
-      low =
-        lows[a]! ^ lows[b]! ^ lows[c]! ^ lows[d]! ^ lows[e]! ^ lows[f]! ^ lows[g]! ^ lows[h]!
+      low = lows[a]! ^ lows[b]! ^ lows[c]! ^ lows[d]! ^ lows[e]! ^ lows[f]! ^ lows[g]! ^ lows[h]!
       high =
-        highs[a]! ^ highs[b]! ^ highs[c]! ^ highs[d]! ^ highs[e]! ^ highs[f]! ^ highs[g]! ^ highs[h]!
+        highs[a]! ^
+        highs[b]! ^
+        highs[c]! ^
+        highs[d]! ^
+        highs[e]! ^
+        highs[f]! ^
+        highs[g]! ^
+        highs[h]!
     }
     for (; at < end; at++) {
       const by = (low ^ bytes[at]!) & 0xff

@@ -69,7 +69,13 @@ async function snapshotFor(
   checksum: Checksum,
 ): Promise<SnapshotReader | null> {
   const path = (): string => config.dbfilename
-  const snapshot = await findSnapshot({ files, log, checksum, path, databaseCount: config.databases })
+  const snapshot = await findSnapshot({
+    files,
+    log,
+    checksum,
+    path,
+    databaseCount: config.databases,
+  })
   if (snapshot === null || config.members === null || config.members.all.length < 2) return snapshot
   await snapshot.close()
   log.warning('the snapshot is not loaded: other nodes may have answered for its keys since')

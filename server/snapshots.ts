@@ -228,7 +228,11 @@ export class Snapshots {
   async #write(): Promise<void> {
     const file = resolve(this.#parts.path())
     const { moved } = this.#parts.databases
-    const { bytes, keys } = await writeSnapshot(file, { ...this.#parts, moved }, () => this.#aborted)
+    const { bytes, keys } = await writeSnapshot(
+      file,
+      { ...this.#parts, moved },
+      () => this.#aborted,
+    )
     this.#parts.log.notice({ file, keys, bytes }, 'DB saved on disk')
   }
 

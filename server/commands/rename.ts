@@ -216,7 +216,9 @@ class Copying {
   #copySome(): boolean {
     const [source, copied] = [this.#source!, this.#copy!]
     const left = source.length - copied.length
-    return !copied.writePages(source, copied.length, Math.min(left, STEP_BYTES)) || left <= STEP_BYTES
+    return (
+      !copied.writePages(source, copied.length, Math.min(left, STEP_BYTES)) || left <= STEP_BYTES
+    )
   }
 
   /**

@@ -97,7 +97,13 @@ class Host {
   /** Loads what is on its disk. False: there is nothing. */
   async load(): Promise<boolean> {
     const { files, path } = this
-    const reader = await findSnapshot({ files, log: this.lines.log, checksum, path, databaseCount: 16 })
+    const reader = await findSnapshot({
+      files,
+      log: this.lines.log,
+      checksum,
+      path,
+      databaseCount: 16,
+    })
     if (reader === null) return false
     const done = this.snapshots.load(reader)
     const settled = done.then(() => true)

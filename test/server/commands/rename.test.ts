@@ -16,7 +16,8 @@ class LateOrigin implements Loader {
   }
 
   answer(value: string): void {
-    for (const resolve of this.#answers.splice(0)) resolve({ value: Buffer.from(value), tags: ['all'] })
+    for (const resolve of this.#answers.splice(0))
+      resolve({ value: Buffer.from(value), tags: ['all'] })
   }
 
   async close(): Promise<void> {}
@@ -44,7 +45,11 @@ for (const [what, value] of [
   ['a long value', longest],
 ] as const) {
   test(`${what} that is renamed or copied to a key that is being loaded stays`, async (t) => {
-    for (const command of ['RENAME other user:1', 'COPY other user:1', 'COPY other user:1 REPLACE']) {
+    for (const command of [
+      'RENAME other user:1',
+      'COPY other user:1',
+      'COPY other user:1 REPLACE',
+    ]) {
       const { origin, clock, say, load, clients } = await startWith([GROUP])
       const loading = load('user:1')
       await clock.settle()

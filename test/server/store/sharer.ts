@@ -146,7 +146,8 @@ function checkTwin(store: Store, pins: { pages: Pages; head: number }[]): void {
 
 /** What was pinned is still what it was, wherever it has gone. */
 function letGoTwin({ pages, head }: { pages: Pages; head: number }): void {
-  if (!pages.toBuffer().equals(twinOf(head))) throw new Error('a twin has changed while it was read')
+  if (!pages.toBuffer().equals(twinOf(head)))
+    throw new Error('a twin has changed while it was read')
   pages.release()
 }
 

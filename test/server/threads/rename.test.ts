@@ -134,25 +134,28 @@ threadsTest('SWAPDB is one moment for all threads, and for who comes later', asy
   t.is(sum, counted)
 })
 
-threadsTest('exchanged databases are so after a restart, and one snapshot has one table', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'ringtier-swap-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  const first = await startMany(t, 2, ['--dir', folder])
-  const [one, two] = first.clients as [RawClient, RawClient]
-  await two.command('SELECT', '3')
-  await one.command('SET', 'k', 'zero')
-  await two.command('SET', 'k', 'three')
-  // While snapshots are written and databases change places: never an error, and never the wrong one.
-  for (let i = 0; i < 21; i++) {
-    await one.command('BGSAVE')
-    t.is(await two.command('SWAPDB', '0', '3'), '+OK\r\n')
-    t.is((await one.get('k'))!.toString(), i % 2 === 0 ? 'three' : 'zero')
-  }
-  await t.throwsAsync(() => one.command('SHUTDOWN', 'SAVE'))
-  t.is((await first.server.exited).code, 0)
-  const second = await startMany(t, 2, ['--dir', folder])
-  await second.clients[1]!.command('SELECT', '3')
-  t.is((await second.clients[0]!.get('k'))!.toString(), 'three')
-  t.is((await second.clients[1]!.get('k'))!.toString(), 'zero')
-  t.regex(await second.clients[0]!.command('INFO', 'keyspace'), /db0:keys=1,.*\r\ndb3:keys=1,/)
-})
+threadsTest(
+  'exchanged databases are so after a restart, and one snapshot has one table',
+  async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'ringtier-swap-'))
+    t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+    const first = await startMany(t, 2, ['--dir', folder])
+    const [one, two] = first.clients as [RawClient, RawClient]
+    await two.command('SELECT', '3')
+    await one.command('SET', 'k', 'zero')
+    await two.command('SET', 'k', 'three')
+    // While snapshots are written and databases change places: never an error, and never the wrong one.
+    for (let i = 0; i < 21; i++) {
+      await one.command('BGSAVE')
+      t.is(await two.command('SWAPDB', '0', '3'), '+OK\r\n')
+      t.is((await one.get('k'))!.toString(), i % 2 === 0 ? 'three' : 'zero')
+    }
+    await t.throwsAsync(() => one.command('SHUTDOWN', 'SAVE'))
+    t.is((await first.server.exited).code, 0)
+    const second = await startMany(t, 2, ['--dir', folder])
+    await second.clients[1]!.command('SELECT', '3')
+    t.is((await second.clients[0]!.get('k'))!.toString(), 'three')
+    t.is((await second.clients[1]!.get('k'))!.toString(), 'zero')
+    t.regex(await second.clients[0]!.command('INFO', 'keyspace'), /db0:keys=1,.*\r\ndb3:keys=1,/)
+  },
+)
