@@ -151,6 +151,30 @@ function letGoTwin({ pages, head }: { pages: Pages; head: number }): void {
   pages.release()
 }
 
+/**
+ * Plants leases under names that have no value, and later fills them with "there is no such thing":
+ * if a lease outlived a value that came, or went, meanwhile, that would be the value's end.
+ * @returns how many were filled
+ */
+function loadTwins(store: Store, { seed, rounds }: Job): number {
+  const random = new SeededRandom(seed)
+  const places = twins()
+  const leases: { place: KeyPlace; token: number }[] = []
+  let filled = 0
+  for (let round = 0; round < rounds; round++) {
+    const place = random.pick(places)
+    const found = store.open(place.db, place.bytes, 0, place.length)
+    const token = found ? 0 : store.lease()
+    store.close()
+    if (token !== 0) leases.push({ place, token })
+    if (leases.length < 6) continue
+    const lease = leases.shift()!
+    const { db, bytes } = lease.place
+    if (store.fill(db, bytes, lease.token, null, store.now + 1e6)) filled++
+  }
+  return filled
+}
+
 /** Without what it is filled up with. */
 function text(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString().replace(/\.+$/, '')
@@ -162,6 +186,7 @@ const jobs = {
   'read together': readTogether,
   'move twins': moveTwins,
   'watch twins': watchTwins,
+  'load twins': loadTwins,
   stress: (_store: Store, { store, seed, rounds }: Job) => new Stress(store, seed).run(rounds),
 }
 
