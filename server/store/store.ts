@@ -565,7 +565,9 @@ export class Store {
     if (moves && result === STORED) {
       const buckets = this.#aim(from.db, from.bytes, from.pos, from.length)
       this.#lock()
+      // Its value may have gone already, with its pages.
       buckets.remove(this.#header)
+      this.#countChange()
       this.#releaseAfterWrite()
     }
     this.#tell()

@@ -111,6 +111,9 @@ threadsTest('SWAPDB is one moment for all threads, and for who comes later', asy
     }
   }
   t.is((await (await connect()).get('which'))!.toString(), String(swaps % 2))
+  for (const [number, client] of watchers.entries()) {
+    t.regex(await client.command('CLIENT', 'INFO'), new RegExp(` db=${number % 2} `))
+  }
   // Two counters, each in its database: whoever counts while they change places counts in one.
   let counted = 0
   const count = async (client: RawClient): Promise<void> => {
