@@ -100,6 +100,8 @@ export interface Command {
   readonly deprecated?: { readonly since: string; readonly replacedBy: string }
   /** One sentence. */
   readonly summary: string
+  /** How it differs from Redis's command of that name, if it does; Markdown, for docs/compatibility.md. */
+  readonly differs?: string
   /** The arguments, in the notation of the Redis pages: `key value [NX | XX] [GET]`; see syntax.ts. */
   readonly syntax?: string
   /** What an argument is, where its name does not tell: another command's `increment` is an integer. */

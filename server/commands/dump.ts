@@ -351,6 +351,7 @@ export const dumpCommands = [
     complexity: 'O(N) where N is the length of the value',
     summary: 'Gives the value of a key as bytes with a checksum, for RESTORE here or in Redis.',
     syntax: 'key',
+    differs: 'does not compress, as `rdbcompression no`',
     loads: dumpLoaded,
     run: dump,
   },
@@ -367,6 +368,8 @@ export const dumpCommands = [
     summary: 'Sets a key to the value that DUMP gave, here or in Redis.',
     syntax: 'key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]',
     argumentTypes: { ttl: 'integer', frequency: 'integer' },
+    differs:
+      'strings only, of newer versions too; `IDLETIME` and `FREQ` have no effect; a payload whose value ends too early is refused',
     takesPages: true,
     run: restore,
   },
