@@ -838,17 +838,17 @@ export class Store {
     return removed
   }
 
-  /** The value as pages, for sending; it must be `inPages`. Immutable until released. */
-  pin(): Pages {
-    assert(this.inPages, 'a value without pages is pinned')
-    return this.#pin(this.#home.address, this.#verb.valueLength)
-  }
-
   /** Is the open value still what was pinned? */
   isPinnedAs(pages: Pages): boolean {
     if (!this.inPages || this.#verb.valueLength !== pages.length) return false
     const { address, contents } = this.#home
     return contents.chainOf(address).first === pages.chain?.first
+  }
+
+  /** The value as pages, for sending; it must be `inPages`. Immutable until released. */
+  pin(): Pages {
+    assert(this.inPages, 'a value without pages is pinned')
+    return this.#pin(this.#home.address, this.#verb.valueLength)
   }
 
   /* ---- leases: the fence of a load ---- */
