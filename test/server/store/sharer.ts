@@ -70,12 +70,12 @@ function text(bytes: Uint8Array): string {
 }
 
 const jobs = {
-  'write together': (store: Store, job: Job) => writeTogether(store, job, 20),
-  'write together what does not fit': (store: Store, job: Job) => writeTogether(store, job, 60_000),
-  'read together': readTogether,
   'move twins': moveTwins,
   'watch twins': watchTwins,
   'load twins': loadTwins,
+  'write together': (store: Store, job: Job) => writeTogether(store, job, 20),
+  'write together what does not fit': (store: Store, job: Job) => writeTogether(store, job, 60_000),
+  'read together': readTogether,
   stress: (_store: Store, { store, seed, rounds }: Job) => new Stress(store, seed).run(rounds),
 }
 
