@@ -242,8 +242,32 @@ export function attributeNotPlain(attribute: string): string {
 
 /** SELECT of a database that does not exist. */
 export const ERR_DB_INDEX = 'ERR DB index is out of range'
+/** SWAPDB */
+export const ERR_FIRST_DB_INDEX = 'ERR invalid first DB index'
+export const ERR_SECOND_DB_INDEX = 'ERR invalid second DB index'
 /** In a cluster there is database 0 only. */
 export const ERR_SELECT_IN_CLUSTER = 'ERR SELECT is not allowed in cluster mode'
+export const ERR_MOVE_IN_CLUSTER = 'ERR MOVE is not allowed in cluster mode'
+export const ERR_SWAPDB_IN_CLUSTER = 'ERR SWAPDB is not allowed in cluster mode'
+export const ERR_COPY_IN_CLUSTER = 'ERR Copying to another database is not allowed in cluster mode'
+
+/** RESTORE */
+export const BUSYKEY = 'BUSYKEY Target key name already exists.'
+export const ERR_RESTORE_TTL = 'ERR Invalid TTL value, must be >= 0'
+export const ERR_IDLE_TIME = 'ERR Invalid IDLETIME value, must be >= 0'
+export const ERR_FREQUENCY = 'ERR Invalid FREQ value, must be >= 0 and <= 255'
+export const ERR_DUMP_PAYLOAD = 'ERR DUMP payload version or checksum are wrong'
+/** The payload is sound, and of something that is no string. */
+export const ERR_DUMP_FORMAT = 'ERR Bad data format'
+
+/** SWAPDB where too many databases stand in the place of others. */
+export const tooManyMoved = (most: number): string =>
+  `ERR at most ${most} databases can stand in the place of another one: swap some back`
+
+/** RENAME of a key that is missing. */
+export const ERR_NO_SUCH_KEY = 'ERR no such key'
+/** COPY and MOVE of a key to itself. */
+export const ERR_SAME_OBJECT = 'ERR source and destination objects are the same'
 
 /* ---- CONFIG, COMMAND, SHUTDOWN ---- */
 

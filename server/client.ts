@@ -51,7 +51,8 @@ export class Client {
   readonly createdAt: number
   lastCommandAt: number
   lastCommand = 'NULL'
-  db = 0
+  /** A database of the store; databases.ts has the number that clients say. */
+  db: number
   name = ''
   libName = ''
   libVersion = ''
@@ -84,6 +85,7 @@ export class Client {
     this.server = server
     this.store = server.store
     this.reply = server.areas.reply
+    this.db = server.databases.behind(0)
     this.#connection = connection
     this.connectionArgs = new Args()
     this.args = this.connectionArgs

@@ -80,6 +80,8 @@ export interface Command {
   readonly keys: readonly [first: number, last: number, step: number]
   /** How the keys are used, as in COMMAND INFO's key specifications: e.g. `['RW', 'access', 'update']`. */
   readonly keyFlags?: readonly string[]
+  /** The same of its second key, where that is used in another way: then each has a specification. */
+  readonly secondKeyFlags?: readonly string[]
   /** The note of that specification, where the flags alone do not tell all. */
   readonly keyNotes?: string
   /**

@@ -638,7 +638,7 @@ export class Cache {
 
   async #load(path: string): Promise<LoadResult | undefined> {
     const { files } = this.#world
-    const parts = { files, checksum: await loadChecksum() }
+    const parts = { files, checksum: await loadChecksum(), databaseCount: 1 }
     // They can be in nobody's way: who cannot look for them, or remove them, reads all the same.
     await removeLeftovers(path, files, { removed: () => {}, failed: () => {} })
     const reader = await openSnapshot(path, parts, 'move it away, or load another one')

@@ -11,6 +11,7 @@ import { commands } from './commands/index.ts'
 import type { Config } from './config.ts'
 import { Connection, type Socket } from './connection.ts'
 import { DuplexSocket } from './duplex.ts'
+import type { Databases } from './databases.ts'
 import type { Gate } from './gate.ts'
 import type { ListenerSocket } from './listener.ts'
 import { type Flights, Loading } from './loading.ts'
@@ -40,6 +41,7 @@ export interface IoThreadParts {
   readonly log: Log
   readonly store: Store
   readonly gate: Gate
+  readonly databases: Databases
   readonly stats: SharedStats
   /** Its row of `stats`; 0 is the hub's. */
   readonly row: number
@@ -74,6 +76,7 @@ export class IoThread {
   readonly log: Log
   readonly store: Store
   readonly gate: Gate
+  readonly databases: Databases
   readonly table = new CommandTable(commands)
   readonly stats: Stats
   readonly areas: ReplyAreas
@@ -103,6 +106,7 @@ export class IoThread {
     this.log = parts.log
     this.store = parts.store
     this.gate = parts.gate
+    this.databases = parts.databases
     this.delegate = parts.delegate
     this.stats = new Stats(parts.stats, parts.row)
     this.stats.trackLatency(config['latency-tracking'])

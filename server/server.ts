@@ -8,6 +8,7 @@ import { CommandTable } from './command.ts'
 import { commands } from './commands/index.ts'
 import type { Config } from './config.ts'
 import type { ServerWorld } from './files.ts'
+import { Databases } from './databases.ts'
 import { Gate } from './gate.ts'
 import { IoThread } from './io-thread.ts'
 import { Invalidations } from './invalidations.ts'
@@ -71,7 +72,13 @@ async function snapshotFor(
   checksum: Checksum,
 ): Promise<SnapshotReader | null> {
   const path = (): string => config.dbfilename
-  const snapshot = await findSnapshot({ files, log, checksum, path })
+  const snapshot = await findSnapshot({
+    files,
+    log,
+    checksum,
+    path,
+    databaseCount: config.databases,
+  })
   if (snapshot === null || config.members === null || config.members.all.length < 2) return snapshot
   await snapshot.close()
   log.warning('the snapshot is not loaded: other nodes may have answered for its keys since')
@@ -150,6 +157,8 @@ export interface Workers {
     argument: ArgumentOf<Name>,
     done: (answers: AnswerOf<Name>[]) => void,
   ): void
+  /** Stops them for a swap of two databases, after which they go on. */
+  whileStopped(one: number, two: number, swap: () => void): void
   /** Listens, and spreads what is accepted over them. Rejects as `listen` does. */
   listen(at: ListenAddress): Promise<Listener>
   /** A line for the monitors of all of them. */
@@ -219,6 +228,7 @@ export class Server extends IoThread {
     })
     super({
       ...{ config, world, log, store, gate: new Gate(), stats: parts.stats, row: 0 },
+      databases: new Databases(config.databases),
       ...{ ringHash: parts.ringHash, flights: flightsOf(loads, writes), writes, delegate: null },
       sink: {
         slow: (command) => slowLog.add(command),
@@ -272,6 +282,23 @@ export class Server extends IoThread {
   /** Does it serve the connections itself? */
   get isAlone(): boolean {
     return this.#workers === null
+  }
+
+  /**
+   * SWAPDB of two databases; both must be there. On all threads at the same moment, and not while a
+   * snapshot is written, which has one table. `done`: within this call if nothing is in the way.
+   */
+  swapDatabases(one: number, two: number, done: () => void): void {
+    this.snapshots.holdOff((letSave) => {
+      const swap = (): void => {
+        this.databases.swap(one, two)
+        this.databases.follow(this.clients.values(), one, two)
+        letSave()
+        done()
+      }
+      if (this.#workers === null) swap()
+      else this.#workers.whileStopped(one, two, swap)
+    })
   }
 
   /** Asks all threads, this one included. `done` hears all answers: within this call if it is alone. */
@@ -375,11 +402,11 @@ export class Server extends IoThread {
   }
 
   #openSnapshots({ world, checksum }: ServerParts): Snapshots {
-    const { config, gate, log, store } = this
+    const { config, databases, gate, log, store } = this
     const { clock, files, random } = world
     const path = (): string => config.dbfilename
     const snapshots = new Snapshots({
-      ...{ store, files, clock, random, log, checksum, gate },
+      ...{ store, files, clock, random, log, checksum, gate, databases },
       path,
     })
     const configure = (): void =>

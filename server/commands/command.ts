@@ -60,21 +60,39 @@ function writeWords(reply: Reply, words: readonly string[]): void {
 
 function writeKeySpecs(reply: Reply, entry: CommandEntry): void {
   if (entry.firstKey === 0) return reply.set(0)
-  const { keyNotes, keyFlags = [] } = entry.row
-  reply.set(1)
+  const { secondKeyFlags } = entry.row
+  if (secondKeyFlags === undefined) {
+    reply.set(1)
+    // Counted from the first key; from the end of the arguments when negative.
+    const last = entry.lastKey < 0 ? entry.lastKey : entry.lastKey - entry.firstKey
+    writeKeyRange(reply, entry, { flags: entry.row.keyFlags ?? [], first: entry.firstKey, last })
+    return
+  }
+  reply.set(2)
+  const flags = [entry.row.keyFlags ?? [], secondKeyFlags]
+  flags.forEach((words, i) => {
+    const first = entry.firstKey + i * entry.keyStep
+    writeKeyRange(reply, entry, { flags: words, first, last: 0 })
+  })
+}
+
+/** Keys that are used alike. */
+function writeKeyRange(
+  reply: Reply,
+  { row: { keyNotes }, keyStep }: CommandEntry,
+  { flags, first, last }: { flags: readonly string[]; first: number; last: number },
+): void {
   reply.map(keyNotes === undefined ? 3 : 4)
   if (keyNotes !== undefined) {
     reply.text('notes')
     reply.text(keyNotes)
   }
   reply.text('flags')
-  writeWords(reply, keyFlags)
-  writeKeySpec(reply, 'begin_search', 'index', [['index', entry.firstKey]])
-  // Counted from the first key; from the end of the arguments when negative.
-  const last = entry.lastKey < 0 ? entry.lastKey : entry.lastKey - entry.firstKey
+  writeWords(reply, flags)
+  writeKeySpec(reply, 'begin_search', 'index', [['index', first]])
   writeKeySpec(reply, 'find_keys', 'range', [
     ['lastkey', last],
-    ['keystep', entry.keyStep],
+    ['keystep', keyStep],
     ['limit', 0],
   ])
 }
@@ -140,7 +158,7 @@ function writeDoc(reply: Reply, entry: CommandEntry): void {
   }
   if (words.length > 0) {
     reply.text('arguments')
-    writeArguments(reply, words, entry.firstKey > 0)
+    writeArguments(reply, words, entry)
   }
   if (subcommands !== null) {
     reply.text('subcommands')
@@ -155,8 +173,10 @@ function writeFields(reply: Reply, fields: readonly (readonly [string, string])[
   }
 }
 
-/** `hasKeys` is false for a command that only talks about keys: there they are strings. */
-function writeArguments(reply: Reply, words: readonly Argument[], hasKeys: boolean): void {
+/** In a command that only talks about keys they are strings. */
+function writeArguments(reply: Reply, words: readonly Argument[], entry: CommandEntry): void {
+  const hasKeys = entry.firstKey > 0
+  let keySpec = 0
   reply.array(words.length)
   for (const argument of words) {
     const type = argument.type === 'key' && !hasKeys ? 'string' : argument.type
@@ -175,7 +195,8 @@ function writeArguments(reply: Reply, words: readonly Argument[], hasKeys: boole
     writeFields(reply, fields)
     if (type === 'key') {
       reply.text('key_spec_index')
-      reply.integer(0)
+      reply.integer(keySpec)
+      if (entry.row.secondKeyFlags !== undefined) keySpec++
     }
     if (argument.token !== undefined) writeFields(reply, [['token', argument.token]])
     if (flags.length > 0) {
@@ -184,7 +205,7 @@ function writeArguments(reply: Reply, words: readonly Argument[], hasKeys: boole
     }
     if (argument.arguments !== undefined) {
       reply.text('arguments')
-      writeArguments(reply, argument.arguments, hasKeys)
+      writeArguments(reply, argument.arguments, entry)
     }
   }
 }
@@ -243,11 +264,11 @@ function commandGetKeysAndFlags(client: Client): void {
   const { row } = keys.entry
   const flags = row.keyFlagsOf?.(client.args, askedFrom) ?? row.keyFlags ?? []
   client.reply.array(keys.indexes.length)
-  for (const i of keys.indexes) {
+  keys.indexes.forEach((i, n) => {
     client.reply.array(2)
     writeArgument(client, i)
-    writeWords(client.reply, flags)
-  }
+    writeWords(client.reply, n === 0 ? flags : (row.secondKeyFlags ?? flags))
+  })
 }
 
 /** The call that COMMAND GETKEYS asks about begins with this argument. */

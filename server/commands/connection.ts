@@ -128,7 +128,7 @@ function select(client: Client): void {
   if (db < int32Min || db > int32Max) return reply.error(errors.valueBetween(int32Min, int32Max))
   if (server.routing.enabled && db !== 0) return reply.error(errors.ERR_SELECT_IN_CLUSTER)
   if (db < 0 || db >= server.config.databases) return reply.error(errors.ERR_DB_INDEX)
-  client.db = db
+  client.db = server.databases.behind(db)
   reply.ok()
 }
 
@@ -138,7 +138,7 @@ function quit(client: Client): void {
 }
 
 function reset(client: Client): void {
-  client.db = 0
+  client.db = client.server.databases.behind(0)
   client.name = ''
   client.noEvict = false
   client.noTouch = false
@@ -183,7 +183,7 @@ function describe(client: Client): string {
     `age=${seconds(client.createdAt)}`,
     `idle=${seconds(client.lastCommandAt)}`,
     `flags=${flags === '' ? 'N' : flags}`,
-    `db=${client.db}`,
+    `db=${client.server.databases.numberOf(client.db)}`,
     `sub=0 psub=0 ssub=0 multi=${queued} watch=${client.watches}`,
     `qbuf=${client.queryBytes}`,
     // Reads and replies go through areas that all clients of a thread share.

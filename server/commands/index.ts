@@ -5,6 +5,7 @@ import { commandCommands } from './command.ts'
 import { connectionCommands } from './connection.ts'
 import { counterCommands } from './counter.ts'
 import { diagnosisCommands } from './diagnosis.ts'
+import { dumpCommands } from './dump.ts'
 import { groupCommands } from './group.ts'
 import { keyCommands } from './key.ts'
 import { keyspaceCommands } from './keyspace.ts'
@@ -12,9 +13,11 @@ import { leaseCommands } from './lease.ts'
 import { memoryCommands } from './memory.ts'
 import { objectCommands } from './object.ts'
 import { persistenceCommands } from './persistence.ts'
+import { renameCommands } from './rename.ts'
 import { serverCommands } from './server.ts'
 import { storeCommands } from './store.ts'
 import { stringCommands } from './string.ts'
+import { swapdbCommands } from './swapdb.ts'
 import { transactionCommands } from './transactions.ts'
 
 /** Every command there is. */
@@ -22,7 +25,10 @@ export const commands: readonly Command[] = [
   ...stringCommands,
   ...counterCommands,
   ...keyCommands,
+  ...renameCommands,
+  ...dumpCommands,
   ...keyspaceCommands,
+  ...swapdbCommands,
   ...objectCommands,
   ...connectionCommands,
   ...transactionCommands,

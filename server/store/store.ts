@@ -541,6 +541,19 @@ export class Store {
     this.#lockChosen()
   }
 
+  /** The same for two keys, which may be of two databases. */
+  lockPair(one: KeyPlace, two: KeyPlace): void {
+    if (!this.#isShared) return
+    if (this.#mayNest) {
+      this.#nested++
+      return
+    }
+    assert(this.#verb.isFree, 'keys are locked while others are')
+    this.#choose(one.db, one.bytes, one.pos, one.length)
+    this.#choose(two.db, two.bytes, two.pos, two.length)
+    this.#lockChosen()
+  }
+
   /**
    * The same for several commands: keys of any databases, or whatever there is (null), with which all
    * verbs may be called. Commands among them may lock their keys once more. Nobody else gets on
@@ -611,6 +624,88 @@ export class Store {
       acquire(this.#wordsOf(number), this.#headerOf(number) + header.LOCK)
     }
     this.#purge.look()
+  }
+
+  /* ---- from key to key: between `lockPair` and `unlockKeys` ---- */
+
+  /**
+   * Gives the value of one key, without its extras, to another, with the expiry that clients are
+   * told, and removes the one. What the other held is replaced, its lease too. Pages change hands as
+   * they are. MISS: there is no such value, or it had to go for its own way. OUT_OF_MEMORY: both are
+   * as they were.
+   */
+  move(from: KeyPlace, to: KeyPlace): number {
+    return this.#transfer(from, to, true)
+  }
+
+  /** The same, and the one keeps its value, which must not be `inPages`: pages are copied before. */
+  copy(from: KeyPlace, to: KeyPlace): number {
+    return this.#transfer(from, to, false)
+  }
+
+  #transfer(from: KeyPlace, to: KeyPlace, moves: boolean): number {
+    const result = this.#handTo(from, to, moves)
+    if (result === STORED) this.#countSet()
+    this.#releaseAfterWrite()
+    if (moves && result === STORED) {
+      const buckets = this.#aim(from.db, from.bytes, from.pos, from.length)
+      this.#lock()
+      // Its value may have gone already, with its pages.
+      buckets.remove(this.#header)
+      this.#countChange()
+      this.#releaseAfterWrite()
+    }
+    this.#tell()
+    return result
+  }
+
+  /** Leaves the record of one of the keys open. */
+  #handTo(from: KeyPlace, to: KeyPlace, moves: boolean): number {
+    if (!this.open(from.db, from.bytes, from.pos, from.length)) return MISS
+    const { address, contents } = this.#home
+    const { expireAt, valueLength: length } = this.#verb
+    if (moves && contents.bytesInPages(address) > 0) return this.#handPagesTo(from, to)
+    assert(length <= OWN_BYTES, 'a long value is copied while its key is locked')
+    contents.read(address, 0, length, OWN_AT)
+    this.#releaseAfterWrite()
+    this.open(to.db, to.bytes, to.pos, to.length)
+    return this.#put(this.io.bytes, OWN_AT, length, expireAt)
+  }
+
+  #handPagesTo(from: KeyPlace, to: KeyPlace): number {
+    const { expireAt, hash, valueLength } = this.#verb
+    const giver = this.#home
+    const giverHeader = this.#header
+    // Should the value have to go meanwhile, the pin keeps its pages together.
+    const { first } = giver.contents.pin(giver.address)
+    const chain = this.#thaw(valueLength, true)
+    let result = OUT_OF_MEMORY
+    if (chain !== null) {
+      this.#releaseAfterWrite()
+      this.open(to.db, to.bytes, to.pos, to.length)
+      let isGone = false
+      const taker = this.#verb.hash
+      const handOver = (): boolean => {
+        this.#nameKey(from, hash)
+        isGone = !giver.surrender(giverHeader, first)
+        this.#nameKey(to, taker)
+        return !isGone
+      }
+      result = this.#home.putChain(this.#header, chain, expireAt, TYPE_STRING, handOver)
+      if (result !== STORED) this.#chains.undo(chain)
+      if (isGone) result = MISS
+    }
+    this.#chains.unpin(first)
+    return result
+  }
+
+  #nameKey({ db, bytes, pos, length }: KeyPlace, hash: number): void {
+    const key = this.#verb
+    key.db = db
+    key.bytes = bytes
+    key.pos = pos
+    key.length = length
+    key.hash = hash
   }
 
   /* ---- an open record: open ... close, for everything else; atomic, never across I/O ---- */
@@ -826,6 +921,13 @@ export class Store {
     if (removed) this.#countRemoval()
     this.#refresh()
     return removed
+  }
+
+  /** Is the open value still what was pinned? */
+  isPinnedAs(pages: Pages): boolean {
+    if (!this.inPages || this.#verb.valueLength !== pages.length) return false
+    const { address, contents } = this.#home
+    return contents.chainOf(address).first === pages.chain?.first
   }
 
   /** The value as pages, for sending; it must be `inPages`. Immutable until released. */

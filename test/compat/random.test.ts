@@ -69,7 +69,7 @@ class Script {
 
   #line(): string {
     const key = this.#key()
-    switch (this.#random.below(32)) {
+    switch (this.#random.below(38)) {
       case 0:
         return `SET ${key} ${this.#value()}`
       case 1:
@@ -127,6 +127,18 @@ class Script {
         return this.#one('DBSIZE', `SELECT ${this.#random.below(3)}`, 'FLUSHDB')
       case 29:
         return `STRLEN ${key}`
+      case 30:
+      case 31:
+        return `${this.#one('RENAME', 'RENAMENX')} ${key} ${this.#key()}`
+      case 32:
+      case 33:
+        return `COPY ${key} ${this.#key()} ${this.#one('', 'REPLACE', 'DB 1', 'DB 2 REPLACE')}`
+      case 34:
+        return `MOVE ${key} ${this.#random.below(3)}`
+      case 35:
+        return `SWAPDB ${this.#random.below(3)} ${this.#random.below(3)}`
+      case 36:
+        return `DUMP ${key}`
       default:
         return `GET ${key}`
     }
@@ -139,4 +151,7 @@ for (let seed = first; seed <= (last ?? first); seed++) {
   table[`commands in random order, seed ${seed}`] = new Script(seed).lines()
 }
 
-transcripts(table, { ringtier: ['--maxmemory', '100mb'] })
+transcripts(table, {
+  ringtier: ['--maxmemory', '100mb'],
+  redis: ['--rdbcompression', 'no'],
+})

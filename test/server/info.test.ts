@@ -47,6 +47,7 @@ function source(changes: Partial<InfoSource> = {}): InfoSource {
   const clock = { now: () => 190_000_500, wall: () => 1_700_000_000_123.4 }
   return {
     config: loadConfig({ args: ['--maxmemory', '64mb'] }),
+    databases: { behind: (number) => number },
     world: { clock: clock as InfoSource['world']['clock'] },
     store: {
       stats: storeStats,

@@ -10,6 +10,7 @@ import { Reply } from '../../../protocol/reply.ts'
 import type { Client } from '../../../server/client.ts'
 import { type Command, CommandTable, takes } from '../../../server/command.ts'
 import { loadConfig } from '../../../server/config.ts'
+import { Databases } from '../../../server/databases.ts'
 import type { EndOptions, Server } from '../../../server/server.ts'
 import { answer, type ArgumentOf, type QuestionName } from '../../../server/threads/questions.ts'
 import { shareStats, Stats } from '../../../server/stats.ts'
@@ -42,6 +43,7 @@ export class Bench {
       routing: { enabled: membership !== null, membership },
       clients,
       stats,
+      databases: new Databases(16),
       end: (how: EndOptions) => {
         this.ends.push(how)
         return Promise.resolve(true)

@@ -42,6 +42,29 @@ several('the same when memory holds a part of it (not on Node 20)', async (t) =>
   checkInvariants(sharing.store)
 })
 
+several('a value that is moved has one name at any time (not on Node 20)', async (t) => {
+  for (const buckets of [512, 1]) {
+    const sharing = new Sharing({ threads: 6, maxMemory: 16 * MB, buckets })
+    const { store } = sharing
+    const key = Buffer.from('twin:a')
+    const value = Buffer.alloc(20)
+    store.open(0, key, 0, key.length)
+    store.put(value, 0, value.length, store.now + 1e6)
+    store.close()
+    const done = (await Promise.all([
+      sharing.run('move twins', 1, 20_000),
+      sharing.run('move twins', 2, 20_000),
+      sharing.run('watch twins', 3, 20_000),
+      sharing.run('watch twins', 4, 20_000),
+      sharing.run('load twins', 5, 20_000),
+    ])) as number[]
+    for (const count of done) t.true(count > 1_000, done.join())
+    t.is(store.size(0) + store.size(1), 1)
+    checkInvariants(store)
+    t.is(store.stats.pinnedBytes, 0)
+  }
+})
+
 test('keys are locked for several verbs, and nothing else is then', (t) => {
   const s = new Texts({ threads: 2 })
   const { store } = s
