@@ -45,7 +45,7 @@ export type CommandFlag =
   | 'blocking'
 
 export type CommandGroup =
-  'string' | 'generic' | 'connection' | 'server' | 'cluster' | 'bitmap' | 'cache'
+  'string' | 'generic' | 'connection' | 'server' | 'cluster' | 'bitmap' | 'scripting' | 'cache'
 
 /**
  * Where a command runs in a cluster.
@@ -69,6 +69,14 @@ export type Placement = 'key' | 'scatter' | 'fan-out' | 'here'
 export type LoadAnswer =
   'value' | 'values' | ((client: Client, value: Buffer | null, stored: boolean) => void)
 
+/** Some of a command's keys, and how they are used. */
+export interface KeySpec {
+  /** As `Command.keys`. */
+  readonly keys: readonly [first: number, last: number, step: number]
+  /** As `Command.keyFlags`. */
+  readonly flags: readonly string[]
+}
+
 /** One row of the command table: all that COMMAND, dispatch, routing and the docs are made from. */
 export interface Command {
   /** Lower case. A subcommand's row carries its own name only: 'setname', not 'client|setname'. */
@@ -80,6 +88,8 @@ export interface Command {
   readonly keys: readonly [first: number, last: number, step: number]
   /** How the keys are used, as in COMMAND INFO's key specifications: e.g. `['RW', 'access', 'update']`. */
   readonly keyFlags?: readonly string[]
+  /** The same where not all keys are used alike: `keys` spans them all, and each is in one of these. */
+  readonly keySpecs?: readonly KeySpec[]
   /** The note of that specification, where the flags alone do not tell all. */
   readonly keyNotes?: string
   /**
@@ -90,6 +100,10 @@ export interface Command {
   readonly group: CommandGroup
   /** ACL categories beyond those that follow from flags and group. */
   readonly categories?: readonly string[]
+  /** The group brings no category of its own. */
+  readonly isOutsideGroup?: boolean
+  /** Is it for who works on the server itself? Then COMMAND DOCS says so. */
+  readonly isForDevelopers?: boolean
   /** Hints for clients, as COMMAND INFO prints them: 'nondeterministic_output' ... */
   readonly tips?: readonly string[]
   readonly since: string
@@ -190,6 +204,7 @@ const groupCategories: { readonly [group in CommandGroup]: string | null } = {
   generic: 'keyspace',
   connection: 'connection',
   bitmap: 'bitmap',
+  scripting: 'scripting',
   server: null,
   cluster: null,
   cache: null,
@@ -377,6 +392,11 @@ export function keysOf(entry: CommandEntry, args: Args, from = 0): number[] | nu
   return keys
 }
 
+/** The specifications of its keys, the first key's first. */
+export function keySpecsOf({ row }: CommandEntry): readonly KeySpec[] {
+  return row.keySpecs ?? [{ keys: row.keys, flags: row.keyFlags ?? [] }]
+}
+
 function categoriesOf(row: Command, flags: number): readonly string[] {
   const found = new Set(row.categories ?? [])
   const when = (flag: CommandFlag, ...names: string[]): void => {
@@ -390,7 +410,8 @@ function categoriesOf(row: Command, flags: number): readonly string[] {
   found.add((flags & flagBits.fast) !== 0 ? 'fast' : 'slow')
   const group = groupCategories[row.group]
   // A container is no command of its own: it belongs to no category that its group brings.
-  if (group !== null && row.subcommands === undefined) found.add(group)
+  const isInGroup = row.subcommands === undefined && row.isOutsideGroup !== true
+  if (group !== null && isInGroup) found.add(group)
   return aclCategories.filter((category) => found.has(category))
 }
 

@@ -84,6 +84,7 @@ const groupTitles: { readonly [group in CommandGroup]: string } = {
   generic: 'Keys',
   connection: 'Connection',
   server: 'Server',
+  scripting: 'Scripts',
   cluster: 'Cluster',
   cache: 'Groups, leases and invalidation',
 }

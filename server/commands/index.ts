@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts'
+import { bitmapCommands } from './bitmap.ts'
 import { cacheCommands } from './cache.ts'
 import { clusterCommands } from './cluster.ts'
 import { commandCommands } from './command.ts'
@@ -20,6 +21,7 @@ import { stringCommands } from './string.ts'
 export const commands: readonly Command[] = [
   ...stringCommands,
   ...counterCommands,
+  ...bitmapCommands,
   ...keyCommands,
   ...keyspaceCommands,
   ...objectCommands,
