@@ -256,6 +256,9 @@ export const ERR_ATTRIBUTES = 'ERR Attributes not supported in RESP2'
 /** DEBUG RELOAD with another word. */
 export const ERR_RELOAD_OPTIONS =
   'ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.'
+/** DEBUG RELOAD. Ours. */
+export const ERR_RELOAD =
+  'ERR DEBUG RELOAD is not done while others may write: SAVE, and start the server anew'
 /** FUNCTION FLUSH with another word. */
 export const ERR_FUNCTION_FLUSH = 'ERR FUNCTION FLUSH only supports SYNC|ASYNC option'
 /** FUNCTION LIST LIBRARYNAME, and no name. */

@@ -4,6 +4,7 @@ import type { Meeting } from '../cluster/handshake.ts'
 import { Args } from '../protocol/args.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { Output } from './output.ts'
+import type { Postponed } from './pauses.ts'
 import type { Slot } from './slot.ts'
 import type { IoThread } from './io-thread.ts'
 import type { Server } from './server.ts'
@@ -64,6 +65,8 @@ export class Client {
   /** What PEER HELLO agreed on, until PEER AUTH. */
   peerChallenge: Meeting | null = null
   readonly #connection: ClientConnection
+  #isPutOff = false
+  #wait: { end(line: string | null): void; cancel(): void } | null = null
 
   constructor(
     server: IoThread,
@@ -193,6 +196,62 @@ export class Client {
 
   #detachedArgs(): Args {
     return this.args.detached(this.#connection.handOver(this.args.bytes))
+  }
+
+  /** Puts off the command whose turn it is now; no later one of this connection runs before it. */
+  postpone(run: () => void): Postponed {
+    const args = this.#detachedArgs()
+    if (args.bigs.length > 0) this.#connection.handOverPages()
+    const { db } = this
+    const slot = this.hold()
+    const release = (): void => {
+      for (const pages of args.bigs as readonly Pages[]) pages.release()
+    }
+    this.#isPutOff = true
+    return {
+      run: () => {
+        this.#isPutOff = false
+        slot.answer(() => this.runAs(run, args, db))
+        release()
+      },
+      drop: release,
+    }
+  }
+
+  /**
+   * Waits for so many ms (Infinity: for ever), unless somebody ends that with an error's line (see
+   * `unblock`); `end` replies. No later command of this connection runs before that.
+   */
+  wait(timeoutMs: number, end: (reply: Reply, line: string | null) => void): void {
+    const slot = this.hold()
+    const timer = Number.isFinite(timeoutMs)
+      ? this.server.world.clock.after(timeoutMs, () => this.unblock(null))
+      : null
+    this.#wait = {
+      end: (line) => slot.settle((reply) => end(reply, line)),
+      cancel: () => timer?.cancel(),
+    }
+  }
+
+  /** Does a command of this client wait, for the end of a pause or in WAIT? */
+  get isBlocked(): boolean {
+    return this.#isPutOff || this.#wait !== null
+  }
+
+  /** Ends what `wait` began: with an error's line, or null as if its time was over. False: it does not wait. */
+  unblock(line: string | null): boolean {
+    const wait = this.#wait
+    if (wait === null) return false
+    this.#wait = null
+    wait.cancel()
+    wait.end(line)
+    return true
+  }
+
+  /** The connection is gone. */
+  forgetWait(): void {
+    this.#wait?.cancel()
+    this.#wait = null
   }
 
   /**

@@ -7,7 +7,7 @@ import type { IoThread } from './io-thread.ts'
 import { counter } from './stats.ts'
 
 /**
- * From arguments to a command: look up, arity, authentication, snapshots, memory, route, run; in that order,
+ * From arguments to a command: look up, arity, authentication, snapshots, memory, pauses, route, run; in that order,
  * which is Redis's. What a client sees of each refusal is Redis's line.
  */
 
@@ -55,12 +55,14 @@ function judge(server: IoThread, connection: Connection): void {
     refuse(server, client, entry, errors.ERR_NOAUTH)
     return
   }
+  let isHeld = false
   if (server.gate.restricts) {
     const line = server.gate.refusalOf(entry)
     if (line !== null) {
       refuse(server, client, entry, line)
       return
     }
+    isHeld = server.gate.holds(entry) && client.peer === null && !client.isMonitor
   }
   if (connection.lostBulk) {
     refuse(server, client, entry, errors.ERR_OOM)
@@ -73,12 +75,28 @@ function judge(server: IoThread, connection: Connection): void {
     refuse(server, client, entry, errors.ERR_MONITOR)
     return
   }
+  if (isHeld) hold(server, client, entry)
+  else perform(server, client, entry)
+  client.args = args
+}
+
+/** Puts it off until the pause is over. */
+function hold(server: IoThread, client: Client, entry: CommandEntry): void {
+  const command = client.postpone(() => {
+    server.timer.begin(server.world.clock.now())
+    perform(server, client, entry)
+    server.timer.end()
+  })
+  server.held.hold(client, entry, command)
+}
+
+/** Runs a command that may run, and shows it to those who watch. */
+function perform(server: IoThread, client: Client, entry: CommandEntry): void {
   // Pages become the stored value: what they hold cannot be shown afterwards.
   const isShownBefore = client.args.bigs.length > 0
   if (isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
   execute(server, client, entry)
   if (!isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
-  client.args = args
 }
 
 /** Runs a command, wherever it belongs: on another node, after a load, or here and now. */

@@ -7,6 +7,7 @@ import type { Command } from '../command.ts'
 import type { IoThread } from '../io-thread.ts'
 import { redisVersion } from '../version.ts'
 import { helpRow, noSubcommand } from './container.ts'
+import { pauseRows } from './pause.ts'
 
 /** The only user there is. */
 const defaultUser = 'default'
@@ -164,7 +165,8 @@ function describe(client: Client): string {
   const now = clock.now()
   const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000))
   const flags =
-    (client.isMonitor ? 'O' : '') + (client.noEvict ? 'e' : '') + (client.noTouch ? 'T' : '')
+    (client.isMonitor ? 'O' : '') +
+    (client.isBlocked ? 'b' : '') + (client.noEvict ? 'e' : '') + (client.noTouch ? 'T' : '')
   const fields = [
     `id=${client.id}`,
     `addr=${client.address}`,
@@ -563,6 +565,7 @@ const clientRows = [
     syntax: '<ON | OFF | SKIP>',
     run: clientReply,
   },
+  ...pauseRows,
   helpRow({ container: 'client', group: 'connection', since: '5.0.0' }),
 ] as const satisfies readonly Command[]
 
