@@ -245,7 +245,11 @@ export class IoThread {
       this.#whenEmpty = null
       done()
     }
-    for (const connection of [...this.#connections.values()]) connection.closeAfterReply()
+    for (const connection of [...this.#connections.values()]) {
+      // What it waits for may never come.
+      if (connection.client.isBlocked) connection.destroy()
+      else connection.closeAfterReply()
+    }
     if (this.#connections.size === 0) this.#whenEmpty?.()
     this.world.clock.after(timeoutMs, () => {
       for (const connection of [...this.#connections.values()]) connection.destroy()

@@ -166,7 +166,9 @@ function describe(client: Client): string {
   const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000))
   const flags =
     (client.isMonitor ? 'O' : '') +
-    (client.isBlocked ? 'b' : '') + (client.noEvict ? 'e' : '') + (client.noTouch ? 'T' : '')
+    (client.isBlocked ? 'b' : '') +
+    (client.noEvict ? 'e' : '') +
+    (client.noTouch ? 'T' : '')
   const fields = [
     `id=${client.id}`,
     `addr=${client.address}`,

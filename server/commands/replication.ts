@@ -53,7 +53,8 @@ export const replicationCommands = [
     tips: ['request_policy:all_shards', 'response_policy:agg_min'],
     since: '3.0.0',
     complexity: 'O(1)',
-    summary: 'Waits for replicas, of which there are none: for 0 at once, else until the time is over.',
+    summary:
+      'Waits for replicas, of which there are none: for 0 at once, else until the time is over.',
     syntax: 'numreplicas timeout',
     argumentTypes: { numreplicas: 'integer', timeout: 'integer' },
     run: wait,

@@ -46,7 +46,8 @@ test('DEBUG of a local client', async (t) => {
   t.teardown(() => server.stop())
   const [one, two] = await Promise.all([RawClient.open(server.port), RawClient.open(server.port)])
   await one.command('MSET', 'k', 'value', 'n', '12')
-  const line = /^\+Value at:0x\w+ refcount:1 encoding:(\w+) serializedlength:(\d+) lru:\d+ lru_seconds_idle:\d+\r\n$/
+  const line =
+    /^\+Value at:0x\w+ refcount:1 encoding:(\w+) serializedlength:(\d+) lru:\d+ lru_seconds_idle:\d+\r\n$/
   t.deepEqual(line.exec(await one.command('DEBUG', 'OBJECT', 'k'))?.slice(1), ['embstr', '6'])
   t.deepEqual(line.exec(await one.command('DEBUG', 'OBJECT', 'n'))?.slice(1), ['int', '3'])
   t.regex(await one.command('DEBUG', 'RELOAD'), /^-ERR DEBUG RELOAD is not done/)

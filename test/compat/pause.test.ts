@@ -111,9 +111,7 @@ function onBoth(title: string, play: (t: ExecutionContext, clients: Clients) => 
     test(`${title}: ${name}`, async (t) => {
       const server = await start()
       t.teardown(() => server.stop())
-      const [one, two, three] = await Promise.all(
-        [1, 2, 3].map(() => RawClient.open(server.port)),
-      )
+      const [one, two, three] = await Promise.all([1, 2, 3].map(() => RawClient.open(server.port)))
       await play(t, { one: one!, two: two!, three: three! })
     })
   }
@@ -158,14 +156,17 @@ onBoth('CLIENT PAUSE ALL holds everything, and ends by itself', async (t, { one,
   t.true(pongMs > 200)
 })
 
-onBoth('what a client sent that left during a pause is not done', async (t, { one, two, three }) => {
-  t.is(await one.command('CLIENT', 'PAUSE', '300', 'WRITE'), '+OK\r\n')
-  void two.command('SET', 'k', 'v').catch(() => {})
-  await delay(50)
-  two.close()
-  t.is(await three.command('SET', 'other', 'v'), '+OK\r\n')
-  t.is(await three.command('GET', 'k'), '$-1\r\n')
-})
+onBoth(
+  'what a client sent that left during a pause is not done',
+  async (t, { one, two, three }) => {
+    t.is(await one.command('CLIENT', 'PAUSE', '300', 'WRITE'), '+OK\r\n')
+    void two.command('SET', 'k', 'v').catch(() => {})
+    await delay(50)
+    two.close()
+    t.is(await three.command('SET', 'other', 'v'), '+OK\r\n')
+    t.is(await three.command('GET', 'k'), '$-1\r\n')
+  },
+)
 
 onBoth('CLIENT UNBLOCK ends a WAIT', async (t, { one, two, three }) => {
   const id = /:(\d+)/.exec(await one.command('CLIENT', 'ID'))![1]!
