@@ -239,6 +239,8 @@ export class CommandEntry {
   readonly firstKey: number
   readonly lastKey: number
   readonly keyStep: number
+  /** The specifications of its keys, the first key's first. */
+  readonly keySpecs: readonly KeySpec[]
   readonly placement: Placement
   readonly onHub: boolean
   readonly loads: LoadAnswer | null
@@ -266,6 +268,7 @@ export class CommandEntry {
     this.firstKey = first
     this.lastKey = last
     this.keyStep = step
+    this.keySpecs = row.keySpecs ?? [{ keys: row.keys, flags: row.keyFlags ?? [] }]
     this.placement = row.placement ?? (first > 0 ? 'key' : 'here')
     this.onHub = row.onHub ?? false
     this.loads = row.loads ?? null
@@ -392,9 +395,9 @@ export function keysOf(entry: CommandEntry, args: Args, from = 0): number[] | nu
   return keys
 }
 
-/** The specifications of its keys, the first key's first. */
-export function keySpecsOf({ row }: CommandEntry): readonly KeySpec[] {
-  return row.keySpecs ?? [{ keys: row.keys, flags: row.keyFlags ?? [] }]
+/** How the key that argument i is is used, in a call whose name is argument `from`. */
+export function keySpecOf(entry: CommandEntry, i: number, from = 0): KeySpec {
+  return entry.keySpecs.findLast(({ keys: [first] }) => from + first <= i)!
 }
 
 function categoriesOf(row: Command, flags: number): readonly string[] {

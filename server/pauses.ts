@@ -52,6 +52,11 @@ export class Pauses {
     this.#look()
   }
 
+  /** The server ends. */
+  stop(): void {
+    this.#timer?.cancel()
+  }
+
   /** What is in force now, and when to look again. */
   #look(): void {
     const now = this.#clock.now()

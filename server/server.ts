@@ -357,6 +357,7 @@ export class Server extends IoThread {
     if (this.#stopping) return
     this.#stopping = true
     this.sweeper.stop()
+    this.pauses.stop()
     this.warming.stop()
     this.stats.stop()
     this.#maxMemory.stop()

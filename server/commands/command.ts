@@ -6,7 +6,7 @@ import {
   aclCategories,
   type Command,
   type CommandEntry,
-  keySpecsOf,
+  keySpecOf,
   keysOf,
   takes,
 } from '../command.ts'
@@ -68,7 +68,7 @@ function writeWords(reply: Reply, words: readonly string[]): void {
 function writeKeySpecs(reply: Reply, entry: CommandEntry): void {
   if (entry.firstKey === 0) return reply.set(0)
   const { keyNotes } = entry.row
-  const specs = keySpecsOf(entry)
+  const specs = entry.keySpecs
   reply.set(specs.length)
   for (const { keys, flags } of specs) {
     const [first, last, step] = keys
@@ -156,7 +156,7 @@ function writeDoc(reply: Reply, entry: CommandEntry): void {
   }
   if (words.length > 0) {
     reply.text('arguments')
-    writeArguments(reply, words, { keySpecs: entry.firstKey === 0 ? 0 : keySpecsOf(entry).length })
+    writeArguments(reply, words, { keySpecs: entry.firstKey === 0 ? 0 : entry.keySpecs.length })
   }
   if (subcommands !== null) {
     reply.text('subcommands')
@@ -265,13 +265,11 @@ function commandGetKeysAndFlags(client: Client): void {
   const keys = askedKeys(client)
   if (keys === null) return
   const flags = keys.entry.row.keyFlagsOf?.(client.args, askedFrom)
-  const specs = keySpecsOf(keys.entry)
   client.reply.array(keys.indexes.length)
   for (const i of keys.indexes) {
-    const spec = specs.findLast(({ keys: [first] }) => askedFrom + first <= i)
     client.reply.array(2)
     writeArgument(client, i)
-    writeWords(client.reply, flags ?? spec!.flags)
+    writeWords(client.reply, flags ?? keySpecOf(keys.entry, i, askedFrom).flags)
   }
 }
 

@@ -137,6 +137,7 @@ test('what the origin could not be told is refused, of its keys only', async (t)
       'INCRBYFLOAT w:1 2',
     ],
     ...['SETNX w:1 x', 'GETSET w:1 x', 'SETRANGE w:1 0 x', 'MSETNX w:1 x a b', 'MSETNX a b w:1 x'],
+    ...['SETBIT w:1 0 1', 'BITFIELD w:1 SET u8 0 1', 'BITOP NOT w:1 b', 'BITOP OR w:1 a w:1'],
     ...['SET w:1 x NX', 'SET w:1 x XX', 'SET w:1 x GET', 'SET w:1 x EX 10 NX'],
   ]) {
     t.is(
