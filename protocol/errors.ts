@@ -141,6 +141,8 @@ export const ERR_BITFIELD_RO = 'ERR BITFIELD_RO only supports the GET subcommand
 
 export const ERR_LCS_LENGTH_AND_INDEXES =
   'ERR If you want both the length and indexes, please just use IDX.'
+/** Others are at work that need as much as may be had. */
+export const ERR_LCS_BUSY = 'ERR Insufficient memory, failed allocating transient memory for LCS'
 /** The table of both values would be too large. */
 export const ERR_LCS_MEMORY =
   'ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len'

@@ -62,7 +62,7 @@ function judge(server: IoThread, connection: Connection): void {
       refuse(server, client, entry, line)
       return
     }
-    isHeld = server.gate.holds(entry) && client.peer === null && !client.isMonitor
+    isHeld = server.gate.holds(entry) && isOfClient(client, entry)
   }
   if (connection.lostBulk) {
     refuse(server, client, entry, errors.ERR_OOM)
@@ -78,6 +78,11 @@ function judge(server: IoThread, connection: Connection): void {
   if (isHeld) hold(server, client, entry)
   else perform(server, client, entry)
   client.args = args
+}
+
+/** Pauses are for clients, not for other nodes, who may be about to say that they are, nor for monitors. */
+function isOfClient(client: Client, { parent }: CommandEntry): boolean {
+  return client.peer === null && !client.isMonitor && parent?.name !== 'peer'
 }
 
 /** Puts it off until the pause is over. */

@@ -372,6 +372,8 @@ export const bitmapCommands = [
     keyFlags: ['RW', 'access', 'update', 'variable_flags'],
     keyNotes: 'This command allows both access and modification of the key',
     keyFlagsOf: bitfieldKeyFlags,
+    // Reads alone change nothing.
+    originWrites: ({ args }) => (bitfieldKeyFlags(args, 0)[0] === 'RO' ? [] : null),
     since: '3.2.0',
     complexity: 'O(1) for each subcommand specified',
     summary: 'Reads, sets and adds to integers of up to 64 bits that lie anywhere in a value.',

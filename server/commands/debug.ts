@@ -97,7 +97,7 @@ function reload({ args, reply }: Client): void {
 const replies: Readonly<Record<string, (reply: Reply) => void>> = {
   string: (reply) => reply.text('Hello World'),
   integer: (reply) => reply.integer(12345),
-  double: (reply) => reply.double(3.141),
+  double: (reply) => reply.double(3141 / 1000),
   null: (reply) => reply.null(),
   array: (reply) => {
     reply.array(3)

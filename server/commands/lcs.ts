@@ -7,6 +7,7 @@
  * out in turns with others, from copies of the values.
  */
 import {
+  ERR_LCS_BUSY,
   ERR_LCS_LENGTH_AND_INDEXES,
   ERR_LCS_MEMORY,
   ERR_NOT_INTEGER,
@@ -18,6 +19,12 @@ import { countLookup, openKey } from './lookup.ts'
 
 /** Bytes of a number in Redis's table. */
 const CELL_BYTES = 4
+
+/** Bytes that all of a thread's together may need at a time: copies, and the bits of their tables. */
+const UNDER_WAY_BYTES_MAX = 256 * 1024 * 1024
+
+/** What those of this thread need that are not answered yet. */
+let bytesUnderWay = 0
 
 /** Cells between two looks at the clock. */
 const CELLS_PER_STEP = 32 * 1024
@@ -57,18 +64,22 @@ export function lcs(client: Client): void {
   const values = [take(client, 1), take(client, 2)] as const
   store.unlockKeys()
   const [a, b] = values
-  const bytes = (a.length + 1) * (b.length + 1) * CELL_BYTES
+  const tableBytes = (a.length + 1) * (b.length + 1) * CELL_BYTES
+  const bytes = a.length + b.length + Math.ceil((a.length * b.length) / 8)
   let refusal: string | null = null
   if (typeof options === 'string') refusal = options
-  else if (bytes > server.config['proto-max-bulk-len']) refusal = ERR_LCS_MEMORY
+  else if (tableBytes > server.config['proto-max-bulk-len']) refusal = ERR_LCS_MEMORY
+  else if (bytesUnderWay + bytes > UNDER_WAY_BYTES_MAX) refusal = ERR_LCS_BUSY
   if (refusal !== null || typeof options === 'string') {
     for (const value of values) if (!(value instanceof Uint8Array)) value.release()
     reply.error(refusal!)
     return
   }
+  bytesUnderWay += bytes
   const search = new Search(copyOf(a), copyOf(b), !options.isLength)
   client.inSteps(() => {
     if (!search.step()) return false
+    bytesUnderWay -= bytes
     if (options.isLength) client.reply.integer(search.length)
     else if (options.isIndexes) replyMatches(client, search, options)
     else client.reply.bulk(search.common)

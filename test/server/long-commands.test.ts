@@ -356,3 +356,25 @@ test('BITOP takes long sources as they were, and its memory is given back', asyn
   client.close()
   other.close()
 })
+
+test('LCS of long values lets others in, and many at a time are refused before memory is short', async (t) => {
+  const ringtier = await startRingtier({ args: ['--maxmemory', '256mb'] })
+  t.teardown(() => ringtier.stop())
+  const { port } = ringtier
+  const client = await RawClient.open(port)
+  await client.command('SET', 'a', 'ab'.repeat(5_000))
+  await client.command('SET', 'b', 'abb'.repeat(3_000))
+  const [pings, length] = await raceUntil(1, port, ['LCS', 'a', 'b', 'LEN'])
+  t.true(pings > 0)
+  const common = Number(length.slice(1))
+  t.true(common >= 6_000 && common <= 9_000)
+  const clients = await Promise.all(Array.from({ length: 40 }, () => RawClient.open(port)))
+  const replies = await Promise.all(clients.map((each) => each.command('LCS', 'a', 'b')))
+  const busy = '-ERR Insufficient memory, failed allocating transient memory for LCS\r\n'
+  const whole = replies.filter((reply) => reply !== busy)
+  t.true(whole.length > 0 && whole.every((reply) => reply.startsWith(`$${common}\r\n`)))
+  t.true(whole.length < 40)
+  t.true((await client.command('LCS', 'a', 'b')) === whole[0])
+  for (const each of clients) each.close()
+  client.close()
+})

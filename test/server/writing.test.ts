@@ -149,6 +149,8 @@ test('what the origin could not be told is refused, of its keys only', async (t)
     const other = line.replaceAll('w:1', 'n')
     t.notRegex(await say(other, 'DEL n a'), /^-/, other)
   }
+  t.is(await say('BITFIELD w:1 GET u8 0'), '*1 :49')
+  t.is(await say('BITOP NOT n w:1', 'DEL n'), ':1 | :1')
   t.is(await say('GET w:1'), '$1 1')
   t.deepEqual(origin.told, [])
 })
