@@ -253,8 +253,8 @@ export const ERR_NO_SUCH_KEY = 'ERR no such key'
 export const ERR_PROTOCOL_TYPE =
   'ERR Wrong protocol type name. Please use one of the following:' +
   ' string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false'
-/** DEBUG PROTOCOL attrib of who speaks RESP2. */
-export const ERR_ATTRIBUTES = 'ERR Attributes not supported in RESP2'
+/** DEBUG PROTOCOL push to who has not said HELLO 3. */
+export const ERR_RESP2 = 'ERR RESP2 is not supported by this command'
 /** DEBUG RELOAD with another word. */
 export const ERR_RELOAD_OPTIONS =
   'ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.'

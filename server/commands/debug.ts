@@ -115,15 +115,18 @@ const replies: Readonly<Record<string, (reply: Reply) => void>> = {
     }
   },
   attrib: (reply) => {
-    if (reply.protocol !== 3) return reply.error(errors.ERR_ATTRIBUTES)
-    reply.raw(ONE_ATTRIBUTE)
-    reply.text('key-popularity')
-    reply.array(2)
-    reply.text('key:123')
-    reply.integer(90)
+    // RESP2 has no attributes.
+    if (reply.protocol === 3) {
+      reply.raw(ONE_ATTRIBUTE)
+      reply.text('key-popularity')
+      reply.array(2)
+      reply.text('key:123')
+      reply.integer(90)
+    }
     reply.text('Some real reply following the attribute')
   },
   push: (reply) => {
+    if (reply.protocol !== 3) return reply.error(errors.ERR_RESP2)
     reply.push(2)
     reply.text('server-cpu-usage')
     reply.integer(42)

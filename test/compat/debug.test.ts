@@ -52,6 +52,14 @@ test('DEBUG of a local client', async (t) => {
   t.deepEqual(line.exec(await one.command('DEBUG', 'OBJECT', 'n'))?.slice(1), ['int', '3'])
   t.regex(await one.command('DEBUG', 'RELOAD'), /^-ERR DEBUG RELOAD is not done/)
   t.regex(await one.command('DEBUG', 'HELP'), /^\*11\r\n/)
+  t.is(
+    await one.command('DEBUG', 'PROTOCOL', 'push'),
+    '-ERR RESP2 is not supported by this command\r\n',
+  )
+  t.is(
+    await one.command('DEBUG', 'PROTOCOL', 'attrib'),
+    '$39\r\nSome real reply following the attribute\r\n',
+  )
   await one.command('DEBUG', 'SET-ACTIVE-EXPIRE', '0')
   await one.command('SET', 'k', 'v', 'PX', '1')
   const begin = performance.now()
