@@ -182,28 +182,44 @@ export function bitfieldKeyFlags(args: Args, from: number): readonly string[] {
 
 /** Reads all arguments; goes on if they are right, else answers the error. */
 function plan(client: Client, goOn: (found: Plan) => void): void {
-  const reading = new Operations()
-  let operations = 0
-  let isReadOnly = true
-  let bytes = 0
-  client.inSteps(() => {
+  const planning = new Planning()
+  const step = (): boolean => {
+    const found = planning.step(client)
+    if (found === null) return false
+    if (typeof found === 'string') client.reply.error(found)
+    else goOn(found)
+    return true
+  }
+  // Nearly always that was all.
+  if (!step()) client.inSteps(step)
+}
+
+class Planning {
+  readonly #reading = new Operations()
+  #operations = 0
+  #isReadOnly = true
+  #bytes = 0
+
+  /** Reads some operations: the plan, or an error's line. Null: there are more. */
+  step(client: Client): Plan | string | null {
+    const reading = this.#reading
     for (let i = 0; i < OPERATIONS_WHOLE_MAX; i++) {
       const got = reading.read(client)
-      if (typeof got === 'string') {
-        client.reply.error(got)
-        return true
-      }
+      if (typeof got === 'string') return got
       if (!got) {
-        goOn({ isReadOnly, operations, bytes })
-        return true
+        return {
+          isReadOnly: this.#isReadOnly,
+          operations: this.#operations,
+          bytes: this.#bytes,
+        }
       }
-      operations++
+      this.#operations++
       if (reading.kind === 'get') continue
-      isReadOnly = false
-      bytes = Math.max(bytes, Math.ceil((reading.offset + reading.bits) / 8))
+      this.#isReadOnly = false
+      this.#bytes = Math.max(this.#bytes, Math.ceil((reading.offset + reading.bits) / 8))
     }
-    return false
-  })
+    return null
+  }
 }
 
 function runReads(client: Client, { operations }: Plan): void {

@@ -303,7 +303,7 @@ export const bitmapCommands = [
     flags: ['write', 'denyoom'],
     keyFlags: ['RW', 'access', 'update'],
     since: '2.2.0',
-    complexity: 'O(1)',
+    complexity: 'O(1), and O(N) where the value grows by N bytes',
     summary:
       'Sets or clears a bit of a value, with zeros before it if it is short; gives the old one.',
     syntax: 'key offset value',
