@@ -91,9 +91,9 @@ class Operations {
     const { bytes } = args
     const pos = args.pos(i)
     const length = args.length(i)
-    const end = bytes.indexOf(0, pos)
     // Redis sees a C string.
-    const shown = end < 0 ? length : Math.min(length, end - pos)
+    let shown = 0
+    while (shown < length && bytes[pos + shown] !== 0) shown++
     const letter = shown === 0 ? 0 : bytes[pos]
     if (letter !== LETTER_I && letter !== LETTER_U) return false
     this.isSigned = letter === LETTER_I
@@ -135,14 +135,13 @@ interface Plan {
 
 export function bitfield(client: Client): void {
   plan(client, (found) => {
-    if (found.isReadOnly) runReads(client, found)
-    else runWrites(client, found)
+    inPlace(client, found, found.isReadOnly ? runReads : runWrites)
   })
 }
 
 export function bitfieldRo(client: Client): void {
   plan(client, (found) => {
-    if (found.isReadOnly) runReads(client, found)
+    if (found.isReadOnly) inPlace(client, found, runReads)
     else client.reply.error(ERR_BITFIELD_RO)
   })
 }
@@ -220,6 +219,18 @@ class Planning {
     }
     return null
   }
+}
+
+/** What may write its reply in parts takes its place in the order of replies before the first of them. */
+function inPlace(client: Client, found: Plan, run: (client: Client, found: Plan) => void): void {
+  if (found.operations <= OPERATIONS_WHOLE_MAX_IN_PAGES) {
+    run(client, found)
+    return
+  }
+  client.inSteps(() => {
+    run(client, found)
+    return true
+  })
 }
 
 function runReads(client: Client, { operations }: Plan): void {
