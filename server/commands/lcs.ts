@@ -20,8 +20,11 @@ import { countLookup, openKey } from './lookup.ts'
 /** Bytes of a number in Redis's table. */
 const CELL_BYTES = 4
 
-/** Bytes that all of a thread's together may need at a time: copies, and the bits of their tables. */
-const UNDER_WAY_BYTES_MAX = 256 * 1024 * 1024
+/**
+ * Bytes that all of a thread's together may need at a time: copies, and the bits of their tables. The
+ * largest that proto-max-bulk-len lets pass needs 72 MB.
+ */
+const UNDER_WAY_BYTES_MAX = 96 * 1024 * 1024
 
 /** What those of this thread need that are not answered yet. */
 let bytesUnderWay = 0
