@@ -5,6 +5,7 @@ import { Args } from '../protocol/args.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { CommandEntry } from './command.ts'
 import type { Output } from './output.ts'
+import type { Postponed } from './pauses.ts'
 import type { Slot } from './slot.ts'
 import type { IoThread } from './io-thread.ts'
 import type { Server } from './server.ts'
@@ -76,6 +77,10 @@ export class Client {
   #where: Whereabouts | null = null
   #tickets: Tickets | null = null
   readonly #connection: ClientConnection
+  #isPutOff = false
+  /** Did a transaction take the pages of the last command? */
+  #queuesPages = false
+  #wait: { end(line: string | null): void; cancel(): void } | null = null
 
   constructor(
     server: IoThread,
@@ -213,6 +218,63 @@ export class Client {
     return this.args.detached(this.#connection.handOver(this.args.bytes))
   }
 
+  /** Puts off the command whose turn it is now; no later one of this connection runs before it. */
+  postpone(run: () => void): Postponed {
+    const args = this.#detachedArgs()
+    if (args.bigs.length > 0) this.#connection.handOverPages()
+    const { db } = this
+    const slot = this.hold()
+    const release = (): void => {
+      for (const pages of args.bigs as readonly Pages[]) pages.release()
+    }
+    this.#isPutOff = true
+    return {
+      run: () => {
+        this.#isPutOff = false
+        this.#queuesPages = false
+        slot.answer(() => this.runAs(run, args, db))
+        if (!this.#queuesPages) release()
+      },
+      drop: release,
+    }
+  }
+
+  /**
+   * Waits for so many ms (Infinity: for ever), unless somebody ends that with an error's line (see
+   * `unblock`); `end` replies. No later command of this connection runs before that.
+   */
+  wait(timeoutMs: number, end: (reply: Reply, line: string | null) => void): void {
+    const slot = this.hold()
+    const timer = Number.isFinite(timeoutMs)
+      ? this.server.world.clock.after(timeoutMs, () => this.unblock(null))
+      : null
+    this.#wait = {
+      end: (line) => slot.settle((reply) => end(reply, line)),
+      cancel: () => timer?.cancel(),
+    }
+  }
+
+  /** Does a command of this client wait, for the end of a pause or in WAIT? */
+  get isBlocked(): boolean {
+    return this.#isPutOff || this.#wait !== null
+  }
+
+  /** Ends what `wait` began: with an error's line, or null as if its time was over. False: it does not wait. */
+  unblock(line: string | null): boolean {
+    const wait = this.#wait
+    if (wait === null) return false
+    this.#wait = null
+    wait.cancel()
+    wait.end(line)
+    return true
+  }
+
+  /** The connection is gone. */
+  forgetWait(): void {
+    this.#wait?.cancel()
+    this.#wait = null
+  }
+
   /**
    * For commands that run on the hub: asks all threads (threads/questions.ts) and goes on with the
    * command when all have answered; at once where there is one thread. No later command of this
@@ -272,7 +334,9 @@ export class Client {
   queue(entry: CommandEntry): void {
     // Not handed over: one command would keep all bytes that have come with it.
     this.transaction!.add(entry, this.args.detached())
-    if (this.args.bigs.length > 0) this.#connection.handOverPages()
+    if (this.args.bigs.length === 0) return
+    this.#connection.handOverPages()
+    this.#queuesPages = true
   }
 
   /** DISCARD, EXEC, and the end: forgets what is queued. */

@@ -8,7 +8,7 @@ import { refusalInMulti, refusalOfExec, refusedInMulti } from './queueing.ts'
 import { counter } from './stats.ts'
 
 /**
- * From arguments to a command: look up, arity, authentication, snapshots, memory, route, run; in that order,
+ * From arguments to a command: look up, arity, authentication, snapshots, memory, pauses, route, run; in that order,
  * which is Redis's. What a client sees of each refusal is Redis's line.
  */
 
@@ -65,12 +65,14 @@ function judge(server: IoThread, connection: Connection): void {
     refuse(server, client, entry, errors.ERR_NOAUTH)
     return
   }
+  let isHeld = false
   if (server.gate.restricts) {
     const line = server.gate.refusalOf(entry)
     if (line !== null) {
       refuse(server, client, entry, line)
       return
     }
+    isHeld = isPaused(client, entry)
   }
   if (connection.lostBulk) {
     refuse(server, client, entry, errors.ERR_OOM)
@@ -79,16 +81,41 @@ function judge(server: IoThread, connection: Connection): void {
   if (args.bigs.length > 0 && (!entry.takesPages || hasBigKey(entry, args))) {
     client.args = materialised(args)
   }
-  if (client.isSpecial && isHeldBack(server, client, entry)) {
-    client.args = args
-    return
-  }
+  if (isHeld) hold(server, client, entry)
+  else perform(server, client, entry)
+  client.args = args
+}
+
+/**
+ * Is it to wait for the end of a pause? EXEC is where a command of its transaction is. Pauses are for
+ * clients, not for other nodes, who may be about to say that they are, nor for monitors.
+ */
+function isPaused(client: Client, entry: CommandEntry): boolean {
+  if (client.peer !== null || client.isMonitor || entry.parent?.name === 'peer') return false
+  const { gate } = client.server
+  if (gate.holds(entry)) return true
+  const queued = entry.fullName === 'exec' ? client.transaction?.commands : undefined
+  return queued?.some((command) => gate.holds(command.entry)) ?? false
+}
+
+/** Puts it off until the pause is over. */
+function hold(server: IoThread, client: Client, entry: CommandEntry): void {
+  const command = client.postpone(() => {
+    server.timer.begin(server.world.clock.now())
+    perform(server, client, entry)
+    server.timer.end()
+  })
+  server.held.hold(client, () => isPaused(client, entry), command)
+}
+
+/** Runs a command that may run, or queues it, and shows it to those who watch. */
+function perform(server: IoThread, client: Client, entry: CommandEntry): void {
+  if (client.isSpecial && isHeldBack(server, client, entry)) return
   // Pages become the stored value: what they hold cannot be shown afterwards.
   const isShownBefore = client.args.bigs.length > 0
   if (isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
   execute(server, client, entry)
   if (!isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
-  client.args = args
 }
 
 /** Of a monitor, or in a transaction: refuses or queues the command. False: it is to run now. */

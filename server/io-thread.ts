@@ -19,6 +19,7 @@ import type { Log } from './log.ts'
 import { LookAhead } from './look-ahead.ts'
 import { Monitors } from './monitors.ts'
 import { type OutputClass, type OutputLimit, outputLimits } from './output-limits.ts'
+import { HeldCommands } from './pauses.ts'
 import { ReplyAreas } from './reply-areas.ts'
 import { Routing } from './routing.ts'
 import type { Server } from './server.ts'
@@ -88,6 +89,7 @@ export class IoThread {
   readonly routing: Routing
   readonly timer: CommandTimer
   readonly monitors: Monitors
+  readonly held: HeldCommands
   readonly delegate: Delegate | null
   /** Null: it is in another thread, `delegate` leads to it. */
   readonly hub: Server | null = null
@@ -124,6 +126,7 @@ export class IoThread {
     this.routing = new Routing(this, parts.ringHash)
     this.timer = this.#openTimer(parts.sink)
     this.monitors = new Monitors(world.clock, this.stats, parts.tellMonitors)
+    this.held = new HeldCommands(parts.gate)
     this.outputLimits = outputLimits(config['client-output-buffer-limit'])
     config.onChange('client-output-buffer-limit', (value) => {
       this.outputLimits = outputLimits(value)
@@ -199,6 +202,8 @@ export class IoThread {
     if (this.#connections.delete(connection.client.id)) this.stats.clientLeft()
     this.#clients.delete(connection.client.id)
     this.monitors.remove(connection.client.id)
+    this.held.forget(connection.client)
+    connection.client.forgetWait()
     if (this.#connections.size === 0) this.#whenEmpty?.()
   }
 
@@ -228,6 +233,7 @@ export class IoThread {
 
   /** Commands may run again (gate.ts): those that wait do. */
   thaw(): void {
+    this.held.resume()
     for (const connection of [...this.#connections.values()]) connection.onReady()
   }
 
@@ -243,7 +249,11 @@ export class IoThread {
       this.#whenEmpty = null
       done()
     }
-    for (const connection of [...this.#connections.values()]) connection.closeAfterReply()
+    for (const connection of [...this.#connections.values()]) {
+      // What it waits for may never come.
+      if (connection.client.isBlocked) connection.destroy()
+      else connection.closeAfterReply()
+    }
     if (this.#connections.size === 0) this.#whenEmpty?.()
     this.world.clock.after(timeoutMs, () => {
       for (const connection of [...this.#connections.values()]) connection.destroy()

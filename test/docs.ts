@@ -87,6 +87,7 @@ const groupTitles: { readonly [group in CommandGroup]: string } = {
   connection: 'Connection',
   transactions: 'Transactions',
   server: 'Server',
+  scripting: 'Scripts',
   cluster: 'Cluster',
   cache: 'Groups, leases and invalidation',
 }

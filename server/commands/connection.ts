@@ -7,6 +7,7 @@ import type { Command } from '../command.ts'
 import type { IoThread } from '../io-thread.ts'
 import { redisVersion } from '../version.ts'
 import { helpRow, noSubcommand } from './container.ts'
+import { pauseRows } from './pause.ts'
 
 /** The only user there is. */
 const defaultUser = 'default'
@@ -172,6 +173,7 @@ function describe(client: Client): string {
     (client.isMonitor ? 'O' : '') +
     (transaction === null ? '' : 'x') +
     (client.isDirty ? 'd' : '') +
+    (client.isBlocked ? 'b' : '') +
     (client.noEvict ? 'e' : '') +
     (client.noTouch ? 'T' : '')
   const fields = [
@@ -572,6 +574,7 @@ const clientRows = [
     syntax: '<ON | OFF | SKIP>',
     run: clientReply,
   },
+  ...pauseRows,
   helpRow({ container: 'client', group: 'connection', since: '5.0.0' }),
 ] as const satisfies readonly Command[]
 
