@@ -11,6 +11,7 @@ import { keyspaceCommands } from './keyspace.ts'
 import { memoryCommands } from './memory.ts'
 import { objectCommands } from './object.ts'
 import { persistenceCommands } from './persistence.ts'
+import { pubsubCommands } from './pubsub.ts'
 import { serverCommands } from './server.ts'
 import { storeCommands } from './store.ts'
 import { stringCommands } from './string.ts'
@@ -31,5 +32,6 @@ export const commands: readonly Command[] = [
   ...storeCommands,
   ...commandCommands,
   ...clusterCommands,
+  ...pubsubCommands,
   ...cacheCommands,
 ]

@@ -39,8 +39,13 @@ export interface Ended {
   readonly value: Uint8Array
 }
 
+/** Is called with a copy of the key, which is the callee's then. */
+export type EndListener = (reason: 'evicted' | 'expired', db: number, key: Uint8Array) => void
+
 /** The entries that this thread's verbs made end, until their listener is told. */
 export class Endings {
+  /** Only of entries that were evicted or expired, and without their values: see `Store.listen`. */
+  readonly keysOnly: boolean
   readonly #verb: Verb
   readonly #listener: RemovalListener
   #queue: Ended[] = []
@@ -48,9 +53,15 @@ export class Endings {
   #hasFailed = false
   #failure: unknown = undefined
 
-  constructor(verb: Verb, listener: RemovalListener) {
+  constructor(verb: Verb, listener: RemovalListener, keysOnly = false) {
+    this.keysOnly = keysOnly
     this.#verb = verb
     this.#listener = listener
+  }
+
+  /** Is an entry that ended for this reason to be told of? */
+  hears(reason: number): boolean {
+    return !this.keysOnly || reason <= EXPIRED
   }
 
   push(ended: Ended): void {
