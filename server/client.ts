@@ -249,6 +249,11 @@ export class Client {
     this.#connection.push(bytes)
   }
 
+  /** The same with what `write` writes, in the client's protocol. */
+  pushReply(write: (reply: Reply) => void): void {
+    this.push(this.server.areas.encode(this.protocol, write, () => {}))
+  }
+
   /** Is it subscribed to something? */
   get isSubscriber(): boolean {
     return this.subscriber !== null && !this.subscriber.isEmpty

@@ -45,6 +45,7 @@ export interface SubscriberClient {
   readonly reply: Reply
   /** Sends bytes that answer no command. */
   push(bytes: Uint8Array): void
+  pushReply(write: (reply: Reply) => void): void
   /** Its subscriptions may have changed. */
   judgeTold(): void
 }

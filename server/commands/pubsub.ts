@@ -40,11 +40,19 @@ const subscribe =
     let count = subscriber.count(kind)
     server.pubsub.subscribe(subscriber, kind, fresh)
     client.judgeTold()
-    for (const name of names) {
-      if (coming.delete(name)) count++
-      confirm(reply, subscribeWords[kind], name, count)
-    }
+    answer(client, (to) => {
+      for (const name of names) {
+        if (coming.delete(name)) count++
+        confirm(to, subscribeWords[kind], name, count)
+      }
+    })
   }
+
+/** As in Redis, what is subscribed to is answered also after CLIENT REPLY OFF or SKIP. */
+function answer(client: Client, write: (reply: Reply) => void): void {
+  if (client.replyMode === 'on') write(client.reply)
+  else client.pushReply(write)
+}
 
 /** The names from argument 1 on; null: one is too long. */
 function namesOf(args: Args): string[] | null {
@@ -83,24 +91,26 @@ const unsubscribe =
     const left = [...new Set(names)].filter((name) => had.has(name))
     let count = subscriber?.count(kind) ?? 0
     const leaving = new Set(left)
-    const confirmAll = (): void => {
-      if (names.length === 0) confirm(reply, unsubscribeWords[kind], null, count)
+    const confirmAll = (to: Reply): void => {
+      if (names.length === 0) confirm(to, unsubscribeWords[kind], null, count)
       for (const name of names) {
         if (leaving.delete(name)) count--
-        confirm(reply, unsubscribeWords[kind], name, count)
+        confirm(to, unsubscribeWords[kind], name, count)
       }
     }
     if (subscriber === null || left.length === 0 || server.pubsub.isAlone) {
       if (subscriber !== null) server.pubsub.unsubscribe(subscriber, kind, left, null)
       client.judgeTold()
-      return confirmAll()
+      return answer(client, confirmAll)
     }
     // Other threads may be sending what they counted it for: that comes before the answer.
     const slot = client.hold()
-    subscriber.leaving = slot
+    const isHeard = client.replyMode === 'on'
+    if (isHeard) subscriber.leaving = slot
     server.pubsub.unsubscribe(subscriber, kind, left, () => {
       subscriber.leaving = null
-      slot.stream(confirmAll)
+      if (isHeard) slot.stream(() => confirmAll(reply))
+      else client.pushReply(confirmAll)
       slot.finish()
     })
     client.judgeTold()
@@ -114,10 +124,8 @@ export function leaveForeignShards({ pubsub, routing }: IoThread): void {
     for (const subscriber of pubsub.subscribers(SHARD, name)) {
       pubsub.unsubscribe(subscriber, SHARD, [name], null)
       const { client } = subscriber
-      const type = client.protocol === 3 ? '>' : '*'
-      const head = `${type}3\r\n$12\r\nsunsubscribe\r\n$${bytes.length}\r\n`
-      const count = `\r\n:${subscriber.count(SHARD)}\r\n`
-      client.push(Buffer.concat([Buffer.from(head), bytes, Buffer.from(count)]))
+      const count = subscriber.count(SHARD)
+      client.pushReply((to) => confirm(to, unsubscribeWords[SHARD], name, count))
       client.judgeTold()
     }
   }
