@@ -68,6 +68,7 @@ export class Client {
   peer: string | null = null
   /** What PEER HELLO agreed on, until PEER AUTH. */
   peerChallenge: Meeting | null = null
+  #keepsPace = false
   readonly #connection: ClientConnection
 
   constructor(
@@ -252,6 +253,22 @@ export class Client {
   /** The same with what `write` writes, in the client's protocol. */
   pushReply(write: (reply: Reply) => void): void {
     this.push(this.server.areas.encode(this.protocol, write, () => {}))
+  }
+
+  /**
+   * After a message was published: if another thread does not keep up with what it is sent, no later
+   * command of this connection runs before it does.
+   */
+  keepPace(): void {
+    const { pubsub } = this.server
+    if (this.#keepsPace || !pubsub.isBehind) return
+    this.#keepsPace = true
+    const { output } = this.#connection
+    output.hold()
+    pubsub.whenCaughtUp(() => {
+      this.#keepsPace = false
+      output.release()
+    })
   }
 
   /** Is it subscribed to something? */

@@ -344,7 +344,7 @@ function latencyFields({ config, stats }: InfoSource): Fields {
   return fields
 }
 
-function clusterFields({ routing }: InfoSource, { links, otherViews, routed }: Facts): Fields {
+function clusterFields({ routing }: InfoSource, { links, otherViews, routed, untold }: Facts): Fields {
   const { membership } = routing
   if (membership === null) return { cluster_enabled: 0 }
   const ofLinks = Object.entries(links).map(([name, count]) => [`cluster_link_${name}`, count])
@@ -365,6 +365,8 @@ function clusterFields({ routing }: InfoSource, { links, otherViews, routed }: F
     ...(Object.fromEntries(ofLinks) as Fields),
     // Requests of nodes that saw other nodes alive than this one.
     cluster_other_views: otherViews,
+    // Published here, and perhaps not heard by another node.
+    cluster_messages_lost: untold,
   }
 }
 

@@ -51,7 +51,9 @@ const lettersOfA = 'g$xe'
  */
 export function notify(client: Client, event: KeyEvent, i: number, db = client.db): void {
   const { notifier } = client.server
-  if (notifier !== null && notifier.hears(event)) notifier.tell(event, db, client.args.buffer(i))
+  if (notifier === null || !notifier.hears(event)) return
+  notifier.tell(event, db, client.args.buffer(i))
+  client.keepPace()
 }
 
 /** Publishes events of keys; one each thread, while some are asked for. */

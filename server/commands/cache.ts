@@ -29,6 +29,7 @@ import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { requestOf } from '../groups.ts'
 import { copyOpenValue } from '../load-store.ts'
+import { notify } from '../notifications.ts'
 import {
   ABSENT,
   ERROR_ONLY,
@@ -248,8 +249,10 @@ function cacheSet(client: Client): void {
     ...([db, args.bytes, args.pos(1), args.length(1)] as const),
     ...([args.pos(2), args.length(2), expireAt, extras] as const),
   )
-  if (status === STORED) reply.ok()
-  else reply.error(ERR_OOM)
+  if (status === STORED) {
+    notify(client, 'set', 1)
+    reply.ok()
+  } else reply.error(ERR_OOM)
 }
 
 /** What CACHE.SET tells an origin. */

@@ -144,9 +144,8 @@ const publish =
     if (kind === CHANNEL && routing.enabled && client.peer === null) {
       routing.tellAll([PUBLISH, args.buffer(1), message])
     }
-    if (!pubsub.isBehind) return reply.integer(count)
-    const slot = client.hold()
-    pubsub.whenCaughtUp(() => slot.settle((later) => later.integer(count)))
+    reply.integer(count)
+    client.keepPace()
   }
 
 const PUBLISH = Buffer.from('PUBLISH')

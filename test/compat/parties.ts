@@ -52,6 +52,10 @@ export class Party {
   }
 
   send(...words: readonly (string | Buffer)[]): void {
+    this.#send(words)
+  }
+
+  #send(words: readonly (string | Buffer)[]): void {
     const parts: Buffer[] = [Buffer.from(`*${words.length}\r\n`)]
     for (const word of words) {
       const bytes = Buffer.from(word)
@@ -91,8 +95,17 @@ export class Party {
   }
 
   /** The reply to one command. */
-  async ask(...words: readonly (string | Buffer)[]): Promise<string> {
-    this.send(...words)
+  ask(...words: readonly (string | Buffer)[]): Promise<string> {
+    return this.#ask(words)
+  }
+
+  /** The same with any number of words. */
+  askAll(name: string, words: readonly string[]): Promise<string> {
+    return this.#ask([name, ...words])
+  }
+
+  async #ask(words: readonly (string | Buffer)[]): Promise<string> {
+    this.#send(words)
     await this.settle()
     return this.take()
   }

@@ -203,4 +203,28 @@ threadsTest('a slow subscriber is closed at its limit, and publishers go on', as
   t.is(server.output().split('overcoming of output buffer limits').length - 1, 3)
 })
 
+threadsTest('a thread that does not keep up makes publishers wait, and gets all of it', async (t) => {
+  const { server, clients } = await startMany(t, 4, [
+    ...['--client-output-buffer-limit', 'pubsub', '0', '0', '0'],
+  ])
+  const subscribers: Party[] = []
+  for (let i = 0; i < 2; i++) {
+    const subscriber = await party(t, server.port)
+    await subscriber.ask('SUBSCRIBE', 'c')
+    subscribers.push(subscriber)
+  }
+  const message = Buffer.alloc(1024 * 1024, 'x')
+  const replies = await Promise.all(
+    clients.flatMap((client) =>
+      Array.from({ length: 25 }, () => client.command('PUBLISH', 'c', message)),
+    ),
+  )
+  t.deepEqual([...new Set(replies)], [':2\r\n'])
+  for (const subscriber of subscribers) {
+    const whole = 100 * (message.length + '*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1048576\r\n\r\n'.length)
+    await subscriber.until(({ length }) => length >= whole)
+    t.is(subscriber.take().length, whole)
+  }
+})
+
 test('there is a test here on any Node', (t) => t.pass())
