@@ -250,7 +250,8 @@ export class CommandEntry {
     this.countMin = Math.abs(row.arity)
     this.flags = row.flags.reduce((bits, flag) => bits | flagBits[flag], 0)
     const [first, last, step] = row.keys
-    this.countMax = row.arity > 0 ? row.arity : (row.wordsMax ?? (first > 0 ? 0x7fffffff : WORDS_MAX))
+    this.countMax =
+      row.arity > 0 ? row.arity : (row.wordsMax ?? (first > 0 ? 0x7fffffff : WORDS_MAX))
     this.firstKey = first
     this.lastKey = last
     this.keyStep = step

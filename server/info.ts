@@ -344,7 +344,10 @@ function latencyFields({ config, stats }: InfoSource): Fields {
   return fields
 }
 
-function clusterFields({ routing }: InfoSource, { links, otherViews, routed, untold }: Facts): Fields {
+function clusterFields(
+  { routing }: InfoSource,
+  { links, otherViews, routed, untold }: Facts,
+): Fields {
   const { membership } = routing
   if (membership === null) return { cluster_enabled: 0 }
   const ofLinks = Object.entries(links).map(([name, count]) => [`cluster_link_${name}`, count])

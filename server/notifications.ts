@@ -44,7 +44,6 @@ export type KeyEvent = keyof typeof letters
 /** The letters that A stands for, as far as there are events for them. */
 const lettersOfA = 'g$xe'
 
-
 /**
  * Tells of an event of the key that argument `i` is, in the client's database unless said. To be called
  * when the change is done and the record is closed, before the reply is begun or after it is written.

@@ -63,7 +63,17 @@ import { Transplants } from './transplant.ts'
 import { Usage } from './usage.ts'
 import { HELD, Verb } from './verb.ts'
 
-export type { BucketStats, EndListener, IoMemory, Policy, Reason, RemovalListener, Scope, Sink, StoreStats }
+export type {
+  BucketStats,
+  EndListener,
+  IoMemory,
+  Policy,
+  Reason,
+  RemovalListener,
+  Scope,
+  Sink,
+  StoreStats,
+}
 export type { Extras, FillExtras, Growth, Matcher, MatcherOf }
 export { MATCHER_BYTES_MAX, shareInvalidations }
 export { ABSENT, ERROR_ONLY, FRESH, NEGATIVE, STALE }

@@ -327,4 +327,3 @@ export class ThreadMesh implements Mesh {
     link.tell({ what: 'delivered', bytes: size })
   }
 }
-

@@ -189,7 +189,8 @@ async function play(port: number, lines: readonly string[], protocol: 2 | 3): Pr
   await flush.ask('FLUSHALL')
   flush.close()
   for (const line of lines) {
-    const [who = '', command = ''] = [line[0], line.slice(3)]
+    const who = line.charAt(0)
+    const command = line.slice(3)
     let party = parties.get(who)
     if (party === undefined) {
       party = await Party.open(port)

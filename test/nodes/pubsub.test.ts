@@ -84,7 +84,9 @@ test('who is subscribed to a shard channel that comes to another node is told', 
     for (const party of living) await party.settle()
     return living.some(({ received }) => received.includes('sunsubscribe'))
   })
-  const told = living.flatMap((party) => party.take().match(/sunsubscribe\r\n\$\d+\r\nshard\d+/g) ?? [])
+  const told = living.flatMap(
+    (party) => party.take().match(/sunsubscribe\r\n\$\d+\r\nshard\d+/g) ?? [],
+  )
   t.true(told.length > 0 && told.length < 40)
 })
 

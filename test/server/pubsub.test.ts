@@ -1,5 +1,11 @@
 import test, { type ExecutionContext } from 'ava'
-import { nameBytesMax, PATTERN, PubSub, Subscriber, type SubscriberClient } from '../../server/pubsub.ts'
+import {
+  nameBytesMax,
+  PATTERN,
+  PubSub,
+  Subscriber,
+  type SubscriberClient,
+} from '../../server/pubsub.ts'
 import { Party } from '../compat/parties.ts'
 import { type RunningServer, startRingtier } from '../process.ts'
 
