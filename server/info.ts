@@ -61,7 +61,7 @@ export interface InfoSource {
   readonly landings: Pick<Landings, 'times'>
   /** 'closed', 'open' or 'half-open'. */
   readonly breakerOf: (group: Group) => string
-  readonly pubsub: Pick<PubSub, 'names'>
+  readonly pubsub: Pick<PubSub, 'size'>
   readonly routing: {
     readonly membership: Pick<Membership, 'members' | 'live' | 'epoch'> | null
   }
@@ -277,9 +277,9 @@ function statsFields({ stats, store, sweeper, pubsub }: InfoSource): Fields {
     evicted_clients: 0,
     keyspace_hits: stats.total(counter.keyspaceHits),
     keyspace_misses: stats.total(counter.keyspaceMisses),
-    pubsub_channels: pubsub.names(CHANNEL).size,
-    pubsub_patterns: pubsub.names(PATTERN).size,
-    pubsubshard_channels: pubsub.names(SHARD).size,
+    pubsub_channels: pubsub.size(CHANNEL),
+    pubsub_patterns: pubsub.size(PATTERN),
+    pubsubshard_channels: pubsub.size(SHARD),
     latest_fork_usec: 0,
     total_forks: 0,
     unexpected_error_replies: 0,

@@ -10,8 +10,9 @@
  * asked. Keys that expire or are evicted are told of by the store (`Store.listen`), on whichever thread
  * its verb made them end.
  *
- * Nothing is told amid a reply of several parts: a command over many keys holds what it tells until it
- * has answered all of them (`hold`, `release`).
+ * Nothing is told amid a reply, nor while one that is written may yet be taken back: a command over many
+ * keys, and one that gives the old value, hold what they and the store tell to their end (`hold`,
+ * `release`; `holding`).
  */
 import type { Client } from './client.ts'
 import { CHANNEL, nameBytesMax, type PubSub } from './pubsub.ts'
@@ -55,13 +56,22 @@ export function notify(client: Client, event: KeyEvent, i: number, db = client.d
   client.keepPace()
 }
 
+/** Runs (a part of) a command that holds what is told until it has answered. */
+export function holding(client: Client, run: (client: Client) => void): void {
+  const { notifier } = client.server
+  notifier?.hold()
+  run(client)
+  notifier?.release()
+}
+
 /** Publishes events of keys; one each thread, while some are asked for. */
 export class Notifier {
   readonly #pubsub: PubSub
   readonly #events: ReadonlySet<KeyEvent>
   readonly #byKey: boolean
   readonly #byEvent: boolean
-  #holds = false
+  /** How many hold what is told. */
+  #holds = 0
   #held: (() => void)[] = []
 
   private constructor(pubsub: PubSub, given: string, events: ReadonlySet<KeyEvent>) {
@@ -93,7 +103,7 @@ export class Notifier {
   /** Nobody may change `key` any more. */
   tell(event: KeyEvent, db: number, key: Buffer): void {
     if (!this.hears(event) || this.#pubsub.isQuiet) return
-    if (!this.#holds) this.#publish(event, db, key)
+    if (this.#holds === 0) this.#publish(event, db, key)
     else this.#held.push(() => this.#publish(event, db, key))
   }
 
@@ -107,13 +117,13 @@ export class Notifier {
     if (this.#byEvent) pubsub.publish(CHANNEL, `__keyevent@${db}__:${event}`, key)
   }
 
-  /** Keeps what it is told until `release`, which must come in the same turn. */
+  /** Keeps what it is told until as many `release`, which must come in the same turn. */
   hold(): void {
-    this.#holds = true
+    this.#holds++
   }
 
   release(): void {
-    this.#holds = false
+    if (--this.#holds > 0) return
     for (const publish of this.#held.splice(0)) publish()
   }
 }

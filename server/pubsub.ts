@@ -109,6 +109,7 @@ export interface Mesh {
   /** Subscriptions of others to this name. */
   count(kind: Kind, name: string): number
   names(kind: Kind): Iterable<string>
+  size(kind: Kind): number
   /** Have others so much to take in that publishers had better wait? */
   readonly isBehind: boolean
   /** Calls `resume` once, when they have not. */
@@ -306,6 +307,14 @@ export class PubSub {
     this.#mesh.sync()
     for (const name of this.#mesh.names(kind)) names.add(name)
     return names
+  }
+
+  /** How many names those are. */
+  size(kind: Kind): number {
+    const here = this.#topics[kind].size
+    if (this.#mesh === null) return here
+    this.#mesh.sync()
+    return here === 0 ? this.#mesh.size(kind) : this.names(kind).size
   }
 
   /** Subscriptions to this name. */

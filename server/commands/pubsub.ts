@@ -176,7 +176,7 @@ const subscribers =
   }
 
 function patterns({ reply, server }: Client): void {
-  reply.integer(server.pubsub.names(PATTERN).size)
+  reply.integer(server.pubsub.size(PATTERN))
 }
 
 /* ---- the table ---- */

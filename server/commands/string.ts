@@ -25,7 +25,7 @@ import {
 } from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
-import { type KeyEvent, notify } from '../notifications.ts'
+import { holding, type KeyEvent, notify } from '../notifications.ts'
 import { counter } from '../stats.ts'
 import type { OriginChange } from '../writing.ts'
 import {
@@ -186,6 +186,10 @@ function getdel(client: Client): void {
 }
 
 function getex(client: Client): void {
+  holding(client, getexHolding)
+}
+
+function getexHolding(client: Client): void {
   const { store, args, reply } = client
   const given = readOptions(args, 2, GETEX_OPTIONS)
   if (given < 0) {
@@ -451,6 +455,8 @@ function change(
 /** SET with GET, and GETSET: replies with the old value whether or not the new one was set. */
 function setAndGet(client: Client, value: number, bits: number, expireAt: number): void {
   const { store, reply } = client
+  const { notifier } = client.server
+  notifier?.hold()
   const found = openWithRoom(client, 1)
   const before = reply.pos
   const pages = found ? replyOpen(client) : null
@@ -460,6 +466,7 @@ function setAndGet(client: Client, value: number, bits: number, expireAt: number
   if (!found && status !== OUT_OF_MEMORY) reply.null()
   countLookup(client, found)
   if (status === STORED) notifySet(client, 1, expireAt, found)
+  notifier?.release()
 }
 
 function getset(client: Client): void {

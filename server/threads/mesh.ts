@@ -260,6 +260,10 @@ export class ThreadMesh implements Mesh {
     return this.#elsewhere[kind].keys()
   }
 
+  size(kind: Kind): number {
+    return this.#elsewhere[kind].size
+  }
+
   get isBehind(): boolean {
     return this.#links.some(({ bytes }) => bytes > behindBytes)
   }

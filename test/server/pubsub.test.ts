@@ -136,3 +136,28 @@ test('a slow subscriber is closed at its limits, and publishers are not held up'
   t.is(await publisher.ask('PUBLISH', 'c', 'last'), ':1\r\n')
   await fast.until((received) => received.endsWith('last\r\n'))
 })
+
+test('what is told amid a command that gives the old value comes behind its reply', async (t) => {
+  const server = await start(t, ...['--maxmemory', '16mb', '--notify-keyspace-events', 'EAmn'])
+  const client = await party(t, server)
+  await client.ask('HELLO', '3')
+  await client.ask('PSUBSCRIBE', '__keyevent@*')
+  const value = 'v'.repeat(30_000)
+  for (let i = 0; i < 2000; i++) await client.ask('SET', `key${i}`, value)
+  t.regex(await client.ask('SET', 'key1999', 'w', 'GET'), /^\$30000\r\nv+\r\n>4\r\n.*:set\r\n/s)
+  t.regex(
+    await client.ask('GETEX', 'key1998', 'EX', '100'),
+    /^\$30000\r\nv+\r\n>4\r\n.*:expire\r\n/s,
+  )
+  // These make others go.
+  for (let i = 0; i < 50; i++) {
+    await client.ask('SET', 'one', 'old')
+    const told = await client.ask('SET', 'one', value, 'GET')
+    t.regex(told, /^\$3\r\nold\r\n>4\r\n/)
+    await client.ask('SET', `more${i}`, value)
+  }
+  t.regex(
+    await client.ask('MGET', 'one', 'missing'),
+    /^\*2\r\n\$30000\r\nv+\r\n_\r\n>4\r\n.*:keymiss/s,
+  )
+})
