@@ -257,11 +257,12 @@ export class Client {
 
   /**
    * After a message was published: if another thread does not keep up with what it is sent, no later
-   * command of this connection runs before it does.
+   * command of this connection runs before it does. Other nodes are not kept waiting: what waits for
+   * them too would take this one for dead.
    */
   keepPace(): void {
     const { pubsub } = this.server
-    if (this.#keepsPace || !pubsub.isBehind) return
+    if (this.#keepsPace || this.peer !== null || !pubsub.isBehind) return
     this.#keepsPace = true
     const { output } = this.#connection
     output.hold()

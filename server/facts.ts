@@ -40,7 +40,7 @@ export interface Facts {
   readonly links: Readonly<PeerCounters>
   /** Requests of nodes that saw other nodes alive than this one. */
   readonly otherViews: number
-  /** Published messages that other nodes may not have got. */
+  /** Published messages that other nodes may not have got, or other threads. */
   readonly untold: number
   /** Of the thread's JavaScript. */
   readonly heapUsedBytes: number
@@ -75,7 +75,7 @@ export function factsOf(thread: IoThread): Facts {
     routed: router?.counters ?? noFacts.routed,
     links: [...peers.values()].reduce((sum, { counters }) => added(sum, counters), noFacts.links),
     otherViews,
-    untold,
+    untold: untold + thread.pubsub.lost,
     heapUsedBytes: usedBytes,
     heapTotalBytes: totalBytes,
   }

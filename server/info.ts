@@ -254,7 +254,7 @@ function loadingFields({ startedAt, totalBytes, loadedBytes }: LoadProgress, clo
   }
 }
 
-function statsFields({ stats, store, sweeper, pubsub }: InfoSource): Fields {
+function statsFields({ stats, store, sweeper, pubsub }: InfoSource, facts: Facts): Fields {
   const { evicted, expired } = stats.sinceReset(store.stats)
   return {
     total_connections_received: stats.total(counter.connectionsReceived),
@@ -280,6 +280,8 @@ function statsFields({ stats, store, sweeper, pubsub }: InfoSource): Fields {
     pubsub_channels: pubsub.size(CHANNEL),
     pubsub_patterns: pubsub.size(PATTERN),
     pubsubshard_channels: pubsub.size(SHARD),
+    // Published here, and perhaps not heard by subscribers of another node, or thread.
+    ringtier_messages_lost: facts.untold,
     latest_fork_usec: 0,
     total_forks: 0,
     unexpected_error_replies: 0,
@@ -344,10 +346,7 @@ function latencyFields({ config, stats }: InfoSource): Fields {
   return fields
 }
 
-function clusterFields(
-  { routing }: InfoSource,
-  { links, otherViews, routed, untold }: Facts,
-): Fields {
+function clusterFields({ routing }: InfoSource, { links, otherViews, routed }: Facts): Fields {
   const { membership } = routing
   if (membership === null) return { cluster_enabled: 0 }
   const ofLinks = Object.entries(links).map(([name, count]) => [`cluster_link_${name}`, count])
@@ -368,8 +367,6 @@ function clusterFields(
     ...(Object.fromEntries(ofLinks) as Fields),
     // Requests of nodes that saw other nodes alive than this one.
     cluster_other_views: otherViews,
-    // Published here, and perhaps not heard by another node.
-    cluster_messages_lost: untold,
   }
 }
 

@@ -112,6 +112,8 @@ export interface Mesh {
   size(kind: Kind): number
   /** Have others so much to take in that publishers had better wait? */
   readonly isBehind: boolean
+  /** Messages that other threads did not get, because they had far too much to take in. */
+  readonly lost: number
   /** Calls `resume` once, when they have not. */
   whenCaughtUp(resume: () => void): void
 }
@@ -295,6 +297,11 @@ export class PubSub {
 
   whenCaughtUp(resume: () => void): void {
     this.#mesh?.whenCaughtUp(resume)
+  }
+
+  /** Messages that another thread did not get, since it was far behind. */
+  get lost(): number {
+    return this.#mesh?.lost ?? 0
   }
 
   /* ---- what there is ---- */

@@ -26,6 +26,8 @@ const [versionWord, bytesWord] = [0, 1] as const
 
 /** A thread that has so many bytes to take in makes publishers wait. */
 const behindBytes = 16 * 1024 * 1024
+/** It gets no more messages while it has so many, of publishers that cannot wait: other nodes, the sweeper. */
+const lostBytes = 256 * 1024 * 1024
 /** What a message takes beside its bytes, so that empty ones are counted. */
 const messageBytes = 64
 
@@ -151,6 +153,7 @@ export class ThreadMesh implements Mesh {
     Map<string, Elsewhere>,
     Map<string, Elsewhere>,
   ] = [new Map(), new Map(), new Map()]
+  lost = 0
   /** Changes that were made here or taken in. */
   #known = 0
   readonly #fences = new Map<number, Fence>()
@@ -221,7 +224,8 @@ export class ThreadMesh implements Mesh {
     }
     if (count === 0) return 0
     for (const link of this.#links) {
-      if (link.wants) link.add(kind, channel, message, version)
+      if (link.wants && link.bytes > lostBytes) this.lost++
+      else if (link.wants) link.add(kind, channel, message, version)
       link.wants = false
     }
     this.#flushSoon()
