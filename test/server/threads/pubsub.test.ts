@@ -145,8 +145,13 @@ threadsTest('events of keys come from all threads, and of keys that expire', asy
   const received = watcher.take()
   for (const event of ['set', 'expire', 'expired']) {
     const keys = [...received.matchAll(new RegExp(`:${event}\\r\\n\\$2\\r\\n(k\\d)`, 'g'))]
-    t.deepEqual(new Set(keys.map(([, key]) => key)), new Set(['k0', 'k1', 'k2', 'k3', 'k4', 'k5']))
-    t.is(keys.length, 6)
+    t.is(
+      keys
+        .map(([, key]) => key!)
+        .toSorted((a, b) => a.localeCompare(b))
+        .join(' '),
+      'k0 k1 k2 k3 k4 k5',
+    )
   }
   // Over many keys, whose buckets are locked.
   for (const client of clients) await client.command('MSET', 'a', '1', 'b', '2', 'c', '3')
