@@ -297,8 +297,9 @@ export class Client {
     else this.server.monitors.remove(this.id)
   }
 
-  /** Sends what is written so far, then closes. */
+  /** Sends what is written so far, then closes. It is told nothing more. */
   closeAfterReply(): void {
+    this.leaveAll()
     this.#connection.closeAfterReply()
   }
 

@@ -139,6 +139,7 @@ const publish =
     const { args, reply, server } = client
     const { pubsub, routing } = server
     if (args.length(1) > nameBytesMax) return reply.error(errors.ERR_CHANNEL_TOO_LONG)
+    if (pubsub.isQuiet && !routing.enabled) return reply.integer(0)
     const message = args.buffer(2)
     const count = pubsub.publish(kind, args.text(1), message)
     if (kind === CHANNEL && routing.enabled && client.peer === null) {

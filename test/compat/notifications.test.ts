@@ -57,6 +57,15 @@ const scenes: Readonly<Record<string, readonly string[]>> = {
     'SET m 10',
     'DECRBY m 9223372036854775807',
   ],
+  'values that grow by megabytes': [
+    'SETRANGE k 20000000 x',
+    'SETRANGE k 40000000 x',
+    'APPEND k y',
+    'SETRANGE l 600000000 x',
+    'SET m v',
+    'SETRANGE m 30000000 x',
+    'STRLEN m',
+  ],
   'keys that are read': [
     'GET missing',
     'SET k v',

@@ -161,3 +161,25 @@ test('what is told amid a command that gives the old value comes behind its repl
     /^\*2\r\n\$30000\r\nv+\r\n_\r\n>4\r\n.*:keymiss/s,
   )
 })
+
+test('small messages that pile up for a subscriber arrive whole and in order when it reads', async (t) => {
+  const server = await start(t, '--client-output-buffer-limit', 'pubsub', '0', '0', '0')
+  const [subscriber, publisher] = [await party(t, server), await party(t, server)]
+  await subscriber.ask('SUBSCRIBE', 'c')
+  subscriber.pause()
+  const count = 200_000
+  const filler = 'x'.repeat(40)
+  for (let i = 0; i < count; i += 10_000) {
+    for (let n = i; n < i + 10_000; n++)
+      publisher.send('PUBLISH', 'c', `${n}:${n % 1000 === 0 ? filler.repeat(500) : filler}`)
+    await publisher.settle()
+    publisher.take()
+  }
+  subscriber.resume()
+  await subscriber.settle()
+  let next = 0
+  for (const [, n] of subscriber.take().matchAll(/\r\n(\d+):x{40}/g)) {
+    if (Number(n) !== next++) return t.fail(`${n} came after ${next - 2}`)
+  }
+  t.is(next, count)
+})
