@@ -610,6 +610,7 @@ export class Output implements ParkingOutput, SlotOutput {
       length += part.length
     }
     const parts = this.#queue.splice(0, count) as Uint8Array[]
+    if (this.#queue.length === 0) this.#gathered = this.#gathering = EMPTY
     this.#queuedBytes -= length
     this.#write(count === 1 ? parts[0]! : Buffer.concat(parts, length))
     if (this.#sink.writableLength > 0) this.#block(null)

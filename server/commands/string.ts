@@ -520,9 +520,12 @@ function msetnx(client: Client): void {
     reply.error(wrongArity('msetnx'))
     return
   }
+  const { notifier } = client.server
+  notifier?.hold()
   store.lockKeys(client.db, args, 1, args.count, 2)
   const status = hasAny(client) ? NOT_DONE : setAll(client)
   store.unlockKeys()
+  notifier?.release()
   if (status === OUT_OF_MEMORY) reply.error(ERR_OOM)
   else reply.integer(status === STORED ? 1 : 0)
 }
@@ -545,7 +548,8 @@ function setAll(client: Client): number {
   for (let i = 1; i < args.count; i += 2) {
     if (setArgument(client, i, i + 1, 0) === STORED) continue
     for (let j = 1; j < i; j += 2) {
-      store.delete(client.db, args.bytes, args.pos(j), args.length(j))
+      const removed = store.delete(client.db, args.bytes, args.pos(j), args.length(j))
+      if (removed) notify(client, 'del', j)
     }
     return OUT_OF_MEMORY
   }

@@ -90,9 +90,10 @@ test('a message may be as long as any value', async (t) => {
 })
 
 test('a subscriber is not idle, however quiet it is', async (t) => {
-  const server = await start(t, '--timeout', '1')
-  const [subscriber, other] = [await party(t, server), await party(t, server)]
+  const server = await start(t, '--timeout', '2')
+  const subscriber = await party(t, server)
   await subscriber.ask('SUBSCRIBE', 'c')
+  const other = await party(t, server)
   await other.until(() => false)
   t.true(other.isClosed)
   const publisher = await party(t, server)
