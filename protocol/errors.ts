@@ -306,7 +306,8 @@ export function subscriberCommand(fullName: string): string {
 }
 
 /** Ours: Redis has no such limits. */
-export const ERR_CHANNEL_TOO_LONG = 'ERR the name of a channel or pattern has at most 65536 bytes'
+export const ERR_CHANNEL_TOO_LONG =
+  'ERR the name of a channel has at most 65536 bytes, a pattern 1024'
 export const ERR_TOO_MANY_SUBSCRIPTIONS =
   'ERR too many subscriptions: one client may have about 100000, and all of them together sixteen times as many'
 

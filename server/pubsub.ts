@@ -32,8 +32,9 @@ const messageWords = ['message', 'pmessage', 'smessage'] as const
 
 /** What a subscription takes beside its name, in all threads together; roughly. */
 const subscriptionBytes = 256
-/** Of a channel or pattern. Redis has no limit, but matching takes time by the product of both. */
+/** Of a channel, and of a pattern. Redis has no limit, but matching takes time by the product of both. */
 export const nameBytesMax = 64 * 1024
+export const patternBytesMax = 1024
 /** Names and subscriptions of one client, and of all of them. */
 export const clientBytesMax = 32 * 1024 * 1024
 export const allBytesMax = 512 * 1024 * 1024

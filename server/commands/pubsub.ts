@@ -12,7 +12,15 @@ import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import type { IoThread } from '../io-thread.ts'
 import { globMatches } from '../glob.ts'
-import { CHANNEL, type Kind, nameBytesMax, PATTERN, SHARD, Subscriber } from '../pubsub.ts'
+import {
+  CHANNEL,
+  type Kind,
+  nameBytesMax,
+  PATTERN,
+  patternBytesMax,
+  SHARD,
+  Subscriber,
+} from '../pubsub.ts'
 import { helpRow, noSubcommand } from './container.ts'
 
 /** Of one SUBSCRIBE or UNSUBSCRIBE: clients that reconnect subscribe to all they had at once. */
@@ -27,7 +35,7 @@ const subscribe =
   (kind: Kind) =>
   (client: Client): void => {
     const { args, reply, server } = client
-    const names = namesOf(args)
+    const names = namesOf(args, kind)
     const refusal = names === null ? errors.ERR_CHANNEL_TOO_LONG : refusalOf(client, kind)
     if (names === null || refusal !== null) return reply.error(refusal!)
     const subscriber = (client.subscriber ??= new Subscriber(client))
@@ -55,8 +63,9 @@ function answer(client: Client, write: (reply: Reply) => void): void {
 }
 
 /** The names from argument 1 on; null: one is too long. */
-function namesOf(args: Args): string[] | null {
-  for (let i = 1; i < args.count; i++) if (args.length(i) > nameBytesMax) return null
+function namesOf(args: Args, kind: Kind): string[] | null {
+  const bytesMax = kind === PATTERN ? patternBytesMax : nameBytesMax
+  for (let i = 1; i < args.count; i++) if (args.length(i) > bytesMax) return null
   return Array.from({ length: args.count - 1 }, (_, i) => args.text(i + 1))
 }
 
@@ -83,7 +92,7 @@ const unsubscribe =
   (kind: Kind) =>
   (client: Client): void => {
     const { args, reply, server } = client
-    const names = namesOf(args)
+    const names = namesOf(args, kind)
     if (names === null) return reply.error(errors.ERR_CHANNEL_TOO_LONG)
     const { subscriber } = client
     const had = subscriber?.names[kind] ?? new Set<string>()
@@ -158,6 +167,9 @@ const channels =
   ({ args, reply, server }: Client): void => {
     if (args.count > 3) return reply.error(errors.subcommandSyntax(args.text(1), 'pubsub'))
     const pattern = args.count === 3 ? args.buffer(2) : null
+    if (pattern !== null && pattern.length > patternBytesMax) {
+      return reply.error(errors.ERR_CHANNEL_TOO_LONG)
+    }
     const names = [...server.pubsub.names(kind)].filter(
       (name) => pattern === null || globMatches(pattern, Buffer.from(name, 'latin1')),
     )

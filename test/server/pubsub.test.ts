@@ -1,7 +1,8 @@
 import test, { type ExecutionContext } from 'ava'
 import {
+  CHANNEL,
   nameBytesMax,
-  PATTERN,
+  patternBytesMax,
   PubSub,
   Subscriber,
   type SubscriberClient,
@@ -29,7 +30,7 @@ test('the name of a channel or pattern has a limit', async (t) => {
     [nameBytesMax + 1, false],
   ] as const) {
     const name = Buffer.alloc(length, 'x')
-    for (const word of ['SUBSCRIBE', 'PSUBSCRIBE', 'SSUBSCRIBE', 'UNSUBSCRIBE']) {
+    for (const word of ['SUBSCRIBE', 'SSUBSCRIBE', 'UNSUBSCRIBE']) {
       t.is((await client.ask(word, name)).startsWith('*3'), fits, `${word} ${length}`)
     }
     await client.ask('RESET')
@@ -37,6 +38,10 @@ test('the name of a channel or pattern has a limit', async (t) => {
       t.is((await client.ask(word, name, 'x')).startsWith(':0'), fits, `${word} ${length}`)
     }
     t.true((await client.ask('PUBSUB', 'NUMSUB', name)).startsWith('*2'))
+    const pattern = Buffer.alloc(length - nameBytesMax + patternBytesMax, '*')
+    for (const words of [['PSUBSCRIBE'], ['PUNSUBSCRIBE'], ['PUBSUB', 'CHANNELS']]) {
+      t.is((await client.ask(...words, pattern)).startsWith('*'), fits, `${words[0]} ${length}`)
+    }
   }
 })
 
@@ -67,7 +72,7 @@ test('all clients together have a limit, which is counted back when they go', (t
   for (;;) {
     const subscriber = new Subscriber(client)
     if (!pubsub.hasRoom(subscriber, names)) break
-    pubsub.subscribe(subscriber, PATTERN, names)
+    pubsub.subscribe(subscriber, CHANNEL, names)
     subscribers.push(subscriber)
     t.true(pubsub.hasRoom(subscriber, names.slice(0, 20)))
     t.false(pubsub.hasRoom(subscriber, names.slice(0, 30)))
