@@ -156,6 +156,35 @@ export const ERR_NAN_OR_INFINITY = 'ERR increment would produce NaN or Infinity'
 export const ERR_OFFSET = 'ERR offset is out of range'
 /** APPEND or SETRANGE: the value would be longer than proto-max-bulk-len. */
 export const ERR_STRING_TOO_LONG = 'ERR string exceeds maximum allowed size (proto-max-bulk-len)'
+
+/* ---- bits ---- */
+
+/** A place of a bit that is no integer, negative, or behind proto-max-bulk-len. */
+export const ERR_BIT_OFFSET = 'ERR bit offset is not an integer or out of range'
+/** SETBIT to something else than 0 and 1. */
+export const ERR_BIT = 'ERR bit is not an integer or out of range'
+/** BITPOS of another integer than 0 and 1. */
+export const ERR_BITPOS_BIT = 'ERR The bit argument must be 1 or 0.'
+/** BITOP NOT of several keys. */
+export const ERR_BITOP_NOT = 'ERR BITOP NOT must be called with a single source key.'
+/** BITFIELD OVERFLOW. */
+export const ERR_OVERFLOW_TYPE = 'ERR Invalid OVERFLOW type specified'
+/** A field's type in BITFIELD. */
+export const ERR_BITFIELD_TYPE =
+  'ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.'
+/** BITFIELD_RO with SET or INCRBY. */
+export const ERR_BITFIELD_RO = 'ERR BITFIELD_RO only supports the GET subcommand'
+
+/* ---- LCS ---- */
+
+export const ERR_LCS_LENGTH_AND_INDEXES =
+  'ERR If you want both the length and indexes, please just use IDX.'
+/** Others are at work that need as much as may be had. */
+export const ERR_LCS_BUSY = 'ERR Insufficient memory, failed allocating transient memory for LCS'
+/** The table of both values would be too large. */
+export const ERR_LCS_MEMORY =
+  'ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len'
+
 const POLICIES_SWITCHED =
   'Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.'
 /** OBJECT FREQ, where accesses are not counted. */
@@ -238,6 +267,48 @@ export function attributeNotPlain(attribute: string): string {
   return `ERR ${cString(attribute)} cannot contain spaces, newlines or special characters.`
 }
 
+/** CLIENT PAUSE, WAIT: a time that is no integer. */
+export const ERR_TIMEOUT = 'ERR timeout is not an integer or out of range'
+/** The same: one below 0. */
+export const ERR_TIMEOUT_NEGATIVE = 'ERR timeout is negative'
+/** CLIENT PAUSE of other commands than ALL and WRITE. */
+export const ERR_PAUSE_MODE = 'ERR CLIENT PAUSE mode must be WRITE or ALL'
+/** CLIENT UNBLOCK with another reason. */
+export const ERR_UNBLOCK_REASON = 'ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR'
+/** Who waited, and was woken by CLIENT UNBLOCK id ERROR. */
+export const ERR_UNBLOCKED = 'UNBLOCKED client unblocked via CLIENT UNBLOCK'
+
+/* ---- DEBUG, FUNCTION ---- */
+
+/** DEBUG where enable-debug-command does not allow it. */
+export const ERR_DEBUG_NOT_ALLOWED =
+  'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can' +
+  ' run it from a local connection, otherwise you need to set this option in the configuration' +
+  ' file, and then restart the server.'
+/** Of RENAME, and DEBUG OBJECT. */
+export const ERR_NO_SUCH_KEY = 'ERR no such key'
+/** DEBUG PROTOCOL. */
+export const ERR_PROTOCOL_TYPE =
+  'ERR Wrong protocol type name. Please use one of the following:' +
+  ' string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false'
+/** DEBUG PROTOCOL push to who has not said HELLO 3. */
+export const ERR_RESP2 = 'ERR RESP2 is not supported by this command'
+/** DEBUG RELOAD with another word. */
+export const ERR_RELOAD_OPTIONS =
+  'ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.'
+/** DEBUG RELOAD. Ours. */
+export const ERR_RELOAD =
+  'ERR DEBUG RELOAD is not done while others may write: SAVE, and start the server anew'
+/** FUNCTION FLUSH with another word. */
+export const ERR_FUNCTION_FLUSH = 'ERR FUNCTION FLUSH only supports SYNC|ASYNC option'
+/** FUNCTION LIST LIBRARYNAME, and no name. */
+export const ERR_LIBRARY_NAME = 'ERR library name argument was not given'
+
+/** FUNCTION LIST with another word, or one that was there before. */
+export function unknownArgument(word: string): string {
+  return `ERR Unknown argument ${cString(word)}`
+}
+
 /* ---- databases ---- */
 
 /** SELECT of a database that does not exist. */
@@ -264,8 +335,6 @@ export const ERR_DUMP_FORMAT = 'ERR Bad data format'
 export const tooManyMoved = (most: number): string =>
   `ERR at most ${most} databases can stand in the place of another one: swap some back`
 
-/** RENAME of a key that is missing. */
-export const ERR_NO_SUCH_KEY = 'ERR no such key'
 /** COPY and MOVE of a key to itself. */
 export const ERR_SAME_OBJECT = 'ERR source and destination objects are the same'
 
@@ -359,6 +428,19 @@ export function notOfGroup(key: string, group: string): string {
 export function warmFull(group: string, keysMax: number): string {
   return `ERR too many keys are to be warmed already (up to ${keysMax} of a group): GROUP INFO ${group} tells how many`
 }
+
+/* ---- publish and subscribe ---- */
+
+/** Of a subscriber in RESP2, which could not tell the reply from a message. */
+export function subscriberCommand(fullName: string): string {
+  return `ERR Can't execute '${fullName}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`
+}
+
+/** Ours: Redis has no such limits. */
+export const ERR_CHANNEL_TOO_LONG =
+  'ERR the name of a channel has at most 65536 bytes, a pattern 1024'
+export const ERR_TOO_MANY_SUBSCRIPTIONS =
+  'ERR too many subscriptions: one client may have about 100000, and all of them together sixteen times as many'
 
 /* ---- the cluster ---- */
 

@@ -5,6 +5,8 @@ import { Args } from '../protocol/args.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { CommandEntry } from './command.ts'
 import type { Output } from './output.ts'
+import type { Postponed } from './pauses.ts'
+import type { Subscriber } from './pubsub.ts'
 import type { Slot } from './slot.ts'
 import type { IoThread } from './io-thread.ts'
 import type { Server } from './server.ts'
@@ -64,8 +66,10 @@ export class Client {
   isMonitor = false
   /** What is queued since MULTI; null: it is in no transaction. */
   transaction: Transaction | null = null
-  /** Is it a monitor, or in a transaction? Then not every command simply runs (dispatch.ts). */
+  /** Is it a monitor, a subscriber, or in a transaction? Then not every command simply runs (dispatch.ts). */
   isSpecial = false
+  /** What it is subscribed to; null: it never was to anything. */
+  subscriber: Subscriber | null = null
   /** CLIENT REPLY: 'skip' suppresses this command's reply, 'skip-next' the next one's. */
   replyMode: 'on' | 'off' | 'skip' | 'skip-next' = 'on'
   /** The node of the cluster that speaks here: its commands run here, they are never forwarded. */
@@ -75,7 +79,12 @@ export class Client {
   #watched: WatchedKeys | null = null
   #where: Whereabouts | null = null
   #tickets: Tickets | null = null
+  #keepsPace = false
   readonly #connection: ClientConnection
+  #isPutOff = false
+  /** Did a transaction take the pages of the last command? */
+  #queuesPages = false
+  #wait: { end(line: string | null): void; cancel(): void } | null = null
 
   constructor(
     server: IoThread,
@@ -213,6 +222,63 @@ export class Client {
     return this.args.detached(this.#connection.handOver(this.args.bytes))
   }
 
+  /** Puts off the command whose turn it is now; no later one of this connection runs before it. */
+  postpone(run: () => void): Postponed {
+    const args = this.#detachedArgs()
+    if (args.bigs.length > 0) this.#connection.handOverPages()
+    const { db } = this
+    const slot = this.hold()
+    const release = (): void => {
+      for (const pages of args.bigs as readonly Pages[]) pages.release()
+    }
+    this.#isPutOff = true
+    return {
+      run: () => {
+        this.#isPutOff = false
+        this.#queuesPages = false
+        slot.answer(() => this.runAs(run, args, db))
+        if (!this.#queuesPages) release()
+      },
+      drop: release,
+    }
+  }
+
+  /**
+   * Waits for so many ms (Infinity: for ever), unless somebody ends that with an error's line (see
+   * `unblock`); `end` replies. No later command of this connection runs before that.
+   */
+  wait(timeoutMs: number, end: (reply: Reply, line: string | null) => void): void {
+    const slot = this.hold()
+    const timer = Number.isFinite(timeoutMs)
+      ? this.server.world.clock.after(timeoutMs, () => this.unblock(null))
+      : null
+    this.#wait = {
+      end: (line) => slot.settle((reply) => end(reply, line)),
+      cancel: () => timer?.cancel(),
+    }
+  }
+
+  /** Does a command of this client wait, for the end of a pause or in WAIT? */
+  get isBlocked(): boolean {
+    return this.#isPutOff || this.#wait !== null
+  }
+
+  /** Ends what `wait` began: with an error's line, or null as if its time was over. False: it does not wait. */
+  unblock(line: string | null): boolean {
+    const wait = this.#wait
+    if (wait === null) return false
+    this.#wait = null
+    wait.cancel()
+    wait.end(line)
+    return true
+  }
+
+  /** The connection is gone. */
+  forgetWait(): void {
+    this.#wait?.cancel()
+    this.#wait = null
+  }
+
   /**
    * For commands that run on the hub: asks all threads (threads/questions.ts) and goes on with the
    * command when all have answered; at once where there is one thread. No later command of this
@@ -265,14 +331,16 @@ export class Client {
   /** MULTI. */
   beginTransaction(): void {
     this.transaction = new Transaction()
-    this.#judgeSpecial()
+    this.judgeSpecial()
   }
 
   /** Queues the command that is to run. */
   queue(entry: CommandEntry): void {
     // Not handed over: one command would keep all bytes that have come with it.
     this.transaction!.add(entry, this.args.detached())
-    if (this.args.bigs.length > 0) this.#connection.handOverPages()
+    if (this.args.bigs.length === 0) return
+    this.#connection.handOverPages()
+    this.#queuesPages = true
   }
 
   /** DISCARD, EXEC, and the end: forgets what is queued. */
@@ -280,7 +348,7 @@ export class Client {
     this.transaction?.release()
     this.transaction = null
     if (this.#where !== null) this.#where.slot = -1
-    this.#judgeSpecial()
+    this.judgeSpecial()
   }
 
   /** In a cluster: where its transaction and what it watches belong. */
@@ -326,20 +394,61 @@ export class Client {
     if (this.transaction?.isRunning !== true) this.endTransaction()
   }
 
-  #judgeSpecial(): void {
-    this.isSpecial = this.isMonitor || this.transaction !== null
+  /** To be called when something of that may have changed. */
+  judgeSpecial(): void {
+    this.isSpecial = this.isMonitor || this.transaction !== null || this.isSubscriber
+  }
+
+  /** Sends bytes that answer no command. */
+  push(bytes: Uint8Array): void {
+    this.#connection.push(bytes)
+  }
+
+  /** The same with what `write` writes, in the client's protocol. */
+  pushReply(write: (reply: Reply) => void): void {
+    this.push(this.server.areas.encode(this.protocol, write, () => {}))
+  }
+
+  /**
+   * After a message was published: if another thread does not keep up with what it is sent, no later
+   * command of this connection runs before it does. Other nodes are not kept waiting: what waits for
+   * them too would take this one for dead.
+   */
+  keepPace(): void {
+    const { pubsub } = this.server
+    if (this.#keepsPace || this.peer !== null || !pubsub.isBehind) return
+    this.#keepsPace = true
+    const { output } = this.#connection
+    output.hold()
+    pubsub.whenCaughtUp(() => {
+      this.#keepsPace = false
+      output.release()
+    })
+  }
+
+  /** Is it subscribed to something? */
+  get isSubscriber(): boolean {
+    return this.subscriber !== null && !this.subscriber.isEmpty
+  }
+
+  /** It is subscribed to nothing any more. */
+  leaveAll(): void {
+    if (this.subscriber === null) return
+    this.server.pubsub.forget(this.subscriber)
+    this.judgeSpecial()
   }
 
   /** MONITOR, and its end. */
   monitor(on: boolean): void {
     this.isMonitor = on
-    this.#judgeSpecial()
+    this.judgeSpecial()
     if (on) this.server.monitors.add(this.id, this.#connection)
     else this.server.monitors.remove(this.id)
   }
 
-  /** Sends what is written so far, then closes. */
+  /** Sends what is written so far, then closes. It is told nothing more. */
   closeAfterReply(): void {
+    this.leaveAll()
     this.#connection.closeAfterReply()
   }
 

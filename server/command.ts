@@ -45,7 +45,16 @@ export type CommandFlag =
   | 'blocking'
 
 export type CommandGroup =
-  'string' | 'generic' | 'connection' | 'server' | 'cluster' | 'bitmap' | 'transactions' | 'cache'
+  | 'string'
+  | 'generic'
+  | 'connection'
+  | 'server'
+  | 'cluster'
+  | 'bitmap'
+  | 'transactions'
+  | 'pubsub'
+  | 'scripting'
+  | 'cache'
 
 /**
  * Where a command runs in a cluster.
@@ -69,6 +78,14 @@ export type Placement = 'key' | 'scatter' | 'fan-out' | 'here'
 export type LoadAnswer =
   'value' | 'values' | ((client: Client, value: Buffer | null, stored: boolean) => void)
 
+/** Some of a command's keys, and how they are used. */
+export interface KeySpec {
+  /** As `Command.keys`. */
+  readonly keys: readonly [first: number, last: number, step: number]
+  /** As `Command.keyFlags`. */
+  readonly flags: readonly string[]
+}
+
 /** One row of the command table: all that COMMAND, dispatch, routing and the docs are made from. */
 export interface Command {
   /** Lower case. A subcommand's row carries its own name only: 'setname', not 'client|setname'. */
@@ -80,8 +97,8 @@ export interface Command {
   readonly keys: readonly [first: number, last: number, step: number]
   /** How the keys are used, as in COMMAND INFO's key specifications: e.g. `['RW', 'access', 'update']`. */
   readonly keyFlags?: readonly string[]
-  /** The same of its second key, where that is used in another way: then each has a specification. */
-  readonly secondKeyFlags?: readonly string[]
+  /** The same where not all keys are used alike: `keys` spans them all, and each is in one of these. */
+  readonly keySpecs?: readonly KeySpec[]
   /** The note of that specification, where the flags alone do not tell all. */
   readonly keyNotes?: string
   /**
@@ -89,9 +106,15 @@ export interface Command {
    * 'variable_flags'). The command's name is argument `from`.
    */
   readonly keyFlagsOf?: (args: Args, from: number) => readonly string[]
+  /** Most words of a call without keys, the name included, where that is not WORDS_MAX. */
+  readonly wordsMax?: number
   readonly group: CommandGroup
   /** ACL categories beyond those that follow from flags and group. */
   readonly categories?: readonly string[]
+  /** The group brings no category of its own. */
+  readonly isOutsideGroup?: boolean
+  /** Is it for who works on the server itself? Then COMMAND DOCS says so. */
+  readonly isForDevelopers?: boolean
   /** Hints for clients, as COMMAND INFO prints them: 'nondeterministic_output' ... */
   readonly tips?: readonly string[]
   readonly since: string
@@ -195,6 +218,8 @@ const groupCategories: { readonly [group in CommandGroup]: string | null } = {
   connection: 'connection',
   bitmap: 'bitmap',
   transactions: 'transaction',
+  scripting: 'scripting',
+  pubsub: null,
   server: null,
   cluster: null,
   cache: null,
@@ -229,6 +254,8 @@ export class CommandEntry {
   readonly firstKey: number
   readonly lastKey: number
   readonly keyStep: number
+  /** The specifications of its keys, the first key's first. */
+  readonly keySpecs: readonly KeySpec[]
   readonly placement: Placement
   readonly onHub: boolean
   readonly loads: LoadAnswer | null
@@ -252,10 +279,12 @@ export class CommandEntry {
     this.countMin = Math.abs(row.arity)
     this.flags = row.flags.reduce((bits, flag) => bits | flagBits[flag], 0)
     const [first, last, step] = row.keys
-    this.countMax = row.arity > 0 ? row.arity : first > 0 ? 0x7fffffff : WORDS_MAX
+    this.countMax =
+      row.arity > 0 ? row.arity : (row.wordsMax ?? (first > 0 ? 0x7fffffff : WORDS_MAX))
     this.firstKey = first
     this.lastKey = last
     this.keyStep = step
+    this.keySpecs = row.keySpecs ?? [{ keys: row.keys, flags: row.keyFlags ?? [] }]
     this.placement = row.placement ?? (first > 0 ? 'key' : 'here')
     this.onHub = row.onHub ?? false
     this.loads = row.loads ?? null
@@ -382,6 +411,11 @@ export function keysOf(entry: CommandEntry, args: Args, from = 0): number[] | nu
   return keys
 }
 
+/** How the key that argument i is is used, in a call whose name is argument `from`. */
+export function keySpecOf(entry: CommandEntry, i: number, from = 0): KeySpec {
+  return entry.keySpecs.findLast(({ keys: [first] }) => from + first <= i)!
+}
+
 function categoriesOf(row: Command, flags: number): readonly string[] {
   const found = new Set(row.categories ?? [])
   const when = (flag: CommandFlag, ...names: string[]): void => {
@@ -395,7 +429,8 @@ function categoriesOf(row: Command, flags: number): readonly string[] {
   found.add((flags & flagBits.fast) !== 0 ? 'fast' : 'slow')
   const group = groupCategories[row.group]
   // A container is no command of its own: it belongs to no category that its group brings.
-  if (group !== null && row.subcommands === undefined) found.add(group)
+  const isInGroup = row.subcommands === undefined && row.isOutsideGroup !== true
+  if (group !== null && isInGroup) found.add(group)
   return aclCategories.filter((category) => found.has(category))
 }
 

@@ -20,6 +20,9 @@ export interface Socket extends ByteSink {
   readonly fd: number
 }
 
+/** Bytes that are read of a client that waits in WAIT or for the end of a pause. */
+const blockedBytesMax = 64 * 1024
+
 /**
  * One socket: its bytes go in through Input, its commands through dispatch, its replies out through
  * Output. The owner of the socket calls `onBytes` when bytes lie in the thread's read area, and
@@ -132,6 +135,8 @@ export class Connection implements ClientConnection {
   /** The other side has sent all it will: answer what is under way, then close. */
   onEnd(): void {
     if (this.#closed) return
+    // As in Redis: who leaves no longer wants what waits for the end of a pause, or of WAIT.
+    if (this.client.isBlocked) return this.destroy()
     if (this.#input.waitingBytes > 0 && !this.mayExecute()) this.#halfClosed = true
     else this.output.end()
   }
@@ -199,13 +204,19 @@ export class Connection implements ClientConnection {
     // Of another node, whose requests many clients wait for.
     if (this.#closed || client.peer !== null) return
     const { clock } = this.#server.world
-    const limit = this.#server.outputLimits[client.isMonitor ? 'pubsub' : 'normal']
+    const isTold = client.isMonitor || client.isSubscriber
+    const limit = this.#server.outputLimits[isTold ? 'pubsub' : 'normal']
     if (!limits(limit) || !this.#outputWatch.exceeds(limit, this.outputBytes, clock.now())) return
     this.#server.log.warning(
       { client: client.id, address: client.address, bytes: this.outputBytes },
       'closing a client for overcoming of output buffer limits',
     )
     this.destroy()
+  }
+
+  /** A client that may be blocked for ever is read from all the same, for else it could not leave. */
+  get #listens(): boolean {
+    return this.client.isBlocked && this.#input.heldBytes < blockedBytesMax
   }
 
   #begin(): void {
@@ -233,7 +244,7 @@ export class Connection implements ClientConnection {
         'closing a client that reached the query buffer limit',
       )
       this.destroy()
-    } else if (!this.mayExecute() && !this.#paused) {
+    } else if (!this.mayExecute() && !this.#paused && !this.#listens) {
       this.#paused = true
       this.#socket.pause()
       this.judgeOutput()

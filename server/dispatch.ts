@@ -8,7 +8,7 @@ import { refusalInMulti, refusalOfExec, refusedInMulti } from './queueing.ts'
 import { counter } from './stats.ts'
 
 /**
- * From arguments to a command: look up, arity, authentication, snapshots, memory, route, run; in that order,
+ * From arguments to a command: look up, arity, authentication, snapshots, memory, pauses, route, run; in that order,
  * which is Redis's. What a client sees of each refusal is Redis's line.
  */
 
@@ -19,6 +19,12 @@ const keyspaceFlags = flagBits.write | flagBits.readonly
 const commandsOfTransactions: ReadonlySet<string> = new Set([
   ...['multi', 'exec', 'discard', 'watch'],
   ...['quit', 'reset'],
+])
+
+/** What a subscriber may say in RESP2. */
+const commandsOfSubscribers: ReadonlySet<string> = new Set([
+  ...['subscribe', 'unsubscribe', 'psubscribe', 'punsubscribe', 'ssubscribe', 'sunsubscribe'],
+  ...['ping', 'quit', 'reset'],
 ])
 
 /** Executes the command in the connection's args and writes its reply, or takes a slot for it. */
@@ -65,12 +71,14 @@ function judge(server: IoThread, connection: Connection): void {
     refuse(server, client, entry, errors.ERR_NOAUTH)
     return
   }
+  let isHeld = false
   if (server.gate.restricts) {
     const line = server.gate.refusalOf(entry)
     if (line !== null) {
       refuse(server, client, entry, line)
       return
     }
+    isHeld = isPaused(client, entry)
   }
   if (connection.lostBulk) {
     refuse(server, client, entry, errors.ERR_OOM)
@@ -79,27 +87,56 @@ function judge(server: IoThread, connection: Connection): void {
   if (args.bigs.length > 0 && (!entry.takesPages || hasBigKey(entry, args))) {
     client.args = materialised(args)
   }
-  if (client.isSpecial && isHeldBack(server, client, entry)) {
-    client.args = args
-    return
+  if (client.isSpecial) {
+    const line = refusalOfTold(client, entry)
+    if (line !== null) {
+      refuse(server, client, entry, line)
+      client.args = args
+      return
+    }
   }
+  if (isHeld) hold(server, client, entry)
+  else perform(server, client, entry)
+  client.args = args
+}
+
+/**
+ * Is it to wait for the end of a pause? EXEC is where a command of its transaction is. Pauses are for
+ * clients, not for other nodes, who may be about to say that they are, nor for monitors.
+ */
+function isPaused(client: Client, entry: CommandEntry): boolean {
+  if (client.peer !== null || client.isMonitor || entry.parent?.name === 'peer') return false
+  const { gate } = client.server
+  if (gate.holds(entry)) return true
+  const queued = entry.fullName === 'exec' ? client.transaction?.commands : undefined
+  return queued?.some((command) => gate.holds(command.entry)) ?? false
+}
+
+/** Puts it off until the pause is over. */
+function hold(server: IoThread, client: Client, entry: CommandEntry): void {
+  const command = client.postpone(() => {
+    server.timer.begin(server.world.clock.now())
+    perform(server, client, entry)
+    server.timer.end()
+  })
+  server.held.hold(client, () => isPaused(client, entry), command)
+}
+
+/** Runs a command that may run, or queues it, and shows it to those who watch. */
+function perform(server: IoThread, client: Client, entry: CommandEntry): void {
+  if (client.transaction !== null && isQueued(server, client, entry)) return
   // Pages become the stored value: what they hold cannot be shown afterwards.
   const isShownBefore = client.args.bigs.length > 0
   if (isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
   execute(server, client, entry)
   if (!isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
-  client.args = args
 }
 
-/** Of a monitor, or in a transaction: refuses or queues the command. False: it is to run now. */
-function isHeldBack(server: IoThread, client: Client, entry: CommandEntry): boolean {
-  const { transaction } = client
+/** In a transaction: refuses or queues the command. False: it is to run now. */
+function isQueued(server: IoThread, client: Client, entry: CommandEntry): boolean {
+  const transaction = client.transaction!
   let line: string | null = null
-  if (client.isMonitor && (entry.flags & keyspaceFlags) !== 0) {
-    line = errors.ERR_MONITOR
-  } else if (transaction === null) {
-    return false
-  } else if (commandsOfTransactions.has(entry.fullName)) {
+  if (commandsOfTransactions.has(entry.fullName)) {
     if (entry.name !== 'exec') return false
     line = refusalOfExec(client)
     if (line === null) return false
@@ -135,6 +172,14 @@ function execute(server: IoThread, client: Client, entry: CommandEntry): void {
     cell.failed()
     server.countErrors()
   }
+}
+
+/** The line with which a client that is told what others do is refused this command, null: it is not. */
+function refusalOfTold(client: Client, { flags, fullName }: CommandEntry): string | null {
+  if (client.isMonitor && (flags & keyspaceFlags) !== 0) return errors.ERR_MONITOR
+  // In RESP3 it can tell replies from what it is told.
+  if (!client.isSubscriber || client.protocol === 3) return null
+  return commandsOfSubscribers.has(fullName) ? null : errors.subscriberCommand(fullName)
 }
 
 /** CONFIG SET may have taken the password away since the client connected. */

@@ -20,6 +20,7 @@ import { LoadStore } from './load-store.ts'
 import type { Flights } from './loading.ts'
 import type { Log } from './log.ts'
 import { MaxMemory, type OpenedStore, openStore, sharingThreads } from './maxmemory.ts'
+import { Pauses } from './pauses.ts'
 import { Routing } from './routing.ts'
 import { SlowLog } from './slow-log.ts'
 import { type Checksum, loadChecksum, type SnapshotReader } from './snapshot-file.ts'
@@ -185,6 +186,7 @@ export class Server extends IoThread {
   readonly warming: Warming
   readonly snapshots: Snapshots
   readonly sweeper: Sweeper
+  readonly pauses: Pauses
   readonly slowLog: SlowLog
   readonly latency: LatencyMonitor
   /** Resolves when the snapshot was read, at once if there is none. */
@@ -254,6 +256,7 @@ export class Server extends IoThread {
       latency.watch(event, micros, Math.floor(clock.wall() / 1000))
     this.sweeper = new Sweeper(store, config, clock, watch('expire-cycle'))
     const onSlice = watch('eviction-cycle')
+    this.pauses = new Pauses(clock, this.gate, () => this.ask('resume', null, () => {}))
     this.#maxMemory = new MaxMemory(store, config, { clock, log, onSlice })
     const { membership } = this.routing
     membership?.onChange(({ name, state }) => {
@@ -387,6 +390,7 @@ export class Server extends IoThread {
     if (this.#stopping) return
     this.#stopping = true
     this.sweeper.stop()
+    this.pauses.stop()
     this.warming.stop()
     this.stats.stop()
     this.#maxMemory.stop()

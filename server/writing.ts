@@ -4,7 +4,7 @@ import type { Writes } from '../cluster/writes.ts'
 import { Args } from '../protocol/args.ts'
 import { writesThrough } from '../protocol/errors.ts'
 import type { Client } from './client.ts'
-import { type CommandEntry, flagBits, keysOf } from './command.ts'
+import { type CommandEntry, flagBits, keySpecOf, keysOf } from './command.ts'
 import type { IoThread } from './io-thread.ts'
 import type { Call, Slot } from './slot.ts'
 
@@ -60,6 +60,7 @@ export class Writing {
     if ((entry.flags & flagBits.write) === 0 || entry.firstKey === 0) return null
     const { groups } = this.#server.config
     for (const i of keysOf(entry, args) ?? []) {
+      if (keySpecOf(entry, i).flags[0] === 'RO') continue
       const group = groups.match(args.bytes, args.pos(i), args.length(i))
       if (group?.writes === true) return group
     }

@@ -87,7 +87,9 @@ const groupTitles: { readonly [group in CommandGroup]: string } = {
   connection: 'Connection',
   transactions: 'Transactions',
   server: 'Server',
+  scripting: 'Scripts',
   cluster: 'Cluster',
+  pubsub: 'Publish and subscribe',
   cache: 'Groups, leases and invalidation',
 }
 

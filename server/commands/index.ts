@@ -1,19 +1,25 @@
 import type { Command } from '../command.ts'
+import { bitmapCommands } from './bitmap.ts'
 import { cacheCommands } from './cache.ts'
 import { clusterCommands } from './cluster.ts'
 import { commandCommands } from './command.ts'
 import { connectionCommands } from './connection.ts'
 import { counterCommands } from './counter.ts'
+import { debugCommands } from './debug.ts'
 import { diagnosisCommands } from './diagnosis.ts'
 import { dumpCommands } from './dump.ts'
+import { functionCommands } from './function.ts'
 import { groupCommands } from './group.ts'
 import { keyCommands } from './key.ts'
 import { keyspaceCommands } from './keyspace.ts'
 import { leaseCommands } from './lease.ts'
+import { lolwutCommands } from './lolwut.ts'
 import { memoryCommands } from './memory.ts'
 import { objectCommands } from './object.ts'
 import { persistenceCommands } from './persistence.ts'
+import { pubsubCommands } from './pubsub.ts'
 import { renameCommands } from './rename.ts'
+import { replicationCommands } from './replication.ts'
 import { serverCommands } from './server.ts'
 import { storeCommands } from './store.ts'
 import { stringCommands } from './string.ts'
@@ -24,6 +30,7 @@ import { transactionCommands } from './transactions.ts'
 export const commands: readonly Command[] = [
   ...stringCommands,
   ...counterCommands,
+  ...bitmapCommands,
   ...keyCommands,
   ...renameCommands,
   ...dumpCommands,
@@ -36,10 +43,15 @@ export const commands: readonly Command[] = [
   ...persistenceCommands,
   ...memoryCommands,
   ...diagnosisCommands,
+  ...debugCommands,
+  ...replicationCommands,
+  ...lolwutCommands,
+  ...functionCommands,
   ...groupCommands,
   ...storeCommands,
   ...commandCommands,
   ...clusterCommands,
+  ...pubsubCommands,
   ...cacheCommands,
   ...leaseCommands,
 ]

@@ -122,6 +122,7 @@ const costsOtherwise: ReadonlySet<string> = new Set([
   'auth', // one password
   'shutdown', // nothing is saved
   'monitor', // Redis tells nothing
+  'lolwut', // Redis tells nothing
   'cluster|info', // slots are counted
   'cluster|nodes', // a node owns many ranges
   'cluster|shards',
