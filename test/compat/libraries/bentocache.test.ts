@@ -56,6 +56,5 @@ for (const protocol of [2, 3] as const) {
       t.is(await here.namespace('users').get({ key: 'u7' }), undefined)
       t.is(await here.get({ key: 'two' }), 'load 1')
     },
-    { needs: ['publish', 'subscribe', 'pubsub|numsub'] },
   )
 }

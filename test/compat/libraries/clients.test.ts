@@ -9,7 +9,7 @@ import type { ExecutionContext } from 'ava'
 import { Redis as Ioredis } from 'ioredis'
 import { Redis as Ioredis5 } from 'ioredis5'
 import { Redis as Iovalkey } from 'iovalkey'
-import { createClient, RESP_TYPES } from 'redis'
+import { createClient, RESP_TYPES, WatchError } from 'redis'
 import type { RawClient } from '../../raw.ts'
 import { onEachServer } from './site.ts'
 
@@ -30,6 +30,8 @@ interface Driver {
   clientId(): Promise<number>
   /** SET key n, GET key, a GET with too few arguments, INCR key; all in one write. Errors by message. */
   pipeline(key: string, n: number): Promise<string[]>
+  /** WATCH key; then, when `meanwhile` is done, INCR key and GET key at once. Null: key has changed. */
+  transaction(key: string, meanwhile: () => Promise<unknown>): Promise<string[] | null>
   /** Any command; its reply, or its error's message. */
   call(...args: string[]): Promise<string>
   close(): Promise<unknown>
@@ -75,6 +77,12 @@ async function overIoredis(client: Ioredis5): Promise<Driver> {
       const replies = await pipeline.call('GET').incr(key).exec()
       return replies!.map(([error, reply]) => text(error ?? reply))
     },
+    transaction: async (key, meanwhile) => {
+      await client.watch(key)
+      await meanwhile()
+      const replies = await client.multi().incr(key).get(key).exec()
+      return replies?.map(([error, reply]) => text(error ?? reply)) ?? null
+    },
     call: async (name, ...args) => text(await client.call(name, ...args).catch((e: unknown) => e)),
     close: () => client.quit(),
   }
@@ -109,10 +117,22 @@ async function overNodeRedis(connection: Connection, RESP: 2 | 3): Promise<Drive
     select: (db) => client.select(db),
     clientId: () => client.clientId(),
     pipeline: async (key, n) => {
-      // Sent in one turn they leave in one write; its multi() would ask for MULTI.
+      // Sent in one turn they leave in one write.
       const sent = [client.set(key, String(n)), client.get(key), client.sendCommand(['GET'])]
       const replies = await Promise.allSettled([...sent, client.incr(key)])
       return replies.map((reply) => text(reply.status === 'fulfilled' ? reply.value : reply.reason))
+    },
+    transaction: async (key, meanwhile) => {
+      await client.watch(key)
+      await meanwhile()
+      const replies = client.multi().incr(key).get(key).exec()
+      return await replies.then(
+        (all) => all.map(text),
+        (error: unknown) => {
+          if (error instanceof WatchError) return null
+          throw error
+        },
+      )
     },
     call: async (...args) => text(await client.sendCommand(args).catch((e: unknown) => e)),
     close: () => client.close(),
@@ -220,6 +240,19 @@ const checks: Record<string, Check> = {
       t.deepEqual(replies, ['OK', String(i), wrong, String(i + 1)])
     }
     t.is(await raw.command('GET', 'piped:199'), '$3\r\n200\r\n')
+    await client.close()
+  },
+
+  'a transaction runs at once, or not at all': async (t, { raw, open }) => {
+    const client = await open()
+    t.deepEqual(await client.transaction('watched', () => Promise.resolve()), ['1', '1'])
+    t.is(await client.transaction('watched', () => raw.command('SET', 'watched', '7')), null)
+    t.is(await raw.command('GET', 'watched'), '$1\r\n7\r\n')
+    t.deepEqual(await client.transaction('watched', () => raw.command('GET', 'watched')), [
+      '8',
+      '8',
+    ])
+    t.is(await raw.command('GET', 'watched'), '$1\r\n8\r\n')
     await client.close()
   },
 

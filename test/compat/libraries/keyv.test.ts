@@ -62,7 +62,8 @@ onEachServer('cache-manager', async (t, { host, port, raw }) => {
 })
 
 onEachServer('cacheable', async (t, { host, port, raw }) => {
-  const open = () => new Cacheable({ secondary: createKeyv(`redis://${host}:${port}`), ttl: '100s' })
+  const open = () =>
+    new Cacheable({ secondary: createKeyv(`redis://${host}:${port}`), ttl: '100s' })
   const [here, there] = [open(), open()]
   t.teardown(() => here.disconnect())
   t.teardown(() => there.disconnect())
@@ -70,7 +71,12 @@ onEachServer('cacheable', async (t, { host, port, raw }) => {
   t.regex(String(await raw.get('one')), /^\{"value":"a value","expires":\d+\}$/)
   t.regex(await raw.command('TTL', 'one'), /^:(100|99)\r\n$/)
   t.is(await there.get('one'), 'a value')
-  t.true(await here.setMany([{ key: 'two', value: 2 }, { key: 'three', value: 3 }]))
+  t.true(
+    await here.setMany([
+      { key: 'two', value: 2 },
+      { key: 'three', value: 3 },
+    ]),
+  )
   t.deepEqual(await there.getMany(['two', 'three', 'four']), [2, 3, undefined])
   t.is(await here.getOrSet('four', () => Promise.resolve('loaded')), 'loaded')
   t.is(await there.getOrSet('four', () => Promise.resolve('loaded again')), 'loaded')

@@ -77,37 +77,23 @@ async function nodeRedis(t: ExecutionContext, { host, port }: Site, RESP: 2 | 3)
   return client
 }
 
-const needs = ['publish', 'subscribe', 'psubscribe', 'pubsub|numsub']
-
 for (const protocol of [2, 3] as const) {
-  onEachServer(
-    `@socket.io/redis-adapter over ioredis, in RESP${protocol}`,
-    async (t, site) => {
-      const adapter = () =>
-        createAdapter(ioredis(t, site, protocol), ioredis(t, site, protocol), {
-          requestsTimeout: 60_000,
-        })
-      await twoServers(t, [adapter(), adapter()])
-    },
-    { needs },
-  )
+  onEachServer(`@socket.io/redis-adapter over ioredis, in RESP${protocol}`, async (t, site) => {
+    const adapter = () =>
+      createAdapter(ioredis(t, site, protocol), ioredis(t, site, protocol), {
+        requestsTimeout: 60_000,
+      })
+    await twoServers(t, [adapter(), adapter()])
+  })
 
-  onEachServer(
-    `@socket.io/redis-adapter over node-redis, in RESP${protocol}`,
-    async (t, site) => {
-      const adapter = async () =>
-        createAdapter(await nodeRedis(t, site, protocol), await nodeRedis(t, site, protocol))
-      await twoServers(t, [await adapter(), await adapter()])
-    },
-    { needs },
-  )
+  onEachServer(`@socket.io/redis-adapter over node-redis, in RESP${protocol}`, async (t, site) => {
+    const adapter = async () =>
+      createAdapter(await nodeRedis(t, site, protocol), await nodeRedis(t, site, protocol))
+    await twoServers(t, [await adapter(), await adapter()])
+  })
 }
 
-onEachServer(
-  '@socket.io/redis-adapter over shard channels',
-  async (t, site) => {
-    const adapter = () => createShardedAdapter(ioredis(t, site, 2), ioredis(t, site, 2))
-    await twoServers(t, [adapter(), adapter()])
-  },
-  { needs: ['ssubscribe', 'spublish', 'pubsub|shardnumsub'] },
-)
+onEachServer('@socket.io/redis-adapter over shard channels', async (t, site) => {
+  const adapter = () => createShardedAdapter(ioredis(t, site, 2), ioredis(t, site, 2))
+  await twoServers(t, [adapter(), adapter()])
+})

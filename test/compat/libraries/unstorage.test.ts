@@ -26,7 +26,10 @@ for (const protocol of [2, 3] as const) {
       ['user7', null],
     )
     await users.setItemRaw('raw', Buffer.from([0, 1, 254, 255]))
-    t.deepEqual(Buffer.from((await users.getItemRaw('raw')) as Uint8Array), Buffer.of(0, 1, 254, 255))
+    t.deepEqual(
+      Buffer.from((await users.getItemRaw('raw')) as Uint8Array),
+      Buffer.of(0, 1, 254, 255),
+    )
     await users.removeItem('raw')
     t.is(await raw.command('EXISTS', 'app:users:raw', 'app:users:user7'), ':1\r\n')
     await raw.command('SET', 'application', 'another')
