@@ -56,13 +56,13 @@ for (const RESP of [2, 3] as const) {
     t.is(stored.visits, 2)
     t.regex(await site.raw.command('TTL', `visitor:${id}`), /^:(60|59)\r\n$/)
 
-    const ids = (await store.ids(undefined!)) as string[]
+    const ids = (await store.ids()) as string[]
     t.is(ids.length, 2)
     t.true(ids.includes(id!))
-    t.is(await store.length(undefined!), 2)
-    const all = (await store.all(undefined!)) as session.SessionData[]
-    t.deepEqual(all.map(({ visits }) => visits).sort(), [1, 2])
-    await store.touch(id!, { ...stored, cookie: { originalMaxAge: null } } as never)
+    t.is(await store.length(), 2)
+    const all = (await store.all()) as session.SessionData[]
+    t.deepEqual(new Set(all.map(({ visits }) => visits)), new Set([1, 2]))
+    await store.touch(id!, { ...stored, cookie: { originalMaxAge: null } })
     t.regex(await site.raw.command('TTL', `visitor:${id}`), /^:(86400|86399)\r\n$/)
 
     t.is((await get('/leave', cookie)).text, 'left')

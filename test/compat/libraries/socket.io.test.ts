@@ -48,7 +48,7 @@ async function twoServers(t: ExecutionContext, adapters: readonly [Adapter, Adap
   t.deepEqual(there.heard.splice(0), [['of the room', 'ä']])
   t.deepEqual(here.heard, [])
 
-  await here.server.socketsJoin('all of them')
+  here.server.socketsJoin('all of them')
   await until(() => there.socket.rooms.has('all of them'))
   there.server.in('all of them').except('room').emit('but one', 2)
   await until(() => here.heard.length === 1)

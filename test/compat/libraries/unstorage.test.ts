@@ -4,7 +4,7 @@ import { onEachServer } from './site.ts'
 
 for (const protocol of [2, 3] as const) {
   onEachServer(`unstorage, in RESP${protocol}`, async (t, { host, port, raw }) => {
-    const driver = redisDriver({ host, port, protocol, base: 'app', scanCount: 3 } as object)
+    const driver = redisDriver({ host, port, protocol, base: 'app', scanCount: 3 })
     const storage = createStorage({ driver })
     t.teardown(() => storage.dispose())
     await storage.setItem('users:ada', { name: 'Ada' })
