@@ -90,7 +90,7 @@ cliTest('an interactive session shows the prompts, replies and errors of Redis',
   typed.push(
     'get visits',
     'exec',
-    'keys *',
+    'keys user:*',
     'type user:1',
     'publish news hi',
     'hello 3',
