@@ -163,6 +163,7 @@ const libraries: Record<string, (connection: Connection) => Promise<Driver>> = {
   'ioredis 5': ioredis5({}),
   'ioredis 5 with auto-pipelining': ioredis5({ enableAutoPipelining: true }),
   iovalkey: iovalkey({}),
+  'iovalkey with auto-pipelining': iovalkey({ enableAutoPipelining: true }),
   'node-redis 5': (connection) => overNodeRedis(connection, 2),
   'node-redis 5 in RESP3': (connection) => overNodeRedis(connection, 3),
 }
