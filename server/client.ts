@@ -4,6 +4,7 @@ import type { Meeting } from '../cluster/handshake.ts'
 import { Args } from '../protocol/args.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { Output } from './output.ts'
+import type { Subscriber } from './pubsub.ts'
 import type { Slot } from './slot.ts'
 import type { IoThread } from './io-thread.ts'
 import type { Server } from './server.ts'
@@ -57,6 +58,10 @@ export class Client {
   noTouch = false
   /** Does it watch what others do? See monitors.ts. */
   isMonitor = false
+  /** What it is subscribed to; null: it never was to anything. */
+  subscriber: Subscriber | null = null
+  /** Is it a monitor or a subscriber? Then not every command is for it (dispatch.ts). */
+  isTold = false
   /** CLIENT REPLY: 'skip' suppresses this command's reply, 'skip-next' the next one's. */
   replyMode: 'on' | 'off' | 'skip' | 'skip-next' = 'on'
   /** The node of the cluster that speaks here: its commands run here, they are never forwarded. */
@@ -239,9 +244,37 @@ export class Client {
     this.db = currentDb
   }
 
+  /** Sends bytes that answer no command. */
+  push(bytes: Uint8Array): void {
+    this.#connection.push(bytes)
+  }
+
+  /** The same with what `write` writes, in the client's protocol. */
+  pushReply(write: (reply: Reply) => void): void {
+    this.push(this.server.areas.encode(this.protocol, write, () => {}))
+  }
+
+  /** Is it subscribed to something? */
+  get isSubscriber(): boolean {
+    return this.subscriber !== null && !this.subscriber.isEmpty
+  }
+
+  /** To be called when that may have changed. */
+  judgeTold(): void {
+    this.isTold = this.isMonitor || this.isSubscriber
+  }
+
+  /** It is subscribed to nothing any more. */
+  leaveAll(): void {
+    if (this.subscriber === null) return
+    this.server.pubsub.forget(this.subscriber)
+    this.judgeTold()
+  }
+
   /** MONITOR, and its end. */
   monitor(on: boolean): void {
     this.isMonitor = on
+    this.judgeTold()
     if (on) this.server.monitors.add(this.id, this.#connection)
     else this.server.monitors.remove(this.id)
   }

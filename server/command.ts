@@ -45,7 +45,7 @@ export type CommandFlag =
   | 'blocking'
 
 export type CommandGroup =
-  'string' | 'generic' | 'connection' | 'server' | 'cluster' | 'bitmap' | 'cache'
+  'string' | 'generic' | 'connection' | 'server' | 'cluster' | 'bitmap' | 'cache' | 'pubsub'
 
 /**
  * Where a command runs in a cluster.
@@ -87,6 +87,8 @@ export interface Command {
    * 'variable_flags'). The command's name is argument `from`.
    */
   readonly keyFlagsOf?: (args: Args, from: number) => readonly string[]
+  /** Most words of a call without keys, the name included, where that is not WORDS_MAX. */
+  readonly wordsMax?: number
   readonly group: CommandGroup
   /** ACL categories beyond those that follow from flags and group. */
   readonly categories?: readonly string[]
@@ -192,6 +194,7 @@ const groupCategories: { readonly [group in CommandGroup]: string | null } = {
   generic: 'keyspace',
   connection: 'connection',
   bitmap: 'bitmap',
+  pubsub: null,
   server: null,
   cluster: null,
   cache: null,
@@ -249,7 +252,7 @@ export class CommandEntry {
     this.countMin = Math.abs(row.arity)
     this.flags = row.flags.reduce((bits, flag) => bits | flagBits[flag], 0)
     const [first, last, step] = row.keys
-    this.countMax = row.arity > 0 ? row.arity : first > 0 ? 0x7fffffff : WORDS_MAX
+    this.countMax = row.arity > 0 ? row.arity : (row.wordsMax ?? (first > 0 ? 0x7fffffff : WORDS_MAX))
     this.firstKey = first
     this.lastKey = last
     this.keyStep = step

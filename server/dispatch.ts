@@ -14,6 +14,12 @@ import { counter } from './stats.ts'
 /** A monitor only watches. */
 const keyspaceFlags = flagBits.write | flagBits.readonly
 
+/** What a subscriber may say in RESP2. */
+const commandsOfSubscribers: ReadonlySet<string> = new Set([
+  ...['subscribe', 'unsubscribe', 'psubscribe', 'punsubscribe', 'ssubscribe', 'sunsubscribe'],
+  ...['ping', 'quit', 'reset'],
+])
+
 /** Executes the command in the connection's args and writes its reply, or takes a slot for it. */
 export function dispatch(server: IoThread, connection: Connection): void {
   const client = connection.client
@@ -69,9 +75,12 @@ function judge(server: IoThread, connection: Connection): void {
   if (args.bigs.length > 0 && (!entry.takesPages || hasBigKey(entry, args))) {
     client.args = materialised(args)
   }
-  if (client.isMonitor && (entry.flags & keyspaceFlags) !== 0) {
-    refuse(server, client, entry, errors.ERR_MONITOR)
-    return
+  if (client.isTold) {
+    const line = refusalOfTold(client, entry)
+    if (line !== null) {
+      refuse(server, client, entry, line)
+      return
+    }
   }
   // Pages become the stored value: what they hold cannot be shown afterwards.
   const isShownBefore = client.args.bigs.length > 0
@@ -101,6 +110,14 @@ function execute(server: IoThread, client: Client, entry: CommandEntry): void {
     cell.failed()
     server.countErrors()
   }
+}
+
+/** The line with which a client that is told what others do is refused this command, null: it is not. */
+function refusalOfTold(client: Client, { flags, fullName }: CommandEntry): string | null {
+  if (client.isMonitor && (flags & keyspaceFlags) !== 0) return errors.ERR_MONITOR
+  // In RESP3 it can tell replies from what it is told.
+  if (!client.isSubscriber || client.protocol === 3) return null
+  return commandsOfSubscribers.has(fullName) ? null : errors.subscriberCommand(fullName)
 }
 
 /** CONFIG SET may have taken the password away since the client connected. */

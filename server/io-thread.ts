@@ -8,6 +8,7 @@ import { isLocal } from './address.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, CommandTable } from './command.ts'
 import { commands } from './commands/index.ts'
+import { leaveForeignShards } from './commands/pubsub.ts'
 import type { Config } from './config.ts'
 import { Connection, type Socket } from './connection.ts'
 import { DuplexSocket } from './duplex.ts'
@@ -17,7 +18,9 @@ import { type Flights, Loading } from './loading.ts'
 import type { Log } from './log.ts'
 import { LookAhead } from './look-ahead.ts'
 import { Monitors } from './monitors.ts'
+import { Notifier } from './notifications.ts'
 import { type OutputClass, type OutputLimit, outputLimits } from './output-limits.ts'
+import { PubSub } from './pubsub.ts'
 import { ReplyAreas } from './reply-areas.ts'
 import { Routing } from './routing.ts'
 import type { Server } from './server.ts'
@@ -85,6 +88,9 @@ export class IoThread {
   readonly routing: Routing
   readonly timer: CommandTimer
   readonly monitors: Monitors
+  readonly pubsub = new PubSub()
+  /** Tells of what happens to keys; null while nobody asked for it (notify-keyspace-events). */
+  notifier: Notifier | null = null
   readonly delegate: Delegate | null
   /** Null: it is in another thread, `delegate` leads to it. */
   readonly hub: Server | null = null
@@ -120,6 +126,9 @@ export class IoThread {
     this.routing = new Routing(this, parts.ringHash)
     this.timer = this.#openTimer(parts.sink)
     this.monitors = new Monitors(world.clock, this.stats, parts.tellMonitors)
+    this.#notifyOf(config['notify-keyspace-events'])
+    config.onChange('notify-keyspace-events', (letters) => this.#notifyOf(letters))
+    this.routing.membership?.onChange(() => leaveForeignShards(this))
     this.outputLimits = outputLimits(config['client-output-buffer-limit'])
     config.onChange('client-output-buffer-limit', (value) => {
       this.outputLimits = outputLimits(value)
@@ -195,6 +204,7 @@ export class IoThread {
     if (this.#connections.delete(connection.client.id)) this.stats.clientLeft()
     this.#clients.delete(connection.client.id)
     this.monitors.remove(connection.client.id)
+    connection.client.leaveAll()
     if (this.#connections.size === 0) this.#whenEmpty?.()
   }
 
@@ -247,6 +257,16 @@ export class IoThread {
     })
   }
 
+  /** `letters`: of notify-keyspace-events. */
+  #notifyOf(letters: string): void {
+    const notifier = Notifier.of(letters, this.pubsub)
+    this.notifier = notifier
+    const removals = notifier?.hearsRemovals ?? false
+    this.store.listen(
+      removals ? (reason, db, key) => notifier!.tell(reason, db, Buffer.from(key)) : null,
+    )
+  }
+
   #openTimer(sink: SlowSink): CommandTimer {
     const { config, world } = this
     const timer = new CommandTimer(world.clock, sink)
@@ -273,7 +293,8 @@ export class IoThread {
     const now = this.world.clock.now()
     for (const connection of [...this.#connections.values()]) {
       const isIdle = connection.idleMs(now) > timeoutMs
-      if (isIdle && connection.client.peer === null) connection.destroy()
+      const { peer, isSubscriber } = connection.client
+      if (isIdle && peer === null && !isSubscriber) connection.destroy()
     }
   }
 }

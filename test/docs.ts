@@ -87,6 +87,7 @@ const groupTitles: { readonly [group in CommandGroup]: string } = {
   connection: 'Connection',
   server: 'Server',
   cluster: 'Cluster',
+  pubsub: 'Publish and subscribe',
   cache: 'Groups, leases and invalidation',
 }
 

@@ -12,6 +12,7 @@ import { leaseCommands } from './lease.ts'
 import { memoryCommands } from './memory.ts'
 import { objectCommands } from './object.ts'
 import { persistenceCommands } from './persistence.ts'
+import { pubsubCommands } from './pubsub.ts'
 import { serverCommands } from './server.ts'
 import { storeCommands } from './store.ts'
 import { stringCommands } from './string.ts'
@@ -32,6 +33,7 @@ export const commands: readonly Command[] = [
   ...storeCommands,
   ...commandCommands,
   ...clusterCommands,
+  ...pubsubCommands,
   ...cacheCommands,
   ...leaseCommands,
 ]
