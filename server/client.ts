@@ -10,6 +10,7 @@ import type { IoThread } from './io-thread.ts'
 import type { Server } from './server.ts'
 import type { Pages, Store } from './store/store.ts'
 import type { AnswerOf, ArgumentOf, QuestionName } from './threads/questions.ts'
+import type { Tracker } from './tracking/tracker.ts'
 import type { Step } from './turns.ts'
 
 /** What a client's session needs of its connection. */
@@ -60,7 +61,11 @@ export class Client {
   isMonitor = false
   /** What it is subscribed to; null: it never was to anything. */
   subscriber: Subscriber | null = null
-  /** Is it a monitor or a subscriber? Then not every command is for it (dispatch.ts). */
+  /** How it wants to hear of keys that change; null: it does not (tracking/). */
+  tracker: Tracker | null = null
+  /** Was it told what another client wants to know? */
+  hearsOthers = false
+  /** Is it a monitor or a subscriber, or does it track keys? Then not every command simply runs (dispatch.ts). */
   isTold = false
   /** CLIENT REPLY: 'skip' suppresses this command's reply, 'skip-next' the next one's. */
   replyMode: 'on' | 'off' | 'skip' | 'skip-next' = 'on'
@@ -239,7 +244,8 @@ export class Client {
     this.args = args
     this.db = db
     this.store.now = this.server.world.clock.now()
-    run(this)
+    if (this.tracker === null) run(this)
+    else this.server.tracking.runLater(this, args, () => run(this))
     this.args = currentArgs
     this.db = currentDb
   }
@@ -261,7 +267,18 @@ export class Client {
 
   /** To be called when that may have changed. */
   judgeTold(): void {
-    this.isTold = this.isMonitor || this.isSubscriber
+    this.isTold = this.isMonitor || this.isSubscriber || this.tracker !== null
+  }
+
+  /** CLIENT TRACKING; see Tracking. */
+  track(tracker: Tracker | null): void {
+    this.tracker = tracker
+    this.judgeTold()
+  }
+
+  /** Is its connection gone? */
+  get isGone(): boolean {
+    return this.#connection.output.closed
   }
 
   /** It is subscribed to nothing any more. */

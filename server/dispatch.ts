@@ -75,7 +75,8 @@ function judge(server: IoThread, connection: Connection): void {
   if (args.bigs.length > 0 && (!entry.takesPages || hasBigKey(entry, args))) {
     client.args = materialised(args)
   }
-  if (client.isTold) {
+  const { isTold } = client
+  if (isTold) {
     const line = refusalOfTold(client, entry)
     if (line !== null) {
       refuse(server, client, entry, line)
@@ -85,13 +86,14 @@ function judge(server: IoThread, connection: Connection): void {
   // Pages become the stored value: what they hold cannot be shown afterwards.
   const isShownBefore = client.args.bigs.length > 0
   if (isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
-  execute(server, client, entry)
+  execute(server, client, entry, isTold)
   if (!isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
   client.args = args
+  if (isTold) client.tracker?.commandEnded(entry)
 }
 
 /** Runs a command, wherever it belongs: on another node, after a load, or here and now. */
-function execute(server: IoThread, client: Client, entry: CommandEntry): void {
+function execute(server: IoThread, client: Client, entry: CommandEntry, isTold: boolean): void {
   client.lastCommand = entry.fullName
   server.stats.row[counter.commandsProcessed]!++
   const cell = server.cellOf(entry)
@@ -105,7 +107,8 @@ function execute(server: IoThread, client: Client, entry: CommandEntry): void {
   }
   if (entry.loads !== null && server.loading.enabled && server.loading.takes(client, entry)) return
   if (server.writing.enabled && server.writing.takes(client, entry)) return
-  server.timer.run(client, entry, cell)
+  if (isTold && client.tracker !== null) server.tracking.run(client, entry, cell)
+  else server.timer.run(client, entry, cell)
   if (client.reply.errors > 0) {
     cell.failed()
     server.countErrors()

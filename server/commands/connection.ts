@@ -7,6 +7,7 @@ import type { Command } from '../command.ts'
 import type { IoThread } from '../io-thread.ts'
 import { redisVersion } from '../version.ts'
 import { helpRow, noSubcommand } from './container.ts'
+import { redirectOf, trackingRows } from './tracking.ts'
 
 /** The only user there is. */
 const defaultUser = 'default'
@@ -154,6 +155,7 @@ function reset(client: Client): void {
   client.noTouch = false
   client.monitor(false)
   client.leaveAll()
+  client.server.tracking.end(client)
   client.replyMode = 'on'
   client.user = defaultUser
   client.authenticated = client.server.config.requirepass === ''
@@ -179,6 +181,7 @@ function describe(client: Client): string {
   const flags =
     (client.isMonitor ? 'O' : '') +
     (client.isSubscriber ? 'P' : '') +
+    (client.tracker?.flags ?? '') +
     (client.noEvict ? 'e' : '') +
     (client.noTouch ? 'T' : '')
   const [channels, patterns, shards] = client.subscriber?.names ?? noNames
@@ -202,7 +205,7 @@ function describe(client: Client): string {
     'events=r',
     `cmd=${client.lastCommand}`,
     `user=${client.user}`,
-    'redir=-1',
+    `redir=${redirectOf(client)}`,
     `resp=${client.protocol}`,
     `lib-name=${client.libName}`,
     `lib-ver=${client.libVersion}`,
@@ -581,6 +584,7 @@ const clientRows = [
     syntax: '<ON | OFF | SKIP>',
     run: clientReply,
   },
+  ...trackingRows,
   helpRow({ container: 'client', group: 'connection', since: '5.0.0' }),
 ] as const satisfies readonly Command[]
 

@@ -1,6 +1,7 @@
 import test, { type ExecutionContext } from 'ava'
 import { Party } from '../../compat/parties.ts'
-import { infoField, startMany, threadsTest, until } from './many.ts'
+import { until } from '../../until.ts'
+import { infoField, startMany, threadsTest } from './many.ts'
 
 /** A subscriber connection: what it was sent, whichever thread it came from. */
 async function party(t: ExecutionContext, port: number): Promise<Party> {
