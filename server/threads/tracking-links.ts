@@ -1,10 +1,10 @@
 /**
  * What threads tell each other about tracked keys (tracking/tracking.ts), each over a port to each.
  *
- *     thread 1   7 tracks: says in the shared words that it has trackers
+ *     thread 1   7 tracks: says in the shared words that it listens
  *     thread 2   SET k, which is tracked ── touched k ──> 1   (all of a turn together)
  *
- * Only a thread with trackers is told. It says so before it enters an interest into the store, and
+ * Only a thread that listens is told. It says so before it enters an interest into the store, and
  * whoever touches the key sees the interest, so it sees the word as well.
  *
  * What is sent and not taken in has a limit: beyond it a thread is told, once, that everything has
@@ -19,9 +19,9 @@ const behindBytesMax = 16 * 1024 * 1024
 /** What a name takes beside its bytes. */
 const nameBytes = 32
 
-/** What a thread is given: how many trackers each thread has, by its row, and a port to each other thread. */
+/** What a thread is given: whether each thread listens, by its row, and a port to each other thread. */
 export interface TrackingStart {
-  readonly trackers: Int32Array
+  readonly listening: Int32Array
   readonly ports: ReadonlyMap<number, MessagePort>
 }
 
@@ -38,7 +38,7 @@ type LinkMessage =
 
 /** For threads of these rows, 0 and on. */
 export function trackingLinksOf(rows: readonly number[]): Map<number, TrackingStart> {
-  const trackers = new Int32Array(new SharedArrayBuffer(rows.length * Int32Array.BYTES_PER_ELEMENT))
+  const listening = new Int32Array(new SharedArrayBuffer(rows.length * Int32Array.BYTES_PER_ELEMENT))
   const ports = new Map(rows.map((row) => [row, new Map<number, MessagePort>()]))
   for (const one of rows) {
     for (const other of rows) {
@@ -48,7 +48,7 @@ export function trackingLinksOf(rows: readonly number[]): Map<number, TrackingSt
       ports.get(other)!.set(one, port2)
     }
   }
-  return new Map(rows.map((row) => [row, { trackers, ports: ports.get(row)! }]))
+  return new Map(rows.map((row) => [row, { listening, ports: ports.get(row)! }]))
 }
 
 /** Another thread. */
@@ -107,7 +107,7 @@ export class ThreadTrackingLinks implements TrackingLinks {
   readonly #clock: Clock
   readonly #tracking: Tracking
   readonly #row: number
-  readonly #trackers: Int32Array
+  readonly #listening: Int32Array
   readonly #links: ReadonlyMap<number, Link>
   readonly #questions = new Map<number, Question>()
   #nextQuestion = 0
@@ -122,12 +122,12 @@ export class ThreadTrackingLinks implements TrackingLinks {
     clock: Clock,
     tracking: Tracking,
     row: number,
-    { trackers, ports }: TrackingStart,
+    { listening, ports }: TrackingStart,
   ) {
     this.#clock = clock
     this.#tracking = tracking
     this.#row = row
-    this.#trackers = trackers
+    this.#listening = listening
     const links = new Map<number, Link>()
     for (const [other, port] of ports) {
       const link = new Link(other, port)
@@ -139,28 +139,28 @@ export class ThreadTrackingLinks implements TrackingLinks {
     this.#links = links
   }
 
-  count(trackers: number): void {
-    Atomics.store(this.#trackers, this.#row, trackers)
+  listens(does: boolean): void {
+    Atomics.store(this.#listening, this.#row, does ? 1 : 0)
   }
 
   touched(db: number, name: string): void {
     for (const link of this.#links.values()) {
-      if (Atomics.load(this.#trackers, link.row) > 0) link.touched(db, name)
+      if (Atomics.load(this.#listening, link.row) > 0) link.touched(db, name)
     }
     this.#flushSoon()
   }
 
   flushed(): void {
-    this.#tellTrackers({ what: 'flushed' })
+    this.#tellListeners({ what: 'flushed' })
   }
 
   invalidated(): void {
-    this.#tellTrackers({ what: 'invalidated' })
+    this.#tellListeners({ what: 'invalidated' })
   }
 
-  #tellTrackers(message: LinkMessage): void {
+  #tellListeners(message: LinkMessage): void {
     for (const link of this.#links.values()) {
-      if (Atomics.load(this.#trackers, link.row) === 0) continue
+      if (Atomics.load(this.#listening, link.row) === 0) continue
       link.flush()
       link.tell(message)
     }

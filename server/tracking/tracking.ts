@@ -41,8 +41,8 @@ const looksPerTurn = 500
 
 /** The other threads; see threads/tracking-links.ts. */
 export interface TrackingLinks {
-  /** So many clients of this thread track: only then others tell it of changes. */
-  count(trackers: number): void
+  /** Are others to tell this thread of changes? */
+  listens(does: boolean): void
   /** Tells the others of a change that this thread has made or found. */
   touched(db: number, name: string): void
   /** Tells them that everything has changed. */
@@ -148,7 +148,7 @@ export class Tracking {
       tracker = new Tracker(client, options)
       this.#trackers.set(client.id, tracker)
       client.track(tracker)
-      this.#links?.count(this.#trackers.size)
+      this.#links?.listens(true)
       this.#lookTimer ??= this.#clock.every(lookPeriodMs, () => this.#lookOver())
       if (options.bcast) this.#store.trackAll(true)
     }
@@ -169,7 +169,7 @@ export class Tracking {
     if (tracker.options.bcast) this.#store.trackAll(false)
     this.#trackers.delete(client.id)
     client.track(null)
-    this.#links?.count(this.#trackers.size)
+    this.#links?.listens(this.#listens)
   }
 
   /** A client is gone. Where none is left nobody will want to know what they have read. */
@@ -178,8 +178,14 @@ export class Tracking {
     this.end(client)
     if (this.#trackers.size > 0) return
     this.#clear()
+    this.#links?.listens(false)
     this.#lookTimer?.cancel()
     this.#lookTimer = null
+  }
+
+  /** Is a change of a key of interest here? */
+  get #listens(): boolean {
+    return this.#trackers.size > 0 || this.#table.keys > 0
   }
 
   /* ---- commands of clients that track ---- */
@@ -268,7 +274,7 @@ export class Tracking {
   #touched(db: number, key: Uint8Array): void {
     const name = Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
     this.#links?.touched(db, name)
-    if (this.#trackers.size === 0) return
+    if (!this.#listens) return
     const isOwn = this.#writer !== null && this.#written!.has(name)
     this.#enqueue({ what: 'touched', db, name, by: isOwn ? this.#writer!.client.id : 0 })
   }
