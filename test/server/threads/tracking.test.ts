@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
 import { CachingClient, type CachingMode } from '../../caching-client.ts'
 import { Party } from '../../compat/parties.ts'
@@ -84,6 +85,8 @@ threadsTest('caches of clients converge while all threads write', async (t) => {
     for (let n = r; !stops; n += 13) {
       const some = [0, 1, 2, 3].map((i) => keys[(n + i * 5) % keys.length]!)
       await Promise.all(some.map((key) => reader.get(key)))
+      // Where all of it is kept nobody else would have a turn.
+      await setImmediate()
     }
   })
   await until(() => writes > 5_000)
@@ -117,7 +120,10 @@ threadsTest('caches converge over evictions and a table that is too small', asyn
     }
   })
   const reading = readers.map(async (reader, r) => {
-    for (let n = r; !stops; n++) await reader.get(`k${(n * 3) % 20_000}`)
+    for (let n = r; !stops; n++) {
+      await reader.get(`k${(n * 3) % 20_000}`)
+      await setImmediate()
+    }
   })
   await until(() => writes > 12_000)
   stops = true
