@@ -45,6 +45,7 @@ export class Bench {
       stats,
       pubsub: new PubSub(),
       notifier: null,
+      tracking: { end: () => {} },
       end: (how: EndOptions) => {
         this.ends.push(how)
         return Promise.resolve(true)
@@ -96,6 +97,7 @@ export class Session {
       noTouch: false,
       isMonitor: false,
       subscriber: null,
+      tracker: null,
       isTold: false,
       isSubscriber: false,
       replyMode: 'on',
