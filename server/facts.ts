@@ -54,7 +54,15 @@ export interface Facts {
 
 export const noFacts: Facts = {
   ...{ clients: 0, peers: 0, queryBytesMax: 0, outputBytesMax: 0, clientBytes: 0, peerBytes: 0 },
-  ...{ waiting: 0, waiters: {}, hits: {}, otherViews: 0, untold: 0, heapUsedBytes: 0, heapTotalBytes: 0 },
+  ...{
+    waiting: 0,
+    waiters: {},
+    hits: {},
+    otherViews: 0,
+    untold: 0,
+    heapUsedBytes: 0,
+    heapTotalBytes: 0,
+  },
   ...{ trackers: 0, trackedKeys: 0, trackedItems: 0, trackedPrefixes: 0 },
   routed: { forwarded: 0, scattered: 0, fannedOut: 0, stoodIn: 0, failovers: 0, failures: 0 },
   links: { requests: 0, shared: 0, links: 0, silent: 0, lost: 0 },

@@ -133,12 +133,7 @@ export class Loading {
     return state !== ABSENT && state !== ERROR_ONLY
   }
 
-  #answerValue(
-    reader: Client | null,
-    db: number,
-    { key, group }: MissingKey,
-    slot: Slot,
-  ): void {
+  #answerValue(reader: Client | null, db: number, { key, group }: MissingKey, slot: Slot): void {
     this.load({ db, key, group }, (outcome) => {
       this.#remember(reader, db, key, outcome)
       if (outcome.kind === 'value') slot.settleBulk(outcome.value)

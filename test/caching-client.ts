@@ -128,7 +128,11 @@ export class CachingClient {
     }
   }
 
-  static async open(port: number, mode: CachingMode, prefixes: string[] = []): Promise<CachingClient> {
+  static async open(
+    port: number,
+    mode: CachingMode,
+    prefixes: string[] = [],
+  ): Promise<CachingClient> {
     const stream = await Stream.open(port)
     await stream.ask('HELLO', '3')
     let ear = stream

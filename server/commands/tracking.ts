@@ -189,7 +189,7 @@ export const trackingRows = [
     since: '6.0.0',
     complexity: 'O(1). Some options may introduce additional complexity.',
     summary: 'Has this connection, or another one, told of changes of keys that this one reads.',
-    differs: 'not in a cluster',
+    differs: 'not in a cluster; a key counts in the databases in which it was read',
     syntax:
       '<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]',
     wordsMax: 4096,

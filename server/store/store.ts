@@ -66,7 +66,17 @@ import { HELD, Verb } from './verb.ts'
 import type { Interest, Touched, TouchListener, Watch } from './watch.ts'
 import { SETS, shareWatches, TRACKED, WATCHED, Watches } from './watch.ts'
 
-export type { BucketStats, EndListener, IoMemory, Policy, Reason, RemovalListener, Scope, Sink, StoreStats }
+export type {
+  BucketStats,
+  EndListener,
+  IoMemory,
+  Policy,
+  Reason,
+  RemovalListener,
+  Scope,
+  Sink,
+  StoreStats,
+}
 export type { Extras, FillExtras, Growth, Matcher, MatcherOf }
 export type { Interest, TouchListener, Watch }
 export { MATCHER_BYTES_MAX, shareInvalidations, shareWatches, TRACKED, WATCHED }

@@ -117,7 +117,9 @@ export class Hub implements Workers {
     ThreadTrackingLinks.join(clock, server.tracking, server.row, links.get(server.row)!)
     const ready: Promise<void>[] = []
     for (const row of rows.slice(1)) {
-      ready.push(hub.#hire({ ...common, row, mesh: meshes.get(row)!, tracking: links.get(row)! }, die))
+      ready.push(
+        hub.#hire({ ...common, row, mesh: meshes.get(row)!, tracking: links.get(row)! }, die),
+      )
     }
     config.onSet((pairs) => hub.#tellAll({ kind: 'config', pairs }))
     config.onGroupSet((change) => hub.#tellAll({ kind: 'group', change }))

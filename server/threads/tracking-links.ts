@@ -38,7 +38,9 @@ type LinkMessage =
 
 /** For threads of these rows, 0 and on. */
 export function trackingLinksOf(rows: readonly number[]): Map<number, TrackingStart> {
-  const listening = new Int32Array(new SharedArrayBuffer(rows.length * Int32Array.BYTES_PER_ELEMENT))
+  const listening = new Int32Array(
+    new SharedArrayBuffer(rows.length * Int32Array.BYTES_PER_ELEMENT),
+  )
   const ports = new Map(rows.map((row) => [row, new Map<number, MessagePort>()]))
   for (const one of rows) {
     for (const other of rows) {

@@ -70,7 +70,10 @@ export class Prefixes<Member> {
   }
 
   /** Calls `tell` for each member that is to hear of keys that have changed since the last time. */
-  flush(tell: (member: Member, keys: readonly string[]) => void, isDeaf: (member: Member) => boolean): void {
+  flush(
+    tell: (member: Member, keys: readonly string[]) => void,
+    isDeaf: (member: Member) => boolean,
+  ): void {
     const prefixes = [...this.#byLength.values()].flatMap((named) => [...named])
     // Redis keeps them in this order.
     prefixes.sort(([one], [other]) => (one < other ? -1 : 1))
@@ -94,7 +97,8 @@ export function overlapOf(
 ): { readonly prefix: string; readonly with: string; readonly isGiven: boolean } | null {
   const old = [...existing]
   for (const [i, prefix] of given.entries()) {
-    const overlaps = (other: string): boolean => other.startsWith(prefix) || prefix.startsWith(other)
+    const overlaps = (other: string): boolean =>
+      other.startsWith(prefix) || prefix.startsWith(other)
     const found = old.find(overlaps)
     if (found !== undefined) return { prefix, with: found, isGiven: false }
     const twin = given.slice(i + 1).find(overlaps)

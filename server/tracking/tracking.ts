@@ -142,7 +142,12 @@ export class Tracking {
   }
 
   /** CLIENT TRACKING ON, also of a client that tracks already. `prefixes`: beside those it has. */
-  begin(client: Client, options: TrackingOptions, redirectRow: number, prefixes: readonly string[]): void {
+  begin(
+    client: Client,
+    options: TrackingOptions,
+    redirectRow: number,
+    prefixes: readonly string[],
+  ): void {
     let { tracker } = client
     if (tracker === null) {
       tracker = new Tracker(client, options)
@@ -174,12 +179,11 @@ export class Tracking {
 
   /** A client is gone. Where none is left nobody will want to know what they have read. */
   forget(client: Client): void {
-    if (client.tracker === null) return
     this.end(client)
-    if (this.#trackers.size > 0) return
+    if (this.#trackers.size > 0 || this.#lookTimer === null) return
     this.#clear()
     this.#links?.listens(false)
-    this.#lookTimer?.cancel()
+    this.#lookTimer.cancel()
     this.#lookTimer = null
   }
 
@@ -234,7 +238,8 @@ export class Tracking {
     // See commands/many-keys.ts.
     tracker.readsMany = isReading && args.count - 1 > KEYS_WHOLE_MAX
     if (!isReading || tracker.readsMany) return
-    for (const i of keysOf(entry, args) ?? []) this.#add(client.id, db, args.text(i), args.buffer(i))
+    for (const i of keysOf(entry, args) ?? [])
+      this.#add(client.id, db, args.text(i), args.buffer(i))
   }
 
   /** Of a client that tracks: it is about to read the keys that arguments `from` up to `to` are. */

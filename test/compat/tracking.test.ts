@@ -390,7 +390,8 @@ async function play(port: number, lines: readonly string[]): Promise<string[]> {
     return text
   }
   for (const line of lines) {
-    const [who = '', command = ''] = [line[0], line.slice(3)]
+    const who = line.slice(0, 1)
+    const command = line.slice(3)
     let party = parties.get(who)
     if (party === undefined) {
       party = await Party.open(port)

@@ -210,7 +210,11 @@ threadsTest('what a load brings is told when it changes, and when it is invalida
       await Promise.all(readers.map((reader) => reader.getMany('user:1', 'user:2')))
     }
     await agree(readers, clients[0]!)
-    t.true(readers.every(({ mode, kept }) => mode === 'bcast' || kept.get('user:1') === origin.valueOf('/1')))
+    t.true(
+      readers.every(
+        ({ mode, kept }) => mode === 'bcast' || kept.get('user:1') === origin.valueOf('/1'),
+      ),
+    )
     t.is((await clients[0]!.command(...kind))[0] === '-', false, kind.join(' '))
     await until(() => readers.every(({ kept }) => kept.size === 0))
   }
