@@ -72,6 +72,8 @@ export class TrackingTable {
   /** What is to be let go of. */
   #garbage: Entry[] = []
   #looked: MapIterator<[string, Entry]> | null = null
+  /** Stands before the oldest key: to begin anew each time would pass over all that are gone. */
+  #ages: MapIterator<[string, Entry]> | null = null
 
   constructor(store: Store) {
     this.#store = store
@@ -109,11 +111,22 @@ export class TrackingTable {
     return entry?.has(db) ? this.#remove(name, entry) : []
   }
 
-  /** The oldest key, which goes, if there are more than `keysMax` or too long ones. */
-  makeRoom(keysMax: number): Dropped | null {
-    if (this.#entries.size <= keysMax && this.#nameBytes <= nameBytesMax) return null
-    for (const [name, entry] of this.#entries) return { name, ids: this.#remove(name, entry) }
-    return null
+  /** Are there more keys than this, or too long ones? */
+  isOver(keysMax: number): boolean {
+    return this.#entries.size > keysMax || this.#nameBytes > nameBytesMax
+  }
+
+  /** Forgets the key that is there for the longest; there is one. */
+  dropOldest(): Dropped {
+    for (;;) {
+      const { value, done } = (this.#ages ??= this.#entries.entries()).next()
+      if (done === true) {
+        this.#ages = null
+        continue
+      }
+      const [name, entry] = value
+      return { name, ids: this.#remove(name, entry) }
+    }
   }
 
   /** Forgets all keys. The store hears of it in `collect`. */
@@ -121,6 +134,7 @@ export class TrackingTable {
     for (const entry of this.#entries.values()) this.#garbage.push(entry)
     this.#entries = new Map()
     this.#looked = null
+    this.#ages = null
     this.#items = 0
     this.#nameBytes = 0
   }

@@ -63,7 +63,7 @@ export interface Redirected {
 
 type Queued =
   | { readonly what: 'touched'; readonly db: number; readonly name: string; readonly by: number }
-  | { readonly what: 'dropped'; readonly name: string; readonly ids: readonly number[] }
+  | { readonly what: 'full' }
   | { readonly what: 'flushed' }
 
 /** What it needs of its thread. */
@@ -94,8 +94,10 @@ export class Tracking {
   /** Whose command runs now, if it tracks with NOLOOP, and what it writes. */
   #writer: Tracker | null = null
   #written: Set<string> | null = null
-  /** Is a command of a client that tracks running? Then its end comes before the turn's. */
+  /** Is a command of a client that tracks running? */
   #runs = false
+  /** Has the table more keys than it may have, and is to let some go? */
+  #isFull = false
 
   constructor(parts: TrackingParts) {
     this.#parts = parts
@@ -203,24 +205,30 @@ export class Tracking {
     this.#runs = true
     this.#remember(client, entry, client.args)
     const writer = this.#writer
+    const written = this.#written
     this.#write(client, entry, client.args)
     timer.run(client, entry, cell)
+    // Of a transaction the store tells at its end.
+    if (isWithin) return
     this.#writer = writer
-    if (writer === null) this.#written = null
-    this.#runs = isWithin
+    this.#written = written
+    this.#runs = false
     // Its own changes are told behind the reply.
-    if (!isWithin) this.#drain()
+    this.#drain()
   }
 
   /** Runs a part of a command, of a client that tracks, in its later turn. */
   runLater(client: Client, args: Args, run: () => void): void {
+    const runs = this.#runs
     const writer = this.#writer
     const written = this.#written
+    this.#runs = true
     const entry = client.server.table.called(args)
     if (entry !== null) this.#write(client, entry, args)
     run()
     this.#writer = writer
     this.#written = written
+    this.#runs = runs
   }
 
   /** What it writes itself, if it does not want to hear of that. */
@@ -265,12 +273,16 @@ export class Tracking {
 
   #add(id: number, db: number, name: string, key: Uint8Array): void {
     this.#table.add(id, db, name, key, 0, key.length)
-    const keysMax = this.#parts.keysMax()
-    for (;;) {
-      const dropped = this.#table.makeRoom(keysMax === 0 ? Infinity : keysMax)
-      if (dropped === null) return
-      this.#enqueue({ what: 'dropped', ...dropped })
+    // Not now: keys may be locked.
+    if (!this.#isFull && this.#table.isOver(this.#keysMax)) {
+      this.#isFull = true
+      this.#enqueue({ what: 'full' })
     }
+  }
+
+  get #keysMax(): number {
+    const keysMax = this.#parts.keysMax()
+    return keysMax === 0 ? Infinity : keysMax
   }
 
   /* ---- what changes ---- */
@@ -352,12 +364,24 @@ export class Tracking {
       for (const tracker of [...this.#trackers.values()]) this.#tell(tracker, null)
       return
     }
-    const { name } = queued
-    const by = queued.what === 'touched' ? queued.by : 0
-    if (queued.what === 'touched' && !this.#prefixes.isEmpty) {
+    if (queued.what === 'full') {
+      this.#isFull = false
+      const keysMax = this.#keysMax
+      while (this.#table.isOver(keysMax)) {
+        const { name, ids } = this.#table.dropOldest()
+        this.#tellReaders(name, ids, 0)
+      }
+      return
+    }
+    const { db, name, by } = queued
+    if (!this.#prefixes.isEmpty) {
       if (this.#prefixes.changed(name, this.#trackers.get(by) ?? null)) this.#flushSoon()
     }
-    const ids = queued.what === 'dropped' ? queued.ids : this.#table.take(queued.db, name)
+    this.#tellReaders(name, this.#table.take(db, name), by)
+  }
+
+  /** `by`: who has changed the key, if it does not want to hear of that. */
+  #tellReaders(name: string, ids: readonly number[], by: number): void {
     for (const id of ids) {
       const tracker = this.#trackers.get(id)
       if (tracker === undefined || tracker.options.bcast) continue

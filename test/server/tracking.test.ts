@@ -145,6 +145,25 @@ test('a load that a write has fenced off is answered, and told as worthless', as
   host.server.shutdown()
 })
 
+test('of an MGET with very many loads each is told', async (t) => {
+  const { host, origin } = await startWithOrigin()
+  const ear = await Ear.open(host)
+  const writer = new Ear(host)
+  const keys = Array.from({ length: 300 }, (_, i) => `item:${i}`)
+  await writer.say('SET item:0 there', 'SET item:150 there')
+  ear.write(`MGET ${keys.join(' ')}`)
+  for (let round = 0; round < 30; round++) {
+    await host.clock.settle()
+    await origin.deliver(host)
+  }
+  t.is((await ear.heard()).replaceAll(' loaded', ''), '*300 there there')
+  for (const key of keys) {
+    await writer.say(`DEL ${key}`)
+    t.is(await ear.heard(), `(${key})`)
+  }
+  host.server.shutdown()
+})
+
 test('what is loaded anew is told', async (t) => {
   const origin = new HeldOrigin()
   const stale = group.replace('ttl 1h', 'ttl 1s stale 1d')
