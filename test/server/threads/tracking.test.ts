@@ -104,6 +104,23 @@ threadsTest('caches of clients converge while all threads write', async (t) => {
   await until(() => readers.every(({ kept }) => kept.size === 0))
 })
 
+threadsTest('no change slips between a read and its remembrance', async (t) => {
+  const { server, clients: writers } = await startMany(t, 3, ['--threads', '3'])
+  const readers = await openAll(t, server.port)
+  const keys = Array.from({ length: 200 }, (_, i) => `k${i}`)
+  for (let round = 0; round < 150; round++) {
+    const writer = writers[round % 3]!
+    const written = Promise.all(keys.map((key) => writer.command('INCR', key)))
+    await Promise.all(readers.flatMap((reader) => keys.map((key) => reader.get(key))))
+    const values = (await written).map((reply) => /\d+/.exec(reply)![0])
+    // Those were the last writes for now: who keeps another value is told, or never will be.
+    const isRight = ({ kept }: CachingClient): boolean =>
+      keys.every((key, i) => !kept.has(key) || kept.get(key) === values[i])
+    while (!readers.every(isRight)) await setImmediate()
+  }
+  for (const { toldInVain } of readers) t.deepEqual(toldInVain.slice(0, 3), [])
+})
+
 threadsTest('caches converge over evictions and a table that is too small', async (t) => {
   const { server, clients: writers } = await startMany(t, 4, [
     ...['--threads', '3', '--maxmemory', '4mb', '--maxmemory-policy', 'allkeys-lru'],

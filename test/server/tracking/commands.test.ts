@@ -1,7 +1,7 @@
 import test from 'ava'
-import type { Loaded, Loader } from '../../cluster/origin/loader.ts'
-import type { InProcess } from './in-process.ts'
-import { startCluster, startInProcess } from './in-process.ts'
+import type { Loaded, Loader } from '../../../cluster/origin/loader.ts'
+import type { InProcess } from '../in-process.ts'
+import { startCluster, startInProcess } from '../in-process.ts'
 import { type Duplex, duplexPair } from 'node:stream'
 
 /** One connection in RESP3, and all that came over it. */
