@@ -110,7 +110,7 @@ export class CachingClient {
   readonly kept = new Map<string, string | null>()
   /** Keys it was told of, and how often. */
   readonly told = new Map<string, number>()
-  /** Keys of which it was told more often than it had read them anew. */
+  /** Keys of which it was told more often than it had read them anew, as far as its stream shows that. */
   readonly toldInVain: string[] = []
   /** It was told to forget all. */
   flushes = 0
@@ -118,6 +118,11 @@ export class CachingClient {
   readonly #armed = new Set<string>()
   /** Asked for, and nothing heard of them since. */
   readonly #pending = new Map<string, object>()
+
+  /** BCAST does not care what it reads, and over another connection the order is not known. */
+  get #isExact(): boolean {
+    return this.mode === 'default' || this.mode === 'optin'
+  }
 
   private constructor(mode: CachingMode, stream: Stream, ear: Stream) {
     this.mode = mode
@@ -171,8 +176,6 @@ export class CachingClient {
     const question = {}
     for (const key of keys) {
       this.#pending.set(key, question)
-      // Told over another connection it may be told before it is answered.
-      if (this.mode === 'redirect') this.#armed.add(key)
     }
     return new Promise((resolve) => {
       this.#stream.send(command, (reply) => {
@@ -188,7 +191,7 @@ export class CachingClient {
     // In one stream what came before is older than the value.
     if (isLast || this.mode !== 'redirect') this.kept.set(key, value)
     if (isLast) this.#pending.delete(key)
-    if (this.mode !== 'redirect') this.#armed.add(key)
+    this.#armed.add(key)
   }
 
   close(): void {
@@ -208,7 +211,8 @@ export class CachingClient {
       this.kept.delete(key)
       this.#pending.delete(key)
       this.told.set(key, (this.told.get(key) ?? 0) + 1)
-      if (this.mode !== 'bcast' && !this.#armed.delete(key)) this.toldInVain.push(key)
+      const wasArmed = this.#armed.delete(key)
+      if (this.#isExact && !wasArmed) this.toldInVain.push(key)
     }
   }
 }
