@@ -39,7 +39,7 @@ async function keep(t: ExecutionContext, server: RunningServer): Promise<void> {
   t.is(await reader.get('k'), '3')
   t.is(await reader.get('none'), '1')
 
-  await writer.set('k', '4', { expiration: { type: 'PX', value: 50 } })
+  await writer.set('k', '4', { expiration: { type: 'PX', value: 300 } })
   await until(async () => (await reader.get('k')) === '4')
   await until(async () => (await reader.get('k')) === null)
 
