@@ -11,11 +11,7 @@ const TRIED: readonly (readonly [title: string, pack: string | null, tried: stri
   ],
   ['ioredis 5', 'ioredis5', 'the same, in RESP2'],
   ['iovalkey', 'iovalkey', 'the same, in RESP2'],
-  [
-    'node-redis 5',
-    'redis',
-    'the same, in RESP2 and RESP3; its client-side cache where `CLIENT TRACKING` is',
-  ],
+  ['node-redis 5', 'redis', 'the same, in RESP2 and RESP3; its client-side cache'],
   [
     '@keyv/redis',
     '@keyv/redis',

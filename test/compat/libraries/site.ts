@@ -24,8 +24,6 @@ test.after.always(async () => {
 })
 
 export interface SiteOptions {
-  /** Commands, as COMMAND INFO names them: where one is missing the test is skipped, and says so. */
-  readonly needs?: readonly string[]
   /** Of the servers' command lines. */
   readonly args?: readonly string[]
 }
@@ -37,7 +35,7 @@ export interface SiteOptions {
 export function onEachServer(
   title: string,
   check: (t: ExecutionContext, site: Site) => Promise<void>,
-  { needs = [], args = [] }: SiteOptions = {},
+  { args = [] }: SiteOptions = {},
 ): void {
   for (const [name, start] of Object.entries(servers)) {
     test.serial(`${title}, on ${name}`, async (t) => {
@@ -46,18 +44,8 @@ export function onEachServer(
       const { host, port } = await running.get(line)!
       const raw = await RawClient.open(port)
       t.teardown(() => raw.close())
-      for (const command of needs) {
-        if (await knows(raw, command)) continue
-        t.log(`skipped: ${name} has no ${command} yet`)
-        t.pass()
-        return
-      }
       await raw.command('FLUSHALL')
       await check(t, { host, port, raw })
     })
   }
-}
-
-async function knows(raw: RawClient, command: string): Promise<boolean> {
-  return /^\*1\r\n\*[1-9]/.test(await raw.command('COMMAND', 'INFO', command))
 }
