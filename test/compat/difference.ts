@@ -1,0 +1,63 @@
+/* Where what two servers said to the same steps differs. */
+import { type Answer, isSame, type Line, normal, writeLine } from './line.ts'
+import type { Played, Step } from './player.ts'
+
+export interface Difference {
+  /** What was sent; of messages the connection that got them. */
+  readonly line: string
+  /** Of the command, lower case; `messages`. */
+  readonly command: string
+  /** What counts of what either answered. */
+  readonly our: string
+  readonly their: string
+}
+
+/** Longer replies and commands are cut in failure messages. */
+const SHOWN_LENGTH_MAX = 300
+
+export function differencesOf(
+  steps: readonly Step[],
+  ours: Played,
+  theirs: Played,
+): readonly Difference[] {
+  const found: Difference[] = []
+  for (const [i, { lines }] of steps.entries()) {
+    for (const [j, line] of lines.entries()) {
+      const [our, their] = [ours.answers[i]![j]!, theirs.answers[i]![j]!]
+      if (!isSame(line, our, their)) found.push(differenceOf(line, our, their))
+    }
+  }
+  for (const [connection, expected] of theirs.messages) {
+    const [our, their] = [ours.messages.get(connection) ?? [], expected].map(inGroups) as [
+      string,
+      string,
+    ]
+    if (our !== their) {
+      found.push({ line: `messages of ${connection}`, command: 'messages', our, their })
+    }
+  }
+  return found
+}
+
+export function shown(text: string): string {
+  const quoted = JSON.stringify(text)
+  return quoted.length > SHOWN_LENGTH_MAX ? `${quoted.slice(0, SHOWN_LENGTH_MAX)}...` : quoted
+}
+
+function differenceOf(line: Line, our: Answer, their: Answer): Difference {
+  return {
+    line: writeLine(line).slice(1, -1),
+    command: (line.words[0] ?? '').toString('latin1').toLowerCase(),
+    our: normal(line.mark, our.text),
+    their: normal(line.mark, their.text),
+  }
+}
+
+/**
+ * Messages by what they are about, each group in its order: Redis sends what one PUBLISH brings to
+ * several patterns in the order of a hash table.
+ */
+function inGroups(messages: readonly string[]): string {
+  const about = (message: string): string => message.slice(0, message.lastIndexOf('\r\n$'))
+  return [...messages].sort((a, b) => (about(a) < about(b) ? -1 : Number(about(a) > about(b)))).join('')
+}
