@@ -59,5 +59,7 @@ function differenceOf(line: Line, our: Answer, their: Answer): Difference {
  */
 function inGroups(messages: readonly string[]): string {
   const about = (message: string): string => message.slice(0, message.lastIndexOf('\r\n$'))
-  return [...messages].sort((a, b) => (about(a) < about(b) ? -1 : Number(about(a) > about(b)))).join('')
+  return [...messages]
+    .sort((a, b) => (about(a) < about(b) ? -1 : Number(about(a) > about(b))))
+    .join('')
 }

@@ -86,9 +86,9 @@ function isWithin(tolerance: number, a: string, b: string): boolean {
   return first >= 0 && second >= 0 && Math.abs(first - second) <= tolerance
 }
 
-/** The elements of an array or a set, each as it stood on the wire; empty for another reply. */
+/** The elements of an array, a set or a map, each as it stood on the wire; none of another reply. */
 function elementsOf(reply: string): string[] {
-  if (!/^[*~]\d/.test(reply)) return []
+  if (!/^[*~%]\d/.test(reply)) return []
   const elements: string[] = []
   let pos = reply.indexOf('\n') + 1
   while (pos < reply.length) {
@@ -100,11 +100,14 @@ function elementsOf(reply: string): string[] {
   return elements
 }
 
-/** The elements of arrays, at any depth, in the order of their bytes. */
+/** The elements of arrays and the pairs of maps, at any depth, in the order of their bytes. */
 function sorted(reply: string): string {
-  const elements = elementsOf(reply)
+  const elements = elementsOf(reply).map(sorted)
   if (elements.length === 0) return reply
-  return reply.slice(0, reply.indexOf('\n') + 1) + elements.map(sorted).sort().join('')
+  const head = reply.slice(0, reply.indexOf('\n') + 1)
+  if (!head.startsWith('%')) return head + elements.sort().join('')
+  const pairs = elements.flatMap((key, i) => (i % 2 === 0 ? [`${key}${elements[i + 1]}`] : []))
+  return head + pairs.sort().join('')
 }
 
 function kindOf(reply: string): string {

@@ -1,0 +1,109 @@
+/*
+ * A sequence: what a few connections send to one server, drawn from a seed.
+ *
+ * Each sequence keeps to some of the commands, so that these meet often (swarm testing, Groce et al.,
+ * 2012), and to a few that fill and show what there is. In a transaction EXEC comes soon.
+ */
+import type { Line, Word } from '../../compat/line.ts'
+import { encode, type Step } from '../../compat/player.ts'
+import { SeededRandom } from '../../sim/random.ts'
+import { Grammar, names } from './grammar.ts'
+import { markOf } from './known.ts'
+import { bytes, Values } from './values.ts'
+
+const COMMON = ['set', 'get', 'append', 'strlen', 'type', 'pexpiretime', 'object|encoding']
+/** Their replies are long, or they end a connection, or say little. */
+const RARE = /^(command|info|memory|latency|slowlog|quit|reset|debug|client|lolwut)\b|\|help$/
+/** In a transaction their replies would be more than the transaction's. */
+const OUTSIDE = /^[ps]?(un)?subscribe$/
+
+const fuzzed = names.filter((name) => markOf(name) !== null)
+
+/** The steps of a seed. `command`: the full name of one that is called often. */
+export function sequenceOf(seed: number, command?: string): readonly Step[] {
+  return new Generator(seed, command).steps()
+}
+
+class Generator {
+  readonly #random: SeededRandom
+  readonly #values: Values
+  readonly #grammar: Grammar
+  readonly #commands: readonly string[]
+  readonly #connections: readonly string[]
+  readonly #inTransaction = new Set<string>()
+
+  constructor(seed: number, command: string | undefined) {
+    this.#random = new SeededRandom(seed)
+    this.#values = new Values(this.#random)
+    this.#grammar = new Grammar(this.#values)
+    this.#commands = this.#chosen(command)
+    this.#connections = ['a', 'b', 'c'].slice(0, 1 + this.#random.below(3))
+  }
+
+  steps(): readonly Step[] {
+    const steps: Step[] = []
+    for (const connection of this.#connections) {
+      if (this.#values.once(2)) continue
+      const words = [bytes('HELLO'), bytes('3')]
+      steps.push({ lines: [{ text: '', connection, mark: '?', words }], cuts: [] })
+    }
+    for (let left = 4 + this.#random.below(16); left > 0; left--) steps.push(this.#step())
+    return steps
+  }
+
+  /** Names, as often as they are to be called. */
+  #chosen(command: string | undefined): readonly string[] {
+    const chosen = [...COMMON]
+    for (let left = 4 + this.#random.below(30); left > 0; left--) {
+      const name = this.#random.pick(fuzzed)
+      if (RARE.test(name) && !this.#values.once(4)) continue
+      chosen.push(name)
+      if (name === 'multi') chosen.push('multi', 'watch', 'multi', 'watch', 'discard')
+      if (/subscribe$/.test(name))
+        chosen.push('publish', 'publish', 'subscribe', 'psubscribe', 'ping')
+    }
+    if (command !== undefined) chosen.push(...chosen.map(() => command))
+    return chosen.filter((name) => fuzzed.includes(name))
+  }
+
+  #step(): Step {
+    const connection = this.#random.pick(this.#connections)
+    const lines: Line[] = []
+    for (let left = this.#values.once(2) ? 1 : 1 + this.#random.below(8); left > 0; left--) {
+      lines.push(this.#line(connection))
+    }
+    const length = lines.reduce((sum, line) => sum + lengthOf(line.words), 0)
+    const cuts = this.#values.once(3)
+      ? Array.from({ length: 1 + this.#random.below(4) }, () => this.#random.below(length))
+      : []
+    return { lines, cuts: cuts.sort((a, b) => a - b) }
+  }
+
+  #line(connection: string): Line {
+    const name = this.#name(connection)
+    const words =
+      name === 'nosuch' ? [bytes('NOSUCH'), this.#values.key()] : this.#grammar.call(name)
+    this.#note(connection, name, words)
+    return { text: '', connection, mark: markOf(name, words) ?? '', words }
+  }
+
+  #name(connection: string): string {
+    if (this.#values.once(200)) return 'nosuch'
+    const inTransaction = this.#inTransaction.has(connection)
+    if (inTransaction && this.#values.once(6)) return 'exec'
+    const name = this.#random.pick(this.#commands)
+    return inTransaction && OUTSIDE.test(name) ? 'get' : name
+  }
+
+  /** Who may be in a transaction. */
+  #note(connection: string, name: string, words: readonly Word[]): void {
+    if (name === 'multi') this.#inTransaction.add(connection)
+    else if (name === 'reset' || name === 'exec' || name === 'discard') {
+      if (words.length === 1) this.#inTransaction.delete(connection)
+    }
+  }
+}
+
+function lengthOf(words: readonly Word[]): number {
+  return encode(words.map((word) => (typeof word === 'string' ? Buffer.alloc(0) : word))).length
+}
