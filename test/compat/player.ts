@@ -44,12 +44,15 @@ export class Player {
   readonly #port: number
   readonly #parties = new Map<string, Party>()
   #dumped: Buffer = Buffer.alloc(0)
+  /** Words of what is played. */
+  #named: ReadonlySet<Word> = new Set()
 
   constructor(port: number) {
     this.#port = port
   }
 
   async play(steps: readonly Step[]): Promise<Played> {
+    this.#named = new Set(steps.flatMap(({ lines }) => lines.flatMap(({ words }) => words)))
     const answers: Answer[][] = []
     for (const step of steps) answers.push(await this.#step(step))
     const messages = new Map<string, readonly string[]>()
@@ -68,6 +71,7 @@ export class Player {
     if (party === undefined) {
       party = await Party.open(this.#port)
       this.#parties.set(name, party)
+      if (this.#named.has(`$id:${name}`)) await party.askId()
     }
     return party
   }
@@ -76,7 +80,9 @@ export class Player {
     const party = await this.#party(lines[0]?.connection ?? 'a')
     const requests: Buffer[] = []
     for (const line of lines) {
-      requests.push(encode(await Promise.all(line.words.map((word) => this.#bytesOf(word)))))
+      const args: Buffer[] = []
+      for (const word of line.words) args.push(await this.#bytesOf(word))
+      requests.push(encode(args))
     }
     await party.write(Buffer.concat(requests), cuts)
     const answers: Answer[] = []
@@ -95,7 +101,7 @@ export class Player {
     if (typeof word !== 'string') return word
     if (word === '$dump') return this.#dumped
     const party = await this.#party(word.at(-1)!)
-    return Buffer.from(word.startsWith('$id') ? await party.id() : party.address)
+    return Buffer.from(word.startsWith('$id') ? party.id : party.address)
   }
 }
 
@@ -114,12 +120,13 @@ class Party {
   /** Messages that nobody asked for. */
   readonly messages: string[] = []
   readonly address: string
+  /** As CLIENT ID told it. */
+  id = '0'
   readonly #socket: Socket
   /** The channels it is subscribed to: the letter of their kind, and the name. */
   readonly #subscriptions = new Set<string>()
   /** What was queued since MULTI. */
   #queued: Line[] | null = null
-  #id: string | null = null
   #pieces: string[] = []
   #length = 0
   /** Not worth looking for an end before so much has come. */
@@ -155,14 +162,10 @@ class Party {
     })
   }
 
-  /** CLIENT ID, asked once, and so only of a connection on which that is answered at once. */
-  async id(): Promise<string> {
-    if (this.#id === null) {
-      await this.write(encode([Buffer.from('CLIENT'), Buffer.from('ID')]), [])
-      const reply = await this.#reply()
-      this.#id = reply.startsWith(':') ? reply.slice(1, -2) : '0'
-    }
-    return this.#id
+  /** Asks CLIENT ID, while that is answered at once: first of all. */
+  async askId(): Promise<void> {
+    await this.write(encode([Buffer.from('CLIENT'), Buffer.from('ID')]), [])
+    this.id = (await this.#reply()).slice(1, -2)
   }
 
   async write(bytes: Buffer, cuts: readonly number[]): Promise<void> {

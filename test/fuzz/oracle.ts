@@ -38,7 +38,7 @@ const { sequences, commands, differences, unsteady } = await run(pair, {
 })
 await pair.stop()
 for (const [kind, count] of differences) console.log(`${count} sequences: ${kind}`)
-if (unsteady.length > 0) console.log(`differed once, not again: seeds ${unsteady.join(' ')}`)
+for (const [seed, told] of unsteady) console.log(`seed ${seed} differed once, not again:\n${told}`)
 console.log(
   `${sequences} sequences, ${commands} commands, ${differences.size} kinds of differences`,
 )

@@ -27,14 +27,14 @@ export interface Figures {
   readonly commands: number
   /** By kind, how many sequences showed it. */
   readonly differences: ReadonlyMap<string, number>
-  /** Seeds of sequences that differed once, and not again: something depended on time. */
-  readonly unsteady: readonly number[]
+  /** What differed once, and not again, by its seed: something depended on time. */
+  readonly unsteady: ReadonlyMap<number, string>
 }
 
 export async function run(pair: Pair, options: RunOptions): Promise<Figures> {
   const { seed: first, sequences: most, command, enough, found } = options
   const differences = new Map<string, number>()
-  const unsteady: number[] = []
+  const unsteady = new Map<number, string>()
   let sequences = 0
   let commands = 0
   for (let seed = first; seed < first + most && enough?.() !== true; seed++) {
@@ -51,7 +51,7 @@ export async function run(pair: Pair, options: RunOptions): Promise<Figures> {
       const shows = async (smaller: readonly Step[]): Promise<boolean> =>
         (await pair.differences(smaller)).some((each) => kindOf(each) === kind)
       if (!(await shows(steps))) {
-        unsteady.push(seed)
+        unsteady.set(seed, differing.map(told).join('\n'))
         continue
       }
       const shortest = await shrink(steps, shows)
@@ -85,12 +85,10 @@ function report(seed: number, steps: readonly Step[], differences: readonly Diff
     for (const line of together) lines.push(`  ${writeLine(line)},`)
     if (together.length > 1) lines.push('  // and by itself:')
   }
-  for (const { line, our, their } of differences) {
-    lines.push(
-      `  ${line.slice(0, 100)}`,
-      `    ringtier ${shown(our)}`,
-      `    redis    ${shown(their)}`,
-    )
-  }
+  lines.push(...differences.map(told))
   return lines.join('\n')
+}
+
+function told({ line, our, their }: Difference): string {
+  return `  ${line.slice(0, 100)}\n    ringtier ${shown(our)}\n    redis    ${shown(their)}`
 }
