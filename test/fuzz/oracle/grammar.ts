@@ -271,8 +271,12 @@ function isOfRedis({ token }: Argument): boolean {
   return token !== 'PEER'
 }
 
-/** Spoiled they may wait for ever, or do harm. */
-const FRAGILE = new Set(['wait', 'client|pause', 'config|set', 'debug', 'client|kill'])
+/** Spoiled they may wait for ever, do harm, or have an id quoted in an error. */
+const FRAGILE = new Set(
+  ['wait', 'config|set', 'debug'].concat(
+    ['kill', 'list', 'pause', 'unblock'].map((subcommand) => `client|${subcommand}`),
+  ),
+)
 
 function bitOffset(v: Values): Word {
   const offset = v.between(0, 100)

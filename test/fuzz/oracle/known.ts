@@ -42,7 +42,11 @@ const KNOWN: Readonly<Record<string, Known>> = {
   info: figures,
   slowlog: { as: '?', why: 'what is slow depends on the machine' },
   latency: { as: '?', why: 'what is slow depends on the machine' },
-  lolwut: { as: '?', why: 'a picture of our own' },
+  lolwut: { as: '!', why: 'a picture of our own, of other figures' },
+  debug: {
+    as: (words) => (words[1] === 'OBJECT' || words[1] === 'HELP' ? '?' : ''),
+    why: 'has addresses; there are fewer subcommands',
+  },
   hello: { as: '?', why: 'has the server, its version and the id' },
   'client|id': figures,
   'client|info': figures,
