@@ -150,7 +150,7 @@ export class Grammar {
 
   call(fullName: string): Call {
     const call = (CALLS[fullName] ?? (() => this.#drawn(fullName)))(this, this.#values)
-    return this.#values.once(8) && !FRAGILE.has(fullName) ? this.#spoiled(call) : call
+    return this.#values.once(8) && !FRAGILE.has(fullName) ? this.#spoiled(fullName, call) : call
   }
 
   #drawn(fullName: string): Call {
@@ -238,11 +238,15 @@ export class Grammar {
     return bytes(letters.join(''))
   }
 
-  #spoiled(call: Call): Call {
+  #spoiled(fullName: string, call: Call): Call {
     const words = [...call]
+    const another = (): Word =>
+      TIMED.test(fullName)
+        ? this.#values.notInteger()
+        : this.#values.pick(this.#values.integer(), this.#values.value())
     const at = 1 + this.#values.random.below(Math.max(1, words.length - 1))
     const other = this.#values.random.below(words.length)
-    switch (this.#values.random.below(6)) {
+    switch (this.#values.random.below(5)) {
       case 0:
         words.pop()
         break
@@ -250,21 +254,20 @@ export class Grammar {
         words.splice(at, 1)
         break
       case 2:
-        words.push(this.#values.pick(words[other]!, this.#values.value()))
+        words.push(this.#values.pick(words[other]!, another()))
         break
       case 3:
-        if (at < words.length) words[at] = this.#values.integer()
-        break
-      case 4:
         words.splice(at, 0, words[Math.max(1, other)] ?? bytes('x'))
         break
       default:
-        if (at < words.length)
-          words[at] = this.#values.pick(this.#values.value(), this.#values.float())
+        if (at < words.length) words[at] = another()
     }
     return words.length === 0 ? call : words
   }
 }
+
+/** A small number in place of a time would be over while a sequence runs. */
+const TIMED = /^(p?expire|p?setex$|set$|getex$|restore$)/
 
 /** Connections between nodes have a type of their own here. */
 function isOfRedis({ token }: Argument): boolean {

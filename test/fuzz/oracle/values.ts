@@ -102,9 +102,13 @@ export class Values {
     return bytes(this.random.pick(PATTERNS))
   }
 
+  notInteger(): Word {
+    return bytes(this.random.pick(NO_INTEGERS))
+  }
+
   /** Any integer, or one time in ten what is none. */
   integer(): Word {
-    if (this.once(10)) return bytes(this.random.pick(NO_INTEGERS))
+    if (this.once(10)) return this.notInteger()
     if (this.once(2)) return bytes(this.random.pick(EDGES))
     const digits = this.random.below(19) + 1
     const sign = this.pick('', '', '-')
