@@ -16,6 +16,8 @@ const COMMON = ['set', 'get', 'append', 'strlen', 'type', 'pexpiretime', 'object
 const RARE = /^(command|info|memory|latency|slowlog|quit|reset|debug|client|lolwut)\b|\|help$/
 /** In a transaction their replies would be more than the transaction's. */
 const OUTSIDE = /^[ps]?(un)?subscribe$/
+/** They may close the connection: what is sent behind them may reset it, and a reply be lost. */
+const LAST = /^(quit|client\|kill)$/
 
 const fuzzed = names.filter((name) => markOf(name) !== null)
 
@@ -70,7 +72,9 @@ class Generator {
     const connection = this.#random.pick(this.#connections)
     const lines: Line[] = []
     for (let left = this.#values.once(2) ? 1 : 1 + this.#random.below(8); left > 0; left--) {
-      lines.push(this.#line(connection))
+      const name = this.#name(connection)
+      lines.push(this.#line(connection, name))
+      if (LAST.test(name)) break
     }
     const length = lines.reduce((sum, line) => sum + lengthOf(line.words), 0)
     const cuts = this.#values.once(3)
@@ -79,8 +83,7 @@ class Generator {
     return { lines, cuts: cuts.sort((a, b) => a - b) }
   }
 
-  #line(connection: string): Line {
-    const name = this.#name(connection)
+  #line(connection: string, name: string): Line {
     const words =
       name === 'nosuch' ? [bytes('NOSUCH'), this.#values.key()] : this.#grammar.call(name)
     this.#note(connection, name, words)
