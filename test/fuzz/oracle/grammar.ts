@@ -150,7 +150,7 @@ export class Grammar {
 
   call(fullName: string): Call {
     const call = (CALLS[fullName] ?? (() => this.#drawn(fullName)))(this, this.#values)
-    return this.#values.once(8) && !FRAGILE.has(fullName) ? this.#spoiled(fullName, call) : call
+    return this.#values.once(8) && !FRAGILE.test(fullName) ? this.#spoiled(fullName, call) : call
   }
 
   #drawn(fullName: string): Call {
@@ -274,12 +274,12 @@ function isOfRedis({ token }: Argument): boolean {
   return token !== 'PEER'
 }
 
-/** Spoiled they may wait for ever, do harm, or have an id quoted in an error. */
-const FRAGILE = new Set(
-  ['wait', 'config|set', 'debug'].concat(
-    ['kill', 'list', 'pause', 'unblock'].map((subcommand) => `client|${subcommand}`),
-  ),
-)
+/**
+ * Spoiled they may wait for ever, do harm, have an id quoted in an error, or a pattern longer than
+ * patterns of channels may be here.
+ */
+const FRAGILE =
+  /^(wait|config\|set|debug|client\|(kill|list|pause|unblock)|p(un)?subscribe|pubsub\|.*channels)$/
 
 function bitOffset(v: Values): Word {
   const offset = v.between(0, 100)

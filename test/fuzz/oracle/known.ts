@@ -16,6 +16,10 @@ const seconds: Known = { as: '~5', why: 'counts from now' }
 const milliseconds: Known = { as: '~5000', why: 'counts from now' }
 const figures: Known = { as: '?', why: 'tells of the server itself' }
 const elsewhere = (why: string): Known => ({ as: 'skip', why })
+const ofAll: Known = {
+  as: (words) => (words.length === 1 ? '?' : ''),
+  why: 'without a channel all are left, in no order',
+}
 
 const KNOWN: Readonly<Record<string, Known>> = {
   ttl: seconds,
@@ -55,6 +59,9 @@ const KNOWN: Readonly<Record<string, Known>> = {
   'command|docs': { as: '?', why: 'summaries are our own' },
   'command|list': { as: '?', why: 'lists other commands' },
   'command|count': figures,
+  unsubscribe: ofAll,
+  punsubscribe: ofAll,
+  sunsubscribe: ofAll,
   'pubsub|channels': { as: '{}', why: 'in no order' },
   'pubsub|shardchannels': { as: '{}', why: 'in no order' },
   'config|get': {
