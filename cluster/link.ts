@@ -3,7 +3,8 @@ import { challenge, PEER_PROTOCOL_VERSION, prove, verify } from './handshake.ts'
 import type { Meeting } from './handshake.ts'
 import type { NodeAddress } from './membership.ts'
 import { PeerError, PeerStatus, Replies } from './replies.ts'
-import type { PeerValue, ReplyLimits } from './replies.ts'
+import type { ReplyLimits } from './reply-gate.ts'
+import type { PeerValue } from './replies.ts'
 import type { Timer, World } from './world.ts'
 
 /** A node that cannot be reached must be given up early enough to ask another within a second. */

@@ -2,6 +2,7 @@ import { strict as assert } from 'node:assert'
 import { originBusy, originClosing, originFailed, originTimeout } from '../protocol/errors.ts'
 import { Grants } from './grants.ts'
 import type { Group } from './group.ts'
+import { LoadQueue, type Queued } from './load-queue.ts'
 import { negativeTimesOf, type Times, timesOf } from './keeping.ts'
 import { type Loaded, type Loader, ORIGIN_ERROR_KINDS, OriginError } from './origin/loader.ts'
 import type { OriginErrorKind } from './origin/loader.ts'
@@ -41,7 +42,7 @@ import type { Clock, Random, Timer } from './world.ts'
  *
  * **The end always comes.** One timer a flight, started at the miss, covers its time in the queue as
  * well: when an origin hangs, those who queue behind it are told at the deadline too, instead of
- * each hanging in their turn. A waiter's leaving, even the first one's, ends nothing.
+ * each hanging in their turn. (Who is next in the queue: load-queue.ts.) A waiter's leaving, even the first one's, ends nothing.
  */
 export class Loads {
   /** Leases that clients have, who load themselves. */
@@ -162,7 +163,7 @@ export class Loads {
   #of(group: Group): GroupLoads {
     let loads = this.#groups.get(group)
     if (loads === undefined) {
-      loads = { active: 0, queue: new Set(), counters: newCounters() }
+      loads = { active: 0, queue: new LoadQueue(), counters: newCounters() }
       this.#groups.set(group, loads)
     }
     return loads
@@ -248,7 +249,10 @@ export class Loads {
       isRefresh: false,
       birth: this.#store.birth(),
       startedAt: this.#clock.now(),
+      endsAt: this.#clock.now() + group.timeoutMs,
       askedAt: 0,
+      before: null,
+      after: null,
       controller: new AbortController(),
       deadline: this.#clock.after(group.timeoutMs, () => {
         this.#fail(flight, new OriginError('timeout', originTimeout(group.name, group.timeoutMs)))
@@ -260,12 +264,6 @@ export class Loads {
     loads.queue.add(flight)
     this.#fillPlaces(group, loads)
     return flight
-  }
-
-  #takePlace(flight: Flight, loads: GroupLoads): void {
-    loads.queue.delete(flight)
-    loads.active++
-    void this.#load(flight)
   }
 
   async #load(flight: Flight): Promise<void> {
@@ -365,9 +363,11 @@ export class Loads {
 
   /** The rule may have changed: then several places are free at once, or none where one was left. */
   #fillPlaces(group: Group, loads: GroupLoads): void {
-    for (const next of loads.queue) {
-      if (loads.active >= group.concurrency) return
-      this.#takePlace(next, loads)
+    while (loads.active < group.concurrency) {
+      const next = loads.queue.take(this.#clock.now())
+      if (next === null) return
+      loads.active++
+      void this.#load(next)
     }
   }
 
@@ -624,19 +624,17 @@ interface Answer {
 
 interface GroupLoads {
   active: number
-  /** In the order of their start. */
-  readonly queue: Set<Flight>
+  readonly queue: LoadQueue<Flight>
   readonly counters: LoadCounters
 }
 
-interface Flight {
+interface Flight extends Queued {
   /** The miss that started it. */
   readonly miss: Miss
   readonly waiters: Set<Waiting>
   /** Nobody waited when it started: the value that is there is served meanwhile. */
   isRefresh: boolean
   readonly birth: number
-  readonly startedAt: number
   /** When it had its place at the origin. */
   askedAt: number
   readonly controller: AbortController

@@ -71,6 +71,44 @@ export const ERR_OOM = "OOM command not allowed when used memory > 'maxmemory'."
 /** The snapshot is being read at the start. */
 export const ERR_LOADING = 'LOADING Redis is loading the dataset in memory'
 
+/* ---- transactions ---- */
+
+export const ERR_NESTED_MULTI = 'ERR MULTI calls can not be nested'
+export const ERR_WATCH_IN_MULTI = 'ERR WATCH inside MULTI is not allowed'
+export const ERR_EXEC_WITHOUT_MULTI = 'ERR EXEC without MULTI'
+export const ERR_DISCARD_WITHOUT_MULTI = 'ERR DISCARD without MULTI'
+/** SAVE, SHUTDOWN and the like, and what a transaction of ours cannot do. */
+export const ERR_NO_MULTI = 'ERR Command not allowed inside a transaction'
+/** EXEC after a command was refused. */
+export const ERR_EXECABORT = 'EXECABORT Transaction discarded because of previous errors.'
+/** MONITOR by EXEC. */
+export const ERR_MONITOR_IN_EXEC = "ERR MONITOR isn't allowed for DENY BLOCKING client"
+
+/** EXEC that is refused itself; `line` says why. */
+export function execAborted(line: string): string {
+  return `EXECABORT Transaction discarded because of: ${line.replace(/^ERR /, '')}`
+}
+
+/** More is queued than we keep. */
+export function transactionTooLong(commandsMax: number, megabytesMax: number): string {
+  return `ERR a transaction may have at most ${commandsMax} commands, and ${megabytesMax} MB of arguments`
+}
+
+/** More keys are watched than we keep, or longer ones. */
+export function tooManyWatches(watchesMax: number): string {
+  return `ERR a client may watch at most ${watchesMax} keys`
+}
+
+/** A key whose origin hears of changes first, which takes time. */
+export function writesThroughInMulti(group: string): string {
+  return `ERR keys of group '${group}' are written to their origin first, which a transaction cannot wait for`
+}
+
+/** In a cluster: KEYS, FLUSHALL and what else all nodes are asked. */
+export function fansOutInMulti(name: string): string {
+  return `ERR ${name.toUpperCase()} asks all nodes, which a transaction of a cluster cannot wait for`
+}
+
 /* ---- connecting: the line is sent unasked, then the connection is closed ---- */
 
 /** One client above maxclients. */
@@ -118,6 +156,35 @@ export const ERR_NAN_OR_INFINITY = 'ERR increment would produce NaN or Infinity'
 export const ERR_OFFSET = 'ERR offset is out of range'
 /** APPEND or SETRANGE: the value would be longer than proto-max-bulk-len. */
 export const ERR_STRING_TOO_LONG = 'ERR string exceeds maximum allowed size (proto-max-bulk-len)'
+
+/* ---- bits ---- */
+
+/** A place of a bit that is no integer, negative, or behind proto-max-bulk-len. */
+export const ERR_BIT_OFFSET = 'ERR bit offset is not an integer or out of range'
+/** SETBIT to something else than 0 and 1. */
+export const ERR_BIT = 'ERR bit is not an integer or out of range'
+/** BITPOS of another integer than 0 and 1. */
+export const ERR_BITPOS_BIT = 'ERR The bit argument must be 1 or 0.'
+/** BITOP NOT of several keys. */
+export const ERR_BITOP_NOT = 'ERR BITOP NOT must be called with a single source key.'
+/** BITFIELD OVERFLOW. */
+export const ERR_OVERFLOW_TYPE = 'ERR Invalid OVERFLOW type specified'
+/** A field's type in BITFIELD. */
+export const ERR_BITFIELD_TYPE =
+  'ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.'
+/** BITFIELD_RO with SET or INCRBY. */
+export const ERR_BITFIELD_RO = 'ERR BITFIELD_RO only supports the GET subcommand'
+
+/* ---- LCS ---- */
+
+export const ERR_LCS_LENGTH_AND_INDEXES =
+  'ERR If you want both the length and indexes, please just use IDX.'
+/** Others are at work that need as much as may be had. */
+export const ERR_LCS_BUSY = 'ERR Insufficient memory, failed allocating transient memory for LCS'
+/** The table of both values would be too large. */
+export const ERR_LCS_MEMORY =
+  'ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len'
+
 const POLICIES_SWITCHED =
   'Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.'
 /** OBJECT FREQ, where accesses are not counted. */
@@ -200,12 +267,76 @@ export function attributeNotPlain(attribute: string): string {
   return `ERR ${cString(attribute)} cannot contain spaces, newlines or special characters.`
 }
 
+/** CLIENT PAUSE, WAIT: a time that is no integer. */
+export const ERR_TIMEOUT = 'ERR timeout is not an integer or out of range'
+/** The same: one below 0. */
+export const ERR_TIMEOUT_NEGATIVE = 'ERR timeout is negative'
+/** CLIENT PAUSE of other commands than ALL and WRITE. */
+export const ERR_PAUSE_MODE = 'ERR CLIENT PAUSE mode must be WRITE or ALL'
+/** CLIENT UNBLOCK with another reason. */
+export const ERR_UNBLOCK_REASON = 'ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR'
+/** Who waited, and was woken by CLIENT UNBLOCK id ERROR. */
+export const ERR_UNBLOCKED = 'UNBLOCKED client unblocked via CLIENT UNBLOCK'
+
+/* ---- DEBUG, FUNCTION ---- */
+
+/** DEBUG where enable-debug-command does not allow it. */
+export const ERR_DEBUG_NOT_ALLOWED =
+  'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can' +
+  ' run it from a local connection, otherwise you need to set this option in the configuration' +
+  ' file, and then restart the server.'
+/** Of RENAME, and DEBUG OBJECT. */
+export const ERR_NO_SUCH_KEY = 'ERR no such key'
+/** DEBUG PROTOCOL. */
+export const ERR_PROTOCOL_TYPE =
+  'ERR Wrong protocol type name. Please use one of the following:' +
+  ' string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false'
+/** DEBUG PROTOCOL push to who has not said HELLO 3. */
+export const ERR_RESP2 = 'ERR RESP2 is not supported by this command'
+/** DEBUG RELOAD with another word. */
+export const ERR_RELOAD_OPTIONS =
+  'ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.'
+/** DEBUG RELOAD. Ours. */
+export const ERR_RELOAD =
+  'ERR DEBUG RELOAD is not done while others may write: SAVE, and start the server anew'
+/** FUNCTION FLUSH with another word. */
+export const ERR_FUNCTION_FLUSH = 'ERR FUNCTION FLUSH only supports SYNC|ASYNC option'
+/** FUNCTION LIST LIBRARYNAME, and no name. */
+export const ERR_LIBRARY_NAME = 'ERR library name argument was not given'
+
+/** FUNCTION LIST with another word, or one that was there before. */
+export function unknownArgument(word: string): string {
+  return `ERR Unknown argument ${cString(word)}`
+}
+
 /* ---- databases ---- */
 
 /** SELECT of a database that does not exist. */
 export const ERR_DB_INDEX = 'ERR DB index is out of range'
+/** SWAPDB */
+export const ERR_FIRST_DB_INDEX = 'ERR invalid first DB index'
+export const ERR_SECOND_DB_INDEX = 'ERR invalid second DB index'
 /** In a cluster there is database 0 only. */
 export const ERR_SELECT_IN_CLUSTER = 'ERR SELECT is not allowed in cluster mode'
+export const ERR_MOVE_IN_CLUSTER = 'ERR MOVE is not allowed in cluster mode'
+export const ERR_SWAPDB_IN_CLUSTER = 'ERR SWAPDB is not allowed in cluster mode'
+export const ERR_COPY_IN_CLUSTER = 'ERR Copying to another database is not allowed in cluster mode'
+
+/** RESTORE */
+export const BUSYKEY = 'BUSYKEY Target key name already exists.'
+export const ERR_RESTORE_TTL = 'ERR Invalid TTL value, must be >= 0'
+export const ERR_IDLE_TIME = 'ERR Invalid IDLETIME value, must be >= 0'
+export const ERR_FREQUENCY = 'ERR Invalid FREQ value, must be >= 0 and <= 255'
+export const ERR_DUMP_PAYLOAD = 'ERR DUMP payload version or checksum are wrong'
+/** The payload is sound, and of something that is no string. */
+export const ERR_DUMP_FORMAT = 'ERR Bad data format'
+
+/** SWAPDB where too many databases stand in the place of others. */
+export const tooManyMoved = (most: number): string =>
+  `ERR at most ${most} databases can stand in the place of another one: swap some back`
+
+/** COPY and MOVE of a key to itself. */
+export const ERR_SAME_OBJECT = 'ERR source and destination objects are the same'
 
 /* ---- CONFIG, COMMAND, SHUTDOWN ---- */
 
@@ -310,6 +441,8 @@ export function moved(slot: number, address: string): string {
   return `MOVED ${slot} ${address}`
 }
 
+/** PEER WATCH and the like from a client. */
+export const ERR_PEER_ONLY = 'ERR only nodes of the cluster ask this of each other'
 /** PEER AUTH out of order. Ours: another node's handshake. */
 export const ERR_PEER_AUTH_FIRST = 'ERR PEER AUTH must follow a PEER HELLO'
 /** PEER AUTH from who does not know the cluster secret. */
@@ -329,6 +462,8 @@ export const ERR_PREFIX_TOO_LONG = 'ERR a prefix has at most 65536 bytes'
 /** CACHE.SET and CACHE.FILL. */
 export const ERR_TOO_MANY_TAGS = 'ERR an entry has at most 64 tags'
 export const ERR_TAG_TOO_LONG = 'ERR a tag has at most 256 bytes'
+/** CACHE.SET with GROUP. */
+export const ERR_NO_GROUP_OF_KEY = 'ERR no group has this key'
 /** CACHE.INVALIDATE. */
 export const ERR_INVALIDATE_WHAT = 'ERR CACHE.INVALIDATE takes GROUP name, PREFIX prefix or TAG tag'
 /** A command whose change the origin could not be told. */
@@ -351,6 +486,8 @@ export const originKey = (group: string): string =>
   `ORIGIN ${group}: the key cannot be put into the origin's URL`
 export const originKeyTooLong = (group: string, bytesMax: number): string =>
   `ORIGIN ${group}: the key is longer than ${bytesMax} bytes`
+export const originRefused = (group: string, reason: string): string =>
+  `ORIGIN ${group}: ${reason.replaceAll(/[^ -~]/g, ' ').slice(0, 200)}`
 export const originFunction = (group: string, name: string): string =>
   `ORIGIN ${group}: ${name}() failed`
 export const originNoValue = (group: string): string =>

@@ -3,13 +3,18 @@ import { LOADING_AFTER_MS } from '../cluster/frame.ts'
 import type { Meeting } from '../cluster/handshake.ts'
 import { Args } from '../protocol/args.ts'
 import type { Reply } from '../protocol/reply.ts'
+import type { CommandEntry } from './command.ts'
 import type { Output } from './output.ts'
+import type { Postponed } from './pauses.ts'
 import type { Slot } from './slot.ts'
 import type { IoThread } from './io-thread.ts'
 import type { Server } from './server.ts'
 import type { Pages, Store } from './store/store.ts'
 import type { AnswerOf, ArgumentOf, QuestionName } from './threads/questions.ts'
+import { dropTickets, Tickets, Whereabouts } from './transaction-routing.ts'
+import { Transaction } from './transaction.ts'
 import type { Step } from './turns.ts'
+import { WatchedKeys } from './watched-keys.ts'
 
 /** What a client's session needs of its connection. */
 export interface ClientConnection {
@@ -47,7 +52,8 @@ export class Client {
   readonly createdAt: number
   lastCommandAt: number
   lastCommand = 'NULL'
-  db = 0
+  /** A database of the store; databases.ts has the number that clients say. */
+  db: number
   name = ''
   libName = ''
   libVersion = ''
@@ -57,13 +63,24 @@ export class Client {
   noTouch = false
   /** Does it watch what others do? See monitors.ts. */
   isMonitor = false
+  /** What is queued since MULTI; null: it is in no transaction. */
+  transaction: Transaction | null = null
+  /** Is it a monitor, or in a transaction? Then not every command simply runs (dispatch.ts). */
+  isSpecial = false
   /** CLIENT REPLY: 'skip' suppresses this command's reply, 'skip-next' the next one's. */
   replyMode: 'on' | 'off' | 'skip' | 'skip-next' = 'on'
   /** The node of the cluster that speaks here: its commands run here, they are never forwarded. */
   peer: string | null = null
   /** What PEER HELLO agreed on, until PEER AUTH. */
   peerChallenge: Meeting | null = null
+  #watched: WatchedKeys | null = null
+  #where: Whereabouts | null = null
+  #tickets: Tickets | null = null
   readonly #connection: ClientConnection
+  #isPutOff = false
+  /** Did a transaction take the pages of the last command? */
+  #queuesPages = false
+  #wait: { end(line: string | null): void; cancel(): void } | null = null
 
   constructor(
     server: IoThread,
@@ -73,6 +90,7 @@ export class Client {
     this.server = server
     this.store = server.store
     this.reply = server.areas.reply
+    this.db = server.databases.behind(0)
     this.#connection = connection
     this.connectionArgs = new Args()
     this.args = this.connectionArgs
@@ -158,11 +176,16 @@ export class Client {
    * Runs the rest of a long command, which writes its reply bit by bit: now if it takes no longer
    * than a slice, else in turns with others (turns.ts). No later command of this connection runs
    * before it has ended. What `step` needs of the arguments it finds in `client.args`, whenever it
-   * runs. Those in pages that no verb of the store has taken are released at the end.
+   * runs. Those in pages that no verb of the store has taken are released at the end. In a transaction
+   * nobody has a turn before it ends.
    */
   inSteps(step: Step): void {
     const { output } = this.#connection
-    const { server } = this
+    const { server, transaction } = this
+    if (transaction?.isRunning === true) {
+      while (!step()) transaction.goOn(this)
+      return
+    }
     const { timer, turns } = server
     // What a peer's reply begins with must stand in front of it: it is written into a slot whole.
     if (output.requestId === 0 && turns.slice(step, () => output.hasRoom)) return
@@ -195,6 +218,63 @@ export class Client {
     return this.args.detached(this.#connection.handOver(this.args.bytes))
   }
 
+  /** Puts off the command whose turn it is now; no later one of this connection runs before it. */
+  postpone(run: () => void): Postponed {
+    const args = this.#detachedArgs()
+    if (args.bigs.length > 0) this.#connection.handOverPages()
+    const { db } = this
+    const slot = this.hold()
+    const release = (): void => {
+      for (const pages of args.bigs as readonly Pages[]) pages.release()
+    }
+    this.#isPutOff = true
+    return {
+      run: () => {
+        this.#isPutOff = false
+        this.#queuesPages = false
+        slot.answer(() => this.runAs(run, args, db))
+        if (!this.#queuesPages) release()
+      },
+      drop: release,
+    }
+  }
+
+  /**
+   * Waits for so many ms (Infinity: for ever), unless somebody ends that with an error's line (see
+   * `unblock`); `end` replies. No later command of this connection runs before that.
+   */
+  wait(timeoutMs: number, end: (reply: Reply, line: string | null) => void): void {
+    const slot = this.hold()
+    const timer = Number.isFinite(timeoutMs)
+      ? this.server.world.clock.after(timeoutMs, () => this.unblock(null))
+      : null
+    this.#wait = {
+      end: (line) => slot.settle((reply) => end(reply, line)),
+      cancel: () => timer?.cancel(),
+    }
+  }
+
+  /** Does a command of this client wait, for the end of a pause or in WAIT? */
+  get isBlocked(): boolean {
+    return this.#isPutOff || this.#wait !== null
+  }
+
+  /** Ends what `wait` began: with an error's line, or null as if its time was over. False: it does not wait. */
+  unblock(line: string | null): boolean {
+    const wait = this.#wait
+    if (wait === null) return false
+    this.#wait = null
+    wait.cancel()
+    wait.end(line)
+    return true
+  }
+
+  /** The connection is gone. */
+  forgetWait(): void {
+    this.#wait?.cancel()
+    this.#wait = null
+  }
+
   /**
    * For commands that run on the hub: asks all threads (threads/questions.ts) and goes on with the
    * command when all have answered; at once where there is one thread. No later command of this
@@ -223,9 +303,9 @@ export class Client {
     return this.#connection.output.queuedBytes
   }
 
-  /** A slot whose reply is handed back (RESP2, whole) instead of being sent. */
-  call(done: (reply: Buffer) => void): Slot {
-    return this.#connection.output.call(done)
+  /** A slot whose reply is handed back whole instead of being sent. */
+  call(done: (reply: Buffer) => void, protocol: 2 | 3 = 2): Slot {
+    return this.#connection.output.call(done, protocol)
   }
 
   /** Runs (a part of) a command whose turn has passed, in the database it was sent to. */
@@ -239,9 +319,85 @@ export class Client {
     this.db = currentDb
   }
 
+  /** Is its connection gone? */
+  get isGone(): boolean {
+    return this.#connection.output.closed
+  }
+
+  /** MULTI. */
+  beginTransaction(): void {
+    this.transaction = new Transaction()
+    this.#judgeSpecial()
+  }
+
+  /** Queues the command that is to run. */
+  queue(entry: CommandEntry): void {
+    // Not handed over: one command would keep all bytes that have come with it.
+    this.transaction!.add(entry, this.args.detached())
+    if (this.args.bigs.length === 0) return
+    this.#connection.handOverPages()
+    this.#queuesPages = true
+  }
+
+  /** DISCARD, EXEC, and the end: forgets what is queued. */
+  endTransaction(): void {
+    this.transaction?.release()
+    this.transaction = null
+    if (this.#where !== null) this.#where.slot = -1
+    this.#judgeSpecial()
+  }
+
+  /** In a cluster: where its transaction and what it watches belong. */
+  get where(): Whereabouts {
+    this.#where ??= new Whereabouts()
+    return this.#where
+  }
+
+  /** What a peer watches here. */
+  get tickets(): Tickets {
+    this.#tickets ??= new Tickets()
+    return this.#tickets
+  }
+
+  /** What it watches here. */
+  get watched(): WatchedKeys {
+    this.#watched ??= new WatchedKeys(this.store)
+    return this.#watched
+  }
+
+  /** Keys that it watches, on whichever node. */
+  get watches(): number {
+    return (this.#watched?.count ?? 0) + (this.#where?.watches ?? 0)
+  }
+
+  /** Has a key that it watches here changed? */
+  get isDirty(): boolean {
+    return this.#watched?.areTouched ?? false
+  }
+
+  /** UNWATCH, DISCARD, and the end. */
+  unwatch(): void {
+    this.#watched?.end()
+    if (this.#where === null) return
+    dropTickets(this, this.#where.take())
+    if (this.transaction === null) this.#where.slot = -1
+  }
+
+  /** Its connection is gone. What EXEC is at goes on to its end. */
+  leave(): void {
+    this.unwatch()
+    this.#tickets?.end()
+    if (this.transaction?.isRunning !== true) this.endTransaction()
+  }
+
+  #judgeSpecial(): void {
+    this.isSpecial = this.isMonitor || this.transaction !== null
+  }
+
   /** MONITOR, and its end. */
   monitor(on: boolean): void {
     this.isMonitor = on
+    this.#judgeSpecial()
     if (on) this.server.monitors.add(this.id, this.#connection)
     else this.server.monitors.remove(this.id)
   }

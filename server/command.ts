@@ -45,7 +45,15 @@ export type CommandFlag =
   | 'blocking'
 
 export type CommandGroup =
-  'string' | 'generic' | 'connection' | 'server' | 'cluster' | 'bitmap' | 'cache'
+  | 'string'
+  | 'generic'
+  | 'connection'
+  | 'server'
+  | 'cluster'
+  | 'bitmap'
+  | 'transactions'
+  | 'scripting'
+  | 'cache'
 
 /**
  * Where a command runs in a cluster.
@@ -69,6 +77,14 @@ export type Placement = 'key' | 'scatter' | 'fan-out' | 'here'
 export type LoadAnswer =
   'value' | 'values' | ((client: Client, value: Buffer | null, stored: boolean) => void)
 
+/** Some of a command's keys, and how they are used. */
+export interface KeySpec {
+  /** As `Command.keys`. */
+  readonly keys: readonly [first: number, last: number, step: number]
+  /** As `Command.keyFlags`. */
+  readonly flags: readonly string[]
+}
+
 /** One row of the command table: all that COMMAND, dispatch, routing and the docs are made from. */
 export interface Command {
   /** Lower case. A subcommand's row carries its own name only: 'setname', not 'client|setname'. */
@@ -80,6 +96,8 @@ export interface Command {
   readonly keys: readonly [first: number, last: number, step: number]
   /** How the keys are used, as in COMMAND INFO's key specifications: e.g. `['RW', 'access', 'update']`. */
   readonly keyFlags?: readonly string[]
+  /** The same where not all keys are used alike: `keys` spans them all, and each is in one of these. */
+  readonly keySpecs?: readonly KeySpec[]
   /** The note of that specification, where the flags alone do not tell all. */
   readonly keyNotes?: string
   /**
@@ -90,6 +108,10 @@ export interface Command {
   readonly group: CommandGroup
   /** ACL categories beyond those that follow from flags and group. */
   readonly categories?: readonly string[]
+  /** The group brings no category of its own. */
+  readonly isOutsideGroup?: boolean
+  /** Is it for who works on the server itself? Then COMMAND DOCS says so. */
+  readonly isForDevelopers?: boolean
   /** Hints for clients, as COMMAND INFO prints them: 'nondeterministic_output' ... */
   readonly tips?: readonly string[]
   readonly since: string
@@ -192,6 +214,8 @@ const groupCategories: { readonly [group in CommandGroup]: string | null } = {
   generic: 'keyspace',
   connection: 'connection',
   bitmap: 'bitmap',
+  transactions: 'transaction',
+  scripting: 'scripting',
   server: null,
   cluster: null,
   cache: null,
@@ -226,6 +250,8 @@ export class CommandEntry {
   readonly firstKey: number
   readonly lastKey: number
   readonly keyStep: number
+  /** The specifications of its keys, the first key's first. */
+  readonly keySpecs: readonly KeySpec[]
   readonly placement: Placement
   readonly onHub: boolean
   readonly loads: LoadAnswer | null
@@ -253,6 +279,7 @@ export class CommandEntry {
     this.firstKey = first
     this.lastKey = last
     this.keyStep = step
+    this.keySpecs = row.keySpecs ?? [{ keys: row.keys, flags: row.keyFlags ?? [] }]
     this.placement = row.placement ?? (first > 0 ? 'key' : 'here')
     this.onHub = row.onHub ?? false
     this.loads = row.loads ?? null
@@ -379,6 +406,11 @@ export function keysOf(entry: CommandEntry, args: Args, from = 0): number[] | nu
   return keys
 }
 
+/** How the key that argument i is is used, in a call whose name is argument `from`. */
+export function keySpecOf(entry: CommandEntry, i: number, from = 0): KeySpec {
+  return entry.keySpecs.findLast(({ keys: [first] }) => from + first <= i)!
+}
+
 function categoriesOf(row: Command, flags: number): readonly string[] {
   const found = new Set(row.categories ?? [])
   const when = (flag: CommandFlag, ...names: string[]): void => {
@@ -392,7 +424,8 @@ function categoriesOf(row: Command, flags: number): readonly string[] {
   found.add((flags & flagBits.fast) !== 0 ? 'fast' : 'slow')
   const group = groupCategories[row.group]
   // A container is no command of its own: it belongs to no category that its group brings.
-  if (group !== null && row.subcommands === undefined) found.add(group)
+  const isInGroup = row.subcommands === undefined && row.isOutsideGroup !== true
+  if (group !== null && isInGroup) found.add(group)
   return aclCategories.filter((category) => found.has(category))
 }
 

@@ -108,6 +108,8 @@ export interface ConfigSource {
   /** Its path, null: there is none. */
   readonly file: string | null
   readonly machine: MachineLimits
+  /** Those of a program that embeds a node, in the place of `group` lines. */
+  readonly groups?: readonly Group[]
 }
 
 /** A name and a value as CONFIG SET has them. */
@@ -153,7 +155,7 @@ export class Settings {
     for (const directive of all) this.#given.set(directive, directive.row.default)
     for (const statement of statements) this.#read(statement)
     for (const directive of all) this.#resolveAtStart(directive)
-    this.groups = this.#readGroups()
+    this.groups = source.groups === undefined ? this.#readGroups() : new Groups(source.groups)
     this.members = this.#readMembers()
     this.notices = this.#collectNotices()
   }

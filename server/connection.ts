@@ -20,6 +20,9 @@ export interface Socket extends ByteSink {
   readonly fd: number
 }
 
+/** Bytes that are read of a client that waits in WAIT or for the end of a pause. */
+const blockedBytesMax = 64 * 1024
+
 /**
  * One socket: its bytes go in through Input, its commands through dispatch, its replies out through
  * Output. The owner of the socket calls `onBytes` when bytes lie in the thread's read area, and
@@ -132,6 +135,8 @@ export class Connection implements ClientConnection {
   /** The other side has sent all it will: answer what is under way, then close. */
   onEnd(): void {
     if (this.#closed) return
+    // As in Redis: who leaves no longer wants what waits for the end of a pause, or of WAIT.
+    if (this.client.isBlocked) return this.destroy()
     if (this.#input.waitingBytes > 0 && !this.mayExecute()) this.#halfClosed = true
     else this.output.end()
   }
@@ -141,6 +146,7 @@ export class Connection implements ClientConnection {
     this.#closed = true
     this.#input.end()
     this.output.close()
+    this.client.leave()
     this.#server.forget(this)
   }
 
@@ -207,6 +213,11 @@ export class Connection implements ClientConnection {
     this.destroy()
   }
 
+  /** A client that may be blocked for ever is read from all the same, for else it could not leave. */
+  get #listens(): boolean {
+    return this.client.isBlocked && this.#input.heldBytes < blockedBytesMax
+  }
+
   #begin(): void {
     const server = this.#server
     const now = server.world.clock.now()
@@ -232,7 +243,7 @@ export class Connection implements ClientConnection {
         'closing a client that reached the query buffer limit',
       )
       this.destroy()
-    } else if (!this.mayExecute() && !this.#paused) {
+    } else if (!this.mayExecute() && !this.#paused && !this.#listens) {
       this.#paused = true
       this.#socket.pause()
       this.judgeOutput()

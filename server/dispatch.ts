@@ -4,15 +4,22 @@ import type { Client } from './client.ts'
 import { type CommandEntry, flagBits, keysOf, takes } from './command.ts'
 import type { Connection } from './connection.ts'
 import type { IoThread } from './io-thread.ts'
+import { refusalInMulti, refusalOfExec, refusedInMulti } from './queueing.ts'
 import { counter } from './stats.ts'
 
 /**
- * From arguments to a command: look up, arity, authentication, snapshots, memory, route, run; in that order,
+ * From arguments to a command: look up, arity, authentication, snapshots, memory, pauses, route, run; in that order,
  * which is Redis's. What a client sees of each refusal is Redis's line.
  */
 
 /** A monitor only watches. */
 const keyspaceFlags = flagBits.write | flagBits.readonly
+
+/** What is not queued between MULTI and EXEC, but runs. */
+const commandsOfTransactions: ReadonlySet<string> = new Set([
+  ...['multi', 'exec', 'discard', 'watch'],
+  ...['quit', 'reset'],
+])
 
 /** Executes the command in the connection's args and writes its reply, or takes a slot for it. */
 export function dispatch(server: IoThread, connection: Connection): void {
@@ -41,9 +48,12 @@ function judge(server: IoThread, connection: Connection): void {
         ? container.subcommands!.find(args.bytes, args.pos(1), args.length(1))
         : null
     if (entry === null) {
-      server.cellOf(container).rejected()
-      client.reply.error(errors.unknownSubcommand(beginOf(args, 1), container.row.name))
-      server.countErrors()
+      refuse(
+        server,
+        client,
+        container,
+        errors.unknownSubcommand(beginOf(args, 1), container.row.name),
+      )
       return
     }
   }
@@ -55,12 +65,14 @@ function judge(server: IoThread, connection: Connection): void {
     refuse(server, client, entry, errors.ERR_NOAUTH)
     return
   }
+  let isHeld = false
   if (server.gate.restricts) {
     const line = server.gate.refusalOf(entry)
     if (line !== null) {
       refuse(server, client, entry, line)
       return
     }
+    isHeld = isPaused(client, entry)
   }
   if (connection.lostBulk) {
     refuse(server, client, entry, errors.ERR_OOM)
@@ -69,16 +81,65 @@ function judge(server: IoThread, connection: Connection): void {
   if (args.bigs.length > 0 && (!entry.takesPages || hasBigKey(entry, args))) {
     client.args = materialised(args)
   }
-  if (client.isMonitor && (entry.flags & keyspaceFlags) !== 0) {
-    refuse(server, client, entry, errors.ERR_MONITOR)
-    return
-  }
+  if (isHeld) hold(server, client, entry)
+  else perform(server, client, entry)
+  client.args = args
+}
+
+/**
+ * Is it to wait for the end of a pause? EXEC is where a command of its transaction is. Pauses are for
+ * clients, not for other nodes, who may be about to say that they are, nor for monitors.
+ */
+function isPaused(client: Client, entry: CommandEntry): boolean {
+  if (client.peer !== null || client.isMonitor || entry.parent?.name === 'peer') return false
+  const { gate } = client.server
+  if (gate.holds(entry)) return true
+  const queued = entry.fullName === 'exec' ? client.transaction?.commands : undefined
+  return queued?.some((command) => gate.holds(command.entry)) ?? false
+}
+
+/** Puts it off until the pause is over. */
+function hold(server: IoThread, client: Client, entry: CommandEntry): void {
+  const command = client.postpone(() => {
+    server.timer.begin(server.world.clock.now())
+    perform(server, client, entry)
+    server.timer.end()
+  })
+  server.held.hold(client, () => isPaused(client, entry), command)
+}
+
+/** Runs a command that may run, or queues it, and shows it to those who watch. */
+function perform(server: IoThread, client: Client, entry: CommandEntry): void {
+  if (client.isSpecial && isHeldBack(server, client, entry)) return
   // Pages become the stored value: what they hold cannot be shown afterwards.
   const isShownBefore = client.args.bigs.length > 0
   if (isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
   execute(server, client, entry)
   if (!isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
-  client.args = args
+}
+
+/** Of a monitor, or in a transaction: refuses or queues the command. False: it is to run now. */
+function isHeldBack(server: IoThread, client: Client, entry: CommandEntry): boolean {
+  const { transaction } = client
+  let line: string | null = null
+  if (client.isMonitor && (entry.flags & keyspaceFlags) !== 0) {
+    line = errors.ERR_MONITOR
+  } else if (transaction === null) {
+    return false
+  } else if (commandsOfTransactions.has(entry.fullName)) {
+    if (entry.name !== 'exec') return false
+    line = refusalOfExec(client)
+    if (line === null) return false
+  } else {
+    line = refusalInMulti(client, entry) ?? transaction.makeRoomFor(client)
+  }
+  if (line === null) {
+    client.queue(entry)
+    client.reply.simple('QUEUED')
+  } else {
+    refuse(server, client, entry, line)
+  }
+  return true
 }
 
 /** Runs a command, wherever it belongs: on another node, after a load, or here and now. */
@@ -150,6 +211,7 @@ function refuseUnknown(server: IoThread, client: Client): void {
     client.destroy()
     return
   }
+  if (client.transaction !== null) client.transaction.isBroken = true
   client.reply.error(errors.unknownCommand(name, restOf(args)))
   server.countErrors()
 }
@@ -166,7 +228,8 @@ function* restOf(args: Args): Iterable<string> {
 
 function refuse(server: IoThread, client: Client, entry: CommandEntry, line: string): void {
   server.cellOf(entry).rejected()
-  client.reply.error(line)
+  const isPart = client.transaction !== null || entry.fullName === 'exec'
+  client.reply.error(isPart ? refusedInMulti(client, entry, line) : line)
   server.countErrors()
 }
 

@@ -18,11 +18,11 @@ import type { Group } from '../cluster/group.ts'
 import { timesOf } from '../cluster/keeping.ts'
 import type { Failure, Loads, Outcome } from '../cluster/loads.ts'
 import type { Clock, Random, Timer } from '../cluster/world.ts'
+import { BreakerOpenError, LoadBusyError, LoadTimeoutError } from './embedded-errors.ts'
 import { checkedTags, freshMsOf, type Source, type SourceOptions } from './embedded-load.ts'
 import type { GroupRuleOptions, Time } from './embedded-rules.ts'
 import type { LoadStore } from './load-store.ts'
 import type { LookUp, Wanted } from './look-up.ts'
-import { typeName } from './passed.ts'
 import type { Staging } from './staging.ts'
 import {
   ABSENT,
@@ -92,24 +92,6 @@ export interface GroupErrors {
   readonly busy: number
 }
 
-/** The load took longer than the group's `timeout`. */
-export class LoadTimeoutError extends Error {
-  override readonly name = 'LoadTimeoutError'
-  readonly code = 'LOAD_TIMEOUT'
-}
-
-/** As many loads are under way and waiting as the group's `concurrency` and `queue` allow. */
-export class LoadBusyError extends Error {
-  override readonly name = 'LoadBusyError'
-  readonly code = 'LOAD_BUSY'
-}
-
-/** The loader failed too often, and is left alone for a while. */
-export class BreakerOpenError extends Error {
-  override readonly name = 'BreakerOpenError'
-  readonly code = 'BREAKER_OPEN'
-}
-
 /** What groups ask of their cache. */
 export interface GroupHost {
   readonly clock: Clock
@@ -156,9 +138,6 @@ export interface GroupSupport {
 /** An embedded cache has one database. */
 export const DB = 0
 
-/** Prefix and id, in UTF-8. As the server's groups. */
-const KEY_BYTES_MAX = 65_536
-
 /** A group of an embedded cache. Made by `cache.group`. */
 export class CacheGroup<Value> {
   readonly name: string
@@ -188,7 +167,7 @@ export class CacheGroup<Value> {
    */
   async get(id: string): Promise<Value | undefined> {
     const { lookUp } = this.#support.running()
-    const key = this.#keyOf(id)
+    const key = this.#source.keyOf(id)
     const store = this.#stage(key)
     const { bytes, pos, keyLength } = this.#host.staging
     const state = lookUp.look(DB, bytes, pos, keyLength, this.#group)
@@ -204,7 +183,7 @@ export class CacheGroup<Value> {
 
   /** The value that is there, fresh or stale. Nothing is loaded, and it counts as no access. */
   peek(id: string): Value | undefined {
-    const store = this.#stage(this.#keyOf(id))
+    const store = this.#stage(this.#source.keyOf(id))
     const { bytes, pos, keyLength } = this.#host.staging
     const state = store.state(DB, bytes, pos, keyLength)
     if (state !== FRESH && state !== STALE) return undefined
@@ -217,7 +196,7 @@ export class CacheGroup<Value> {
    */
   async refresh(id: string): Promise<Value | undefined> {
     const { lookUp } = this.#support.running()
-    const wanted = this.#wanted(this.#keyOf(id), Infinity)
+    const wanted = this.#wanted(this.#source.keyOf(id), Infinity)
     return this.#waited((done) => lookUp.reload(wanted, done))
   }
 
@@ -229,13 +208,13 @@ export class CacheGroup<Value> {
    * @throws {OutOfMemoryError} nobody may be evicted for it; the key holds what it held
    */
   set(id: string, value: Value, options: GroupSetOptions = {}): this {
-    const key = this.#keyOf(id)
+    const key = this.#source.keyOf(id)
     const tags = checkedTags(`group ${this.name}: tags`, options.tags ?? [])
     const times =
       options.ttl === undefined
         ? {}
         : { freshMs: freshMsOf(`group ${this.name}: ttl`, options.ttl) }
-    const encoded = this.#encode(value)
+    const encoded = this.#source.encode(value)
     const bytes = Buffer.byteLength(key) + encoded.length
     const { loadStore } = this.#support.running()
     const hasRoom = this.#host.aside(() => loadStore.makesRoom(this.#group, bytes))
@@ -255,7 +234,7 @@ export class CacheGroup<Value> {
 
   /** True if there was a value. What a load brings that is under way is not kept. */
   delete(id: string): boolean {
-    return this.#remove(this.#stage(this.#keyOf(id)))
+    return this.#remove(this.#stage(this.#source.keyOf(id)))
   }
 
   /**
@@ -272,36 +251,10 @@ export class CacheGroup<Value> {
   }
 
   get stats(): GroupStats {
-    const { store, loads, lookUp } = this.#support.running()
-    const { number } = this.#group
-    const counters = loads.counters(this.#group)
-    const { failed, module, timeout, breaker, busy } = counters.errors
-    return {
-      ...lookUp.hits(this.#group),
-      ...{ loads: counters.loads, shared: counters.joined, early: counters.early },
-      ...{ refreshes: counters.refreshes, values: counters.values, missing: counters.missing },
-      ...{ fenced: counters.fenced, late: counters.late },
-      errors: { failed: failed + module, timeout, breaker, busy },
-      breaker: this.#source.patience.state,
-      ...loads.underWay(this.#group),
-      ...{ keys: store.groupKeys(number), bytes: store.groupBytes(number) },
-    }
+    return statsOf(this.#source, this.#support.running())
   }
 
   /* ---- private ---- */
-
-  #keyOf(id: string): string {
-    if (typeof id === 'string' && id !== '') {
-      const key = this.prefix + id
-      // No character has more than three bytes a unit.
-      if (key.length * 3 <= KEY_BYTES_MAX || Buffer.byteLength(key) <= KEY_BYTES_MAX) return key
-      throw new RangeError(`group ${this.name}: prefix and id are over ${KEY_BYTES_MAX} bytes`)
-    }
-    const is = id === '' ? 'empty' : `${typeName(id)}: try String(id)`
-    throw new TypeError(
-      `group ${this.name}: an id must be a string that is not empty, but is ${is}`,
-    )
-  }
 
   /** The store, and the key in the staging area. */
   #stage(key: string): Store {
@@ -323,13 +276,6 @@ export class CacheGroup<Value> {
   #remove(store: Store): boolean {
     const { bytes, pos, keyLength } = this.#host.staging
     return store.delete(DB, bytes, pos, keyLength)
-  }
-
-  #encode(value: Value): Buffer {
-    if (value !== null && value !== undefined) return this.#source.encode(value)
-    throw new TypeError(
-      `group ${this.name}: ${String(value)} stands for "there is no such thing": delete the id instead`,
-    )
   }
 
   #put(
@@ -413,5 +359,25 @@ export class CacheGroup<Value> {
       default:
         return new Error(line, { cause })
     }
+  }
+}
+
+/** What was counted of a source's group. */
+export function statsOf(
+  { group, patience }: Pick<Source<unknown>, 'group' | 'patience'>,
+  { store, loads, lookUp }: Pick<Running, 'store' | 'loads'> & { lookUp: Pick<LookUp, 'hits'> },
+): GroupStats {
+  const { number } = group
+  const counters = loads.counters(group)
+  const { failed, module, timeout, breaker, busy } = counters.errors
+  return {
+    ...lookUp.hits(group),
+    ...{ loads: counters.loads, shared: counters.joined, early: counters.early },
+    ...{ refreshes: counters.refreshes, values: counters.values, missing: counters.missing },
+    ...{ fenced: counters.fenced, late: counters.late },
+    errors: { failed: failed + module, timeout, breaker, busy },
+    breaker: patience.state,
+    ...loads.underWay(group),
+    ...{ keys: store.groupKeys(number), bytes: store.groupBytes(number) },
   }
 }

@@ -163,7 +163,8 @@ class AsideStore extends LoadStore {
   }
 }
 
-function optionsOf<Value>(
+/** The options that were given, perhaps as a function alone. Throws a TypeError. */
+export function optionsOf<Value>(
   name: string,
   given: GroupOptions<Value> | Load<Value>,
 ): GroupOptions<Value> {

@@ -1,5 +1,5 @@
 /*
- * A function of the program, as the loader of a group of an embedded cache.
+ * A function of the program, as the loader of a group of an embedded cache, or of a node.
  *
  * It is called when whoever missed has returned, so it may use the cache. Its signal is its own, and is
  * aborted only while the function is at work: who ends a query by it does not end the next one on the
@@ -23,7 +23,7 @@ export interface Codec<Value> {
 
 /** What a load is handed beside the id. */
 export interface LoadContext {
-  /** Aborted when the load's timeout is over, or the cache is closed, while the function is at work. */
+  /** Aborted when the load's timeout is over, or cache or node is closed, while the function is at work. */
   readonly signal: AbortSignal
   /** What the value is kept under: the group's prefix and the id. */
   readonly key: string
@@ -58,6 +58,9 @@ interface Answer<Value> {
   readonly freshMs: number | undefined
   readonly tags: readonly string[]
 }
+
+/** Prefix and id, in UTF-8. As the server's groups. */
+const KEY_BYTES_MAX = 65_536
 
 /** As long as a rule of a group can say. */
 export const FOR_EVER_MS = 10 * 365 * 24 * 3_600_000
@@ -97,8 +100,26 @@ export class Source<Value> {
     }
   }
 
+  /** What a value is kept under. Throws a TypeError or RangeError for what is no id. */
+  keyOf(id: string): string {
+    const { name } = this.group
+    if (typeof id === 'string' && id !== '') {
+      const key = this.prefix + id
+      // No character has more than three bytes a unit.
+      if (key.length * 3 <= KEY_BYTES_MAX || Buffer.byteLength(key) <= KEY_BYTES_MAX) return key
+      throw new RangeError(`group ${name}: prefix and id are over ${KEY_BYTES_MAX} bytes`)
+    }
+    const is = id === '' ? 'empty' : `${typeName(id)}: try String(id)`
+    throw new TypeError(`group ${name}: an id must be a string that is not empty, but is ${is}`)
+  }
+
   /** Bytes of ours. Throws what the codec throws, and a TypeError for what is no value. */
   encode(value: Value): Buffer {
+    if (value === null || value === undefined) {
+      throw new TypeError(
+        `group ${this.group.name}: ${String(value)} stands for "there is no such thing": delete the id instead`,
+      )
+    }
     const bytes: unknown = this.#codec.encode(value)
     if (!(bytes instanceof Uint8Array)) {
       throw new TypeError(

@@ -108,7 +108,7 @@ export function groupOf(
     throw new TypeError(`a group's name must be a string, but is ${typeName(name)}`)
   }
   checkNames(`group ${name}`, options, [...RULE_OPTION_NAMES, ...others])
-  const words = [name, 'match', `${name}:{id}`, 'origin', 'module:./load.js']
+  const words = [name, 'match', `${name}:{id}`, 'origin', 'module:./program.js']
   for (const option of RULE_OPTION_NAMES) {
     const given = options[option]
     const value = given === undefined && option === 'ttl' ? ttl : given

@@ -16,10 +16,19 @@
  * made without waiting, and only `save` and `load` are asynchronous.
  */
 import { resolve } from 'node:path'
-import { nearest } from '../cluster/nearest.ts'
 import type { Clock, Timer } from '../cluster/world.ts'
 import {
   BreakerOpenError,
+  CacheStateError,
+  ClusterError,
+  GroupMissingError,
+  LoadBusyError,
+  LoadFailedError,
+  LoadTimeoutError,
+  NodeStateError,
+  OutOfMemoryError,
+} from './embedded-errors.ts'
+import {
   type CacheGroup,
   DB,
   type GroupErrors,
@@ -27,16 +36,17 @@ import {
   type GroupOptions,
   type GroupSetOptions,
   type GroupStats,
-  LoadBusyError,
-  LoadTimeoutError,
 } from './embedded-group.ts'
 import { CacheGroups, GROUPS_MAX } from './embedded-groups.ts'
 import { PrefixInvalidation } from './embedded-invalidation.ts'
 import type { Codec, Load, LoadContext } from './embedded-load.ts'
+import { type CacheNode, createNode, type NodeMember } from './embedded-node.ts'
+import type { NodeGroup } from './embedded-node-group.ts'
+import type { NodeOptions } from './embedded-node-options.ts'
 import type { BreakerOptions, GroupRuleOptions, Time } from './embedded-rules.ts'
 import type { ServerWorld } from './files.ts'
-import { checkNames, type Size, sizeIn, typeName } from './passed.ts'
-import { DEFAULT_POLICY_NAME, meaningOf, type PolicyName, policyNames } from './policies.ts'
+import { checkEviction, checkNames, inOurWords, memoryOf, type Size, typeName } from './passed.ts'
+import { DEFAULT_POLICY_NAME, meaningOf, type PolicyName } from './policies.ts'
 import { Shrinker } from './shrinker.ts'
 import { loadChecksum } from './snapshot-file.ts'
 import {
@@ -47,14 +57,15 @@ import {
   writeSnapshot,
 } from './snapshot-transfer.ts'
 import { Staging } from './staging.ts'
-import { MEMORY_BYTES_MIN } from './store/memory.ts'
 import type { RemovalListener as StoreRemovalListener, StoreOptions } from './store/store.ts'
 import { IN_PAGES, MISS, OUT_OF_MEMORY, STORED, Store, VALUE_BYTES_MAX } from './store/store.ts'
 import { shareGroupUsage } from './store/usage.ts'
 import { Sweeper } from './sweeper.ts'
 import { createSystemWorld, holdProcess } from './system.ts'
 
-export { BreakerOpenError, LoadBusyError, LoadTimeoutError }
+export { BreakerOpenError, CacheStateError, LoadBusyError, LoadTimeoutError, OutOfMemoryError }
+export { ClusterError, createNode, GroupMissingError, LoadFailedError, NodeStateError }
+export type { CacheNode, NodeGroup, NodeMember, NodeOptions }
 export type { BreakerOptions, CacheGroup, Codec, GroupErrors, GroupOptions, GroupRuleOptions }
 export type { GroupSetOptions, GroupStats, Load, LoadContext, Size, Time }
 
@@ -146,18 +157,6 @@ export interface LoadResult {
   readonly isCutOff: boolean
 }
 
-/** There is no room, and `eviction` lets nobody go for it ('noeviction', 'volatile-*'). */
-export class OutOfMemoryError extends Error {
-  override readonly name = 'OutOfMemoryError'
-  readonly code = 'OUT_OF_MEMORY'
-}
-
-/** The cache is closed, or is being loaded. */
-export class CacheStateError extends Error {
-  override readonly name = 'CacheStateError'
-  readonly code = 'CACHE_STATE'
-}
-
 /**
  * Makes a cache.
  * @throws {TypeError} an option has the wrong type, or there is none of this name
@@ -230,8 +229,8 @@ export class Cache {
   constructor(options: CacheOptions, world: CacheWorld) {
     checkOptions(options)
     const { eviction = DEFAULT_POLICY_NAME, hashSeed, now, onEvicted, ttl } = options
-    const maxMemory = sizeOf('maxMemory', options.maxMemory)
-    const ceiling = sizeOf('maxMemoryCeiling', options.maxMemoryCeiling ?? maxMemory)
+    const maxMemory = memoryOf('maxMemory', options.maxMemory)
+    const ceiling = memoryOf('maxMemoryCeiling', options.maxMemoryCeiling ?? maxMemory)
     this.#world = world
     this.#clock = now === undefined ? world.clock : changed(world.clock, { now })
     this.#sizes = { maxMemory, ceiling }
@@ -447,7 +446,7 @@ export class Cache {
    * @throws {RangeError} beyond the ceiling, or less than the store can work with
    */
   set maxMemory(size: Size) {
-    const bytes = sizeOf('maxMemory', size)
+    const bytes = memoryOf('maxMemory', size)
     const store = this.#use()
     const { ceiling } = this.#sizes
     if (bytes > ceiling) {
@@ -639,7 +638,7 @@ export class Cache {
 
   async #load(path: string): Promise<LoadResult | undefined> {
     const { files } = this.#world
-    const parts = { files, checksum: await loadChecksum() }
+    const parts = { files, checksum: await loadChecksum(), databaseCount: 1 }
     // They can be in nobody's way: who cannot look for them, or remove them, reads all the same.
     await removeLeftovers(path, files, { removed: () => {}, failed: () => {} })
     const reader = await openSnapshot(path, parts, 'move it away, or load another one')
@@ -822,40 +821,5 @@ function checkOptions(options: CacheOptions): void {
     throw new RangeError(
       `hashSeed must be an integer from 0 to ${HASH_SEED_MAX}, but is ${String(hashSeed)}`,
     )
-  }
-}
-
-function checkEviction(name: unknown): void {
-  if ((policyNames as readonly unknown[]).includes(name)) return
-  const meant = typeof name === 'string' ? nearest(name, policyNames) : null
-  const hint = meant === null ? `there are ${policyNames.join(', ')}` : `did you mean '${meant}'?`
-  throw new RangeError(`there is no eviction '${String(name)}': ${hint}`)
-}
-
-/** Bytes. */
-function sizeOf(name: string, size: unknown): number {
-  if (typeof size !== 'number' && typeof size !== 'string') {
-    throw new TypeError(`${name} must be bytes or a size like '256mb', but is ${typeName(size)}`)
-  }
-  const bytes = sizeIn(size)
-  if (!Number.isSafeInteger(bytes) || bytes < MEMORY_BYTES_MIN) {
-    throw new RangeError(
-      `${name} must be a whole number of bytes or a size like '256mb', and at least '2mb' (${MEMORY_BYTES_MIN}), but is ${typeof size === 'string' ? `'${size}'` : size}`,
-    )
-  }
-  return bytes
-}
-
-/** The store speaks of `maxmemory`, as the server does. */
-function inOurWords<T>(run: () => T): T {
-  try {
-    return run()
-  } catch (error) {
-    if (error instanceof RangeError) {
-      error.message = error.message
-        .replace('the ceiling of maxmemory', 'maxMemoryCeiling')
-        .replaceAll('maxmemory', 'maxMemory')
-    }
-    throw error
   }
 }

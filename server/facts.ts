@@ -30,7 +30,7 @@ export interface Facts {
   /** All of that together, of clients and of peers. */
   readonly clientBytes: number
   readonly peerBytes: number
-  /** Clients that wait for a load. */
+  /** Clients that wait: for a load, in WAIT, for the end of a pause. */
   readonly waiting: number
   /** By group: waiters that the loads' own counters do not know. */
   readonly waiters: Readonly<Record<string, WaiterCounters>>
@@ -59,7 +59,7 @@ export function factsOf(thread: IoThread): Facts {
   const { usedBytes, totalBytes } = readHeap()
   return {
     ...clientFacts(thread.clients.values()),
-    waiting: flights.waiting,
+    waiting: flights.waiting + blockedIn(thread),
     waiters: Object.fromEntries(flights.waiters),
     hits: Object.fromEntries(groups.all.map((group) => [group.name, loading.hits(group)])),
     routed: router?.counters ?? noFacts.routed,
@@ -68,6 +68,12 @@ export function factsOf(thread: IoThread): Facts {
     heapUsedBytes: usedBytes,
     heapTotalBytes: totalBytes,
   }
+}
+
+function blockedIn({ clients }: IoThread): number {
+  let blocked = 0
+  for (const client of clients.values()) if (client.isBlocked) blocked++
+  return blocked
 }
 
 function clientFacts(clients: Iterable<ClientBytes>): Facts {

@@ -1,7 +1,7 @@
 /**
  * Which commands may run now. While the snapshot is read at the start nearly all are refused
- * (LOADING), after a failed save writes are (MISCONF), and while the last snapshot is written none
- * runs: then requests wait.
+ * (LOADING), after a failed save writes are (MISCONF), during a pause clients' commands are held
+ * (pauses.ts), and while the last snapshot is written none runs: then requests wait.
  *
  * The state lies in words that all threads share. One of them, the hub, writes it; dispatch looks at
  * it before each command, which costs a plain read.
@@ -10,7 +10,11 @@ import { ERR_LOADING, ERR_MISCONF } from '../protocol/errors.ts'
 import { type CommandEntry, flagBits } from './command.ts'
 
 /** The words, as index of an Int32Array. */
-const word = { loading: 0, deniesWrites: 1, restricts: 2, frozen: 3 } as const
+const word = { loading: 0, deniesWrites: 1, restricts: 2, frozen: 3, paused: 4 } as const
+
+/** Which commands of clients a pause holds: none, those that write, all. */
+export type PauseMode = 'none' | 'write' | 'all'
+const pauseModes: readonly PauseMode[] = ['none', 'write', 'all']
 
 /** The part of an entry of the command table on which a refusal depends. */
 type Asked = Pick<CommandEntry, 'flags' | 'fullName'>
@@ -25,7 +29,7 @@ export class Gate {
     this.#words = new Int32Array(shared)
   }
 
-  /** Are some commands refused now? Then `refusalOf` tells which. */
+  /** Are some commands refused or held now? Then `refusalOf` and `holds` tell which. */
   get restricts(): boolean {
     return this.#words[word.restricts] !== 0
   }
@@ -42,7 +46,26 @@ export class Gate {
     const words = this.#words
     Atomics.store(words, word.loading, state.loading ? 1 : 0)
     Atomics.store(words, word.deniesWrites, state.deniesWrites ? 1 : 0)
-    Atomics.store(words, word.restricts, state.loading || state.deniesWrites ? 1 : 0)
+    this.#settle()
+  }
+
+  /** During a pause: is this command to wait for its end, if it is a client's? */
+  holds({ flags, fullName }: Asked): boolean {
+    const mode = pauseModes[this.#words[word.paused]!]
+    if (mode !== 'write') return mode === 'all'
+    // Redis: those that write, and those that replicas would hear of.
+    return (flags & flagBits.write) !== 0 || fullName === 'publish' || fullName === 'spublish'
+  }
+
+  pause(mode: PauseMode): void {
+    Atomics.store(this.#words, word.paused, pauseModes.indexOf(mode))
+    this.#settle()
+  }
+
+  #settle(): void {
+    const words = this.#words
+    const restricts = [word.loading, word.deniesWrites, word.paused].some((i) => words[i] !== 0)
+    Atomics.store(words, word.restricts, restricts ? 1 : 0)
   }
 
   /** No command runs: the last snapshot is being written. */

@@ -10,6 +10,7 @@ import type { WriteCounters } from '../cluster/writes.ts'
 import type { Membership } from '../cluster/membership.ts'
 import type { Clock } from '../cluster/world.ts'
 import type { Config } from './config.ts'
+import type { Databases } from './databases.ts'
 import type { Facts } from './facts.ts'
 import { percentile } from './histogram.ts'
 import type { Landings } from './landings.ts'
@@ -25,6 +26,7 @@ import { redisVersion, version } from './version.ts'
 /** What INFO looks at: the part of Server that it needs. */
 export interface InfoSource {
   readonly config: Config
+  readonly databases: Pick<Databases, 'behind'>
   readonly world: { readonly clock: Clock }
   readonly snapshots: Pick<
     Snapshots,
@@ -365,11 +367,12 @@ function clusterFields({ routing }: InfoSource, { links, otherViews, routed }: F
   }
 }
 
-function keyspaceFields({ config, store }: InfoSource): Fields {
+function keyspaceFields({ config, databases, store }: InfoSource): Fields {
   const fields: Record<string, string> = {}
-  for (let db = 0; db < config.databases; db++) {
+  for (let number = 0; number < config.databases; number++) {
+    const db = databases.behind(number)
     const keys = store.size(db)
-    if (keys > 0) fields[`db${db}`] = pairs({ keys, expires: store.expiring(db), avg_ttl: 0 })
+    if (keys > 0) fields[`db${number}`] = pairs({ keys, expires: store.expiring(db), avg_ttl: 0 })
   }
   return fields
 }
@@ -465,9 +468,15 @@ export function groupCounters(
   { waiters, hits }: Facts,
   group: Group,
 ): Readonly<Record<string, number | string>> {
-  const { errors, ...counters } = loads.counters(group)
+  const {
+    errors,
+    early,
+    loads: started,
+    joined: shared,
+    refreshes,
+    ...counters
+  } = loads.counters(group)
   const { joined, late, again } = waiters[group.name] ?? noWaiters
-  counters.joined += joined
   counters.late += late
   counters.again += again
   const found = hits[group.name] ?? noHits
@@ -480,6 +489,7 @@ export function groupCounters(
   const times = landings.times(group.name)
   const written = writes.counters(group)
   return {
+    ...{ loads: started, joined: shared + joined, refreshes, early_refreshes: early },
     ...counters,
     ...{ active, queued, failed, ...byKind },
     breaker_state: breakerOf(group),

@@ -11,6 +11,7 @@ import { commands } from './commands/index.ts'
 import type { Config } from './config.ts'
 import { Connection, type Socket } from './connection.ts'
 import { DuplexSocket } from './duplex.ts'
+import type { Databases } from './databases.ts'
 import type { Gate } from './gate.ts'
 import type { ListenerSocket } from './listener.ts'
 import { type Flights, Loading } from './loading.ts'
@@ -18,6 +19,7 @@ import type { Log } from './log.ts'
 import { LookAhead } from './look-ahead.ts'
 import { Monitors } from './monitors.ts'
 import { type OutputClass, type OutputLimit, outputLimits } from './output-limits.ts'
+import { HeldCommands } from './pauses.ts'
 import { ReplyAreas } from './reply-areas.ts'
 import { Routing } from './routing.ts'
 import type { Server } from './server.ts'
@@ -40,6 +42,7 @@ export interface IoThreadParts {
   readonly log: Log
   readonly store: Store
   readonly gate: Gate
+  readonly databases: Databases
   readonly stats: SharedStats
   /** Its row of `stats`; 0 is the hub's. */
   readonly row: number
@@ -74,6 +77,7 @@ export class IoThread {
   readonly log: Log
   readonly store: Store
   readonly gate: Gate
+  readonly databases: Databases
   readonly table = new CommandTable(commands)
   readonly stats: Stats
   readonly areas: ReplyAreas
@@ -85,6 +89,7 @@ export class IoThread {
   readonly routing: Routing
   readonly timer: CommandTimer
   readonly monitors: Monitors
+  readonly held: HeldCommands
   readonly delegate: Delegate | null
   /** Null: it is in another thread, `delegate` leads to it. */
   readonly hub: Server | null = null
@@ -103,6 +108,7 @@ export class IoThread {
     this.log = parts.log
     this.store = parts.store
     this.gate = parts.gate
+    this.databases = parts.databases
     this.delegate = parts.delegate
     this.stats = new Stats(parts.stats, parts.row)
     this.stats.trackLatency(config['latency-tracking'])
@@ -120,6 +126,7 @@ export class IoThread {
     this.routing = new Routing(this, parts.ringHash)
     this.timer = this.#openTimer(parts.sink)
     this.monitors = new Monitors(world.clock, this.stats, parts.tellMonitors)
+    this.held = new HeldCommands(parts.gate)
     this.outputLimits = outputLimits(config['client-output-buffer-limit'])
     config.onChange('client-output-buffer-limit', (value) => {
       this.outputLimits = outputLimits(value)
@@ -195,6 +202,8 @@ export class IoThread {
     if (this.#connections.delete(connection.client.id)) this.stats.clientLeft()
     this.#clients.delete(connection.client.id)
     this.monitors.remove(connection.client.id)
+    this.held.forget(connection.client)
+    connection.client.forgetWait()
     if (this.#connections.size === 0) this.#whenEmpty?.()
   }
 
@@ -224,6 +233,7 @@ export class IoThread {
 
   /** Commands may run again (gate.ts): those that wait do. */
   thaw(): void {
+    this.held.resume()
     for (const connection of [...this.#connections.values()]) connection.onReady()
   }
 
@@ -239,7 +249,11 @@ export class IoThread {
       this.#whenEmpty = null
       done()
     }
-    for (const connection of [...this.#connections.values()]) connection.closeAfterReply()
+    for (const connection of [...this.#connections.values()]) {
+      // What it waits for may never come.
+      if (connection.client.isBlocked) connection.destroy()
+      else connection.closeAfterReply()
+    }
     if (this.#connections.size === 0) this.#whenEmpty?.()
     this.world.clock.after(timeoutMs, () => {
       for (const connection of [...this.#connections.values()]) connection.destroy()

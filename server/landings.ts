@@ -35,8 +35,8 @@ export class Landings {
   }
 
   hear({ miss, outcome, error, tookMs }: Landing): void {
-    const counts = this.#histogramOf(miss.group.name)
-    counts[cellOf(tookMs * 1e6)]!++
+    // Where the breaker is open nobody is asked, which takes no time.
+    if (error?.kind !== 'breaker') this.#histogramOf(miss.group.name)[cellOf(tookMs * 1e6)]!++
     if (miss.key.length > KEY_BYTES_MAX) return
     const name = nameOf(miss.db, miss.key)
     this.#last.delete(name)

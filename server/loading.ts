@@ -9,7 +9,7 @@ import type { GroupHits, WaiterCounters } from './facts.ts'
 import type { IoThread } from './io-thread.ts'
 import { copyOpenValue } from './load-store.ts'
 import { type Flying, LookUp, type Wanted } from './look-up.ts'
-import type { Slot } from './slot.ts'
+import type { Call, Slot } from './slot.ts'
 import { counter } from './stats.ts'
 import { ABSENT, ERROR_ONLY, FRESH } from './store/store.ts'
 
@@ -101,6 +101,13 @@ export class Loading {
     return this.#judge(db, args, i, group, state)
   }
 
+  /** Is there nothing to answer with, and nobody knows that there is nothing? */
+  #isGone(db: number, args: Args, i: number): boolean {
+    const { store } = this.#server
+    const state = store.state(db, args.bytes, args.pos(i), args.length(i))
+    return state === ABSENT || state === ERROR_ONLY
+  }
+
   /** What the client's command found of the key that is its argument i. False: it must be loaded. */
   judge({ args, db }: Client, i: number, group: Group, state: number): boolean {
     return this.#judge(db, args, i, group, state)
@@ -167,28 +174,42 @@ export class Loading {
     const { db } = call
     const args = call.slot === undefined ? call.args.detached() : call.args
     /** What loads brought, by argument: the store may have let go of it when the reply is written. */
-    const loaded = new Map<number, Buffer>()
+    const loaded = new Map<number, Buffer | null>()
     let error: string | null = null
     let next = 1
     let open = 0
-    const finish = (): void => {
+    // What was there at first may go while others are loaded: it is looked for again.
+    let rounds = 1
+    let loadedBefore = 0
+    const needsLoad = (i: number, group: Group): boolean => {
+      if (rounds === 1) return !this.#isAnswered(db, args, i, group)
+      return !loaded.has(i) && this.#isGone(db, args, i)
+    }
+    const finishRound = (): boolean => {
+      if (error === null && loaded.size > loadedBefore && rounds < ROUNDS_MAX) {
+        loadedBefore = loaded.size
+        rounds++
+        next = 1
+        return false
+      }
       const line = error
       if (line !== null) slot.settle((reply) => reply.error(line))
       else slot.answer(() => client.runAs(() => replyAll(client, loaded), args, db))
+      return true
     }
     const step = (): boolean => {
       const end = Math.min(args.count, next + KEYS_PER_STEP)
       for (; next < end && open < LOADS_OPEN_MAX; next++) {
         const i = next
         const group = this.groups.match(args.bytes, args.pos(i), args.length(i))
-        if (group === null || this.#isAnswered(db, args, i, group)) continue
+        if (group === null || !needsLoad(i, group)) continue
         open++
         this.load({ db, key: new Uint8Array(args.buffer(i)), group }, (outcome) => {
           if (outcome.kind === 'error') error ??= outcome.line
-          if (outcome.kind === 'value') loaded.set(i, outcome.value)
+          loaded.set(i, outcome.kind === 'value' ? outcome.value : null)
           open--
           if (next < args.count && open === LOADS_OPEN_MAX - 1) turns.add(turn)
-          else if (next >= args.count && open === 0) finish()
+          else if (next >= args.count && open === 0 && !finishRound()) turns.add(turn)
         })
       }
       return next >= args.count
@@ -197,7 +218,7 @@ export class Loading {
       takeTurn: (): boolean => {
         this.#server.store.now = this.#server.world.clock.now()
         const done = turns.slice(step, () => open < LOADS_OPEN_MAX)
-        if (done && open === 0) finish()
+        if (done && open === 0) return !finishRound()
         return !done && open < LOADS_OPEN_MAX
       },
     }
@@ -242,13 +263,13 @@ export class Loading {
 }
 
 /** Answers an MGET: what was loaded for it, and what the store had. */
-function replyAll(client: Client, loaded: ReadonlyMap<number, Buffer>): void {
+function replyAll(client: Client, loaded: ReadonlyMap<number, Buffer | null>): void {
   client.reply.array(client.args.count - 1)
   overKeys(client, {
     stride: 1,
     visit: (_, i) => {
       const value = loaded.get(i)
-      if (value === undefined) replyValue(client, i)
+      if (value == null) replyValue(client, i)
       else client.reply.bulk(value)
       return 0
     },
@@ -263,12 +284,8 @@ const KEYS_PER_STEP = 16
 /** Loads of one MGET at a time: more would fill the group's queue. */
 const LOADS_OPEN_MAX = 1024
 
-/** A command to be answered: the client's current one, or one that was copied and has its slot. */
-interface Call {
-  readonly args: Args
-  readonly db: number
-  readonly slot?: Slot
-}
+/** So often an MGET looks for what has gone meanwhile; then it is missing. */
+const ROUNDS_MAX = 8
 
 interface MissingKey {
   /** Which argument it is. */

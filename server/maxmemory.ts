@@ -41,13 +41,17 @@ export interface OpenedStore {
  * ceiling, and nobody asked for that ceiling, maxmemory is the ceiling.
  * @throws {RangeError} the system does not give as much
  */
-export function openStore(config: Config, seed: number, log: Log): OpenedStore {
+export function openStore(
+  config: Config,
+  { seed, tokenSeed }: { readonly seed: number; readonly tokenSeed: number },
+  log: Log,
+): OpenedStore {
   const { databases, maxmemory: maxMemory } = config
   const ceiling = config['maxmemory-ceiling']
   // With several the hub's is one more.
   const threads = sharingThreads(config)
   const options = {
-    ...{ maxMemory, seed, databases, threads, ...meaningOf(config['maxmemory-policy']) },
+    ...{ maxMemory, seed, tokenSeed, databases, threads, ...meaningOf(config['maxmemory-policy']) },
     invalidations: shareInvalidations(),
     watches: shareWatches(),
     groupUsage: shareGroupUsage(config.groups.all.length),

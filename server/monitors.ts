@@ -69,13 +69,20 @@ export class Monitors {
   }
 }
 
-function lineOf(wallMs: number, { args, db, address }: Client, entry: CommandEntry): Buffer {
+function lineOf(
+  wallMs: number,
+  { args, db, address, server }: Client,
+  entry: CommandEntry,
+): Buffer {
   const seconds = Math.floor(wallMs / 1000)
   const micros = String(Math.floor((wallMs - seconds * 1000) * 1000)).padStart(6, '0')
   const secrets = entry.secrets?.(args) ?? []
   const words: string[] = []
   for (let i = 0; i < args.count; i++) words.push(quoted(args, i, secrets.includes(i)))
-  return Buffer.from(`+${seconds}.${micros} [${db} ${address}] ${words.join(' ')}\r\n`, 'latin1')
+  return Buffer.from(
+    `+${seconds}.${micros} [${server.databases.numberOf(db)} ${address}] ${words.join(' ')}\r\n`,
+    'latin1',
+  )
 }
 
 function quoted(args: Args, i: number, isSecret: boolean): string {

@@ -16,7 +16,7 @@ import type { Reply } from '../protocol/reply.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, flagBits, lastKeyOf } from './command.ts'
 import type { IoThread } from './io-thread.ts'
-import type { Slot } from './slot.ts'
+import type { Call, Slot } from './slot.ts'
 
 /**
  * Which node runs a command: between dispatch, which knows clients and commands, and the router,
@@ -115,32 +115,36 @@ export class Routing {
     return header.id
   }
 
-  /** Takes a command that is not this node's alone. False: run it here. */
-  takes(client: Client, entry: CommandEntry): boolean {
+  /**
+   * Takes a command that is not this node's alone, and answers it in its slot, which it takes if the
+   * command has none yet. False: run it here.
+   */
+  takes(client: Client, entry: CommandEntry, call: Call = client): boolean {
     switch (entry.placement) {
       case 'here':
         return false
       case 'key':
-        return this.#takesKeys(client, entry)
+        return this.#takesKeys(client, entry, call)
       case 'scatter':
-        return this.#scatters(client, entry)
+        return this.#scatters(client, entry, call)
       case 'fan-out':
-        this.#fansOut(client, entry)
+        this.#fansOut(client, entry, call)
         return true
     }
   }
 
   /* ---- one owner ---- */
 
-  #takesKeys(client: Client, entry: CommandEntry): boolean {
-    const { args } = client
+  #takesKeys(client: Client, entry: CommandEntry, call: Call): boolean {
+    const { args, db } = call
     const router = this.router!
     const last = lastKeyOf(entry, args)
     const slot = keySlot(args.bytes, args.pos(entry.firstKey), args.length(entry.firstKey))
     for (let i = entry.firstKey + entry.keyStep; i <= last; i += entry.keyStep) {
       const other = keySlot(args.bytes, args.pos(i), args.length(i))
-      if (other !== slot && !this.#haveOneOwner(slot, other)) {
-        client.reply.error(ERR_CROSSSLOT)
+      if (other !== slot && !this.haveOneOwner(slot, other)) {
+        if (call.slot === undefined) client.reply.error(ERR_CROSSSLOT)
+        else call.slot.settle((to) => to.error(ERR_CROSSSLOT))
         return true
       }
     }
@@ -148,8 +152,7 @@ export class Routing {
     const oneKey = last === entry.firstKey
     const isRead = (entry.flags & flagBits.readonly) !== 0
     const copies = args.copy()
-    const { db } = client
-    const reply = client.defer()
+    const reply = call.slot ?? client.defer()
     const request = {
       args: copies,
       slot,
@@ -176,7 +179,8 @@ export class Routing {
     return this.membership.live().owner(keySlot(key, 0, key.length)) ?? ''
   }
 
-  #haveOneOwner(slot: number, other: number): boolean {
+  /** Does one node own both slots now? */
+  haveOneOwner(slot: number, other: number): boolean {
     const ring = this.membership!.live()
     return ring.owner(slot) === ring.owner(other)
   }
@@ -212,10 +216,10 @@ export class Routing {
 
   /* ---- many owners ---- */
 
-  #scatters(client: Client, entry: CommandEntry): boolean {
-    const { args, db } = client
+  #scatters(client: Client, entry: CommandEntry, call: Call): boolean {
+    const { args, db } = call
     if (this.#areAllHere(args, entry)) return false
-    const reply = client.defer()
+    const reply = call.slot ?? client.defer()
     const gather = entry.fullName === 'mget' ? 'list' : entry.fullName === 'mset' ? 'ok' : 'sum'
     const request = {
       args: args.copy(),
@@ -241,17 +245,17 @@ export class Routing {
 
   /* ---- all nodes ---- */
 
-  #fansOut(client: Client, entry: CommandEntry): void {
+  #fansOut(client: Client, entry: CommandEntry, call: Call): void {
     const router = this.router!
-    const args = client.args.copy()
-    const runHere = this.#runHere(client, entry, client.db)
-    const reply = client.defer()
+    const args = call.args.copy()
+    const runHere = this.#runHere(client, entry, call.db)
+    const reply = call.slot ?? client.defer()
     const done = (value: PeerValue): void => reply.settle((to) => writeValue(to, value))
     if (entry.fullName === 'scan') {
       router.scan({ args }, runHere, done)
     } else if (entry.fullName === 'randomkey') {
       const size = this.#server.table.named('dbsize')!
-      const sizeHere = this.#runHere(client, size, client.db)
+      const sizeHere = this.#runHere(client, size, call.db)
       // The router asks all nodes for their sizes first, and then one of them for a key.
       router.randomKey(
         (words, then) => (isNamed(words, 'dbsize') ? sizeHere : runHere)(words, then),
@@ -278,7 +282,7 @@ function isNamed(words: readonly Buffer[], name: string): boolean {
 }
 
 /** One whole reply of our own encoder. */
-function valueOf(bytes: Buffer): PeerValue {
+export function valueOf(bytes: Buffer): PeerValue {
   let result: PeerValue = null
   const limits = { bytesMax: Number.MAX_SAFE_INTEGER, depthMax: REPLY_DEPTH_MAX }
   const failure = new Replies(limits, (value) => (result = value)).feed(bytes)

@@ -8,6 +8,7 @@ import { CommandTable } from './command.ts'
 import { commands } from './commands/index.ts'
 import type { Config } from './config.ts'
 import type { ServerWorld } from './files.ts'
+import { Databases } from './databases.ts'
 import { Gate } from './gate.ts'
 import { IoThread } from './io-thread.ts'
 import { Invalidations } from './invalidations.ts'
@@ -19,6 +20,7 @@ import { LoadStore } from './load-store.ts'
 import type { Flights } from './loading.ts'
 import type { Log } from './log.ts'
 import { MaxMemory, type OpenedStore, openStore, sharingThreads } from './maxmemory.ts'
+import { Pauses } from './pauses.ts'
 import { Routing } from './routing.ts'
 import { SlowLog } from './slow-log.ts'
 import { type Checksum, loadChecksum, type SnapshotReader } from './snapshot-file.ts'
@@ -33,7 +35,8 @@ import { Warming } from './warming.ts'
 const addressMissing: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT'])
 /**
  * Makes a server of its parts; it serves streams given to `handle`, and sockets after `listen`. Until
- * `loaded` resolves it reads its snapshot.
+ * `loaded` resolves it reads its snapshot, unless it `beginsEmpty`. Without a `loader` it has the one
+ * that its groups' origins want.
  * @throws {SnapshotError} there is one that cannot be loaded
  * @throws {GroupError} a group's origin cannot be used
  */
@@ -41,19 +44,21 @@ export async function createServer(
   config: Config,
   world: ServerWorld,
   log: Log,
-  loader?: Loader,
+  given: { readonly loader?: Loader | undefined; readonly beginsEmpty?: boolean } = {},
 ): Promise<Server> {
   const ringHash = await Routing.loadHash()
   const checksum = await loadChecksum()
-  const snapshot = await snapshotFor(config, world, log, checksum)
+  const { beginsEmpty = false } = given
+  const snapshot = beginsEmpty ? null : await snapshotFor(config, world, log, checksum)
   const parts = { config, world, log, ringHash, checksum, snapshot }
   const runId = world.random.bytes(20).toString('hex')
   const seed = world.random.uint32()
+  const tokenSeed = world.random.uint32()
   // With its seed the snapshot's images fit as they are.
-  const opened = openStore(config, snapshot?.facts.seed ?? seed, log)
+  const opened = openStore(config, { seed: snapshot?.facts.seed ?? seed, tokenSeed }, log)
   const commandNames = [...new CommandTable(commands).all()].map((entry) => entry.fullName)
   const stats = shareStats(commandNames, sharingThreads(config))
-  loader ??= await loaderFor(config, world, log)
+  const loader = given.loader ?? (await loaderFor(config, world, log))
   return new Server({ ...parts, runId, opened, stats, loader })
 }
 
@@ -68,7 +73,13 @@ async function snapshotFor(
   checksum: Checksum,
 ): Promise<SnapshotReader | null> {
   const path = (): string => config.dbfilename
-  const snapshot = await findSnapshot({ files, log, checksum, path })
+  const snapshot = await findSnapshot({
+    files,
+    log,
+    checksum,
+    path,
+    databaseCount: config.databases,
+  })
   if (snapshot === null || config.members === null || config.members.all.length < 2) return snapshot
   await snapshot.close()
   log.warning('the snapshot is not loaded: other nodes may have answered for its keys since')
@@ -147,6 +158,8 @@ export interface Workers {
     argument: ArgumentOf<Name>,
     done: (answers: AnswerOf<Name>[]) => void,
   ): void
+  /** Stops them for a swap of two databases, after which they go on. */
+  whileStopped(one: number, two: number, swap: () => void): void
   /** Listens, and spreads what is accepted over them. Rejects as `listen` does. */
   listen(at: ListenAddress): Promise<Listener>
   /** A line for the monitors of all of them. */
@@ -173,6 +186,7 @@ export class Server extends IoThread {
   readonly warming: Warming
   readonly snapshots: Snapshots
   readonly sweeper: Sweeper
+  readonly pauses: Pauses
   readonly slowLog: SlowLog
   readonly latency: LatencyMonitor
   /** Resolves when the snapshot was read, at once if there is none. */
@@ -216,6 +230,7 @@ export class Server extends IoThread {
     })
     super({
       ...{ config, world, log, store, gate: new Gate(), stats: parts.stats, row: 0 },
+      databases: new Databases(config.databases),
       ...{ ringHash: parts.ringHash, flights: flightsOf(loads, writes), writes, delegate: null },
       sink: {
         slow: (command) => slowLog.add(command),
@@ -241,6 +256,7 @@ export class Server extends IoThread {
       latency.watch(event, micros, Math.floor(clock.wall() / 1000))
     this.sweeper = new Sweeper(store, config, clock, watch('expire-cycle'))
     const onSlice = watch('eviction-cycle')
+    this.pauses = new Pauses(clock, this.gate, () => this.ask('resume', null, () => {}))
     this.#maxMemory = new MaxMemory(store, config, { clock, log, onSlice })
     const { membership } = this.routing
     membership?.onChange(({ name, state }) => {
@@ -271,6 +287,23 @@ export class Server extends IoThread {
     return this.#workers === null
   }
 
+  /**
+   * SWAPDB of two databases; both must be there. On all threads at the same moment, and not while a
+   * snapshot is written, which has one table. `done`: within this call if nothing is in the way.
+   */
+  swapDatabases(one: number, two: number, done: () => void): void {
+    this.snapshots.holdOff((letSave) => {
+      const swap = (): void => {
+        this.databases.swap(one, two)
+        this.databases.follow(this.clients.values(), one, two)
+        letSave()
+        done()
+      }
+      if (this.#workers === null) swap()
+      else this.#workers.whileStopped(one, two, swap)
+    })
+  }
+
   /** Asks all threads, this one included. `done` hears all answers: within this call if it is alone. */
   ask<Name extends QuestionName>(
     name: Name,
@@ -287,11 +320,14 @@ export class Server extends IoThread {
     if (!this.isAlone) await new Promise<unknown>((resolve) => this.ask('settle', null, resolve))
   }
 
-  /** Listens on each `bind` address; with port 0 on none. Rejects with the system's error (EADDRINUSE ...). */
-  async listen(): Promise<void> {
+  /**
+   * Listens on each `bind` address; with port 0 on none, or with `anyPort` on a free one. Rejects with
+   * the system's error (EADDRINUSE ...).
+   */
+  async listen({ anyPort = false } = {}): Promise<void> {
     const { config } = this
     this.routing.start()
-    if (config.port === 0) return
+    if (config.port === 0 && !anyPort) return
     for (const bind of config.bind) {
       // A leading '-' means: no error when the machine lacks this address.
       const optional = bind.startsWith('-')
@@ -354,6 +390,7 @@ export class Server extends IoThread {
     if (this.#stopping) return
     this.#stopping = true
     this.sweeper.stop()
+    this.pauses.stop()
     this.warming.stop()
     this.stats.stop()
     this.#maxMemory.stop()
@@ -369,11 +406,11 @@ export class Server extends IoThread {
   }
 
   #openSnapshots({ world, checksum }: ServerParts): Snapshots {
-    const { config, gate, log, store } = this
+    const { config, databases, gate, log, store } = this
     const { clock, files, random } = world
     const path = (): string => config.dbfilename
     const snapshots = new Snapshots({
-      ...{ store, files, clock, random, log, checksum, gate },
+      ...{ store, files, clock, random, log, checksum, gate, databases },
       path,
     })
     const configure = (): void =>

@@ -1,3 +1,4 @@
+import type { Args } from '../protocol/args.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { Pages } from './store/store.ts'
 
@@ -38,6 +39,13 @@ export interface Slot {
   readonly hasRoom: boolean
   /** Calls `resume` once, when there is room again. */
   whenRoom(resume: () => void): void
+}
+
+/** A command to be answered: a client's current one, or one that was copied and has its slot. */
+export interface Call {
+  readonly args: Args
+  readonly db: number
+  readonly slot?: Slot
 }
 
 /** What slots ask of the way out that they are part of. */

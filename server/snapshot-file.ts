@@ -43,6 +43,14 @@ export interface SnapshotFacts extends Omit<StoreShape, 'trailer'> {
   readonly createdAt: number
   /** Expiry times in the records plus this are milliseconds by the wall clock. */
   readonly clockOffset: number
+  /** Databases that clients called by another number than the records; at most `MOVED_MAX`. */
+  readonly moved: readonly MovedDatabase[]
+}
+
+/** SWAPDB has made the store's `database` what clients call `number`. */
+export interface MovedDatabase {
+  readonly number: number
+  readonly database: number
 }
 
 /** The file cannot be loaded at all. The message is one sentence: what it is, and what to do. */
@@ -54,14 +62,26 @@ export class SnapshotError extends Error {
 const KIND_END = 0
 
 const MAGIC = 'RINGTIER'
-/** What is written. Version 1 is the same, without extras and negative entries. */
-const VERSION = 2
+/**
+ * What is written: 3 where databases were moved, which older versions do not know, else 2. Version 1
+ * is the same as 2, without extras and negative entries.
+ */
+const VERSION = 3
+const VERSION_UNMOVED = 2
 const VERSION_MIN = 1
 /** As the machine writes it: files of another byte order are not read. */
 const BYTE_ORDER = 0x01020304
 
 const HEADER_BYTES = 256
 const HEADER_CHECKED = HEADER_BYTES - 8
+/** How many databases are moved, and of each its two numbers, u16. */
+const MOVED_COUNT = 68
+const MOVED_AT = 72
+const MOVED_BYTES = 4
+
+/** The header has room for no more. */
+export const MOVED_MAX = (HEADER_CHECKED - MOVED_AT) / MOVED_BYTES
+
 /** Where the first record begins: behind the header and its copy. */
 const RECORDS_AT = 2 * HEADER_BYTES
 
@@ -163,7 +183,7 @@ function encodeHeader(facts: SnapshotFacts, id: Uint8Array, checksum: Checksum):
   const bytes = new Uint8Array(HEADER_BYTES)
   const view = new DataView(bytes.buffer)
   for (let i = 0; i < MAGIC.length; i++) bytes[i] = MAGIC.charCodeAt(i)
-  view.setUint32(8, VERSION, true)
+  view.setUint32(8, facts.moved.length === 0 ? VERSION_UNMOVED : VERSION, true)
   new Uint32Array(bytes.buffer)[3] = BYTE_ORDER
   bytes.set(id, 16)
   view.setFloat64(24, facts.createdAt, true)
@@ -174,6 +194,11 @@ function encodeHeader(facts: SnapshotFacts, id: Uint8Array, checksum: Checksum):
   view.setUint32(56, facts.databases, true)
   view.setUint32(60, facts.seed, true)
   view.setUint32(64, facts.probe, true)
+  view.setUint32(MOVED_COUNT, facts.moved.length, true)
+  facts.moved.forEach(({ number, database }, i) => {
+    view.setUint16(MOVED_AT + i * MOVED_BYTES, number, true)
+    view.setUint16(MOVED_AT + i * MOVED_BYTES + 2, database, true)
+  })
   view.setBigUint64(HEADER_CHECKED, checksum(bytes.subarray(0, HEADER_CHECKED)), true)
   return bytes
 }
@@ -348,8 +373,17 @@ function decodeHeader(
     databases: view.getUint32(56, true),
     seed: view.getUint32(60, true),
     probe: view.getUint32(64, true),
+    moved: decodeMoved(view),
   }
   return { facts, id: bytes.slice(16, 24) }
+}
+
+function decodeMoved(view: DataView): readonly MovedDatabase[] {
+  const count = Math.min(MOVED_MAX, view.getUint32(MOVED_COUNT, true))
+  return Array.from({ length: count }, (_, i) => ({
+    number: view.getUint16(MOVED_AT + i * MOVED_BYTES, true),
+    database: view.getUint16(MOVED_AT + i * MOVED_BYTES + 2, true),
+  }))
 }
 
 function isReadable(version: number): boolean {

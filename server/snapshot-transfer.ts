@@ -12,6 +12,7 @@ import { reasonOf } from './config/sources.ts'
 import type { Files, OutputFile } from './files.ts'
 import {
   type Checksum,
+  type MovedDatabase,
   RECORD_HEAD_BYTES,
   SnapshotError,
   SnapshotReader,
@@ -68,6 +69,8 @@ export interface SaveParts {
   readonly clock: Clock
   readonly random: Random
   readonly checksum: Checksum
+  /** See `SnapshotFacts.moved`. Default: none. */
+  readonly moved?: readonly MovedDatabase[]
 }
 
 /** Writes the store to a file, in the place of the one before. Rejects with the system's error, or SaveAborted. */
@@ -98,7 +101,7 @@ export async function writeSnapshot(
 
 async function writeBlocks(
   output: OutputFile,
-  { checksum, clock, random, store }: SaveParts,
+  { checksum, clock, random, store, moved = [] }: SaveParts,
   isAborted: () => boolean,
 ): Promise<Saved> {
   const { maxMemory, chunkBytes, buckets, databases, seed, probe } = store.shape
@@ -106,7 +109,7 @@ async function writeBlocks(
   const createdAt = clock.wall()
   await writer.begin({
     ...{ createdAt, clockOffset: createdAt - clock.now() },
-    ...{ maxMemory, chunkBytes, buckets, databases, seed, probe },
+    ...{ maxMemory, chunkBytes, buckets, databases, seed, probe, moved },
   })
   let keys = 0
   for (const { block, entries } of blocksOf(store, RECORD_HEAD_BYTES)) {
@@ -118,20 +121,36 @@ async function writeBlocks(
   return { bytes: writer.position, keys }
 }
 
+/** What a load begins with. `databaseCount`: how many there are to load it into. */
+export interface OpenParts extends Pick<SaveParts, 'files' | 'checksum'> {
+  readonly databaseCount: number
+}
+
+/** Databases that were exchanged must both be there. */
+function refuseMoved(moved: readonly MovedDatabase[], databases: number): void {
+  const most = moved.reduce((max, { number }) => Math.max(max, number + 1), 0)
+  if (most <= databases) return
+  throw new SnapshotError(
+    `SWAPDB has exchanged databases in it, and there are ${databases} now: set databases to ${most} or more`,
+  )
+}
+
 /**
  * Opens the snapshot of this path for reading; null: there is none.
  * @throws {SnapshotError} it cannot be read or is none: one sentence that ends with the hint
  */
 export async function openSnapshot(
   path: string,
-  { files, checksum }: Pick<SaveParts, 'files' | 'checksum'>,
+  { files, checksum, databaseCount }: OpenParts,
   hint: string,
 ): Promise<SnapshotReader | null> {
   try {
     const file = await files.open(path)
     if (file === null) return null
     try {
-      return await SnapshotReader.open(file, checksum)
+      const reader = await SnapshotReader.open(file, checksum)
+      refuseMoved(reader.facts.moved, databaseCount)
+      return reader
     } catch (error) {
       await file.close()
       throw error

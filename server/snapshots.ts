@@ -9,6 +9,7 @@ import { resolve } from 'node:path'
 import type { Clock, Random } from '../cluster/world.ts'
 import { reasonOf } from './config/sources.ts'
 import type { Files } from './files.ts'
+import type { Databases } from './databases.ts'
 import type { Gate } from './gate.ts'
 import type { Log } from './log.ts'
 import type { Checksum, SnapshotReader, SnapshotRecord } from './snapshot-file.ts'
@@ -16,6 +17,7 @@ import {
   type Loaded,
   nothingLoaded,
   openSnapshot,
+  type OpenParts,
   readSnapshot,
   removeLeftovers,
   SaveAborted,
@@ -48,6 +50,7 @@ export interface SnapshotsParts {
   readonly checksum: Checksum
   /** Is told which commands to refuse. */
   readonly gate: Gate
+  readonly databases: Databases
   /** Its path as it is now; a relative one begins in the working directory. */
   readonly path: () => string
 }
@@ -82,6 +85,9 @@ export class Snapshots {
   #lastTryMs = -Infinity
   #underWay: Promise<void> | null = null
   #isBackground = false
+  /** Must a save that is due wait, and who waits for the end of one? */
+  #isHeldOff = false
+  readonly #waiting: ((done: () => void) => void)[] = []
   #startedMs = 0
   #aborted = false
   #timer: { cancel(): void } | null = null
@@ -119,11 +125,32 @@ export class Snapshots {
   }
 
   get inProgress(): boolean {
-    return this.#underWay !== null
+    return this.#underWay !== null || this.#isHeldOff
   }
 
   get backgroundInProgress(): boolean {
-    return this.inProgress && this.#isBackground
+    return this.#underWay !== null && this.#isBackground
+  }
+
+  /**
+   * Waits until no save is in progress, and lets none begin until `done` is called, to which `begin` is
+   * handed: within this call if nobody is in the way.
+   */
+  holdOff(begin: (done: () => void) => void): void {
+    if (this.inProgress) {
+      this.#waiting.push(begin)
+      return
+    }
+    this.#isHeldOff = true
+    begin(() => {
+      this.#isHeldOff = false
+      this.#letWaiting()
+    })
+  }
+
+  #letWaiting(): void {
+    const next = this.inProgress ? undefined : this.#waiting.shift()
+    if (next !== undefined) this.holdOff(next)
   }
 
   /** Since the background save under way began, -1: there is none. */
@@ -181,6 +208,7 @@ export class Snapshots {
         this.lastDurationSeconds = Math.floor((clock.now() - this.#startedMs) / 1000)
       }
       this.#restrict()
+      this.#letWaiting()
     }
   }
 
@@ -199,7 +227,12 @@ export class Snapshots {
 
   async #write(): Promise<void> {
     const file = resolve(this.#parts.path())
-    const { bytes, keys } = await writeSnapshot(file, this.#parts, () => this.#aborted)
+    const { moved } = this.#parts.databases
+    const { bytes, keys } = await writeSnapshot(
+      file,
+      { ...this.#parts, moved },
+      () => this.#aborted,
+    )
     this.#parts.log.notice({ file, keys, bytes }, 'DB saved on disk')
   }
 
@@ -220,10 +253,11 @@ export class Snapshots {
 
   /** Puts a snapshot into the store, which must be empty. Never rejects. */
   async load(reader: SnapshotReader): Promise<void> {
-    const { clock, log } = this.#parts
+    const { clock, databases, log } = this.#parts
     const loading = { startedAt: clock.now(), totalBytes: reader.size, loadedBytes: 0 }
     this.loading = loading
     this.#restrict()
+    databases.restore(reader.facts.moved)
     if (reader.usedCopy) log.warning('the header of the snapshot is damaged; its copy is used')
     await readSnapshot(reader, this.#parts, this.loaded, {
       isAborted: () => this.#aborted,
@@ -284,7 +318,7 @@ export class Snapshots {
  * @throws {SnapshotError} it cannot be read or is none: one sentence that says what to do
  */
 export async function findSnapshot(
-  parts: Pick<SnapshotsParts, 'files' | 'log' | 'checksum' | 'path'>,
+  parts: Pick<SnapshotsParts, 'files' | 'log' | 'checksum' | 'path'> & OpenParts,
 ): Promise<SnapshotReader | null> {
   const { files, log } = parts
   const path = resolve(parts.path())

@@ -4,9 +4,9 @@ import type { Writes } from '../cluster/writes.ts'
 import { Args } from '../protocol/args.ts'
 import { writesThrough } from '../protocol/errors.ts'
 import type { Client } from './client.ts'
-import { type CommandEntry, flagBits, keysOf } from './command.ts'
+import { type CommandEntry, flagBits, keySpecOf, keysOf } from './command.ts'
 import type { IoThread } from './io-thread.ts'
-import type { Slot } from './slot.ts'
+import type { Call, Slot } from './slot.ts'
 
 /**
  * Commands that change keys of groups with `write`: the origin hears of the change first
@@ -33,8 +33,7 @@ export class Writing {
     if (group === null) return false
     const changes = this.#changesOf(client, entry, call)
     if (changes === null) {
-      // Those that change no value, EXPIRE and its like, are about the cache alone.
-      if ((entry.flags & flagBits.denyoom) === 0) return false
+      if (isAboutCache(entry)) return false
       this.#refuse(client, call, writesThrough(group.name))
     } else if (changes.length === 0) {
       return false
@@ -51,11 +50,17 @@ export class Writing {
     return this.enabled && this.#groupOf(entry, args) !== null
   }
 
+  /** The group whose origin would be told of this command, or could not be; null: it need not know. */
+  groupTold(entry: CommandEntry, args: Args): Group | null {
+    return isAboutCache(entry) ? null : this.#groupOf(entry, args)
+  }
+
   /** The first group with `write` whose key the command may change. */
   #groupOf(entry: CommandEntry, args: Args): Group | null {
     if ((entry.flags & flagBits.write) === 0 || entry.firstKey === 0) return null
     const { groups } = this.#server.config
     for (const i of keysOf(entry, args) ?? []) {
+      if (keySpecOf(entry, i).flags[0] === 'RO') continue
       const group = groups.match(args.bytes, args.pos(i), args.length(i))
       if (group?.writes === true) return group
     }
@@ -122,6 +127,11 @@ export class Writing {
   }
 }
 
+/** Those that change no value, EXPIRE and its like, are about the cache alone. */
+function isAboutCache({ flags, row }: CommandEntry): boolean {
+  return row.originWrites === undefined && (flags & flagBits.denyoom) === 0
+}
+
 /** Of a key that a command changes more than once, only what is left in the end. */
 function lastOfEachKey(args: Args, changes: Changes): Iterable<OriginChange> {
   if (changes.length === 1) return changes
@@ -141,9 +151,3 @@ export interface OriginChange {
 }
 
 type Changes = readonly OriginChange[]
-
-interface Call {
-  readonly args: Args
-  readonly db: number
-  readonly slot?: Slot
-}

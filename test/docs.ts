@@ -85,7 +85,9 @@ const groupTitles: { readonly [group in CommandGroup]: string } = {
   bitmap: 'Bitmaps',
   generic: 'Keys',
   connection: 'Connection',
+  transactions: 'Transactions',
   server: 'Server',
+  scripting: 'Scripts',
   cluster: 'Cluster',
   cache: 'Groups, leases and invalidation',
 }

@@ -107,6 +107,8 @@ const typed = `
 import { createCache, type Cache, type CacheOptions, type CacheStats, type Eviction } from 'ringtier'
 import { BreakerOpenError, LoadBusyError, LoadTimeoutError } from 'ringtier'
 import type { CacheGroup, Codec, GroupOptions, GroupStats, Load, LoadContext, Time } from 'ringtier'
+import { ClusterError, createNode, GroupMissingError, LoadFailedError, NodeStateError } from 'ringtier'
+import type { CacheNode, NodeGroup, NodeMember, NodeOptions } from 'ringtier'
 
 const eviction: Eviction = 'fifo'
 const options: CacheOptions = {
@@ -180,6 +182,45 @@ users.peek('42').name
 await users.get(42)
 // @ts-expect-error there is none to set
 users.set('42', null)
+
+const nodeOptions: NodeOptions = {
+  ...{ port: 7001, host: '0.0.0.0', self: '10.0.0.1:7001', peers: ['10.0.0.2:7001'] },
+  ...{ secret: 's', password: 'p', maxMemory: '4mb', eviction: 'fifo', logLevel: 'notice' },
+  log: (line) => console.log(line.length),
+}
+const node: CacheNode = createNode(nodeOptions)
+const members: NodeGroup<User> = node.group<User>('user', rules)
+const sizes = node.group('length', (id: string) => id.length)
+const started: CacheNode = await node.start()
+const member: User | undefined = await members.get('42')
+const size: number | undefined = await sizes.get('abc')
+const there: User | undefined = await members.peek('42')
+await members.set('42', { name: 'Ada' }, { ttl: '1m', tags: ['a'] })
+const was: boolean = await members.delete('42')
+await members.invalidate()
+await members.invalidateTag('a')
+await node.invalidateTag('a')
+const loads: number = members.stats.loads
+const others: readonly NodeMember[] = node.members
+const same: NodeGroup<User> | undefined = node.getGroup<User>('user')
+const port: number = node.port
+await node.close()
+const nodeCodes: string[] = [
+  ...[new ClusterError().code, new GroupMissingError().code],
+  ...[new LoadFailedError().code, new NodeStateError().code],
+]
+console.log(started, member, size, there, was, loads, others[0]?.state, same, port, nodeCodes)
+
+// @ts-expect-error a group wants its loader
+node.group<User>('user', { ttl: '5m' })
+// @ts-expect-error it may be missing
+;(await members.get('42')).name
+// @ts-expect-error it is promised
+members.peek('42')?.name
+// @ts-expect-error there is none to set
+await members.set('42', null)
+// @ts-expect-error a port is a number
+createNode({ port: '7001' })
 
 // @ts-expect-error maxMemory is missing
 createCache({})

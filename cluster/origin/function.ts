@@ -1,4 +1,9 @@
-import { originFunction, originNoValue, originTooLarge } from '../../protocol/errors.ts'
+import {
+  originFunction,
+  originNoValue,
+  originRefused,
+  originTooLarge,
+} from '../../protocol/errors.ts'
 import { parseTime, RuleError } from '../rule.ts'
 import { withinDeadline } from './deadline.ts'
 import {
@@ -75,11 +80,18 @@ export class FunctionLoader implements Loader {
     const { group, key } = request
     if (this.#closed) throw closingError(group)
     // What it throws at once is a rejection like any other.
-    const work = (async () => call(textOf(key)))()
+    const work = (async () => {
+      const returned = await call(textOf(key))
+      if (returned instanceof Refusal) throw returned
+      return returned
+    })()
     try {
       return await withinDeadline(request, work)
     } catch (error) {
       if (error instanceof OriginError) throw error
+      if (error instanceof Refusal) {
+        throw new OriginError('key', originRefused(group.name, error.message))
+      }
       throw new OriginError('module', originFunction(group.name, name), error)
     }
   }
@@ -97,6 +109,11 @@ export interface LoadFunctions {
 }
 
 interface Context {
+  /**
+   * To be thrown or returned: it is this key that is wrong, and not the origin. The client hears the
+   * reason (200 characters of ASCII), and the breaker does not count it.
+   */
+  readonly refused: (reason: string) => Error
   /** What the placeholders of the group's pattern stand for. */
   readonly params: Readonly<Record<string, string>>
   /** The key as it is: a copy. */
@@ -138,6 +155,11 @@ export type LoadResult =
 
 type Value = string | Uint8Array | null | undefined | typeof notFound | typeof unchanged
 
+/** See `Context.refused`. */
+class Refusal extends Error {}
+
+const refused = (reason: string): Error => new Refusal(reason)
+
 const notFound = Symbol('notFound')
 const unchanged = Symbol('unchanged')
 
@@ -150,7 +172,7 @@ function textOf(bytes: Uint8Array): string {
 
 function contextOf({ key, params, signal }: OriginRequest): Context {
   const texts = [...params].map(([name, bytes]) => [name, textOf(bytes)] as const)
-  return { params: Object.fromEntries(texts), rawKey: Buffer.from(key), signal }
+  return { params: Object.fromEntries(texts), rawKey: Buffer.from(key), signal, refused }
 }
 
 function required<T>(name: string, given: T | undefined): T {

@@ -6,6 +6,7 @@ import {
   originTooLarge,
   originUnreachable,
 } from '../../protocol/errors.ts'
+import { ReplyGate } from '../reply-gate.ts'
 import type { Clock } from '../world.ts'
 import { withinDeadline } from './deadline.ts'
 import {
@@ -40,6 +41,9 @@ import { codeOf, connectionErrorOf } from './socket-error.ts'
  * queues for one that is lost: those who wait on it hear of it, and the next load makes a new one at
  * once. One that hangs is given up: when a load's deadline is over and nothing has come for half of
  * it, or when too many replies are owed to those who have left, behind which all others would wait.
+ *
+ * **A reply that is longer than what was asked for** is no Redis's. ioredis would take all of it, so each
+ * connection is closed as soon as a reply says that it will be (reply-gate.ts).
  *
  * **The password** is in no error: those of ioredis carry the arguments of their command, and some
  * servers repeat them, so what becomes the cause for the log is the error's first word, and the whole
@@ -116,7 +120,8 @@ export class RedisLoader implements Loader {
     const existing = this.#connections.get(group.name)
     if (existing !== undefined && !existing.ended) return existing
     if (group.address.kind !== 'redis') throw new TypeError(`group ${group.name} has no Redis`)
-    const connection = new Connection(connect(this.#package, group, group.address), this.#clock)
+    const client = connect(this.#package, group, group.address)
+    const connection = new Connection(client, this.#clock, group.bodyBytesMax)
     this.#connections.set(group.name, connection)
     return connection
   }
@@ -227,12 +232,17 @@ class Connection {
   readonly #clock: Now
   /** What ioredis has said went wrong; the errors of its commands do not. */
   #failure: unknown = null
+  /** It brought what no Redis answers. */
+  #isNoRedis = false
   #isReady = false
   #ended = false
 
-  constructor(client: Client, clock: Now) {
+  constructor(client: Client, clock: Now, bodyBytesMax: number) {
     this.#client = client
     this.#clock = clock
+    const bytesMax = Math.max(bodyBytesMax + FRAME_BYTES_MAX, OTHER_BYTES_MAX)
+    if ('nodes' in client) client.on('+node', (node: Redis) => this.#guard(node, bytesMax))
+    else this.#guard(client, bytesMax)
     this.heardAt = clock.now()
     client.on('error', (error: Error & { readonly lastNodeError?: unknown }) => {
       this.#failure = error.lastNodeError ?? error
@@ -270,6 +280,10 @@ class Connection {
   /** What the error of a command, or of connecting, means. */
   errorOf(error: unknown, { name }: OriginGroup): OriginError {
     const cause = isReply(error) || this.#failure === null ? error : this.#failure
+    if (this.#isNoRedis) {
+      const why = withoutSecrets(cause, codeOf(cause))
+      return new OriginError('protocol', originProtocol(name, 'RESP'), why)
+    }
     if (isReply(cause)) {
       const code = /^[A-Z][A-Z0-9]*/.exec(cause.message)?.[0] ?? 'ERR'
       return new OriginError('redis', originRedis(name, code), withoutSecrets(cause, code), code)
@@ -286,6 +300,22 @@ class Connection {
     )
   }
 
+  /** Closes a connection that brings a longer reply than any may be, or no reply. */
+  #guard(client: Redis, bytesMax: number): void {
+    client.on('connect', () => {
+      const { stream } = client
+      const gate = new ReplyGate({ bytesMax, depthMax: DEPTH_MAX })
+      stream.prependListener('data', (chunk: Buffer) => {
+        if (gate.failure !== null) return
+        gate.scan(chunk)
+        gate.forget()
+        if (gate.failure === null) return
+        this.#isNoRedis = true
+        stream.destroy(new Error(gate.failure))
+      })
+    })
+  }
+
   async #connect(): Promise<void> {
     const client = this.#client
     // A cluster that is not well ends without a word to who connects.
@@ -299,6 +329,12 @@ class Connection {
     this.#isReady = true
   }
 }
+
+/** Of a bulk string's length and line ends, and the one byte more that is asked for. */
+const FRAME_BYTES_MAX = 32
+/** Replies to what ioredis asks: CLUSTER SLOTS of a thousand nodes, and how deep its arrays are. */
+const OTHER_BYTES_MAX = 1_048_576
+const DEPTH_MAX = 8
 
 /** In the place of a system's code, where a connection is closed before it stands. */
 const CLOSED = 'closed'

@@ -8,6 +8,7 @@ import type { Outcome } from '../../cluster/loads.ts'
 import type { Args } from '../../protocol/args.ts'
 import {
   ERR_INVALIDATE_WHAT,
+  ERR_NO_GROUP_OF_KEY,
   ERR_NOT_INTEGER,
   ERR_OOM,
   ERR_PREFIX_TOO_LONG,
@@ -17,6 +18,7 @@ import {
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { requestOf } from '../groups.ts'
+import { LoadStore } from '../load-store.ts'
 import {
   ABSENT,
   ERROR_ONLY,
@@ -167,15 +169,27 @@ function writeMeta({ reply }: Client, { state, group, ageMs, freshMs, ttlMs }: K
 /* ---- CACHE.SET ---- */
 
 function cacheSet(client: Client): void {
-  const { args, db, reply, store } = client
+  const { args, db, reply, server, store } = client
   const options = readKeepOptions(args, 3, 'cache.set')
   if (typeof options === 'string') {
     reply.error(options)
     return
   }
-  const { expireAt, extras } = keepOf(client, options, null)
+  const [pos, length] = [args.pos(1), args.length(1)]
+  const group = options.asGroup ? server.loading.groups.match(args.bytes, pos, length) : null
+  if (options.asGroup && group === null) {
+    reply.error(ERR_NO_GROUP_OF_KEY)
+    return
+  }
+  if (group !== null && !new LoadStore(store).makesRoom(group, length + args.length(2))) {
+    // As a value that is loaded: without room it is not kept, and what was there is older.
+    store.delete(db, args.bytes, pos, length)
+    reply.ok()
+    return
+  }
+  const { expireAt, extras } = keepOf(client, options, group)
   const status = store.setTagged(
-    ...([db, args.bytes, args.pos(1), args.length(1)] as const),
+    ...([db, args.bytes, pos, length] as const),
     ...([args.pos(2), args.length(2), expireAt, extras] as const),
   )
   if (status === STORED) reply.ok()
@@ -277,7 +291,7 @@ export const cacheCommands = [
     ...common,
     name: 'cache.get',
     arity: -2,
-    flags: ['readonly', 'fast'],
+    flags: ['readonly', 'fast', 'no_multi'],
     keys: oneKey,
     keyFlags: ['RO', 'access'],
     summary:
@@ -290,12 +304,13 @@ export const cacheCommands = [
     ...common,
     name: 'cache.set',
     arity: -3,
-    flags: ['write', 'denyoom'],
+    flags: ['write', 'denyoom', 'no_multi'],
     keys: oneKey,
     keyFlags: ['OW', 'update'],
-    summary: 'Sets a key, how long it is fresh, how long it may be stale after that, and its tags.',
+    summary:
+      'Sets a key, how long it is fresh, how long it may be stale after that, and its tags; GROUP: what is not said is as its group says.',
     syntax:
-      'key value [EX seconds | PX milliseconds] [STALE milliseconds] [TAGS numtags tag [tag ...]]',
+      'key value [EX seconds | PX milliseconds] [STALE milliseconds] [TAGS numtags tag [tag ...]] [GROUP]',
     originWrites: cacheSetOriginWrites,
     run: cacheSet,
   },
@@ -304,7 +319,7 @@ export const cacheCommands = [
     name: 'cache.explain',
     onHub: true,
     arity: 2,
-    flags: ['readonly'],
+    flags: ['readonly', 'no_multi'],
     keys: oneKey,
     keyFlags: ['RO'],
     tips: ['nondeterministic_output'],
@@ -317,7 +332,7 @@ export const cacheCommands = [
     name: 'cache.invalidate',
     onHub: true,
     arity: 3,
-    flags: ['write'],
+    flags: ['write', 'no_multi'],
     keys: [0, 0, 0],
     categories: ['keyspace', 'dangerous'],
     tips: ['request_policy:all_shards', 'response_policy:all_succeeded'],

@@ -7,6 +7,7 @@ import type { Reply } from '../../protocol/reply.ts'
 import { isLocal } from '../address.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
+import { peerExec, peerUnwatch, peerWatch } from '../transaction-routing.ts'
 import { helpRow, noSubcommand } from './container.ts'
 
 /**
@@ -273,11 +274,13 @@ const clusterRows = [
   { ...help, run: inCluster(help.run) },
 ] as const satisfies readonly Command[]
 
+const amongNodes = ['noscript', 'no_multi'] as const
+
 const peerRows = [
   {
     name: 'hello',
     arity: 5,
-    flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'],
+    flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'no_multi', 'allow_busy'],
     keys: noKeys,
     group: 'cluster',
     since: '0.1.0',
@@ -289,7 +292,7 @@ const peerRows = [
   {
     name: 'auth',
     arity: 3,
-    flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'],
+    flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'no_multi', 'allow_busy'],
     keys: noKeys,
     group: 'cluster',
     since: '0.1.0',
@@ -297,6 +300,44 @@ const peerRows = [
     summary: 'Ends the handshake: the other node proves it too, and speaks as a peer from now on.',
     syntax: 'proof',
     run: inCluster(peerAuth),
+  },
+  {
+    name: 'watch',
+    arity: -3,
+    flags: amongNodes,
+    keys: [2, -1, 1],
+    keyFlags: ['RO'],
+    placement: 'here',
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(1) for every key.',
+    summary: 'WATCH for a client of another node; answers a ticket.',
+    syntax: 'key [key ...]',
+    run: peerWatch,
+  },
+  {
+    name: 'unwatch',
+    arity: 3,
+    flags: amongNodes,
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(N) where N is the number of keys watched by the ticket.',
+    summary: 'UNWATCH for a client of another node.',
+    syntax: 'ticket',
+    run: peerUnwatch,
+  },
+  {
+    name: 'exec',
+    arity: 5,
+    flags: amongNodes,
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'Depends on commands in the transaction.',
+    summary: 'EXEC for a client of another node: runs its commands that have keys.',
+    syntax: 'protocol tickets requests',
+    run: peerExec,
   },
 ] as const satisfies readonly Command[]
 

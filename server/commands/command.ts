@@ -2,7 +2,14 @@
 import * as errors from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/reply.ts'
 import type { Client } from '../client.ts'
-import { aclCategories, type Command, type CommandEntry, keysOf, takes } from '../command.ts'
+import {
+  aclCategories,
+  type Command,
+  type CommandEntry,
+  keySpecOf,
+  keysOf,
+  takes,
+} from '../command.ts'
 import { globMatches } from '../glob.ts'
 import { type Argument, parseSyntax } from '../syntax.ts'
 import { helpRow } from './container.ts'
@@ -60,23 +67,26 @@ function writeWords(reply: Reply, words: readonly string[]): void {
 
 function writeKeySpecs(reply: Reply, entry: CommandEntry): void {
   if (entry.firstKey === 0) return reply.set(0)
-  const { keyNotes, keyFlags = [] } = entry.row
-  reply.set(1)
-  reply.map(keyNotes === undefined ? 3 : 4)
-  if (keyNotes !== undefined) {
-    reply.text('notes')
-    reply.text(keyNotes)
+  const { keyNotes } = entry.row
+  const specs = entry.keySpecs
+  reply.set(specs.length)
+  for (const { keys, flags } of specs) {
+    const [first, last, step] = keys
+    reply.map(keyNotes === undefined ? 3 : 4)
+    if (keyNotes !== undefined) {
+      reply.text('notes')
+      reply.text(keyNotes)
+    }
+    reply.text('flags')
+    writeWords(reply, flags)
+    writeKeySpec(reply, 'begin_search', 'index', [['index', first]])
+    // Counted from the first key; from the end of the arguments when negative.
+    writeKeySpec(reply, 'find_keys', 'range', [
+      ['lastkey', last < 0 ? last : last - first],
+      ['keystep', step],
+      ['limit', 0],
+    ])
   }
-  reply.text('flags')
-  writeWords(reply, keyFlags)
-  writeKeySpec(reply, 'begin_search', 'index', [['index', entry.firstKey]])
-  // Counted from the first key; from the end of the arguments when negative.
-  const last = entry.lastKey < 0 ? entry.lastKey : entry.lastKey - entry.firstKey
-  writeKeySpec(reply, 'find_keys', 'range', [
-    ['lastkey', last],
-    ['keystep', entry.keyStep],
-    ['limit', 0],
-  ])
 }
 
 function writeKeySpec(
@@ -116,11 +126,15 @@ function writeDocs(reply: Reply, entries: readonly CommandEntry[]): void {
 
 function writeDoc(reply: Reply, entry: CommandEntry): void {
   const { row, subcommands } = entry
-  const { deprecated, syntax = '', argumentTypes } = row
+  const { deprecated, isForDevelopers, syntax = '', argumentTypes } = row
+  const flags: string[] = []
+  if (deprecated !== undefined) flags.push('deprecated')
+  if (isForDevelopers === true) flags.push('syscmd')
   const words = parseSyntax(syntax, argumentTypes)
   reply.map(
     4 +
-      (deprecated === undefined ? 0 : 3) +
+      (flags.length === 0 ? 0 : 1) +
+      (deprecated === undefined ? 0 : 2) +
       (words.length === 0 ? 0 : 1) +
       (subcommands === null ? 0 : 1),
   )
@@ -130,9 +144,11 @@ function writeDoc(reply: Reply, entry: CommandEntry): void {
     ['group', row.group],
     ['complexity', row.complexity],
   ])
-  if (deprecated !== undefined) {
+  if (flags.length > 0) {
     reply.text('doc_flags')
-    writeWords(reply, ['deprecated'])
+    writeWords(reply, flags)
+  }
+  if (deprecated !== undefined) {
     writeFields(reply, [
       ['deprecated_since', deprecated.since],
       ['replaced_by', deprecated.replacedBy],
@@ -140,7 +156,7 @@ function writeDoc(reply: Reply, entry: CommandEntry): void {
   }
   if (words.length > 0) {
     reply.text('arguments')
-    writeArguments(reply, words, entry.firstKey > 0)
+    writeArguments(reply, words, { keySpecs: entry.firstKey === 0 ? 0 : entry.keySpecs.length })
   }
   if (subcommands !== null) {
     reply.text('subcommands')
@@ -155,11 +171,19 @@ function writeFields(reply: Reply, fields: readonly (readonly [string, string])[
   }
 }
 
-/** `hasKeys` is false for a command that only talks about keys: there they are strings. */
-function writeArguments(reply: Reply, words: readonly Argument[], hasKeys: boolean): void {
+/**
+ * `keySpecs` is 0 for a command that only talks about keys: there they are strings. Of several the
+ * first key is in the first, and so on; those that are left are in the last.
+ */
+function writeArguments(
+  reply: Reply,
+  words: readonly Argument[],
+  { keySpecs }: { keySpecs: number },
+): void {
+  let keys = 0
   reply.array(words.length)
   for (const argument of words) {
-    const type = argument.type === 'key' && !hasKeys ? 'string' : argument.type
+    const type = argument.type === 'key' && keySpecs === 0 ? 'string' : argument.type
     const fields: [string, string][] = [
       ['name', argument.name],
       ['type', type],
@@ -175,7 +199,7 @@ function writeArguments(reply: Reply, words: readonly Argument[], hasKeys: boole
     writeFields(reply, fields)
     if (type === 'key') {
       reply.text('key_spec_index')
-      reply.integer(0)
+      reply.integer(Math.min(keys++, keySpecs - 1))
     }
     if (argument.token !== undefined) writeFields(reply, [['token', argument.token]])
     if (flags.length > 0) {
@@ -184,7 +208,7 @@ function writeArguments(reply: Reply, words: readonly Argument[], hasKeys: boole
     }
     if (argument.arguments !== undefined) {
       reply.text('arguments')
-      writeArguments(reply, argument.arguments, hasKeys)
+      writeArguments(reply, argument.arguments, { keySpecs })
     }
   }
 }
@@ -240,13 +264,12 @@ function commandGetKeys(client: Client): void {
 function commandGetKeysAndFlags(client: Client): void {
   const keys = askedKeys(client)
   if (keys === null) return
-  const { row } = keys.entry
-  const flags = row.keyFlagsOf?.(client.args, askedFrom) ?? row.keyFlags ?? []
+  const flags = keys.entry.row.keyFlagsOf?.(client.args, askedFrom)
   client.reply.array(keys.indexes.length)
   for (const i of keys.indexes) {
     client.reply.array(2)
     writeArgument(client, i)
-    writeWords(client.reply, flags)
+    writeWords(client.reply, flags ?? keySpecOf(keys.entry, i, askedFrom).flags)
   }
 }
 

@@ -7,6 +7,7 @@ import type { Command } from '../command.ts'
 import type { IoThread } from '../io-thread.ts'
 import { redisVersion } from '../version.ts'
 import { helpRow, noSubcommand } from './container.ts'
+import { pauseRows } from './pause.ts'
 
 /** The only user there is. */
 const defaultUser = 'default'
@@ -132,7 +133,7 @@ function select(client: Client): void {
   if (db < int32Min || db > int32Max) return reply.error(errors.valueBetween(int32Min, int32Max))
   if (server.routing.enabled && db !== 0) return reply.error(errors.ERR_SELECT_IN_CLUSTER)
   if (db < 0 || db >= server.config.databases) return reply.error(errors.ERR_DB_INDEX)
-  client.db = db
+  client.db = server.databases.behind(db)
   reply.ok()
 }
 
@@ -142,11 +143,13 @@ function quit(client: Client): void {
 }
 
 function reset(client: Client): void {
-  client.db = 0
+  client.db = client.server.databases.behind(0)
   client.name = ''
   client.noEvict = false
   client.noTouch = false
   client.monitor(false)
+  client.endTransaction()
+  client.unwatch()
   client.replyMode = 'on'
   client.user = defaultUser
   client.authenticated = client.server.config.requirepass === ''
@@ -162,13 +165,21 @@ function clientInfo(client: Client): void {
   client.reply.verbatim(describe(client))
 }
 
-/** One line of CLIENT LIST, in Redis 7.2's fields; a peer's ends with the name of its node. */
+/** One line of CLIENT LIST, in Redis 7.4's fields; a peer's ends with the name of its node. */
 function describe(client: Client): string {
   const { clock } = client.server.world
   const now = clock.now()
   const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000))
+  const { transaction } = client
+  const queued = transaction === null ? -1 : transaction.commands.length
+  const multiBytes = transaction?.bytes ?? 0
   const flags =
-    (client.isMonitor ? 'O' : '') + (client.noEvict ? 'e' : '') + (client.noTouch ? 'T' : '')
+    (client.isMonitor ? 'O' : '') +
+    (transaction === null ? '' : 'x') +
+    (client.isDirty ? 'd' : '') +
+    (client.isBlocked ? 'b' : '') +
+    (client.noEvict ? 'e' : '') +
+    (client.noTouch ? 'T' : '')
   const fields = [
     `id=${client.id}`,
     `addr=${client.address}`,
@@ -178,14 +189,14 @@ function describe(client: Client): string {
     `age=${seconds(client.createdAt)}`,
     `idle=${seconds(client.lastCommandAt)}`,
     `flags=${flags === '' ? 'N' : flags}`,
-    `db=${client.db}`,
-    'sub=0 psub=0 ssub=0 multi=-1',
+    `db=${client.server.databases.numberOf(client.db)}`,
+    `sub=0 psub=0 ssub=0 multi=${queued} watch=${client.watches}`,
     `qbuf=${client.queryBytes}`,
     // Reads and replies go through areas that all clients of a thread share.
-    'qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0',
+    `qbuf-free=0 argv-mem=0 multi-mem=${multiBytes} rbs=0 rbp=0 obl=0`,
     `oll=${client.outputParts}`,
     `omem=${client.outputBytes}`,
-    `tot-mem=${client.queryBytes + client.outputBytes}`,
+    `tot-mem=${client.queryBytes + client.outputBytes + multiBytes}`,
     'events=r',
     `cmd=${client.lastCommand}`,
     `user=${client.user}`,
@@ -567,6 +578,7 @@ const clientRows = [
     syntax: '<ON | OFF | SKIP>',
     run: clientReply,
   },
+  ...pauseRows,
   helpRow({ container: 'client', group: 'connection', since: '5.0.0' }),
 ] as const satisfies readonly Command[]
 

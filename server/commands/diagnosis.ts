@@ -1,5 +1,10 @@
 /** What the server does (MONITOR), and what of it took long (SLOWLOG, LATENCY). */
-import { ERR_SLOWLOG_COUNT, noLatencySamples, subcommandSyntax } from '../../protocol/errors.ts'
+import {
+  ERR_MONITOR_IN_EXEC,
+  ERR_SLOWLOG_COUNT,
+  noLatencySamples,
+  subcommandSyntax,
+} from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/reply.ts'
 import type { Client } from '../client.ts'
 import type { Command, CommandEntry } from '../command.ts'
@@ -10,6 +15,7 @@ import { helpRow, noSubcommand } from './container.ts'
 /** A second one answers nothing, as in Redis. */
 function monitor(client: Client): void {
   if (client.isMonitor) return
+  if (client.transaction !== null) return client.reply.error(ERR_MONITOR_IN_EXEC)
   client.reply.ok()
   client.monitor(true)
 }

@@ -1,33 +1,51 @@
 import type { Command } from '../command.ts'
+import { bitmapCommands } from './bitmap.ts'
 import { cacheCommands } from './cache.ts'
 import { clusterCommands } from './cluster.ts'
 import { commandCommands } from './command.ts'
 import { connectionCommands } from './connection.ts'
 import { counterCommands } from './counter.ts'
+import { debugCommands } from './debug.ts'
 import { diagnosisCommands } from './diagnosis.ts'
+import { dumpCommands } from './dump.ts'
+import { functionCommands } from './function.ts'
 import { groupCommands } from './group.ts'
 import { keyCommands } from './key.ts'
 import { keyspaceCommands } from './keyspace.ts'
 import { leaseCommands } from './lease.ts'
+import { lolwutCommands } from './lolwut.ts'
 import { memoryCommands } from './memory.ts'
 import { objectCommands } from './object.ts'
 import { persistenceCommands } from './persistence.ts'
+import { renameCommands } from './rename.ts'
+import { replicationCommands } from './replication.ts'
 import { serverCommands } from './server.ts'
 import { storeCommands } from './store.ts'
 import { stringCommands } from './string.ts'
+import { swapdbCommands } from './swapdb.ts'
+import { transactionCommands } from './transactions.ts'
 
 /** Every command there is. */
 export const commands: readonly Command[] = [
   ...stringCommands,
   ...counterCommands,
+  ...bitmapCommands,
   ...keyCommands,
+  ...renameCommands,
+  ...dumpCommands,
   ...keyspaceCommands,
+  ...swapdbCommands,
   ...objectCommands,
   ...connectionCommands,
+  ...transactionCommands,
   ...serverCommands,
   ...persistenceCommands,
   ...memoryCommands,
   ...diagnosisCommands,
+  ...debugCommands,
+  ...replicationCommands,
+  ...lolwutCommands,
+  ...functionCommands,
   ...groupCommands,
   ...storeCommands,
   ...commandCommands,

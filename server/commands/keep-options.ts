@@ -18,18 +18,29 @@ export interface KeepOptions {
   readonly freshMs: number
   readonly staleMs: number
   readonly tags: readonly Buffer[]
+  /** Is what is not said as the key's group says? */
+  readonly asGroup: boolean
 }
 
-/** The options from argument `from` on: [EX seconds | PX milliseconds] [STALE ms] [TAGS n tag ...]. */
+/**
+ * The options from argument `from` on: [EX seconds | PX milliseconds] [STALE ms] [TAGS n tag ...], and
+ * of CACHE.SET [GROUP].
+ */
 export function readKeepOptions(args: Args, from: number, command: string): KeepOptions | string {
   let freshMs = 0
   let staleMs = 0
+  let asGroup = command === 'cache.fill'
   const tags: Buffer[] = []
   for (let i = from; i < args.count; i++) {
+    if (!asGroup && args.is(i, 'group')) {
+      asGroup = true
+      continue
+    }
     const isSeconds = args.is(i, 'ex')
     if (i + 1 === args.count) return ERR_SYNTAX
     const n = args.integer(i + 1)
     if (isSeconds || args.is(i, 'px')) {
+      if (freshMs !== 0) return ERR_SYNTAX
       if (Number.isNaN(n)) return ERR_NOT_INTEGER
       freshMs = isSeconds ? n * 1000 : n
       if (!(freshMs > 0 && freshMs < Number.MAX_SAFE_INTEGER / 4)) return invalidExpire(command)
@@ -49,7 +60,7 @@ export function readKeepOptions(args: Args, from: number, command: string): Keep
       i += 1 + n
     } else return ERR_SYNTAX
   }
-  return { freshMs, staleMs, tags }
+  return { freshMs, staleMs, tags, asGroup }
 }
 
 /**

@@ -133,9 +133,11 @@ function setExpiry(client: Client, form: TimeForm, name: string): void {
     reply.error(expiryError(expireAt, name))
     return
   }
-  const applies = openKey(client, 1) && allows(conditions, store.expireAt, expireAt)
+  const found = openKey(client, 1)
+  const applies = found && allows(conditions, store.expireAt, expireAt)
   let status: number = STORED
-  if (applies && expireAt <= store.now) store.remove()
+  // Where there is no such key, a load may be under way, of what was there before.
+  if (expireAt <= store.now && (applies || !found)) store.remove()
   else if (applies) status = store.setExpiry(expireAt)
   store.close()
   if (status === STORED) reply.integer(applies ? 1 : 0)

@@ -23,7 +23,7 @@ import type { OriginChange } from '../writing.ts'
 import { keepOf, readKeepOptions } from './keep-options.ts'
 
 /** The longest that a client may wait or have a lease. */
-const WAIT_MS_MAX = 3_600_000
+const MS_MAX = 3_600_000
 const LEASE_MS = 10_000
 
 interface LeaseOptions {
@@ -38,11 +38,12 @@ function readLeaseOptions(args: Args): LeaseOptions | string {
     if (i + 1 === args.count) return ERR_SYNTAX
     const n = args.integer(i + 1)
     if (Number.isNaN(n)) return ERR_NOT_INTEGER
-    if (args.is(i, 'wait')) waitMs = Math.min(n, WAIT_MS_MAX)
-    else if (args.is(i, 'px')) leaseMs = Math.min(n, WAIT_MS_MAX)
+    if (args.is(i, 'wait')) waitMs = n
+    else if (args.is(i, 'px')) leaseMs = n
     else return ERR_SYNTAX
   }
-  return waitMs >= 0 && leaseMs > 0 ? { waitMs, leaseMs } : invalidExpire('cache.lease')
+  const areGood = waitMs >= 0 && waitMs <= MS_MAX && leaseMs > 0 && leaseMs <= MS_MAX
+  return areGood ? { waitMs, leaseMs } : invalidExpire('cache.lease')
 }
 
 /** How long CACHE.LEASE may wait. */
@@ -194,7 +195,7 @@ export const leaseCommands = [
     name: 'cache.lease',
     onHub: true,
     arity: -2,
-    flags: ['write', 'denyoom'],
+    flags: ['write', 'denyoom', 'no_multi'],
     keys: oneKey,
     keyFlags: ['RW', 'access', 'insert'],
     summary:
@@ -209,7 +210,7 @@ export const leaseCommands = [
     name: 'cache.fill',
     onHub: true,
     arity: -4,
-    flags: ['write', 'denyoom'],
+    flags: ['write', 'denyoom', 'no_multi'],
     keys: oneKey,
     keyFlags: ['OW', 'update'],
     summary: 'Sets a key by a token of CACHE.LEASE, unless it was set, deleted or flushed since.',

@@ -82,14 +82,17 @@ function fieldsOf(server: Server, facts: Facts): Field[] {
 }
 
 /** One field for each database with keys. */
-function databasesOf({ config, store }: Server): Field[] {
-  const all = Array.from({ length: config.databases }, (_, db) => db)
+function databasesOf({ config, databases, store }: Server): Field[] {
+  const all = Array.from({ length: config.databases }, (_, number) => number)
   const fields = (db: number): Field[] => [
     ['overhead.hashtable.main', integer(store.size(db) * SLOT_BYTES)],
     ['overhead.hashtable.expires', integer(store.expiring(db) * EXPIRY_BYTES)],
     ['overhead.hashtable.slot-to-keys', integer(0)],
   ]
-  return all.filter((db) => store.size(db) > 0).map((db) => [`db.${db}`, map(fields(db))])
+  return all.flatMap((number): Field[] => {
+    const db = databases.behind(number)
+    return store.size(db) > 0 ? [[`db.${number}`, map(fields(db))]] : []
+  })
 }
 
 /* ---- the others ---- */

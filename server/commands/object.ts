@@ -17,7 +17,7 @@ const EMBEDDED_BYTES_MAX = 44
  * What Redis would call the value. All values lie in one way here, so it is told by what the value
  * is: one that APPEND or SETRANGE made is 'raw' in Redis, however short.
  */
-function encodingOf(store: Store): string {
+export function encodingOf(store: Store): string {
   const length = store.valueLength
   if (length <= INTEGER_BYTES_MAX) {
     const { bytes, scratch } = store.io

@@ -37,6 +37,7 @@ import {
   type Store,
 } from '../store/store.ts'
 import { EX, EXAT, expiryError, PX, PXAT, readPositiveExpiry, type TimeForm } from './expiry.ts'
+import { lcs } from './lcs.ts'
 import { countLookup, openKey } from './lookup.ts'
 import { type KeyWork, overKeys } from './many-keys.ts'
 
@@ -176,7 +177,8 @@ function getdel(client: Client): void {
   const { store } = client
   const found = openWithRoom(client, 1)
   const pages = found ? replyOpen(client) : null
-  if (found) store.remove()
+  // Where there is none, a load may be under way, of what was there before.
+  store.remove()
   store.close()
   countLookup(client, found)
   if (pages !== null) client.replyPages(pages)
@@ -419,7 +421,7 @@ function change(
   const { store, args } = client
   if ((bits & (found ? NX : XX)) !== 0) return NOT_DONE
   if (expireAt !== 0 && expireAt <= store.now) {
-    if (found) store.remove()
+    store.remove()
     return STORED
   }
   const keeps = found && (bits & KEEPTTL) !== 0
@@ -833,6 +835,34 @@ export const stringCommands = [
     syntax: 'key start end',
     loads: getrangeLoaded,
     run: getrange,
+  },
+  {
+    name: 'substr',
+    arity: 4,
+    flags: ['readonly'],
+    keys: [1, 1, 1],
+    keyFlags: ['RO', 'access'],
+    group: 'string',
+    since: '1.0.0',
+    complexity: 'O(N) where N is the length of the part',
+    deprecated: { since: '2.0.0', replacedBy: '`GETRANGE`' },
+    summary: 'Does what GETRANGE does.',
+    syntax: 'key start end',
+    loads: getrangeLoaded,
+    run: getrange,
+  },
+  {
+    name: 'lcs',
+    arity: -3,
+    flags: ['readonly'],
+    keys: [1, 2, 1],
+    keyFlags: ['RO', 'access'],
+    group: 'string',
+    since: '7.0.0',
+    complexity: 'O(N*M) where N and M are the lengths of s1 and s2, respectively',
+    summary: 'Finds the longest common subsequence of two values, or its length, or where it lies.',
+    syntax: 'key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]',
+    run: lcs,
   },
   {
     name: 'setrange',

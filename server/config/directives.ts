@@ -234,6 +234,12 @@ export const directives = {
     mutable: false,
     summary: 'Who may change `dir` and `dbfilename` by CONFIG SET: nobody, all, or local clients.',
   }),
+  'enable-debug-command': row(choice(['no', 'yes', 'local']), {
+    default: 'no',
+    section: 'Security',
+    mutable: false,
+    summary: 'Who may use DEBUG: nobody, all, or local clients.',
+  }),
   group: row(lines(), {
     default: [],
     section: 'Groups and cluster',
@@ -543,7 +549,6 @@ const ignoredByReason: readonly (readonly [string, Readonly<Record<string, Ignor
     {
       'busy-reply-threshold': [integer(0, longMax), '5000'],
       'enable-module-command': [choice(['no', 'yes', 'local']), 'no'],
-      'enable-debug-command': [choice(['no', 'yes', 'local']), 'no'],
     },
   ],
   [
@@ -677,7 +682,7 @@ const ignoredImmutable: ReadonlySet<string> = new Set(
   (
     'aclfile always-show-logo aof_rewrite_cpulist appenddirname appendfilename bgsave_cpulist ' +
     'bio_cpulist cluster-config-file cluster-enabled cluster-port disable-thp ' +
-    'enable-debug-command enable-module-command io-threads io-threads-do-reads rdbchecksum ' +
+    'enable-module-command io-threads io-threads-do-reads rdbchecksum ' +
     'replicaof server_cpulist set-proc-title socket-mark-id syslog-enabled syslog-facility ' +
     'syslog-ident unixsocket unixsocketperm'
   ).split(' '),

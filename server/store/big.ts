@@ -485,6 +485,29 @@ export class Pages {
     return true
   }
 
+  /** The same with [from, from + length) of other pages. */
+  writePages(source: Pages, from: number, length: number): boolean {
+    const chain = this.#chain
+    if (chain === null) return false
+    assert(!this.#pinned, 'a pinned value is written to')
+    const before = chain.length
+    const inChain = Math.min(length, Math.max(0, source.#held().length - from))
+    if (before + length > this.#lengthMax || !this.#chains.extend(chain, before + length)) {
+      this.release()
+      this.#chains.tell()
+      return false
+    }
+    this.#chains.writeChain(chain, before, source.#held(), from, inChain)
+    if (inChain < length) {
+      const skip = from + inChain - source.#held().length
+      this.#chains.write(chain, before + inChain, source.#tail, skip, length - inChain)
+    }
+    chain.length = before + length
+    this.#length = chain.length
+    this.#chains.tell()
+    return true
+  }
+
   /**
    * The bytes from `from` on, as many as lie together (at least 16 KB, if there are so many): a
    * view of the arena, which stays valid until `release`, or a fresh copy. For socket.write.

@@ -77,6 +77,9 @@ export interface Sink {
   reserve(length: number): number
 }
 
+/** Has another key give its pages up, at the moment from which nothing fails. False: it has gone. */
+export type HandOver = () => boolean
+
 /**
  * The buckets of one arena; `bucket` is the first word of a header. All but the counts is asked under
  * that bucket's lock.
@@ -543,9 +546,16 @@ export class Buckets implements Entries {
 
   /**
    * Stores a value from a chain, in place of the key's entry of the same kind, and removes the
-   * key's lease. The chain, which may be that entry's own, is taken over if STORED.
+   * key's lease. The chain, which may be that entry's own, is taken over if STORED. One that is
+   * another key's comes with `handOver`: where it stays in pages, that one gives them up then.
    */
-  putChain(bucket: number, chain: Chain, expireAt: number, type: number): number {
+  putChain(
+    bucket: number,
+    chain: Chain,
+    expireAt: number,
+    type: number,
+    handOver: HandOver | null = null,
+  ): number {
     const isLease = type === entry.TYPE_LEASE
     const length = chain.length
     if (this.fitsInRing(length, expireAt !== 0)) {
@@ -558,12 +568,18 @@ export class Buckets implements Entries {
     // The chain may have its pages: it must not go for its successor's.
     const isGuarded = old !== 0 && entry.isPaged(this.#words, old)
     this.#verb.guardedPage = isGuarded ? entry.firstPageOf(this.#words, old) : 0
-    const result = this.#putPaged(bucket, chain, expireAt, type)
+    const result = this.#putPaged(bucket, chain, expireAt, type, handOver)
     this.#verb.guardedPage = 0
     return result
   }
 
-  #putPaged(bucket: number, chain: Chain, expireAt: number, type: number): number {
+  #putPaged(
+    bucket: number,
+    chain: Chain,
+    expireAt: number,
+    type: number,
+    handOver: HandOver | null,
+  ): number {
     const isLease = type === entry.TYPE_LEASE
     const form = this.#form
     const index = this.index
@@ -572,7 +588,9 @@ export class Buckets implements Entries {
     const keyPage = form.keyInPages ? this.#keyPages(bucket, isLease) : 0
     if (keyPage < 0) return OUT_OF_MEMORY
     const at = this.#placePaged(bucket, isLease)
-    if (at === 0) {
+    const isHanded = at !== 0 && (handOver === null || handOver())
+    if (!isHanded) {
+      if (at !== 0) this.#ring.leaveDead(bucket + PAGED, at, form.bytes)
       if (keyPage !== 0 && keyPage !== this.#oldKeyPage(bucket, isLease)) {
         this.#chains.abandon(keyPage, this.#chains.pagesFor(form.keyLength))
       }
@@ -589,7 +607,7 @@ export class Buckets implements Entries {
     else if (entry.isPaged(this.#words, old)) isInMain = entry.isInMainList(this.#words, old)
     else isInMain = index.isInMain(bucket, this.#position)
     const position = this.#position
-    if (old !== 0) this.#forgetButPages(bucket, old, chain.first, keyPage)
+    if (old !== 0) this.#forgetButPages(bucket, old, { value: chain.first, key: keyPage })
     this.#writePaged(bucket, at, { type, expireAt, valuePage: chain.first, keyPage, isInMain })
     this.#arena.copyIn(entry.valueAt(this.#words, at), this.#io, OWN_AT, form.tail)
     this.#chains.settle(chain)
@@ -632,6 +650,17 @@ export class Buckets implements Entries {
     if (state !== ABSENT) this.#removeFound(bucket, DELETED)
     if (this.#words[bucket + LEASES] !== 0) this.removeLease(bucket)
     return state !== ABSENT && state <= STALE
+  }
+
+  /** Removes the key's value, whose pages from `page` on go on elsewhere. False: it has gone. */
+  surrender(bucket: number, page: number): boolean {
+    const address = this.find(bucket, false)
+    if (address === 0 || !entry.isPaged(this.#words, address)) return false
+    if (entry.valuePageOf(this.#words, address) !== page) return false
+    this.index.remove(bucket, this.#position)
+    this.#forgetButPages(bucket, address, { value: page, key: 0 }, DELETED)
+    this.address = 0
+    return true
   }
 
   /** Removes the key's lease, if there is one. */
@@ -1045,10 +1074,18 @@ export class Buckets implements Entries {
     return chain.first
   }
 
-  /** Forgets the entry found, whose slot its successor gets, with the pages it does not take over. */
-  #forgetButPages(bucket: number, address: number, valuePage: number, keyPage: number): void {
+  /**
+   * Forgets the entry found, whose slot its successor gets or nobody has, with the pages that nobody
+   * takes over.
+   */
+  #forgetButPages(
+    bucket: number,
+    address: number,
+    kept: { readonly value: number; readonly key: number },
+    reason = OVERWRITTEN,
+  ): void {
     const words = this.#words
-    if (this.#endings !== null) this.#end(address, OVERWRITTEN)
+    if (this.#endings !== null) this.#end(address, reason)
     this.#count(bucket, address, -1)
     if (!entry.isPaged(words, address)) {
       this.#forgetInRing(bucket, address, this.index.isInMain(bucket, this.#position))
@@ -1056,8 +1093,8 @@ export class Buckets implements Entries {
     }
     this.#leaveList(address)
     this.#countPages(bucket, address)
-    if (entry.valuePageOf(words, address) === valuePage) entry.setValuePage(words, address, 0)
-    if (entry.keyPageOf(words, address) === keyPage) entry.setKeyPage(words, address, 0)
+    if (entry.valuePageOf(words, address) === kept.value) entry.setValuePage(words, address, 0)
+    if (entry.keyPageOf(words, address) === kept.key) entry.setKeyPage(words, address, 0)
     this.contents.abandonPages(address)
     this.#ring.kill(bucket + PAGED, address)
   }

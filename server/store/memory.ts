@@ -580,12 +580,20 @@ const SLEEP_MS = 0.05
 /** About ten seconds. No verb takes so long: the thread that has the lock is dead. */
 const NAPS_MAX = 100_000
 
-/** Takes the lock at a word (0: free). Not re-entrant. */
+/**
+ * Takes the lock at a word (0: free). Not re-entrant. A holder that needs it for long writes another
+ * number to the word now and then (`renew`): then those who wait know that it lives.
+ */
 export function acquire(words: Int32Array, at: number, napsMax = NAPS_MAX): void {
   let spins = 0
-  while (Atomics.compareExchange(words, at, 0, 1) !== 0) {
+  let seen = 1
+  for (;;) {
+    const held = Atomics.compareExchange(words, at, 0, 1)
+    if (held === 0) return
     // The holder may have lost its core: leave it ours for a moment. Nobody notifies.
     if (++spins <= SPINS_MAX) continue
+    if (held !== seen) spins = SPINS_MAX
+    seen = held
     assert(spins <= SPINS_MAX + napsMax, 'a lock is not given back: the thread that had it is dead')
     nap(words, at)
   }
@@ -593,7 +601,13 @@ export function acquire(words: Int32Array, at: number, napsMax = NAPS_MAX): void
 
 /** Waits until a lock may be free, but not for long. Nobody notifies. */
 export function nap(words: Int32Array, at: number): void {
-  Atomics.wait(words, at, 1, SLEEP_MS)
+  const held = Atomics.load(words, at)
+  if (held !== 0) Atomics.wait(words, at, held, SLEEP_MS)
+}
+
+/** Shows who waits for a lock of this thread that it is at work. `beat`: another number each time, not 0. */
+export function renew(words: Int32Array, at: number, beat: number): void {
+  Atomics.store(words, at, beat)
 }
 
 /** Takes the lock if nobody holds it. */

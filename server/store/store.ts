@@ -40,6 +40,7 @@ import {
   OWN_AT,
   OWN_BYTES,
   release,
+  renew,
 } from './memory.ts'
 import type { Policy, Scope } from './policy.ts'
 import {
@@ -87,6 +88,9 @@ const TAG_SEED = 0x7a65
 
 const HASHES = 2 ** 32
 
+/** Numbers that `renewLocks` writes one after the other. */
+const BEATS = 1_000
+
 const NO_BYTES = new Uint8Array(0)
 
 /** Keys that `fetch` takes at a time. */
@@ -111,6 +115,11 @@ export interface StoreOptions {
   readonly ceiling?: number
   /** uint32 */
   readonly seed: number
+  /**
+   * Where tokens of leases begin: random, and new in each process, so that no token of a process before is
+   * one of its own. 32 bits; default 0.
+   */
+  readonly tokenSeed?: number
   /** In which order entries go. Default: s3a. */
   readonly policy?: Policy
   /** Which entries may go. Default: all. */
@@ -164,6 +173,14 @@ export interface StoreOptions {
   readonly groupOf?: GroupOf
   /** Tests lower it: a larger bucket is written to snapshots entry by entry. Default: 32 MB. */
   readonly imageBytesMax?: number
+}
+
+/** A key of a database: it lies at bytes[pos, pos + length). */
+export interface KeyPlace {
+  readonly db: number
+  readonly bytes: Uint8Array
+  readonly pos: number
+  readonly length: number
 }
 
 /** Keys among the arguments of a command: the i-th lies at bytes[pos(i), pos(i) + length(i)). */
@@ -262,6 +279,13 @@ export class Store {
   /** Numbers of the buckets that `lockKeys` has locked, ascending: the first `#setCount`. */
   readonly #set: Int32Array
   #setCount = 0
+  /** Were they locked by `lockTogether`, and how often was `lockKeys` called since? */
+  #mayNest = false
+  #nested = 0
+  /** Interests that ended while keys were locked. */
+  readonly #leaving: Watch[] = []
+  /** What `renewLocks` wrote last. */
+  #beat = 0
 
   /** Number of the bucket the current key belongs to, its arena's buckets, and its header. */
   #number = 0
@@ -374,6 +398,7 @@ export class Store {
     this.#relief.join(this.#bigs, this.#buckets)
     this.#home = this.#buckets[0]!
     if (options.attach !== undefined) return
+    this.#arenas[0]!.words[layout.header + TOKEN_BLOCKS] = options.tokenSeed ?? 0
     this.#writePolicy(policyWord(policy, options.scope ?? 'all'))
     this.#buckets.forEach((buckets, arena) =>
       buckets.open(Math.ceil((layout.buckets - arena) / layout.arenas)),
@@ -505,32 +530,62 @@ export class Store {
    */
   lockKeys(db: number, keys: KeyList, first: number, end: number, step: number): void {
     if (!this.#isShared) return
-    const verb = this.#verb
-    assert(verb.isFree, 'keys are locked while others are')
-    const { held } = verb
-    const set = this.#set
-    let count = 0
+    if (this.#mayNest) {
+      this.#nested++
+      return
+    }
+    assert(this.#verb.isFree, 'keys are locked while others are')
     for (let i = first; i < end; i += step) {
-      const hash = this.#home.hashKey(db, keys.bytes, keys.pos(i), keys.length(i))
-      const number = hash & this.#bucketMask
-      if (held[number] === HELD) continue
-      held[number] = HELD
-      // Few keys are sorted as they come; many find nearly all buckets taken already.
-      let at = count++
-      for (; at > 0 && set[at - 1]! > number; at--) set[at] = set[at - 1]!
-      set[at] = number
+      this.#choose(db, keys.bytes, keys.pos(i), keys.length(i))
     }
-    this.#setCount = count
-    verb.holdsSet = true
-    for (let i = 0; i < count; i++) {
-      const number = set[i]!
-      acquire(this.#wordsOf(number), this.#headerOf(number) + header.LOCK)
+    this.#lockChosen()
+  }
+
+  /** The same for two keys, which may be of two databases. */
+  lockPair(one: KeyPlace, two: KeyPlace): void {
+    if (!this.#isShared) return
+    if (this.#mayNest) {
+      this.#nested++
+      return
     }
-    this.#purge.look()
+    assert(this.#verb.isFree, 'keys are locked while others are')
+    this.#choose(one.db, one.bytes, one.pos, one.length)
+    this.#choose(two.db, two.bytes, two.pos, two.length)
+    this.#lockChosen()
+  }
+
+  /**
+   * The same for several commands: keys of any databases, or whatever there is (null), with which all
+   * verbs may be called. Commands among them may lock their keys once more. Nobody else gets on
+   * meanwhile: `renewLocks` is to be called at least every second.
+   */
+  lockTogether(places: Iterable<KeyPlace> | null): void {
+    if (!this.#isShared) return
+    assert(this.#verb.isFree, 'keys are locked while others are')
+    if (places === null) {
+      for (let number = 0; number < this.#layout.buckets; number++) this.#chooseBucket(number)
+    } else {
+      for (const { db, bytes, pos, length } of places) this.#choose(db, bytes, pos, length)
+    }
+    this.#lockChosen()
+    this.#mayNest = true
+  }
+
+  /** Those who wait for what this thread has locked take it for alive. */
+  renewLocks(): void {
+    this.#beat = (this.#beat % BEATS) + 1
+    for (let i = 0; i < this.#setCount; i++) {
+      const number = this.#set[i]!
+      renew(this.#wordsOf(number), this.#headerOf(number) + header.LOCK, this.#beat)
+    }
   }
 
   unlockKeys(): void {
     if (!this.#isShared) return
+    if (this.#nested > 0) {
+      this.#nested--
+      return
+    }
     const verb = this.#verb
     assert(verb.locked === -1, 'a record is still open')
     assert(verb.holdsSet, 'no keys are locked')
@@ -540,8 +595,117 @@ export class Store {
       release(this.#wordsOf(number), this.#headerOf(number) + header.LOCK)
     }
     this.#setCount = 0
+    this.#mayNest = false
     verb.holdsSet = false
+    for (const watch of this.#leaving.splice(0)) this.unwatch(watch)
     this.#tell()
+  }
+
+  /** Makes the bucket of a key one of those that are to be locked together. */
+  #choose(db: number, bytes: Uint8Array, pos: number, length: number): void {
+    this.#chooseBucket(this.#home.hashKey(db, bytes, pos, length) & this.#bucketMask)
+  }
+
+  #chooseBucket(number: number): void {
+    const { held } = this.#verb
+    if (held[number] === HELD) return
+    held[number] = HELD
+    // Few keys are sorted as they come; many find nearly all buckets taken already.
+    const set = this.#set
+    let at = this.#setCount++
+    for (; at > 0 && set[at - 1]! > number; at--) set[at] = set[at - 1]!
+    set[at] = number
+  }
+
+  #lockChosen(): void {
+    this.#verb.holdsSet = true
+    for (let i = 0; i < this.#setCount; i++) {
+      const number = this.#set[i]!
+      acquire(this.#wordsOf(number), this.#headerOf(number) + header.LOCK)
+    }
+    this.#purge.look()
+  }
+
+  /* ---- from key to key: between `lockPair` and `unlockKeys` ---- */
+
+  /**
+   * Gives the value of one key, without its extras, to another, with the expiry that clients are
+   * told, and removes the one. What the other held is replaced, its lease too. Pages change hands as
+   * they are. MISS: there is no such value, or it had to go for its own way. OUT_OF_MEMORY: both are
+   * as they were.
+   */
+  move(from: KeyPlace, to: KeyPlace): number {
+    return this.#transfer(from, to, true)
+  }
+
+  /** The same, and the one keeps its value, which must not be `inPages`: pages are copied before. */
+  copy(from: KeyPlace, to: KeyPlace): number {
+    return this.#transfer(from, to, false)
+  }
+
+  #transfer(from: KeyPlace, to: KeyPlace, moves: boolean): number {
+    const result = this.#handTo(from, to, moves)
+    if (result === STORED) this.#countSet()
+    this.#releaseAfterWrite()
+    if (moves && result === STORED) {
+      const buckets = this.#aim(from.db, from.bytes, from.pos, from.length)
+      this.#lock()
+      // Its value may have gone already, with its pages.
+      buckets.remove(this.#header)
+      this.#countChange()
+      this.#releaseAfterWrite()
+    }
+    this.#tell()
+    return result
+  }
+
+  /** Leaves the record of one of the keys open. */
+  #handTo(from: KeyPlace, to: KeyPlace, moves: boolean): number {
+    if (!this.open(from.db, from.bytes, from.pos, from.length)) return MISS
+    const { address, contents } = this.#home
+    const { expireAt, valueLength: length } = this.#verb
+    if (moves && contents.bytesInPages(address) > 0) return this.#handPagesTo(from, to)
+    assert(length <= OWN_BYTES, 'a long value is copied while its key is locked')
+    contents.read(address, 0, length, OWN_AT)
+    this.#releaseAfterWrite()
+    this.open(to.db, to.bytes, to.pos, to.length)
+    return this.#put(this.io.bytes, OWN_AT, length, expireAt)
+  }
+
+  #handPagesTo(from: KeyPlace, to: KeyPlace): number {
+    const { expireAt, hash, valueLength } = this.#verb
+    const giver = this.#home
+    const giverHeader = this.#header
+    // Should the value have to go meanwhile, the pin keeps its pages together.
+    const { first } = giver.contents.pin(giver.address)
+    const chain = this.#thaw(valueLength, true)
+    let result = OUT_OF_MEMORY
+    if (chain !== null) {
+      this.#releaseAfterWrite()
+      this.open(to.db, to.bytes, to.pos, to.length)
+      let isGone = false
+      const taker = this.#verb.hash
+      const handOver = (): boolean => {
+        this.#nameKey(from, hash)
+        isGone = !giver.surrender(giverHeader, first)
+        this.#nameKey(to, taker)
+        return !isGone
+      }
+      result = this.#home.putChain(this.#header, chain, expireAt, TYPE_STRING, handOver)
+      if (result !== STORED) this.#chains.undo(chain)
+      if (isGone) result = MISS
+    }
+    this.#chains.unpin(first)
+    return result
+  }
+
+  #nameKey({ db, bytes, pos, length }: KeyPlace, hash: number): void {
+    const key = this.#verb
+    key.db = db
+    key.bytes = bytes
+    key.pos = pos
+    key.length = length
+    key.hash = hash
   }
 
   /* ---- an open record: open ... close, for everything else; atomic, never across I/O ---- */
@@ -759,6 +923,13 @@ export class Store {
     return removed
   }
 
+  /** Is the open value still what was pinned? */
+  isPinnedAs(pages: Pages): boolean {
+    if (!this.inPages || this.#verb.valueLength !== pages.length) return false
+    const { address, contents } = this.#home
+    return contents.chainOf(address).first === pages.chain?.first
+  }
+
   /** The value as pages, for sending; it must be `inPages`. Immutable until released. */
   pin(): Pages {
     assert(this.inPages, 'a value without pages is pinned')
@@ -799,8 +970,17 @@ export class Store {
     return isUntouched
   }
 
-  /** Ends an interest. While keys are locked only if its own is among them. */
+  /** Was it written since, as far as can be told without its lock? For who only shows it. */
+  wasTouched({ at, count }: Watch): boolean {
+    return this.#watches.countAt(at) !== count
+  }
+
+  /** Ends an interest; while keys are locked, when they no longer are. */
   unwatch(watch: Watch): void {
+    if (this.#verb.holdsSet) {
+      this.#leaving.push(watch)
+      return
+    }
     this.#turnTo(watch.bucket)
     this.#lock()
     this.#watches.leave(watch.interest, watch.at)
@@ -1866,8 +2046,8 @@ export class Store {
   #nextToken(): number {
     if (this.#tokenNext === this.#tokenEnd) {
       const words = this.#arenas[0]!.words
+      // Modulo 2^32; never block 0, for 0 is no token.
       const block = (Atomics.add(words, this.#layout.header + TOKEN_BLOCKS, 1) >>> 0) + 1
-      assert(block < HASHES, 'all tokens were used')
       this.#tokenNext = block * TOKENS_PER_BLOCK
       this.#tokenEnd = this.#tokenNext + TOKENS_PER_BLOCK
     }

@@ -105,6 +105,7 @@ export class Hub implements Workers {
       store: { ...options, attach: store.shared },
       stats: server.sharedStats,
       gate: server.gate.shared,
+      databases: server.databases.shared,
       originMs,
     }
     const ready: Promise<void>[] = []
@@ -237,9 +238,17 @@ export class Hub implements Workers {
     void Promise.all(asked).then((answers) => done(answers as AnswerOf<Name>[]))
   }
 
+  whileStopped(one: number, two: number, swap: () => void): void {
+    const { swaps } = this.#server.databases
+    const asked = this.#workers.map((worker) =>
+      this.#question(worker, { kind: 'swap', swaps, one, two }),
+    )
+    void Promise.all(asked).then(swap)
+  }
+
   #question(
     worker: IoWorker,
-    question: DistributiveOmit<Extract<ToWorker, { kind: 'ask' | 'listen' }>, 'id'>,
+    question: DistributiveOmit<Extract<ToWorker, { kind: 'ask' | 'swap' | 'listen' }>, 'id'>,
   ): Promise<unknown> {
     const id = this.#nextQuestion++
     tell(worker, { ...question, id })

@@ -25,6 +25,7 @@ export interface WorkerStart {
   readonly store: StoreOptions
   readonly stats: SharedStats
   readonly gate: SharedArrayBuffer
+  readonly databases: SharedArrayBuffer
   /** Of the clock; see system.ts. */
   readonly originMs: number
 }
@@ -48,6 +49,14 @@ export type ToWorker =
       readonly name: QuestionName
       readonly argument: unknown
     }
+  /** Answer, stop until there were more swaps than so many, and follow this one (databases.ts). */
+  | {
+      readonly kind: 'swap'
+      readonly id: number
+      readonly swaps: number
+      readonly one: number
+      readonly two: number
+    }
   /** The reply of a command that ran on the hub. */
   | { readonly kind: 'reply'; readonly id: number; readonly bytes: Uint8Array }
   | { readonly kind: 'config'; readonly pairs: readonly Pair[] }
@@ -63,7 +72,7 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly kind: 'ready'; readonly adopts: boolean }
-  /** To `ask`; and to `listen` null, or what is wrong. */
+  /** To `ask`; to `swap` null; and to `listen` null, or what is wrong. */
   | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
   /** A command for the hub to run. */
   | {

@@ -3,6 +3,7 @@
  * goes from thread to thread as a message: plain data.
  */
 import { clientLines, killClients } from '../commands/connection.ts'
+import { unblockClient } from '../commands/pause.ts'
 import { factsOf } from '../facts.ts'
 import type { IoThread } from '../io-thread.ts'
 
@@ -14,6 +15,13 @@ const questions = {
     thread.thaw()
     return null
   },
+  /** A pause is over, or holds fewer commands. */
+  resume: (thread: IoThread) => {
+    thread.held.resume()
+    return null
+  },
+  /** CLIENT UNBLOCK; did it wait? */
+  unblock: unblockClient,
   /** CLIENT LIST */
   clients: clientLines,
   /** CLIENT KILL; how many it were */

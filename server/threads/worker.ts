@@ -6,6 +6,7 @@
 import { strict as assert } from 'node:assert'
 import { parentPort, workerData } from 'node:worker_threads'
 import { type Config, Settings } from '../config.ts'
+import { Databases } from '../databases.ts'
 import { Gate } from '../gate.ts'
 import { type Delegate, IoThread } from '../io-thread.ts'
 import { listen, type ListenAddress, type Listener, openTaker } from '../listener.ts'
@@ -57,6 +58,7 @@ const thread = new IoThread({
   ...{ config, world, log, flights, delegate, writes: null, stats: start.stats, row: start.row },
   store: new Store({ ...start.store, matcherOf: groupMatcher(config.groups) }),
   gate: new Gate(start.gate),
+  databases: new Databases(start.databases),
   ringHash: await Routing.loadHash(),
   sink: {
     slow: (command) => slowRelay.add(command),
@@ -114,6 +116,13 @@ hub.on('message', (message: ToWorker) => {
     case 'ask': {
       const { id, name, argument } = message
       tell({ kind: 'answer', id, answer: answer(thread, name, argument as never) })
+      return
+    }
+    case 'swap': {
+      const { id, swaps, one, two } = message
+      tell({ kind: 'answer', id, answer: null })
+      thread.databases.waitForSwap(swaps)
+      thread.databases.follow(thread.clients.values(), one, two)
       return
     }
     case 'reply':

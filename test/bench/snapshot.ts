@@ -21,6 +21,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
+import { Databases } from '../../server/databases.ts'
 import { Gate } from '../../server/gate.ts'
 import { createLog } from '../../server/log.ts'
 import { loadChecksum } from '../../server/snapshot-file.ts'
@@ -118,7 +119,8 @@ async function compare(folder: string): Promise<void> {
   const path = join(folder, 'dump.ringtier')
   const open = (memory: number): SnapshotsParts => {
     const store = new Store({ maxMemory: memory, seed: 1 })
-    return { ...world, store, log, checksum, gate: new Gate(), path: () => path }
+    const databases = new Databases(16)
+    return { ...world, store, log, checksum, gate: new Gate(), databases, path: () => path }
   }
   const parts = open(maxMemory)
   const traffic = new Traffic(parts.store)
@@ -203,7 +205,7 @@ async function secondsOf(run: () => Promise<unknown>): Promise<number> {
 async function loadSeconds(parts: SnapshotsParts): Promise<number> {
   const snapshots = new Snapshots(parts)
   const seconds = await secondsOf(async () => {
-    const reader = await findSnapshot(parts)
+    const reader = await findSnapshot({ ...parts, databaseCount: 16 })
     await snapshots.load(reader!)
   })
   if (snapshots.loaded.lostKeys > 0) throw new Error('keys were lost')

@@ -448,6 +448,35 @@ test('when the origin hangs, those who queue are told at their own deadline', as
   t.true(bench.asked.every(({ signal }) => signal.aborted))
 })
 
+test('an origin that is asked for five times what it can give gives all it can, and in time', async (t) => {
+  const bench = new Bench('concurrency 4 timeout 200ms wait 1s queue 60000')
+  const { clock } = bench
+  let served = 0
+  // 200 a second is what it can: four at a time, 20 ms each.
+  const serve = (asked: Asked): void => {
+    if (asked.signal.aborted) return
+    served++
+    asked.answer('v')
+  }
+  let key = 0
+  const run = async (ms: number, missesPerMs: number): Promise<void> => {
+    for (let i = 0; i < ms; i++) {
+      for (let k = 0; k < missesPerMs; k++) bench.get('c', `k:${key++}`)
+      await clock.advance(1)
+      for (const asked of bench.asked.splice(0)) clock.after(20, () => serve(asked))
+    }
+  }
+  await run(1000, 1)
+  t.true(served > 150, `${served} served while overloaded`)
+  served = 0
+  bench.heard.length = 0
+  await run(200, 0)
+  await run(100, 0)
+  bench.get('later', 'k:later')
+  await run(30, 0)
+  t.true(bench.heard.includes('later v'))
+})
+
 test('flights over all groups are limited', async (t) => {
   const bench = new Bench('', { flightsMax: 2 })
   for (let i = 0; i < 3; i++) bench.get(`c${i}`, `k:${i}`)

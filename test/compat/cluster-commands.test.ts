@@ -9,6 +9,7 @@ transcripts(
       'SELECT -1',
       'SELECT x',
     ],
+    'no command leads to another database': ['SWAPDB 0 0', 'SWAPDB 0 1', 'SWAPDB x 99'],
     'the slot of a key': [
       'CLUSTER KEYSLOT a',
       'CLUSTER KEYSLOT ""',

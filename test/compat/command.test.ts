@@ -116,10 +116,13 @@ const widened: Readonly<Record<string, string>> = {
 const costsOtherwise: ReadonlySet<string> = new Set([
   'append', // the value is written anew where it does not fit
   'setrange',
+  'dump', // values are strings, and may be long
+  'restore',
   'unlink', // memory is given back at once
   'auth', // one password
   'shutdown', // nothing is saved
   'monitor', // Redis tells nothing
+  'lolwut', // Redis tells nothing
   'cluster|info', // slots are counted
   'cluster|nodes', // a node owns many ranges
   'cluster|shards',

@@ -2,7 +2,7 @@ import { SeededRandom } from '../sim/random.ts'
 import { transcripts } from './transcript.ts'
 
 /*
- * Random transcripts of all string and key commands over a few keys, so that every command meets
+ * Random transcripts of all string, bit and key commands over a few keys, so that every command meets
  * what every other has left: values in pages, expiries, numbers, long keys. `SEEDS=1000-1999` plays
  * others than the usual few; a seed that finds something becomes a transcript of its own.
  */
@@ -57,6 +57,25 @@ class Script {
     return String(this.#random.below(this.#random.pick([4, 300, 70_000, 140_000])))
   }
 
+  #bitOffset(): string {
+    return String(this.#random.below(this.#random.pick([32, 2400, 560_000, 1_120_000])))
+  }
+
+  #range(): string {
+    const places = `${this.#one('', '-')}${this.#bitOffset()} ${this.#one('', '-')}${this.#bitOffset()}`
+    return this.#one('0 -1', `${places} BIT`, places)
+  }
+
+  #field(): string {
+    const field = `${this.#one('i', 'u')}${this.#random.below(63) + 1} ${this.#one('', '#')}${this.#random.below(9000)}`
+    return this.#one(
+      `GET ${field}`,
+      `SET ${field} ${this.#integer()}`,
+      `INCRBY ${field} ${this.#integer()}`,
+      `OVERFLOW ${this.#one('WRAP', 'SAT', 'FAIL')} INCRBY ${field} ${this.#integer()}`,
+    )
+  }
+
   #time(): string {
     const seconds = 1000 + this.#random.below(100_000)
     return this.#one(
@@ -69,7 +88,7 @@ class Script {
 
   #line(): string {
     const key = this.#key()
-    switch (this.#random.below(32)) {
+    switch (this.#random.below(51)) {
       case 0:
         return `SET ${key} ${this.#value()}`
       case 1:
@@ -127,6 +146,38 @@ class Script {
         return this.#one('DBSIZE', `SELECT ${this.#random.below(3)}`, 'FLUSHDB')
       case 29:
         return `STRLEN ${key}`
+      case 32:
+      case 33:
+        return `SETBIT ${key} ${this.#bitOffset()} ${this.#one('0', '1')}`
+      case 34:
+        return `GETBIT ${key} ${this.#bitOffset()}`
+      case 35:
+      case 36:
+        return `BITCOUNT ${key} ${this.#range()}`
+      case 37:
+        return `BITPOS ${key} ${this.#one('0', '1')} ${this.#one('', this.#offset(), this.#range())}`
+      case 38:
+      case 39:
+        return `BITOP ${this.#one('AND', 'OR', 'XOR')} ${key} ${this.#key()} ${this.#key()} ${this.#key()}`
+      case 40:
+        return `BITOP NOT ${key} ${this.#key()}`
+      case 41:
+      case 42:
+        return `BITFIELD ${key} ${this.#field()} ${this.#field()} ${this.#field()}`
+      case 43:
+        return `LCS ${key} ${this.#key()} ${this.#one('LEN', '', 'IDX MINMATCHLEN 3')}`
+      case 44:
+      case 45:
+        return `${this.#one('RENAME', 'RENAMENX')} ${key} ${this.#key()}`
+      case 46:
+      case 47:
+        return `COPY ${key} ${this.#key()} ${this.#one('', 'REPLACE', 'DB 1', 'DB 2 REPLACE')}`
+      case 48:
+        return `MOVE ${key} ${this.#random.below(3)}`
+      case 49:
+        return `SWAPDB ${this.#random.below(3)} ${this.#random.below(3)}`
+      case 50:
+        return `DUMP ${key}`
       default:
         return `GET ${key}`
     }
@@ -139,4 +190,7 @@ for (let seed = first; seed <= (last ?? first); seed++) {
   table[`commands in random order, seed ${seed}`] = new Script(seed).lines()
 }
 
-transcripts(table, { ringtier: ['--maxmemory', '100mb'] })
+transcripts(table, {
+  ringtier: ['--maxmemory', '100mb'],
+  redis: ['--rdbcompression', 'no'],
+})

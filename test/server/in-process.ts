@@ -51,7 +51,7 @@ export async function startInProcess(
     files: options.files ?? new MemoryFiles(),
   }
   const log = options.log ?? createLog({ level: 'nothing' })
-  const server = await createServer(config, world, log, options.loader)
+  const server = await createServer(config, world, log, { loader: options.loader })
   const connectSession = (): { client: RawClient; session: Client } => {
     const [near, far] = duplexPair()
     return { session: server.handle(far), client: RawClient.over(near) }

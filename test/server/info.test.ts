@@ -47,6 +47,7 @@ function source(changes: Partial<InfoSource> = {}): InfoSource {
   const clock = { now: () => 190_000_500, wall: () => 1_700_000_000_123.4 }
   return {
     config: loadConfig({ args: ['--maxmemory', '64mb'] }),
+    databases: { behind: (number) => number },
     world: { clock: clock as InfoSource['world']['clock'] },
     store: {
       stats: storeStats,
@@ -246,7 +247,7 @@ test('groups are told where there are some', (t) => {
   const hits = { user: { hits: 50, staleHits: 4, negativeHits: 3, misses: 17 } }
   t.is(
     info(source({ config }), { ...facts, waiters, hits }, ['groups']),
-    '# Groups\r\ngroup_user:loads=9,joined=12,refreshes=2,early=1,values=6,unchanged=1,fenced=1,' +
+    '# Groups\r\ngroup_user:loads=9,joined=12,refreshes=2,early_refreshes=1,values=6,unchanged=1,fenced=1,' +
       'unkept=0,missing=1,late=1,again=0,active=1,queued=0,failed=1,failed_too_large=1,breaker_state=half-open,' +
       'hits=50,stale_hits=4,negative_hits=3,misses=17,writes=3,writes_failed=1,' +
       'load_p50_usec=0,load_p99_usec=0,keys=6,bytes=640\r\n',

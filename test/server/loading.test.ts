@@ -96,6 +96,49 @@ test('what a command does not miss it reads when its turn comes', async (t) => {
   scene.host.server.shutdown()
 })
 
+test('commands that read bits load what they miss', async (t) => {
+  const scene = await start()
+  const value = 'origin item:a'
+  const bits = [...Buffer.from(value)].reduce(
+    (sum, byte) => sum + byte.toString(2).replaceAll('0', '').length,
+    0,
+  )
+  const calls = (key: (i: number) => string): string[] => [
+    `GETBIT ${key(0)} 1`,
+    `BITCOUNT ${key(1)}`,
+    `BITCOUNT ${key(2)} 0 7 BIT`,
+    `BITPOS ${key(3)} 1`,
+    `BITPOS ${key(4)} 0 0 -1`,
+    `BITFIELD_RO ${key(5)} GET u8 0 GET u8 #12 GET i64 4000`,
+    `SUBSTR ${key(6)} 0 5`,
+    `GETBIT ${key(7)} x`,
+    `BITCOUNT ${key(8)} 0 x`,
+    `BITPOS ${key(9)} 2`,
+    `BITPOS ${key(10)} 1 x`,
+    `BITFIELD_RO ${key(11)} SET u8 0 1`,
+    `BITFIELD_RO ${key(12)} GET u8 x`,
+  ]
+  const missed = await pipeline(scene, ...calls(() => 'item:a'))
+  t.deepEqual(missed.slice(0, 4), [':1', `:${bits}`, ':6', ':1'])
+  // They say of a value that is there what they said of it when it came.
+  for (const n of [0, 1, 2]) {
+    t.deepEqual(await pipeline(scene, ...calls(() => 'item:a')), missed)
+    for (const [i, call] of calls((each) => `item:${n}:${each}`).entries()) {
+      const reply = await pipeline(scene, call)
+      t.deepEqual(await pipeline(scene, call), reply, call)
+      if (!/BITCOUNT|BITFIELD|BITPOS/.test(call)) t.deepEqual(reply, [missed[i]!], call)
+    }
+  }
+  t.deepEqual(await pipeline(scene, ...calls(() => 'item:none')), [
+    ...[':0', ':0', ':0', ':-1', ':0', '*3 :0 :0 :0', '$0'],
+    ...['-ERR bit offset is not an integer or out of range', ':0'],
+    ...['-ERR The bit argument must be 1 or 0.', ':-1'],
+    '-ERR BITFIELD_RO only supports the GET subcommand',
+    '-ERR bit offset is not an integer or out of range',
+  ])
+  scene.host.server.shutdown()
+})
+
 test('one load that fails makes the whole MGET an error, and the next one loads again', async (t) => {
   const scene = await start()
   t.deepEqual(await pipeline(scene, 'MGET item:a item:broken', 'PING'), [
@@ -174,5 +217,26 @@ test('an MGET of thousands of missing keys loads each once, a bounded number at 
   t.is(loads.size, 2000)
   t.true([...loads.values()].every((count) => count === 1))
   t.true(most > 500 && most <= 1024, String(most))
+  host.server.shutdown()
+})
+
+test('what a long MGET found at first, and goes while it loads others, is loaded too', async (t) => {
+  const { host, origin } = await start()
+  const client = host.connect()
+  const keys = Array.from({ length: 300 }, (_, i) => `item:${i}`)
+  await client.command('SET', 'item:0', 'fresh')
+  await client.command('SET', 'item:299', 'fresh')
+  let reply: string | null = null
+  void client.command('MGET', ...keys).then((text) => (reply = text))
+  await host.clock.settle()
+  const other = host.connect()
+  await other.command('DEL', 'item:0')
+  for (let i = 0; i < 10 && reply === null; i++) {
+    origin.deliver()
+    await host.clock.settle()
+  }
+  const value = (key: string): string => (key === 'item:299' ? 'fresh' : `origin ${key}`)
+  const expected = keys.map((key) => `$${value(key).length}\r\n${value(key)}\r\n`)
+  t.true(reply === `*300\r\n${expected.join('')}`, String(reply))
   host.server.shutdown()
 })

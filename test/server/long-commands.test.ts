@@ -273,3 +273,108 @@ test('what comes in pages is appended in steps, and they are given back when the
   t.true(Number(empty) < 20_000_000, empty)
   watcher.close()
 })
+
+test('bit commands over a hundred megabytes let others in between', async (t) => {
+  const ringtier = await startRingtier({ args: ['--maxmemory', '512mb'] })
+  t.teardown(() => ringtier.stop())
+  const { port } = ringtier
+  const client = await RawClient.open(port)
+  const bits = 800_000_000
+  const far = ['SETBIT', 'k', String(bits - 1), '1']
+  const [grows, before] = await raceUntil(1, port, far, () => client.command('DEL', 'k'))
+  t.is(before, ':0\r\n')
+  t.true(grows > 0)
+  await client.command('SETBIT', 'k', '7', '1')
+  for (const [words, reply] of [
+    [['BITCOUNT', 'k'], ':2\r\n'],
+    [['BITPOS', 'k', '1', '1'], `:${bits - 1}\r\n`],
+    [['BITOP', 'OR', 'd', 'k', 'nosuch'], `:${bits / 8}\r\n`],
+    [['BITOP', 'NOT', 'd', 'k'], `:${bits / 8}\r\n`],
+  ] as const) {
+    const [pings, got] = await raceUntil(1, port, words)
+    t.is(got, reply)
+    t.true(pings > 0, words.join(' '))
+  }
+  t.is(await client.command('BITCOUNT', 'd'), `:${bits - 2}\r\n`)
+  const fields = Array.from({ length: 20_000 }, () => ['INCRBY', 'u8', '#3', '1']).flat()
+  const [, values] = await race(port, ['BITFIELD', 'k', ...fields])
+  t.is(
+    values,
+    `*20000\r\n${fields
+      .map((_, i) => `:${(i + 1) % 256}\r\n`)
+      .slice(0, 20_000)
+      .join('')}`,
+  )
+  t.is(await client.command('GETBIT', 'k', String(bits - 1)), ':1\r\n')
+  // The result has no room beside both values.
+  await client.command('SETBIT', 'd', String(1_600_000_000), '1')
+  t.regex(await client.command('SETBIT', 'far', String(4_294_967_295), '1'), /^-OOM/)
+  t.is(await client.command('EXISTS', 'far'), ':0\r\n')
+  client.close()
+})
+
+test('SETBIT far behind the end yields to what was written there meanwhile', async (t) => {
+  const ringtier = await startRingtier({ args: ['--maxmemory', '512mb'] })
+  t.teardown(() => ringtier.stop())
+  const client = await RawClient.open(ringtier.port)
+  const other = await RawClient.open(ringtier.port)
+  for (let round = 0; round < 4; round++) {
+    await client.command('DEL', 'k')
+    // Both bits of one byte: neither may be lost, whoever makes the value long.
+    const replies = await Promise.all([
+      client.command('SETBIT', 'k', '800000001', '1'),
+      other.command('SETBIT', 'k', '800000002', '1'),
+    ])
+    t.deepEqual(replies, [':0\r\n', ':0\r\n'])
+    t.is(await client.command('BITCOUNT', 'k'), ':2\r\n')
+  }
+  client.close()
+  other.close()
+})
+
+test('BITOP takes long sources as they were, and its memory is given back', async (t) => {
+  const ringtier = await startRingtier({ args: ['--maxmemory', '256mb'] })
+  t.teardown(() => ringtier.stop())
+  const client = await RawClient.open(ringtier.port)
+  const other = await RawClient.open(ringtier.port)
+  const value = Buffer.alloc(20_000_000, 0x0f)
+  await client.command('SET', 'k', value)
+  const [done] = await Promise.all([
+    client.command('BITOP', 'NOT', 'd', 'k'),
+    other.command('SETRANGE', 'k', '5', 'other'),
+    other.command('SETBIT', 'k', '150000000', '1'),
+  ])
+  t.is(done, ':20000000\r\n')
+  const result = await client.get('d')
+  // Whole, as it was before or after either write: NOT of what was there.
+  const written = result!.subarray(5, 10).map((byte) => ~byte)
+  t.true(['other', '\x0f'.repeat(5)].includes(Buffer.from(written).toString('latin1')))
+  t.true(result!.subarray(10, 18_000_000).every((byte) => byte === 0xf0))
+  await client.command('FLUSHALL')
+  const text = await client.command('INFO', 'memory')
+  t.true(Number(/\r\nused_memory:(\d+)/.exec(text)![1]) < 20_000_000, text)
+  client.close()
+  other.close()
+})
+
+test('LCS of long values lets others in, and many at a time are refused before memory is short', async (t) => {
+  const ringtier = await startRingtier({ args: ['--maxmemory', '256mb'] })
+  t.teardown(() => ringtier.stop())
+  const { port } = ringtier
+  const client = await RawClient.open(port)
+  await client.command('SET', 'a', 'ab'.repeat(5_000))
+  await client.command('SET', 'b', 'abb'.repeat(3_000))
+  const [pings, length] = await raceUntil(1, port, ['LCS', 'a', 'b', 'LEN'])
+  t.true(pings > 0)
+  const common = Number(length.slice(1))
+  t.true(common >= 6_000 && common <= 9_000)
+  const clients = await Promise.all(Array.from({ length: 16 }, () => RawClient.open(port)))
+  const replies = await Promise.all(clients.map((each) => each.command('LCS', 'a', 'b')))
+  const busy = '-ERR Insufficient memory, failed allocating transient memory for LCS\r\n'
+  const whole = replies.filter((reply) => reply !== busy)
+  t.true(whole.length > 0 && whole.every((reply) => reply.startsWith(`$${common}\r\n`)))
+  t.true(whole.length < 16)
+  t.true((await client.command('LCS', 'a', 'b')) === whole[0])
+  for (const each of clients) each.close()
+  client.close()
+})

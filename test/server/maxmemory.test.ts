@@ -140,7 +140,7 @@ class SlowClock extends VirtualClock {
 
 test('it evicts in slices of a few milliseconds, and pauses while nothing can be evicted', async (t) => {
   const config = loadConfig({ args: ['--maxmemory', '16mb'] })
-  const { store } = openStore(config, 1, log)
+  const { store } = openStore(config, { seed: 1, tokenSeed: 1 }, log)
   const clock = new SlowClock()
   let slices = 0
   const counting: Clock = Object.assign(Object.create(clock) as Clock, {

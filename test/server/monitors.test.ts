@@ -4,6 +4,7 @@ import { Args } from '../../protocol/args.ts'
 import type { Client } from '../../server/client.ts'
 import { CommandTable } from '../../server/command.ts'
 import { commands } from '../../server/commands/index.ts'
+import { Databases } from '../../server/databases.ts'
 import { argBytesShownMax, Monitors } from '../../server/monitors.ts'
 import { shareStats, Stats } from '../../server/stats.ts'
 import { VirtualClock } from '../sim/clock.ts'
@@ -16,7 +17,8 @@ const clock = new VirtualClock(1_700_000_000_007.25)
 
 function show(monitors: Monitors, ...words: string[]): void {
   const args = Args.of(words)
-  const client = { args, db: 2, address: '127.0.0.1:5' } as unknown as Client
+  const server = { databases: new Databases(16) }
+  const client = { args, db: 2, address: '127.0.0.1:5', server } as unknown as Client
   monitors.show(client, table.called(args)!)
 }
 

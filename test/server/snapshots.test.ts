@@ -2,8 +2,9 @@ import { resolve } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { flagBits } from '../../server/command.ts'
 import type { Log } from '../../server/log.ts'
+import { Databases } from '../../server/databases.ts'
 import { Gate } from '../../server/gate.ts'
-import { loadChecksum, RECORD_HEAD_BYTES } from '../../server/snapshot-file.ts'
+import { loadChecksum, MOVED_MAX, RECORD_HEAD_BYTES } from '../../server/snapshot-file.ts'
 import { findSnapshot, Snapshots } from '../../server/snapshots.ts'
 import { ABSENT, ERROR_ONLY, FRESH, NEGATIVE, STALE } from '../../server/store/store.ts'
 import { Store, type StoreOptions } from '../../server/store/store.ts'
@@ -43,6 +44,8 @@ class Host {
   readonly store: Store
   readonly snapshots: Snapshots
   readonly gate = new Gate()
+  readonly databases = new Databases(64)
+  databaseCount = 64
   readonly path: () => string
 
   constructor(
@@ -60,6 +63,7 @@ class Host {
     this.store.now = this.clock.now()
     this.snapshots = new Snapshots({
       gate: this.gate,
+      databases: this.databases,
       ...{ store: this.store, files: this.files, clock: this.clock, checksum },
       ...{ random: new SeededRandom(3), log: this.lines.log, path: this.path },
     })
@@ -94,7 +98,13 @@ class Host {
   /** Loads what is on its disk. False: there is nothing. */
   async load(): Promise<boolean> {
     const { files, path } = this
-    const reader = await findSnapshot({ files, log: this.lines.log, checksum, path })
+    const reader = await findSnapshot({
+      files,
+      log: this.lines.log,
+      checksum,
+      path,
+      databaseCount: this.databaseCount,
+    })
     if (reader === null) return false
     const done = this.snapshots.load(reader)
     const settled = done.then(() => true)
@@ -135,6 +145,90 @@ test('a snapshot brings back keys, databases and times', async (t) => {
   t.is(other.get('in 5 s'), 'x')
   await other.clock.advance(1)
   t.is(other.get('in 5 s'), null)
+})
+
+test('databases that were exchanged are so when they come back, where there are as many', async (t) => {
+  const one = new Host()
+  one.set('key', 'of 0')
+  for (const [a, b] of [
+    [0, 5],
+    [5, 44],
+    [7, 8],
+    [8, 7],
+  ] as const) {
+    one.databases.swap(a, b)
+  }
+  const moved = [
+    { number: 0, database: 5 },
+    { number: 5, database: 44 },
+    { number: 44, database: 0 },
+  ]
+  t.deepEqual(one.databases.moved, moved)
+  await one.snapshots.save()
+  t.is(one.files.files.get(PATH)!.readUInt32LE(8), 3)
+  const other = new Host({ files: one.files })
+  t.true(await other.load())
+  t.deepEqual(other.databases.moved, moved)
+  t.is(other.get('key', other.databases.behind(44)), 'of 0')
+  const fewer = new Host({ files: one.files })
+  fewer.databaseCount = 44
+  await t.throwsAsync(() => fewer.load(), { message: /there are 44 now: set databases to 45/ })
+  fewer.databaseCount = 45
+  t.true(await fewer.load())
+  one.databases.swap(0, 5)
+  one.databases.swap(0, 44)
+  t.deepEqual(one.databases.moved, [])
+  await one.snapshots.save()
+  t.is(one.files.files.get(PATH)!.readUInt32LE(8), 2)
+})
+
+test('as many databases as the header has room for can be elsewhere', async (t) => {
+  const one = new Host()
+  for (let n = 0; n < MOVED_MAX - 1; n++) one.databases.swap(n, n + 1)
+  t.is(one.databases.moved.length, MOVED_MAX)
+  t.is(one.databases.movedAfter(60, 61), MOVED_MAX + 2)
+  t.is(one.databases.movedAfter(0, 60), MOVED_MAX + 1)
+  t.is(one.databases.movedAfter(0, MOVED_MAX - 1), MOVED_MAX - 1)
+  t.is(one.databases.movedAfter(1, 2), MOVED_MAX - 1)
+  t.is(one.databases.movedAfter(2, 4), MOVED_MAX)
+  await one.snapshots.save()
+  const other = new Host({ files: one.files })
+  t.true(await other.load())
+  t.deepEqual(other.databases.moved, one.databases.moved)
+})
+
+test('who holds saves off waits for the one that is written, and one that is due waits for it', async (t) => {
+  const host = new Host()
+  fill(host, 10)
+  let open!: () => void
+  host.files.gate = new Promise((resolve) => (open = resolve))
+  const saving = host.snapshots.save()
+  const order: string[] = []
+  let done!: () => void
+  host.snapshots.holdOff((end) => {
+    order.push('held off')
+    done = end
+  })
+  host.snapshots.holdOff((end) => {
+    order.push('again')
+    end()
+  })
+  await host.clock.settle()
+  t.deepEqual(order, [])
+  open()
+  await saving
+  t.deepEqual(order, ['held off'])
+  t.true(host.snapshots.inProgress)
+  t.false(host.snapshots.backgroundInProgress)
+  done()
+  t.deepEqual(order, ['held off', 'again'])
+  t.false(host.snapshots.inProgress)
+  let isHeld = false
+  host.snapshots.holdOff((end) => {
+    isHeld = true
+    end()
+  })
+  t.true(isHeld)
 })
 
 test('times are kept by the wall clock, whatever the clocks of the two processes say', async (t) => {
@@ -318,6 +412,7 @@ test('a record of another snapshot is none of this one', async (t) => {
   const random = new SeededRandom(99)
   const other = new Snapshots({
     gate: new Gate(),
+    databases: host.databases,
     ...{ store: host.store, files: host.files, clock: host.clock, checksum },
     ...{ random, log: host.lines.log, path: () => 'other' },
   })
@@ -396,10 +491,10 @@ const refusals: [title: string, spoil: (bytes: Buffer) => Buffer, says: RegExp][
   [
     'of a newer version',
     (bytes) => {
-      for (const at of [8, 264]) bytes.writeUInt32LE(3, at)
+      for (const at of [8, 264]) bytes.writeUInt32LE(4, at)
       return bytes
     },
-    /a newer ringtier wrote it \(format 3\)/,
+    /a newer ringtier wrote it \(format 4\)/,
   ],
   [
     'of another byte order',

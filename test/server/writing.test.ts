@@ -137,6 +137,7 @@ test('what the origin could not be told is refused, of its keys only', async (t)
       'INCRBYFLOAT w:1 2',
     ],
     ...['SETNX w:1 x', 'GETSET w:1 x', 'SETRANGE w:1 0 x', 'MSETNX w:1 x a b', 'MSETNX a b w:1 x'],
+    ...['SETBIT w:1 0 1', 'BITFIELD w:1 SET u8 0 1', 'BITOP NOT w:1 b', 'BITOP OR w:1 a w:1'],
     ...['SET w:1 x NX', 'SET w:1 x XX', 'SET w:1 x GET', 'SET w:1 x EX 10 NX'],
   ]) {
     t.is(
@@ -148,6 +149,8 @@ test('what the origin could not be told is refused, of its keys only', async (t)
     const other = line.replaceAll('w:1', 'n')
     t.notRegex(await say(other, 'DEL n a'), /^-/, other)
   }
+  t.is(await say('BITFIELD w:1 GET u8 0'), '*1 :49')
+  t.is(await say('BITOP NOT n w:1', 'DEL n'), ':1 | :1')
   t.is(await say('GET w:1'), '$1 1')
   t.deepEqual(origin.told, [])
 })

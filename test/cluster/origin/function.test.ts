@@ -235,3 +235,19 @@ test('close is called once, and nothing after it', async (t) => {
   t.is(closed, 1)
   await refused(t, loader.load(loadRequest(group, 'k')), 'closing', 'the server is ending')
 })
+
+test('a key that is refused, by throwing or returning, is an error of the key, in words for the client', async (t) => {
+  const loader = new FunctionLoader({
+    load: (key, { refused: refuse }) => {
+      if (key === 'returned') return refuse('no such id')
+      throw refuse(`no\r\nid ${'x'.repeat(300)} ü`)
+    },
+    store: (_key, _value, { refused: refuse }) => {
+      throw refuse('read only')
+    },
+  })
+  await refused(t, loader.load(loadRequest(group, 'returned')), 'key', 'no such id')
+  const long = `no  id ${'x'.repeat(193)}`
+  await refused(t, loader.load(loadRequest(group, 'thrown')), 'key', long)
+  await refused(t, loader.write(writeRequest(group, 'k', 'v')), 'key', 'read only')
+})

@@ -467,6 +467,36 @@ for (const [fault, answer, kind, line] of [
   })
 }
 
+test('a value that is longer than what was asked for is cut off at its first line', async (t) => {
+  let sent = 0
+  const { port, connections } = await startFake(t, (socket, received) => {
+    for (const name of commandsIn(received)) {
+      if (name !== 'getrange') socket.write('+OK\r\n')
+      else {
+        socket.write('$99999999999\r\n')
+        const more = (): void => {
+          if (socket.destroyed) return
+          sent += 65_536
+          socket.write(Buffer.alloc(65_536), more)
+        }
+        more()
+      }
+    }
+  })
+  const loader = await open(t)
+  const group = redisGroup(port, { bodyBytesMax: 100_000 })
+  for (let i = 1; i <= 3; i++) {
+    const error = await t.throwsAsync(loader.load(loadRequest(group, 'k')), {
+      instanceOf: OriginError,
+      message: "ORIGIN g: the origin's answer is not valid RESP",
+    })
+    t.is(error.kind, 'protocol')
+    t.is(connections(), i)
+  }
+  // What the kernel's buffers took.
+  t.true(sent < 64 * 1024 * 1024, `${sent}`)
+})
+
 test('a host that takes no connection or has no address is unreachable', async (t) => {
   const loader = await open(t)
   const port = await freePort()

@@ -250,6 +250,24 @@ test('CACHE.SET keeps a value fresh, then stale, and TTL tells the end of what i
   t.is(await say('GET a'), 'w')
 })
 
+test('what CACHE.SET with GROUP does not say is as of a value that its group loaded', async (t) => {
+  const group = 'g match g:{id} origin http://h/{id} ttl 10s stale 20s stale-if-error 50s'
+  const { say, pass, client } = await start(t, '--group', `${group} max-bytes 64kb`)
+  t.is(await say('CACHE.SET g:1 v GROUP'), 'OK')
+  t.is(await say('CACHE.SET g:2 v GROUP PX 1000 STALE 500 TAGS 1 x'), 'OK')
+  t.is(await say('CACHE.SET g:3 v'), 'OK')
+  t.is(await say('PTTL g:1'), '10000')
+  t.is(await say('PTTL g:2'), '1000')
+  t.is(await say('PTTL g:3'), '-1')
+  await pass(35_000)
+  t.regex(await say('CACHE.GET g:1 PEEK META'), /state, error-only/)
+  t.regex(await say('GROUP INFO g'), /keys, 2,/, 'those that count for its share')
+  // What is larger than the share is not kept, and what was there is older.
+  await say('CACHE.SET g:1 v GROUP')
+  t.is(await client.command('CACHE.SET', 'g:1', 'v'.repeat(100_000), 'GROUP'), '+OK\r\n')
+  t.is(await say('CACHE.GET g:1 PEEK'), 'nil')
+})
+
 const WRONG: readonly (readonly [line: string, error: string])[] = [
   ['CACHE.GET', "ERR wrong number of arguments for 'cache.get' command"],
   ['CACHE.GET a b', 'ERR syntax error'],
@@ -262,6 +280,7 @@ const WRONG: readonly (readonly [line: string, error: string])[] = [
   ['CACHE.SET a v PX -1', "ERR invalid expire time in 'cache.set' command"],
   ['CACHE.SET a v EX x', 'ERR value is not an integer or out of range'],
   ['CACHE.SET a v EX 9007199254740991', "ERR invalid expire time in 'cache.set' command"],
+  ['CACHE.SET a v EX 1 PX 1', 'ERR syntax error'],
   ['CACHE.SET a v STALE -1', 'ERR value is not an integer or out of range'],
   ['CACHE.SET a v TAGS', 'ERR syntax error'],
   ['CACHE.SET a v TAGS x y', 'ERR value is not an integer or out of range'],
@@ -269,16 +288,21 @@ const WRONG: readonly (readonly [line: string, error: string])[] = [
   ['CACHE.SET a v TAGS 65', 'ERR an entry has at most 64 tags'],
   [`CACHE.SET a v TAGS 1 ${'t'.repeat(257)}`, 'ERR a tag has at most 256 bytes'],
   ['CACHE.SET a v FRESH 1', 'ERR syntax error'],
+  ['CACHE.SET a v GROUP', 'ERR no group has this key'],
+  ['CACHE.SET a v GROUP GROUP', 'ERR syntax error'],
   ['CACHE.LEASE', "ERR wrong number of arguments for 'cache.lease' command"],
   ['CACHE.LEASE a WAIT', 'ERR syntax error'],
   ['CACHE.LEASE a WAIT x', 'ERR value is not an integer or out of range'],
   ['CACHE.LEASE a WAIT -1', "ERR invalid expire time in 'cache.lease' command"],
   ['CACHE.LEASE a PX 0', "ERR invalid expire time in 'cache.lease' command"],
+  ['CACHE.LEASE a PX 3600001', "ERR invalid expire time in 'cache.lease' command"],
+  ['CACHE.LEASE a WAIT 3600001', "ERR invalid expire time in 'cache.lease' command"],
   ['CACHE.LEASE a EX 1', 'ERR syntax error'],
   ['CACHE.FILL a 1', "ERR wrong number of arguments for 'cache.fill' command"],
   ['CACHE.FILL a x v', 'ERR the token is none that CACHE.LEASE gives'],
   ['CACHE.FILL a 0 v', 'ERR the token is none that CACHE.LEASE gives'],
   ['CACHE.FILL a 1 v PX', 'ERR syntax error'],
+  ['CACHE.FILL a 1 v GROUP', 'ERR syntax error'],
   ['CACHE.FILL a 1 v PX 0', "ERR invalid expire time in 'cache.fill' command"],
   ['CACHE.EXPLAIN', "ERR wrong number of arguments for 'cache.explain' command"],
   ['CACHE.EXPLAIN a b', "ERR wrong number of arguments for 'cache.explain' command"],
@@ -401,6 +425,11 @@ for (const [what, write, then] of [
   ['UNLINK', 'UNLINK a', 'nil'],
   ['SET', 'SET a set', 'set'],
   ['CACHE.SET', 'CACHE.SET a set', 'set'],
+  ['GETDEL', 'GETDEL a', 'nil'],
+  ['GETSET', 'GETSET a set', 'set'],
+  ['a SET that is over', 'SET a set PXAT 1', 'nil'],
+  ['EXPIRE', 'EXPIRE a 0', 'nil'],
+  ['PEXPIREAT', 'PEXPIREAT a 1', 'nil'],
   ['FLUSHALL', 'FLUSHALL', 'nil'],
   ['FLUSHDB', 'FLUSHDB', 'nil'],
   ['INVALIDATE PREFIX', 'CACHE.INVALIDATE PREFIX a', 'nil'],
@@ -415,7 +444,7 @@ for (const [what, write, then] of [
       const waits = before === 'none'
       const waiter = waits ? host.connect().command('CACHE.LEASE', 'a', 'WAIT', '5000') : null
       await host.clock.settle()
-      t.regex(await say(write), /^(?:OK|\d)$/)
+      t.regex(await say(write), /^(?:OK|\d|nil|old)$/)
       t.is(await say(`CACHE.FILL a ${token} late TAGS 1 x`), '0')
       t.is(await say('GET a'), then)
       if (waiter === null) return

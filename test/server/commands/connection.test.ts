@@ -161,8 +161,8 @@ test('CLIENT INFO is one line of name=value', async (t) => {
   t.deepEqual(
     names.join(' '),
     [
-      'id addr laddr fd name age idle flags db sub psub ssub multi qbuf qbuf-free argv-mem multi-mem',
-      'rbs rbp obl oll omem tot-mem events cmd user redir resp lib-name lib-ver io-thread',
+      'id addr laddr fd name age idle flags db sub psub ssub multi watch qbuf qbuf-free argv-mem',
+      'multi-mem rbs rbp obl oll omem tot-mem events cmd user redir resp lib-name lib-ver io-thread',
     ].join(' '),
   )
   for (const field of [

@@ -10,6 +10,7 @@ import { Reply } from '../../../protocol/reply.ts'
 import type { Client } from '../../../server/client.ts'
 import { type Command, CommandTable, takes } from '../../../server/command.ts'
 import { loadConfig } from '../../../server/config.ts'
+import { Databases } from '../../../server/databases.ts'
 import type { EndOptions, Server } from '../../../server/server.ts'
 import { answer, type ArgumentOf, type QuestionName } from '../../../server/threads/questions.ts'
 import { shareStats, Stats } from '../../../server/stats.ts'
@@ -42,6 +43,7 @@ export class Bench {
       routing: { enabled: membership !== null, membership },
       clients,
       stats,
+      databases: new Databases(16),
       end: (how: EndOptions) => {
         this.ends.push(how)
         return Promise.resolve(true)
@@ -92,6 +94,9 @@ export class Session {
       noEvict: false,
       noTouch: false,
       isMonitor: false,
+      transaction: null,
+      watches: 0,
+      isDirty: false,
       replyMode: 'on',
       peer: null,
       peerChallenge: null,
@@ -107,6 +112,8 @@ export class Session {
       // Its reply is not looked at here.
       defer: () => ({ settle: () => {} }),
       monitor: (on: boolean) => (client.isMonitor = on),
+      endTransaction: () => {},
+      unwatch: () => {},
       closeAfterReply: () => (this.ended = 'after reply'),
       destroy: () => {
         this.ended = 'at once'

@@ -225,7 +225,8 @@ export class Model {
     else if (roll < 44) this.#get(db, key)
     else if (roll < 52) this.#delete(db, key)
     else if (roll < 55) this.#has(db, key)
-    else if (roll < 60) this.#put(db, key)
+    else if (roll < 58) this.#put(db, key)
+    else if (roll < 60) this.#transfer(db, key)
     else if (roll < 65) this.#append(db, key)
     else if (roll < 70) this.#setRange(db, key)
     else if (roll < 75) this.#expire(db, key)
@@ -608,6 +609,43 @@ export class Model {
       this.#maps[db]!.delete(key)
     }
     this.store.close()
+  }
+
+  /** From one key to another, in any database. */
+  #transfer(db: number, key: string): void {
+    const { store } = this
+    const other = this.#randomKey()
+    const otherDb = this.#roll(4) === 0 ? this.#roll(3) : db
+    if (otherDb === db && other === key) return
+    const from = { db, ...this.#keyOnHeap(key) }
+    const to = { db: otherDb, ...this.#keyOnHeap(other) }
+    const before = this.#held(db, key)
+    const copies = this.#roll(2) === 0 && (before?.value.length ?? 0) <= 65_536
+    // Both keys are this step's: what is told of them is not looked at.
+    this.#isFlushing = true
+    store.lockPair(from, to)
+    const result = copies ? store.copy(from, to) : store.move(from, to)
+    store.unlockKeys()
+    this.#isFlushing = false
+    if (result === MISS) {
+      if (this.#held(db, key) !== undefined) this.#lose(db, key)
+      return
+    }
+    this.#expect(before !== undefined, 'what is not there was moved')
+    const { value, expireAt } = { ...before!, expireAt: this.#toldExpiry(before!) }
+    const bytes = key.length + other.length + value.length
+    for (const held of [this.#held(otherDb, other), this.#held(db, key)]) {
+      if (held !== undefined) this.#touch(held)
+      // Where it had to go for the other it was asked for before.
+      if (held !== undefined && !this.#options.exact) held.accessedAt = NaN
+    }
+    const then = (): void => {
+      this.#hold(otherDb, other, value, expireAt)
+      if (copies) return
+      this.#maps[db]!.delete(key)
+      this.#leases[db]!.delete(key)
+    }
+    this.#wrote(result, bytes, then, true)
   }
 
   #append(db: number, key: string): void {

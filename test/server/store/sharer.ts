@@ -4,6 +4,7 @@ import { Args } from '../../../protocol/args.ts'
 import type { StoreOptions } from '../../../server/store/store.ts'
 import { MISS, STORED, Store, WATCHED } from '../../../server/store/store.ts'
 import { Stress } from './stress.ts'
+import { loadTwins, moveTwins, watchTwins } from './twins.ts'
 
 export interface Job {
   readonly name: JobName
@@ -90,6 +91,9 @@ function text(bytes: Uint8Array): string {
 }
 
 const jobs = {
+  'move twins': moveTwins,
+  'watch twins': watchTwins,
+  'load twins': loadTwins,
   'write together': (store: Store, job: Job) => writeTogether(store, job, 20),
   'write together what does not fit': (store: Store, job: Job) => writeTogether(store, job, 60_000),
   'read together': readTogether,

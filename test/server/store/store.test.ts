@@ -512,6 +512,22 @@ test('a fill with an expiry and with a value in pages', (t) => {
   pages.release()
 })
 
+test('no token of a process before is one of its own', (t) => {
+  const store = (tokenSeed: number): Store => new Store({ maxMemory: 4 * MB, seed: 1, tokenSeed })
+  const tokens = new Set<number>()
+  for (const tokenSeed of [0, 1, 0x7fffffff, 0x80000000, 0xffffffff]) {
+    const own = store(tokenSeed)
+    for (let i = 0; i < 10; i++) {
+      const key = Buffer.from(`key ${i}`)
+      own.open(0, key, 0, key.length)
+      tokens.add(own.lease())
+      own.close()
+    }
+  }
+  t.is(tokens.size, 50)
+  t.true([...tokens].every((token) => token > 0 && Number.isSafeInteger(token)))
+})
+
 test('a fill with a value that memory cannot hold drops the lease', (t) => {
   const s = new Texts()
   const token = s.lease('key')

@@ -1,6 +1,15 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
 import test from 'ava'
 import { Args } from '../../../protocol/args.ts'
-import { checkInvariants, OUT_OF_MEMORY, STORED } from '../../../server/store/store.ts'
+import { acquire } from '../../../server/store/memory.ts'
+import {
+  checkInvariants,
+  OUT_OF_MEMORY,
+  shareWatches,
+  STORED,
+  WATCHED,
+} from '../../../server/store/store.ts'
 import { canShare, hammer, shapes, Sharing } from './sharing.ts'
 import { Texts } from './texts.ts'
 
@@ -33,6 +42,29 @@ several('the same when memory holds a part of it (not on Node 20)', async (t) =>
   checkInvariants(sharing.store)
 })
 
+several('a value that is moved has one name at any time (not on Node 20)', async (t) => {
+  for (const buckets of [512, 1]) {
+    const sharing = new Sharing({ threads: 6, maxMemory: 16 * MB, buckets })
+    const { store } = sharing
+    const key = Buffer.from('twin:a')
+    const value = Buffer.alloc(20)
+    store.open(0, key, 0, key.length)
+    store.put(value, 0, value.length, store.now + 1e6)
+    store.close()
+    const done = (await Promise.all([
+      sharing.run('move twins', 1, 20_000),
+      sharing.run('move twins', 2, 20_000),
+      sharing.run('watch twins', 3, 20_000),
+      sharing.run('watch twins', 4, 20_000),
+      sharing.run('load twins', 5, 20_000),
+    ])) as number[]
+    for (const count of done) t.true(count > 1_000, done.join())
+    t.is(store.size(0) + store.size(1), 1)
+    checkInvariants(store)
+    t.is(store.stats.pinnedBytes, 0)
+  }
+})
+
 test('keys are locked for several verbs, and nothing else is then', (t) => {
   const s = new Texts({ threads: 2 })
   const { store } = s
@@ -51,6 +83,75 @@ test('keys are locked for several verbs, and nothing else is then', (t) => {
   t.throws(() => store.unlockKeys(), { message: /no keys are locked/ })
   t.is(s.get('one'), '1')
   checkInvariants(store)
+})
+
+test('keys of several databases are locked together, and once more by those among them', (t) => {
+  const s = new Texts({ threads: 2, databases: 2, watches: shareWatches() })
+  const { store } = s
+  const [one, two] = [Buffer.from('one'), Buffer.from('two')]
+  const places = [
+    { db: 0, bytes: one, pos: 0, length: 3 },
+    { db: 1, bytes: two, pos: 0, length: 3 },
+  ]
+  const watch = store.watch(WATCHED, 0, Buffer.from('third'), 0, 5)
+  store.lockTogether(places)
+  s.set('one', '1')
+  s.set('two', '2', 0, 1)
+  store.lockKeys(0, Args.of(['one']), 0, 1, 1)
+  t.is(s.get('one'), '1')
+  store.unlockKeys()
+  t.is(s.get('two', 1), '2')
+  store.unwatch(watch)
+  store.unlockKeys()
+  t.throws(() => store.unlockKeys(), { message: /no keys are locked/ })
+  t.throws(() => store.unwatch(watch), { message: /nobody has/ })
+})
+
+test('with all buckets locked every verb may be called', (t) => {
+  const s = new Texts({ threads: 2 })
+  const { store } = s
+  for (let i = 0; i < 1_000; i++) s.set(`key:${i}`, 'value')
+  store.lockTogether(null)
+  t.is(s.keys().length, 1_000)
+  t.is(store.size(0), 1_000)
+  s.set('another', 'value')
+  store.sweep(10_000)
+  store.flush(0)
+  t.deepEqual(s.keys(), [])
+  s.set('key', 'value')
+  store.unlockKeys()
+  t.deepEqual(s.keys(), ['key'])
+  checkInvariants(store)
+})
+
+test('who has a lock for long and shows that it lives is not taken for dead', async (t) => {
+  const words = new Int32Array(new SharedArrayBuffer(8))
+  words[0] = 1
+  t.throws(() => acquire(words, 0, 20), { message: /is dead/ })
+  // Renews it 300 times, a millisecond apart, and gives it back.
+  const holder = `
+    const { workerData: words, parentPort } = require('node:worker_threads')
+    parentPort.postMessage('begins')
+    for (let beat = 2; beat < 300; beat++) {
+      Atomics.store(words, 0, beat)
+      Atomics.wait(words, 1, 0, 1)
+    }
+    Atomics.store(words, 0, 0)`
+  const worker = new Worker(holder, { eval: true, workerData: words })
+  await once(worker, 'message')
+  acquire(words, 0, 1_000)
+  t.is(words[0], 1)
+  await once(worker, 'exit')
+})
+
+test('locks are renewed without letting anybody in', (t) => {
+  const s = new Texts({ threads: 2, buckets: 4 })
+  s.store.lockTogether(null)
+  s.store.renewLocks()
+  s.store.renewLocks()
+  s.set('key', 'value')
+  s.store.unlockKeys()
+  t.is(s.get('key'), 'value')
 })
 
 test('a verb for a key whose bucket is not locked with the others is a mistake', (t) => {

@@ -19,7 +19,7 @@ threadsTest('a thousand GETs of a cold key over forty connections are one load',
   t.is(origin.requests, 1)
   t.regex(
     await infoField(clients[0]!, 'group_user'),
-    /^loads=1,joined=\d+,refreshes=0,early=0,values=1,/,
+    /^loads=1,joined=\d+,refreshes=0,early_refreshes=0,values=1,/,
   )
   t.is(await infoField(clients[0]!, 'blocked_clients'), '0')
 })
