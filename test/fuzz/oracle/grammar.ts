@@ -180,7 +180,7 @@ export class Grammar {
     const options: Word[][] = []
     for (const argument of args) {
       if (argument.optional === true) {
-        for (let often = 2; this.#values.once(often); often = 8) {
+        for (let often = args.length > 2 ? 3 : 2; this.#values.once(often); often = 8) {
           options.push(this.#argument(fullName, argument))
         }
       } else parts.push(this.#argument(fullName, argument))

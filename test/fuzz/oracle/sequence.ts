@@ -11,9 +11,19 @@ import { Grammar, names } from './grammar.ts'
 import { markOf } from './known.ts'
 import { bytes, Values } from './values.ts'
 
-const COMMON = ['set', 'get', 'append', 'strlen', 'type', 'pexpiretime', 'object|encoding']
-/** Their replies are long, or they end a connection, or say little. */
-const RARE = /^(command|info|memory|latency|slowlog|quit|reset|debug|client|lolwut)\b|\|help$/
+/** In every sequence: so there is something, and it is seen. */
+const COMMON =
+  'set set set append setrange incr get get strlen type pexpiretime object|encoding'.split(' ')
+/** They always answer the same, say little, empty a database, or end a connection. */
+const RARE =
+  /^(auth|client|command|config|debug|flush|function|info|lastsave|latency|lolwut|memory|quit|read|reset|role|slowlog|time|wait)|^(config|object)$|\|help$/
+/** What is called beside a command, for it would say little without. */
+const BESIDE: readonly (readonly [RegExp, readonly string[]])[] = [
+  [/^(multi|watch)$/, ['multi', 'multi', 'watch', 'watch', 'discard']],
+  [/^(dump|restore)$/, ['dump', 'dump', 'restore', 'restore', 'restore']],
+  [/subscribe$/, ['publish', 'publish', 'subscribe', 'psubscribe', 'ping']],
+  [/ttl|persist/, ['expire']],
+]
 /** In a transaction their replies would be more than the transaction's. */
 const OUTSIDE = /^[ps]?(un)?subscribe$/
 /** They may close the connection: what is sent behind them may reset it, and a reply be lost. */
@@ -58,11 +68,9 @@ class Generator {
     const chosen = [...COMMON]
     for (let left = 4 + this.#random.below(30); left > 0; left--) {
       const name = this.#random.pick(fuzzed)
-      if (RARE.test(name) && !this.#values.once(4)) continue
+      if (RARE.test(name) && !this.#values.once(6)) continue
       chosen.push(name)
-      if (name === 'multi') chosen.push('multi', 'watch', 'multi', 'watch', 'discard')
-      if (/subscribe$/.test(name))
-        chosen.push('publish', 'publish', 'subscribe', 'psubscribe', 'ping')
+      for (const [names, beside] of BESIDE) if (names.test(name)) chosen.push(...beside)
     }
     if (command !== undefined) chosen.push(...chosen.map(() => command))
     return chosen.filter((name) => fuzzed.includes(name))

@@ -91,7 +91,7 @@ export class Values {
 
   key(): Word {
     if (this.once(60)) return bytes(LONG_KEY)
-    return bytes(this.once(2) ? this.pick('a', 'b') : this.random.pick(KEYS))
+    return bytes(this.once(4) ? this.random.pick(KEYS) : this.pick('a', 'b', 'c'))
   }
 
   channel(): Word {
