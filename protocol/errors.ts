@@ -429,6 +429,19 @@ export function warmFull(group: string, keysMax: number): string {
   return `ERR too many keys are to be warmed already (up to ${keysMax} of a group): GROUP INFO ${group} tells how many`
 }
 
+/* ---- publish and subscribe ---- */
+
+/** Of a subscriber in RESP2, which could not tell the reply from a message. */
+export function subscriberCommand(fullName: string): string {
+  return `ERR Can't execute '${fullName}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`
+}
+
+/** Ours: Redis has no such limits. */
+export const ERR_CHANNEL_TOO_LONG =
+  'ERR the name of a channel has at most 65536 bytes, a pattern 1024'
+export const ERR_TOO_MANY_SUBSCRIPTIONS =
+  'ERR too many subscriptions: one client may have about 100000, and all of them together sixteen times as many'
+
 /* ---- the cluster ---- */
 
 /** Keys of one command that have different owners, where they must have one. */

@@ -6,6 +6,7 @@ import type { Reply } from '../protocol/reply.ts'
 import type { CommandEntry } from './command.ts'
 import type { Output } from './output.ts'
 import type { Postponed } from './pauses.ts'
+import type { Subscriber } from './pubsub.ts'
 import type { Slot } from './slot.ts'
 import type { IoThread } from './io-thread.ts'
 import type { Server } from './server.ts'
@@ -65,8 +66,10 @@ export class Client {
   isMonitor = false
   /** What is queued since MULTI; null: it is in no transaction. */
   transaction: Transaction | null = null
-  /** Is it a monitor, or in a transaction? Then not every command simply runs (dispatch.ts). */
+  /** Is it a monitor, a subscriber, or in a transaction? Then not every command simply runs (dispatch.ts). */
   isSpecial = false
+  /** What it is subscribed to; null: it never was to anything. */
+  subscriber: Subscriber | null = null
   /** CLIENT REPLY: 'skip' suppresses this command's reply, 'skip-next' the next one's. */
   replyMode: 'on' | 'off' | 'skip' | 'skip-next' = 'on'
   /** The node of the cluster that speaks here: its commands run here, they are never forwarded. */
@@ -76,6 +79,7 @@ export class Client {
   #watched: WatchedKeys | null = null
   #where: Whereabouts | null = null
   #tickets: Tickets | null = null
+  #keepsPace = false
   readonly #connection: ClientConnection
   #isPutOff = false
   /** Did a transaction take the pages of the last command? */
@@ -327,7 +331,7 @@ export class Client {
   /** MULTI. */
   beginTransaction(): void {
     this.transaction = new Transaction()
-    this.#judgeSpecial()
+    this.judgeSpecial()
   }
 
   /** Queues the command that is to run. */
@@ -344,7 +348,7 @@ export class Client {
     this.transaction?.release()
     this.transaction = null
     if (this.#where !== null) this.#where.slot = -1
-    this.#judgeSpecial()
+    this.judgeSpecial()
   }
 
   /** In a cluster: where its transaction and what it watches belong. */
@@ -390,20 +394,61 @@ export class Client {
     if (this.transaction?.isRunning !== true) this.endTransaction()
   }
 
-  #judgeSpecial(): void {
-    this.isSpecial = this.isMonitor || this.transaction !== null
+  /** To be called when something of that may have changed. */
+  judgeSpecial(): void {
+    this.isSpecial = this.isMonitor || this.transaction !== null || this.isSubscriber
+  }
+
+  /** Sends bytes that answer no command. */
+  push(bytes: Uint8Array): void {
+    this.#connection.push(bytes)
+  }
+
+  /** The same with what `write` writes, in the client's protocol. */
+  pushReply(write: (reply: Reply) => void): void {
+    this.push(this.server.areas.encode(this.protocol, write, () => {}))
+  }
+
+  /**
+   * After a message was published: if another thread does not keep up with what it is sent, no later
+   * command of this connection runs before it does. Other nodes are not kept waiting: what waits for
+   * them too would take this one for dead.
+   */
+  keepPace(): void {
+    const { pubsub } = this.server
+    if (this.#keepsPace || this.peer !== null || !pubsub.isBehind) return
+    this.#keepsPace = true
+    const { output } = this.#connection
+    output.hold()
+    pubsub.whenCaughtUp(() => {
+      this.#keepsPace = false
+      output.release()
+    })
+  }
+
+  /** Is it subscribed to something? */
+  get isSubscriber(): boolean {
+    return this.subscriber !== null && !this.subscriber.isEmpty
+  }
+
+  /** It is subscribed to nothing any more. */
+  leaveAll(): void {
+    if (this.subscriber === null) return
+    this.server.pubsub.forget(this.subscriber)
+    this.judgeSpecial()
   }
 
   /** MONITOR, and its end. */
   monitor(on: boolean): void {
     this.isMonitor = on
-    this.#judgeSpecial()
+    this.judgeSpecial()
     if (on) this.server.monitors.add(this.id, this.#connection)
     else this.server.monitors.remove(this.id)
   }
 
-  /** Sends what is written so far, then closes. */
+  /** Sends what is written so far, then closes. It is told nothing more. */
   closeAfterReply(): void {
+    this.leaveAll()
     this.#connection.closeAfterReply()
   }
 

@@ -52,6 +52,7 @@ export type CommandGroup =
   | 'cluster'
   | 'bitmap'
   | 'transactions'
+  | 'pubsub'
   | 'scripting'
   | 'cache'
 
@@ -105,6 +106,8 @@ export interface Command {
    * 'variable_flags'). The command's name is argument `from`.
    */
   readonly keyFlagsOf?: (args: Args, from: number) => readonly string[]
+  /** Most words of a call without keys, the name included, where that is not WORDS_MAX. */
+  readonly wordsMax?: number
   readonly group: CommandGroup
   /** ACL categories beyond those that follow from flags and group. */
   readonly categories?: readonly string[]
@@ -216,6 +219,7 @@ const groupCategories: { readonly [group in CommandGroup]: string | null } = {
   bitmap: 'bitmap',
   transactions: 'transaction',
   scripting: 'scripting',
+  pubsub: null,
   server: null,
   cluster: null,
   cache: null,
@@ -275,7 +279,8 @@ export class CommandEntry {
     this.countMin = Math.abs(row.arity)
     this.flags = row.flags.reduce((bits, flag) => bits | flagBits[flag], 0)
     const [first, last, step] = row.keys
-    this.countMax = row.arity > 0 ? row.arity : first > 0 ? 0x7fffffff : WORDS_MAX
+    this.countMax =
+      row.arity > 0 ? row.arity : (row.wordsMax ?? (first > 0 ? 0x7fffffff : WORDS_MAX))
     this.firstKey = first
     this.lastKey = last
     this.keyStep = step

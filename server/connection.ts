@@ -204,7 +204,8 @@ export class Connection implements ClientConnection {
     // Of another node, whose requests many clients wait for.
     if (this.#closed || client.peer !== null) return
     const { clock } = this.#server.world
-    const limit = this.#server.outputLimits[client.isMonitor ? 'pubsub' : 'normal']
+    const isTold = client.isMonitor || client.isSubscriber
+    const limit = this.#server.outputLimits[isTold ? 'pubsub' : 'normal']
     if (!limits(limit) || !this.#outputWatch.exceeds(limit, this.outputBytes, clock.now())) return
     this.#server.log.warning(
       { client: client.id, address: client.address, bytes: this.outputBytes },

@@ -21,6 +21,12 @@ const commandsOfTransactions: ReadonlySet<string> = new Set([
   ...['quit', 'reset'],
 ])
 
+/** What a subscriber may say in RESP2. */
+const commandsOfSubscribers: ReadonlySet<string> = new Set([
+  ...['subscribe', 'unsubscribe', 'psubscribe', 'punsubscribe', 'ssubscribe', 'sunsubscribe'],
+  ...['ping', 'quit', 'reset'],
+])
+
 /** Executes the command in the connection's args and writes its reply, or takes a slot for it. */
 export function dispatch(server: IoThread, connection: Connection): void {
   const client = connection.client
@@ -81,6 +87,14 @@ function judge(server: IoThread, connection: Connection): void {
   if (args.bigs.length > 0 && (!entry.takesPages || hasBigKey(entry, args))) {
     client.args = materialised(args)
   }
+  if (client.isSpecial) {
+    const line = refusalOfTold(client, entry)
+    if (line !== null) {
+      refuse(server, client, entry, line)
+      client.args = args
+      return
+    }
+  }
   if (isHeld) hold(server, client, entry)
   else perform(server, client, entry)
   client.args = args
@@ -110,7 +124,7 @@ function hold(server: IoThread, client: Client, entry: CommandEntry): void {
 
 /** Runs a command that may run, or queues it, and shows it to those who watch. */
 function perform(server: IoThread, client: Client, entry: CommandEntry): void {
-  if (client.isSpecial && isHeldBack(server, client, entry)) return
+  if (client.transaction !== null && isQueued(server, client, entry)) return
   // Pages become the stored value: what they hold cannot be shown afterwards.
   const isShownBefore = client.args.bigs.length > 0
   if (isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
@@ -118,15 +132,11 @@ function perform(server: IoThread, client: Client, entry: CommandEntry): void {
   if (!isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
 }
 
-/** Of a monitor, or in a transaction: refuses or queues the command. False: it is to run now. */
-function isHeldBack(server: IoThread, client: Client, entry: CommandEntry): boolean {
-  const { transaction } = client
+/** In a transaction: refuses or queues the command. False: it is to run now. */
+function isQueued(server: IoThread, client: Client, entry: CommandEntry): boolean {
+  const transaction = client.transaction!
   let line: string | null = null
-  if (client.isMonitor && (entry.flags & keyspaceFlags) !== 0) {
-    line = errors.ERR_MONITOR
-  } else if (transaction === null) {
-    return false
-  } else if (commandsOfTransactions.has(entry.fullName)) {
+  if (commandsOfTransactions.has(entry.fullName)) {
     if (entry.name !== 'exec') return false
     line = refusalOfExec(client)
     if (line === null) return false
@@ -162,6 +172,14 @@ function execute(server: IoThread, client: Client, entry: CommandEntry): void {
     cell.failed()
     server.countErrors()
   }
+}
+
+/** The line with which a client that is told what others do is refused this command, null: it is not. */
+function refusalOfTold(client: Client, { flags, fullName }: CommandEntry): string | null {
+  if (client.isMonitor && (flags & keyspaceFlags) !== 0) return errors.ERR_MONITOR
+  // In RESP3 it can tell replies from what it is told.
+  if (!client.isSubscriber || client.protocol === 3) return null
+  return commandsOfSubscribers.has(fullName) ? null : errors.subscriberCommand(fullName)
 }
 
 /** CONFIG SET may have taken the password away since the client connected. */

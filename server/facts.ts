@@ -40,6 +40,8 @@ export interface Facts {
   readonly links: Readonly<PeerCounters>
   /** Requests of nodes that saw other nodes alive than this one. */
   readonly otherViews: number
+  /** Published messages that other nodes may not have got, or other threads. */
+  readonly untold: number
   /** Of the thread's JavaScript. */
   readonly heapUsedBytes: number
   readonly heapTotalBytes: number
@@ -47,7 +49,15 @@ export interface Facts {
 
 export const noFacts: Facts = {
   ...{ clients: 0, peers: 0, queryBytesMax: 0, outputBytesMax: 0, clientBytes: 0, peerBytes: 0 },
-  ...{ waiting: 0, waiters: {}, hits: {}, otherViews: 0, heapUsedBytes: 0, heapTotalBytes: 0 },
+  ...{
+    waiting: 0,
+    waiters: {},
+    hits: {},
+    otherViews: 0,
+    untold: 0,
+    heapUsedBytes: 0,
+    heapTotalBytes: 0,
+  },
   routed: { forwarded: 0, scattered: 0, fannedOut: 0, stoodIn: 0, failovers: 0, failures: 0 },
   links: { requests: 0, shared: 0, links: 0, silent: 0, lost: 0 },
 }
@@ -55,7 +65,7 @@ export const noFacts: Facts = {
 export function factsOf(thread: IoThread): Facts {
   const { loading } = thread
   const { flights, groups } = loading
-  const { router, peers, otherViews } = thread.routing
+  const { router, peers, otherViews, untold } = thread.routing
   const { usedBytes, totalBytes } = readHeap()
   return {
     ...clientFacts(thread.clients.values()),
@@ -65,6 +75,7 @@ export function factsOf(thread: IoThread): Facts {
     routed: router?.counters ?? noFacts.routed,
     links: [...peers.values()].reduce((sum, { counters }) => added(sum, counters), noFacts.links),
     otherViews,
+    untold: untold + thread.pubsub.lost,
     heapUsedBytes: usedBytes,
     heapTotalBytes: totalBytes,
   }

@@ -16,6 +16,7 @@ import { percentile } from './histogram.ts'
 import type { Landings } from './landings.ts'
 import { redisNameOf } from './policies.ts'
 import type { LoadProgress, Snapshots } from './snapshots.ts'
+import { CHANNEL, PATTERN, type PubSub, SHARD } from './pubsub.ts'
 import { counter, type Stats } from './stats.ts'
 import type { BucketStats, Store } from './store/store.ts'
 import type { Sweeper } from './sweeper.ts'
@@ -62,6 +63,7 @@ export interface InfoSource {
   readonly landings: Pick<Landings, 'times'>
   /** 'closed', 'open' or 'half-open'. */
   readonly breakerOf: (group: Group) => string
+  readonly pubsub: Pick<PubSub, 'size'>
   readonly routing: {
     readonly membership: Pick<Membership, 'members' | 'live' | 'epoch'> | null
   }
@@ -254,7 +256,7 @@ function loadingFields({ startedAt, totalBytes, loadedBytes }: LoadProgress, clo
   }
 }
 
-function statsFields({ stats, store, sweeper }: InfoSource): Fields {
+function statsFields({ stats, store, sweeper, pubsub }: InfoSource, facts: Facts): Fields {
   const { evicted, expired } = stats.sinceReset(store.stats)
   return {
     total_connections_received: stats.total(counter.connectionsReceived),
@@ -277,8 +279,11 @@ function statsFields({ stats, store, sweeper }: InfoSource): Fields {
     evicted_clients: 0,
     keyspace_hits: stats.total(counter.keyspaceHits),
     keyspace_misses: stats.total(counter.keyspaceMisses),
-    pubsub_channels: 0,
-    pubsub_patterns: 0,
+    pubsub_channels: pubsub.size(CHANNEL),
+    pubsub_patterns: pubsub.size(PATTERN),
+    pubsubshard_channels: pubsub.size(SHARD),
+    // Published here, and perhaps not heard by subscribers of another node, or thread.
+    ringtier_messages_lost: facts.untold,
     latest_fork_usec: 0,
     total_forks: 0,
     unexpected_error_replies: 0,

@@ -8,6 +8,7 @@ import { isLocal } from './address.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, CommandTable } from './command.ts'
 import { commands } from './commands/index.ts'
+import { leaveForeignShards } from './commands/pubsub.ts'
 import type { Config } from './config.ts'
 import { Connection, type Socket } from './connection.ts'
 import { DuplexSocket } from './duplex.ts'
@@ -18,8 +19,10 @@ import { type Flights, Loading } from './loading.ts'
 import type { Log } from './log.ts'
 import { LookAhead } from './look-ahead.ts'
 import { Monitors } from './monitors.ts'
+import { Notifier } from './notifications.ts'
 import { type OutputClass, type OutputLimit, outputLimits } from './output-limits.ts'
 import { HeldCommands } from './pauses.ts'
+import { PubSub } from './pubsub.ts'
 import { ReplyAreas } from './reply-areas.ts'
 import { Routing } from './routing.ts'
 import type { Server } from './server.ts'
@@ -90,6 +93,9 @@ export class IoThread {
   readonly timer: CommandTimer
   readonly monitors: Monitors
   readonly held: HeldCommands
+  readonly pubsub = new PubSub()
+  /** Tells of what happens to keys; null while nobody asked for it (notify-keyspace-events). */
+  notifier: Notifier | null = null
   readonly delegate: Delegate | null
   /** Null: it is in another thread, `delegate` leads to it. */
   readonly hub: Server | null = null
@@ -127,6 +133,9 @@ export class IoThread {
     this.timer = this.#openTimer(parts.sink)
     this.monitors = new Monitors(world.clock, this.stats, parts.tellMonitors)
     this.held = new HeldCommands(parts.gate)
+    this.#notifyOf(config['notify-keyspace-events'])
+    config.onChange('notify-keyspace-events', (letters) => this.#notifyOf(letters))
+    this.routing.membership?.onChange(() => leaveForeignShards(this))
     this.outputLimits = outputLimits(config['client-output-buffer-limit'])
     config.onChange('client-output-buffer-limit', (value) => {
       this.outputLimits = outputLimits(value)
@@ -204,6 +213,7 @@ export class IoThread {
     this.monitors.remove(connection.client.id)
     this.held.forget(connection.client)
     connection.client.forgetWait()
+    connection.client.leaveAll()
     if (this.#connections.size === 0) this.#whenEmpty?.()
   }
 
@@ -261,6 +271,16 @@ export class IoThread {
     })
   }
 
+  /** `letters`: of notify-keyspace-events. */
+  #notifyOf(letters: string): void {
+    const notifier = Notifier.of(letters, this)
+    this.notifier = notifier
+    const removals = notifier?.hearsRemovals ?? false
+    this.store.listen(
+      removals ? (reason, db, key) => notifier!.tell(reason, db, Buffer.from(key)) : null,
+    )
+  }
+
   #openTimer(sink: SlowSink): CommandTimer {
     const { config, world } = this
     const timer = new CommandTimer(world.clock, sink)
@@ -287,7 +307,8 @@ export class IoThread {
     const now = this.world.clock.now()
     for (const connection of [...this.#connections.values()]) {
       const isIdle = connection.idleMs(now) > timeoutMs
-      if (isIdle && connection.client.peer === null) connection.destroy()
+      const { peer, isSubscriber } = connection.client
+      if (isIdle && peer === null && !isSubscriber) connection.destroy()
     }
   }
 }

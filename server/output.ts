@@ -43,6 +43,8 @@ const gatheredBytesMax = 512 * 1024 * 1024
 const pagesBytesPerTurn = 1024 * 1024
 /** Bytes after which a pipeline lets others have their turn: the kernel takes some megabytes at once. */
 const turnBytesMax = 1024 * 1024
+/** Pushed bytes that wait for the client are gathered into pieces of this size, if they are shorter. */
+const pushBytesGathered = 16 * 1024
 /** Queued bytes that are joined to one write. */
 const joinBytesMax = 256 * 1024
 
@@ -98,6 +100,9 @@ export class Output implements ParkingOutput, SlotOutput {
   #wasFull = false
   /** Written since the turn began. */
   #turnBytes = 0
+  /** What was pushed last and is still in the queue, and the memory it is the begin of. */
+  #gathered = EMPTY
+  #gathering = EMPTY
   /** Where a slot's answer goes while its command runs. */
   #capture: Part[] | null = null
 
@@ -381,8 +386,25 @@ export class Output implements ParkingOutput, SlotOutput {
     // Amid a command, perhaps of this connection: what was written so far stays in order.
     if (areas.owner === this || this.#parked > 0) areas.owner?.flush()
     if (this.#parked > 0) areas.sendParked()
-    this.#enqueue(bytes)
+    if (this.#blocked && bytes.length < pushBytesGathered) this.#gather(bytes)
+    else this.#enqueue(bytes)
     this.#sendLater()
+  }
+
+  /** Copies what is pushed behind what was: a short array takes many times the bytes that it has. */
+  #gather(bytes: Uint8Array): void {
+    const queue = this.#queue
+    const isOpen = queue.at(-1) === this.#gathered
+    if (!isOpen || this.#gathered.length + bytes.length > pushBytesGathered) {
+      this.#gathering = new Uint8Array(pushBytesGathered)
+      this.#gathered = EMPTY
+      this.#enqueue(EMPTY)
+    }
+    const at = this.#gathered.length
+    this.#gathering.set(bytes, at)
+    this.#gathered = this.#gathering.subarray(0, at + bytes.length)
+    queue[queue.length - 1] = this.#gathered
+    this.#queuedBytes += bytes.length
   }
 
   /** Tells a peer that its request is being loaded: it goes on waiting. */
@@ -588,6 +610,7 @@ export class Output implements ParkingOutput, SlotOutput {
       length += part.length
     }
     const parts = this.#queue.splice(0, count) as Uint8Array[]
+    if (this.#queue.length === 0) this.#gathered = this.#gathering = EMPTY
     this.#queuedBytes -= length
     this.#write(count === 1 ? parts[0]! : Buffer.concat(parts, length))
     if (this.#sink.writableLength > 0) this.#block(null)

@@ -33,6 +33,8 @@ export class Routing {
   readonly header: RequestHeader = { id: 0, deadlineMs: 0, view: 0 }
   /** Peer requests whose sender saw another set of live nodes. */
   otherViews = 0
+  /** Messages that other nodes may not have got. */
+  untold = 0
   readonly #server: IoThread
   /** Why the last link to each node ended. */
   readonly #linkReasons = new Map<string, string>()
@@ -177,6 +179,34 @@ export class Routing {
   ownerOf(key: Uint8Array): string {
     if (this.membership === null) return ''
     return this.membership.live().owner(keySlot(key, 0, key.length)) ?? ''
+  }
+
+  /** Is a key, or a shard channel, this node's? */
+  isHere(key: Uint8Array): boolean {
+    return this.router === null || this.router.isHere(keySlot(key, 0, key.length))
+  }
+
+  slotOf(args: Args, i: number): number {
+    return keySlot(args.bytes, args.pos(i), args.length(i))
+  }
+
+  /** 'host:port' of the node that has a slot now, in a cluster. */
+  ownerOfSlot(slot: number): string {
+    return this.membership!.live().owner(slot) ?? ''
+  }
+
+  /**
+   * Sends a command to all other nodes that are alive, and waits for none of them. What does not reach
+   * a node is counted (`untold`).
+   */
+  tellAll(args: readonly Buffer[]): void {
+    const request = { deadlineMs: HUNT_MS, keyAt: -1, share: false }
+    for (const [name, peer] of this.peers) {
+      if (!this.membership!.isLive(name)) continue
+      peer.request(args, request, (outcome) => {
+        if (outcome !== 'reply') this.untold++
+      })
+    }
   }
 
   /** Does one node own both slots now? */

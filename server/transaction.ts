@@ -134,16 +134,19 @@ export class Transaction {
   /** Calls `run` with nobody in between, if no watched key has changed. The watches end. */
   attempt(client: Client, watches: readonly Watch[], run: () => void): boolean {
     const { store } = client
+    const { notifier } = client.server
     const places = this.placesIn(client.db)
     for (const { db, key } of watches) {
       places?.push({ db, bytes: key, pos: 0, length: key.length })
     }
     this.isRunning = true
     this.#renewedAt = client.server.world.clock.now()
+    notifier?.hold()
     store.lockTogether(places)
     const isUntouched = watches.every((watch) => store.isUntouched(watch))
     if (isUntouched) run()
     store.unlockKeys()
+    notifier?.release()
     this.isRunning = false
     for (const watch of watches) store.unwatch(watch)
     return isUntouched
@@ -176,7 +179,7 @@ export class Transaction {
 
 /** Does it use neither keys nor the store? */
 function needsNoKeys({ fullName, onHub, row }: CommandEntry): boolean {
-  return onHub || (row.group === 'connection' && fullName !== 'select')
+  return onHub || row.group === 'pubsub' || (row.group === 'connection' && fullName !== 'select')
 }
 
 /** Runs a command of a transaction on the client's args. */

@@ -89,6 +89,7 @@ const groupTitles: { readonly [group in CommandGroup]: string } = {
   server: 'Server',
   scripting: 'Scripts',
   cluster: 'Cluster',
+  pubsub: 'Publish and subscribe',
   cache: 'Groups, leases and invalidation',
 }
 

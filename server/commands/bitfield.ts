@@ -24,7 +24,7 @@ import type { Reply } from '../../protocol/reply.ts'
 import type { Client } from '../client.ts'
 import { STORED, type Store } from '../store/store.ts'
 import { growOpen } from './growing.ts'
-import { countLookup, openKey } from './lookup.ts'
+import { countLookup, notifyWrite, openKey } from './lookup.ts'
 
 /** More would hold up others for milliseconds. */
 const OPERATIONS_WHOLE_MAX = 2048
@@ -246,9 +246,10 @@ function runReads(client: Client, { operations }: Plan): void {
 
 function runWrites(client: Client, { operations, bytes }: Plan): void {
   const run = new Run()
-  growOpen(client, { at: bytes - 1, bytes: ZERO_BYTE }, (status) => {
+  growOpen(client, { at: bytes - 1, bytes: ZERO_BYTE }, (status, _isGrown, isNew) => {
     if (status === STORED) run.some(client)
     client.store.close()
+    if (status === STORED && !run.hasFailed) notifyWrite(client, 'setbit', 1, !isNew)
     if (status !== STORED || run.hasFailed) {
       client.reply.error(ERR_OOM)
       return

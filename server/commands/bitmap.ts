@@ -21,7 +21,7 @@ import { bitfield, bitfieldKeyFlags, bitfieldRo, bitfieldRoLoaded } from './bitf
 import { bitop } from './bitop.ts'
 import { bitsOf, countBits, firstBit, firstBitOf } from './bits.ts'
 import { growOpen } from './growing.ts'
-import { countLookup, openKey } from './lookup.ts'
+import { countLookup, notifyWrite, openKey } from './lookup.ts'
 import { overOpen, overPieces, piecesOf, type PieceWork } from './pieces.ts'
 
 /** Argument 2 as the offset of a bit, NaN: it is none, or behind the longest value. */
@@ -40,9 +40,10 @@ function setbit(client: Client): void {
   const at = Math.floor(offset / 8)
   const mask = 0x80 >> (offset % 8)
   const grown = Uint8Array.of(bit === 1 ? mask : 0)
-  growOpen(client, { at, bytes: grown }, (status, isGrown) => {
+  growOpen(client, { at, bytes: grown }, (status, isGrown, isNew) => {
     if (isGrown) {
       store.close()
+      if (status === STORED) notifyWrite(client, 'setbit', 1, !isNew)
       if (status === STORED) reply.integer(0)
       else reply.error(ERR_OOM)
       return
@@ -54,6 +55,7 @@ function setbit(client: Client): void {
     bytes[scratch] = after
     const written = after === before ? STORED : store.setRange(at, bytes, scratch, 1)
     store.close()
+    if (written === STORED && after !== before) notifyWrite(client, 'setbit', 1, true)
     if (written === STORED) reply.integer((before & mask) === 0 ? 0 : 1)
     else reply.error(ERR_OOM)
   })
@@ -159,14 +161,15 @@ class Counting implements PieceWork {
 function bitcount(client: Client): void {
   const { store, reply } = client
   const found = openKey(client, 1)
-  countLookup(client, found)
   const places = found ? countedPlaces(client) : null
   if (places === null || typeof places === 'string') {
     store.close()
+    countLookup(client, found)
     if (places === null) reply.integer(0)
     else reply.error(places)
     return
   }
+  countLookup(client, true)
   const range = countedRange(places, store.valueLength)
   overOpen(client, range.from, range.to, new Counting(range))
 }
@@ -265,14 +268,15 @@ function bitpos(client: Client): void {
   const bit = readBit(client)
   if (Number.isNaN(bit)) return
   const found = openKey(client, 1)
-  countLookup(client, found)
   const places = found ? searchedPlaces(client) : null
   if (places === null || typeof places === 'string') {
     store.close()
+    countLookup(client, found)
     if (places === null) reply.integer(bit === 1 ? -1 : 0)
     else reply.error(places)
     return
   }
+  countLookup(client, true)
   const [range, work] = searching(client, places, store.valueLength, bit)
   overOpen(client, range.from, range.to, work)
 }

@@ -13,7 +13,8 @@
 import { ERR_BITOP_NOT, ERR_OOM, ERR_SYNTAX } from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import { type Pages, STORED } from '../store/store.ts'
-import { countLookup, openKey } from './lookup.ts'
+import { holding, notify } from '../notifications.ts'
+import { countLookup, notifyWrite, openKey } from './lookup.ts'
 
 /** Looked up under one lock: up to 64 KB each, that is a millisecond or two. */
 const SOURCES_WHOLE_MAX = 64
@@ -75,15 +76,14 @@ export function bitop(client: Client): void {
   const { count } = args
   if (count - FIRST_SOURCE <= SOURCES_WHOLE_MAX) {
     const sources = new Sources(operation, windowForShort)
-    store.lockKeys(db, args, DESTINATION, count, 1)
-    sources.take(client, FIRST_SOURCE, count)
-    if (sources.long.length === 0) {
-      putShort(client, sources)
+    // What is told waits until the keys are unlocked.
+    holding(client, () => {
+      store.lockKeys(db, args, DESTINATION, count, 1)
+      sources.take(client, FIRST_SOURCE, count)
+      if (sources.long.length === 0) putShort(client, sources)
       store.unlockKeys()
-      return
-    }
-    store.unlockKeys()
-    putLong(client, sources.kept())
+    })
+    if (sources.long.length > 0) putLong(client, sources.kept())
     return
   }
   takeInSteps(client, new Sources(operation, new Uint8Array(WINDOW_BYTES)))
@@ -97,9 +97,11 @@ function takeInSteps(client: Client, sources: Sources): void {
   client.inSteps(() => {
     const { args, store, db } = client
     const end = Math.min(args.count, i + SOURCES_WHOLE_MAX)
-    store.lockKeys(db, args, i, end, 1)
-    sources.take(client, i, end)
-    store.unlockKeys()
+    holding(client, () => {
+      store.lockKeys(db, args, i, end, 1)
+      sources.take(client, i, end)
+      store.unlockKeys()
+    })
     i = end
     if (i < args.count) return false
     if (sources.long.length === 0) putShort(client, sources)
@@ -140,7 +142,7 @@ class Sources {
         this.#foldShort(bytes.subarray(scratch, scratch + length))
       }
       store.close()
-      countLookup(client, found)
+      countLookup(client, found, i)
     }
   }
 
@@ -197,6 +199,8 @@ function putShort(client: Client, { first, length }: Sources): void {
   if (length > 0) status = store.put(first, 0, length, 0)
   else if (found) store.remove()
   store.close()
+  if (status === STORED && length > 0) notifyWrite(client, 'set', DESTINATION, found)
+  else if (status === STORED && found) notify(client, 'del', DESTINATION)
   if (status === STORED) reply.integer(length)
   else reply.error(ERR_OOM)
 }
@@ -228,9 +232,10 @@ function putLong(client: Client, sources: Sources): void {
       first.fill(operation.endsInZeros && hasShort ? 0 : operation.identity, 0, size)
       return false
     }
-    openKey(client, DESTINATION)
+    const found = openKey(client, DESTINATION)
     const status = client.store.putPages(result, 0)
     client.store.close()
+    if (status === STORED) notifyWrite(client, 'set', DESTINATION, found)
     return end(status)
   })
 }

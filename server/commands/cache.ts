@@ -19,6 +19,7 @@ import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { requestOf } from '../groups.ts'
 import { LoadStore } from '../load-store.ts'
+import { notify } from '../notifications.ts'
 import {
   ABSENT,
   ERROR_ONLY,
@@ -192,8 +193,10 @@ function cacheSet(client: Client): void {
     ...([db, args.bytes, pos, length] as const),
     ...([args.pos(2), args.length(2), expireAt, extras] as const),
   )
-  if (status === STORED) reply.ok()
-  else reply.error(ERR_OOM)
+  if (status === STORED) {
+    notify(client, 'set', 1)
+    reply.ok()
+  } else reply.error(ERR_OOM)
 }
 
 /** What CACHE.SET tells an origin. */

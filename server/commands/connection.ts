@@ -24,9 +24,19 @@ const aboutOneself = ['noscript', 'loading', 'stale'] as const
 const aboutOthers = ['admin', 'noscript', 'loading', 'stale'] as const
 
 function ping(client: Client): void {
-  if (client.args.count === 2) echo(client)
+  if (client.isSpecial && client.isSubscriber && client.protocol === 2) pingSubscriber(client)
+  else if (client.args.count === 2) echo(client)
   else if (client.args.count === 1) client.reply.simple('PONG')
   else client.reply.error(errors.wrongArity('ping'))
+}
+
+/** In the form of a message, as a subscriber in RESP2 expects it. */
+function pingSubscriber({ args, reply }: Client): void {
+  if (args.count > 2) return reply.error(errors.wrongArity('ping'))
+  reply.array(2)
+  reply.text('pong')
+  if (args.count === 2) reply.bulk(args.bytes, args.pos(1), args.length(1))
+  else reply.text('')
 }
 
 function echo({ args, reply }: Client): void {
@@ -150,6 +160,7 @@ function reset(client: Client): void {
   client.monitor(false)
   client.endTransaction()
   client.unwatch()
+  client.leaveAll()
   client.replyMode = 'on'
   client.user = defaultUser
   client.authenticated = client.server.config.requirepass === ''
@@ -165,6 +176,8 @@ function clientInfo(client: Client): void {
   client.reply.verbatim(describe(client))
 }
 
+const noNames = [new Set<string>(), new Set<string>(), new Set<string>()] as const
+
 /** One line of CLIENT LIST, in Redis 7.4's fields; a peer's ends with the name of its node. */
 function describe(client: Client): string {
   const { clock } = client.server.world
@@ -176,10 +189,12 @@ function describe(client: Client): string {
   const flags =
     (client.isMonitor ? 'O' : '') +
     (transaction === null ? '' : 'x') +
+    (client.isSubscriber ? 'P' : '') +
     (client.isDirty ? 'd' : '') +
     (client.isBlocked ? 'b' : '') +
     (client.noEvict ? 'e' : '') +
     (client.noTouch ? 'T' : '')
+  const [channels, patterns, shards] = client.subscriber?.names ?? noNames
   const fields = [
     `id=${client.id}`,
     `addr=${client.address}`,
@@ -190,7 +205,7 @@ function describe(client: Client): string {
     `idle=${seconds(client.lastCommandAt)}`,
     `flags=${flags === '' ? 'N' : flags}`,
     `db=${client.server.databases.numberOf(client.db)}`,
-    `sub=0 psub=0 ssub=0 multi=${queued} watch=${client.watches}`,
+    `sub=${channels.size} psub=${patterns.size} ssub=${shards.size} multi=${queued} watch=${client.watches}`,
     `qbuf=${client.queryBytes}`,
     // Reads and replies go through areas that all clients of a thread share.
     `qbuf-free=0 argv-mem=0 multi-mem=${multiBytes} rbs=0 rbp=0 obl=0`,
@@ -212,7 +227,8 @@ function describe(client: Client): string {
 }
 
 function typeOf(client: Client): string {
-  return client.peer === null ? 'normal' : 'peer'
+  if (client.peer !== null) return 'peer'
+  return client.isSubscriber ? 'pubsub' : 'normal'
 }
 
 /** The client type that argument i names, null when there is none of that name. */

@@ -24,7 +24,7 @@ import {
   INFINITE,
   parseExtended,
 } from './extended.ts'
-import { openKey } from './lookup.ts'
+import { notifyWrite, openKey } from './lookup.ts'
 
 /** '-9223372036854775808' */
 const INTEGER_BYTES_MAX = 20
@@ -77,8 +77,10 @@ function increment(client: Client, by: number): void {
   const length = writeInteger(bytes, scratch, sum)
   const status = store.put(bytes, scratch, length, found ? store.expireAt : 0)
   store.close()
-  if (status === STORED) reply.integer(sum)
-  else reply.error(ERR_OOM)
+  if (status === STORED) {
+    notifyWrite(client, 'incrby', 1, found)
+    reply.integer(sum)
+  } else reply.error(ERR_OOM)
 }
 
 /** The open value as an integer, NaN when it is none; its text is left in scratch. */
@@ -120,8 +122,10 @@ function incrementFar(client: Client, by: bigint): void {
   }
   const status = putText(store, sum.toString(), found ? store.expireAt : 0)
   store.close()
-  if (status === STORED) reply.bigInteger(sum)
-  else reply.error(ERR_OOM)
+  if (status === STORED) {
+    notifyWrite(client, 'incrby', 1, found)
+    reply.bigInteger(sum)
+  } else reply.error(ERR_OOM)
 }
 
 /** Puts text of one byte a char, which scratch can hold, into the open record. */
@@ -150,8 +154,10 @@ function incrbyfloat(client: Client): void {
   const text = formatExtended(sum)
   const status = putText(store, text, found ? store.expireAt : 0)
   store.close()
-  if (status === STORED) reply.text(text, true)
-  else reply.error(ERR_OOM)
+  if (status === STORED) {
+    notifyWrite(client, 'incrbyfloat', 1, found)
+    reply.text(text, true)
+  } else reply.error(ERR_OOM)
 }
 
 /** The open value as text, '' when it is too long for a number. */

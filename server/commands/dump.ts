@@ -17,6 +17,7 @@ import {
   ERR_SYNTAX,
 } from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
+import { notify } from '../notifications.ts'
 import type { Command } from '../command.ts'
 import { Crc64 } from '../crc64.ts'
 import {
@@ -32,7 +33,7 @@ import {
 import { type ByteSource, DONE, GOES_ON, LzfDecoder, REFUSED } from '../lzf.ts'
 import { type Pages, STORED } from '../store/store.ts'
 import { wallOffset } from './expiry.ts'
-import { countLookup, openKey } from './lookup.ts'
+import { countLookup, notifyWrite, openKey } from './lookup.ts'
 
 /** Bytes that are checked, copied or taken apart in one step: a millisecond or two. */
 const STEP_BYTES = 256 * 1024
@@ -330,6 +331,9 @@ class Restoring {
     if (isBusy) return this.#refuse(BUSYKEY)
     if (status !== STORED) return this.#refuse(ERR_OOM)
     this.#value?.release()
+    // As in Redis what there was is removed, and comes anew.
+    if (isStored) notifyWrite(this.#client, 'restore', 1, false)
+    else if (found) notify(this.#client, 'del', 1)
     reply.ok()
     return true
   }

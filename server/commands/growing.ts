@@ -13,32 +13,35 @@ interface Reach {
 
 /**
  * Opens the record of key argument 1, creating it, and makes its value long enough. `goOn` closes the
- * record and replies; `isGrown`: the bytes were written, or `status` tells why not. A value that
+ * record and replies; `isGrown`: the bytes were written, or `status` tells why not; `isNew`: there was no
+ * such key. A value that
  * grows by much is prepared in turns with others (store/growth.ts).
  */
 export function growOpen(
   client: Client,
   { at, bytes }: Reach,
-  goOn: (status: number, isGrown: boolean) => void,
+  goOn: (status: number, isGrown: boolean, isNew: boolean) => void,
 ): void {
   const { store } = client
   const end = at + bytes.length
-  if (openKey(client, 1) && store.valueLength >= end) {
-    goOn(STORED, false)
+  const found = openKey(client, 1)
+  if (found && store.valueLength >= end) {
+    goOn(STORED, false, false)
     return
   }
   const growth = store.grow(at, bytes.length, null)
   if (growth === null) {
-    goOn(store.setRange(at, bytes, 0, bytes.length), true)
+    goOn(store.setRange(at, bytes, 0, bytes.length), true, !found)
     return
   }
   store.close()
   client.inSteps(() => {
     if (!growth.step()) return false
     // Others may have made it longer meanwhile, and written there.
-    if (openKey(client, 1) && store.valueLength >= end) {
+    const isThere = openKey(client, 1)
+    if (isThere && store.valueLength >= end) {
       growth.release()
-      goOn(STORED, false)
+      goOn(STORED, false, false)
       return true
     }
     const status = store.attach(growth, bytes, 0)
@@ -46,7 +49,7 @@ export function growOpen(
       store.close()
       return false
     }
-    goOn(status, true)
+    goOn(status, true, !isThere)
     return true
   })
 }

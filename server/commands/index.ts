@@ -17,6 +17,7 @@ import { lolwutCommands } from './lolwut.ts'
 import { memoryCommands } from './memory.ts'
 import { objectCommands } from './object.ts'
 import { persistenceCommands } from './persistence.ts'
+import { pubsubCommands } from './pubsub.ts'
 import { renameCommands } from './rename.ts'
 import { replicationCommands } from './replication.ts'
 import { serverCommands } from './server.ts'
@@ -50,6 +51,7 @@ export const commands: readonly Command[] = [
   ...storeCommands,
   ...commandCommands,
   ...clusterCommands,
+  ...pubsubCommands,
   ...cacheCommands,
   ...leaseCommands,
 ]

@@ -8,6 +8,7 @@ import {
 } from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
+import { notify } from '../notifications.ts'
 import { STORED } from '../store/store.ts'
 import type { OriginChange } from '../writing.ts'
 import { EX, EXAT, expiryError, PX, PXAT, readExpiry, type TimeForm, wallOffset } from './expiry.ts'
@@ -21,8 +22,11 @@ const replyCount = (client: Client, count: number): void => client.reply.integer
 
 const deleting: KeyWork = {
   stride: 1,
-  visit({ store, args, db }, i) {
-    return store.delete(db, args.bytes, args.pos(i), args.length(i)) ? 1 : 0
+  visit(client, i) {
+    const { store, args, db } = client
+    if (!store.delete(db, args.bytes, args.pos(i), args.length(i))) return 0
+    notify(client, 'del', i)
+    return 1
   },
   end: replyCount,
 }
@@ -33,7 +37,7 @@ const finding: KeyWork = {
   visit(client, i) {
     const { store, args, db } = client
     const found = store.has(db, args.bytes, args.pos(i), args.length(i))
-    countLookup(client, found)
+    countLookup(client, found, i)
     return found ? 1 : 0
   },
   end: replyCount,
@@ -45,7 +49,7 @@ const touching: KeyWork = {
   visit(client, i) {
     const found = touchKey(client, i)
     client.store.close()
-    countLookup(client, found)
+    countLookup(client, found, i)
     return found ? 1 : 0
   },
   end: replyCount,
@@ -136,10 +140,12 @@ function setExpiry(client: Client, form: TimeForm, name: string): void {
   const found = openKey(client, 1)
   const applies = found && allows(conditions, store.expireAt, expireAt)
   let status: number = STORED
+  const removes = applies && expireAt <= store.now
   // Where there is no such key, a load may be under way, of what was there before.
-  if (expireAt <= store.now && (applies || !found)) store.remove()
+  if (removes || (!found && expireAt <= store.now)) store.remove()
   else if (applies) status = store.setExpiry(expireAt)
   store.close()
+  if (applies && status === STORED) notify(client, removes ? 'del' : 'expire', 1)
   if (status === STORED) reply.integer(applies ? 1 : 0)
   else reply.error(ERR_OOM)
 }
@@ -203,6 +209,7 @@ function persist(client: Client): void {
   const applies = openKey(client, 1) && store.expireAt !== 0
   if (applies) store.setExpiry(0)
   store.close()
+  if (applies) notify(client, 'persist', 1)
   client.reply.integer(applies ? 1 : 0)
 }
 

@@ -63,9 +63,11 @@ function optionsOf({ args }: Client): Options | string {
 export function lcs(client: Client): void {
   const { store, args, reply, server, db } = client
   const options = optionsOf(client)
+  server.notifier?.hold()
   store.lockKeys(db, args, 1, 3, 1)
   const values = [take(client, 1), take(client, 2)] as const
   store.unlockKeys()
+  server.notifier?.release()
   const [a, b] = values
   const tableBytes = (a.length + 1) * (b.length + 1) * CELL_BYTES
   const bytes = a.length + b.length + Math.ceil((a.length * b.length) / 8)
@@ -104,7 +106,7 @@ function take(client: Client, i: number): Uint8Array | Pages {
     value = bytes.slice(scratch, scratch + length)
   }
   store.close()
-  countLookup(client, found)
+  countLookup(client, found, i)
   return value
 }
 

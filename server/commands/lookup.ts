@@ -1,4 +1,5 @@
 import type { Client } from '../client.ts'
+import { type KeyEvent, notify } from '../notifications.ts'
 import { counter } from '../stats.ts'
 import { TYPE_STRING } from '../store/store.ts'
 
@@ -22,10 +23,25 @@ export function touchKey(client: Client, i: number): boolean {
   return client.store.open(client.db, args.bytes, args.pos(i), args.length(i))
 }
 
-/** INFO's keyspace_hits and _misses: Redis counts the look-ups of commands that read a key. */
-export function countLookup(client: Client, found: boolean): void {
+/**
+ * INFO's keyspace_hits and _misses: Redis counts the look-ups of commands that read a key, which is
+ * argument i, and tells of a miss (of none if i is 0). No record may be open.
+ */
+export function countLookup(client: Client, found: boolean, i = 1): void {
   if (found) client.server.stats.row[counter.keyspaceHits]!++
-  else client.server.stats.row[counter.keyspaceMisses]!++
+  else countMiss(client, i)
+}
+
+/** The same of one that was not found. */
+export function countMiss(client: Client, i: number): void {
+  client.server.stats.row[counter.keyspaceMisses]!++
+  if (i > 0) notify(client, 'keymiss', i)
+}
+
+/** Tells of a write to the key that argument i is. `found`: it was there before. */
+export function notifyWrite(client: Client, event: KeyEvent, i: number, found: boolean): void {
+  if (!found) notify(client, 'new', i)
+  notify(client, event, i)
 }
 
 /** What TYPE calls each type of value, and SCAN's option TYPE asks for. */

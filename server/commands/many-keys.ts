@@ -34,6 +34,7 @@ export interface KeyWork {
 /** Does the work for the keys from argument 1 on. */
 export function overKeys(client: Client, work: KeyWork): void {
   const { store, db, args } = client
+  const { notifier } = client.server
   const { count } = args
   const { stride } = work
   const keys = (count - 1) / stride
@@ -41,6 +42,7 @@ export function overKeys(client: Client, work: KeyWork): void {
   let sum = 0
   if (keys <= KEYS_WHOLE_MAX) {
     // The verb for a single key takes its lock itself.
+    notifier?.hold()
     if (keys > 1) store.lockKeys(db, args, 1, count, stride)
     while (i < count && sum >= 0) {
       const got = work.visit(client, i)
@@ -49,6 +51,7 @@ export function overKeys(client: Client, work: KeyWork): void {
       if (client.queuedBytes > REPLY_WHOLE_MAX) break
     }
     if (keys > 1) store.unlockKeys()
+    notifier?.release()
     if (i >= count || sum < 0) {
       work.end(client, sum)
       return
@@ -56,12 +59,14 @@ export function overKeys(client: Client, work: KeyWork): void {
   }
   client.inSteps(() => {
     const end = Math.min(count, i + KEYS_PER_STEP * stride)
+    notifier?.hold()
     store.lockKeys(db, client.args, i, end, stride)
     for (; i < end && sum >= 0; i += stride) {
       const got = work.visit(client, i)
       sum = got < 0 ? -1 : sum + got
     }
     store.unlockKeys()
+    notifier?.release()
     if (i < count && sum >= 0) return false
     work.end(client, sum)
     return true

@@ -39,7 +39,7 @@ function about(client: Client, tell: (store: Store) => number | string, error = 
   const found = peekKey(client, 2)
   const told = found ? tell(store) : null
   store.close()
-  countLookup(client, found)
+  countLookup(client, found, 0)
   if (told === null) reply.null()
   else if (told === NOT_KEPT) reply.error(error)
   else if (typeof told === 'number') reply.integer(told)

@@ -22,6 +22,7 @@ import {
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { type KeyPlace, MISS, type Pages, STORED } from '../store/store.ts'
+import { type KeyEvent, notify } from '../notifications.ts'
 import type { OriginChange } from '../writing.ts'
 import { countLookup } from './lookup.ts'
 
@@ -70,12 +71,32 @@ function move(client: Client, from: KeyPlace, to: KeyPlace, isFree: boolean): nu
   return status
 }
 
+interface Told {
+  readonly event: KeyEvent
+  readonly i: number
+  readonly db: number
+}
+
+/** The key at `to` has a new value: as Redis has it, it was removed before, and comes anew. */
+function tell(client: Client, to: Told, from: Told | null = null): void {
+  notify(client, 'new', to.i, to.db)
+  if (from !== null) notify(client, from.event, from.i, from.db)
+  notify(client, to.event, to.i, to.db)
+}
+
+function tellRenamed(client: Client): void {
+  const { db } = client
+  tell(client, { event: 'rename_to', i: 2, db }, { event: 'rename_from', i: 1, db })
+}
+
 function rename(client: Client): void {
   const { db, reply } = client
   const from = place(client, 1, db)
-  const status = isSameKey(client)
+  const isSame = isSameKey(client)
+  const status = isSame
     ? statusOf(has(client, from))
     : move(client, from, place(client, 2, db), false)
+  if (status === STORED && !isSame) tellRenamed(client)
   if (status === MISS) reply.error(ERR_NO_SUCH_KEY)
   else if (status === STORED) reply.ok()
   else reply.error(ERR_OOM)
@@ -91,6 +112,7 @@ function renamenx(client: Client): void {
   let status = IS_TAKEN
   if (!isSameKey(client)) status = move(client, from, place(client, 2, db), true)
   else if (!has(client, from)) status = MISS
+  if (status === STORED) tellRenamed(client)
   if (status === MISS) reply.error(ERR_NO_SUCH_KEY)
   else replyDone(client, status)
 }
@@ -110,7 +132,11 @@ function moveToDatabase(client: Client): void {
   if (!isDatabase(client, number)) return reply.error(ERR_DB_INDEX)
   const other = server.databases.behind(number)
   if (other === db) return reply.error(ERR_SAME_OBJECT)
-  replyDone(client, move(client, place(client, 1, db), place(client, 1, other), true))
+  const status = move(client, place(client, 1, db), place(client, 1, other), true)
+  if (status === STORED) {
+    tell(client, { event: 'move_to', i: 1, db: other }, { event: 'move_from', i: 1, db })
+  }
+  replyDone(client, status)
 }
 
 /* ---- COPY ---- */
@@ -193,6 +219,7 @@ class Copying {
 
   #end(status: number): void {
     this.#release()
+    if (status === STORED) tell(this.#client, { event: 'copy_to', i: 2, db: this.#options.db })
     replyDone(this.#client, status)
   }
 

@@ -25,6 +25,7 @@ import {
 } from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
+import { holding, type KeyEvent, notify } from '../notifications.ts'
 import { counter } from '../stats.ts'
 import type { OriginChange } from '../writing.ts'
 import {
@@ -38,7 +39,7 @@ import {
 } from '../store/store.ts'
 import { EX, EXAT, expiryError, PX, PXAT, readPositiveExpiry, type TimeForm } from './expiry.ts'
 import { lcs } from './lcs.ts'
-import { countLookup, openKey } from './lookup.ts'
+import { countLookup, countMiss, notifyWrite, openKey } from './lookup.ts'
 import { type KeyWork, overKeys } from './many-keys.ts'
 
 /* ---- options of SET and GETEX ---- */
@@ -138,8 +139,8 @@ export function replyValue(client: Client, i: number): void {
     reply.endBulk()
     client.server.stats.row[counter.keyspaceHits]!++
   } else if (length === MISS) {
+    countMiss(client, i)
     reply.null()
-    client.server.stats.row[counter.keyspaceMisses]!++
   } else {
     replyFarValue(client, i)
   }
@@ -150,7 +151,7 @@ function replyFarValue(client: Client, i: number): void {
   const found = openWithRoom(client, i)
   const pages = found ? replyOpen(client) : null
   client.store.close()
-  countLookup(client, found)
+  countLookup(client, found, i)
   if (pages !== null) client.replyPages(pages)
   else if (!found) client.reply.null()
 }
@@ -183,9 +184,14 @@ function getdel(client: Client): void {
   countLookup(client, found)
   if (pages !== null) client.replyPages(pages)
   else if (!found) client.reply.null()
+  if (found) notify(client, 'del', 1)
 }
 
 function getex(client: Client): void {
+  holding(client, getexHolding)
+}
+
+function getexHolding(client: Client): void {
   const { store, args, reply } = client
   const given = readOptions(args, 2, GETEX_OPTIONS)
   if (given < 0) {
@@ -196,9 +202,9 @@ function getex(client: Client): void {
   const expireAt =
     form === 0 ? 0 : readPositiveExpiry(client, given >> INDEX_SHIFT, form as TimeForm)
   const found = openWithRoom(client, 1)
-  countLookup(client, found)
   if (!found || expireAt < 0) {
     store.close()
+    countLookup(client, found)
     if (found) reply.error(expiryError(expireAt, 'getex'))
     else reply.null()
     return
@@ -206,11 +212,20 @@ function getex(client: Client): void {
   const before = reply.pos
   const pages = replyOpen(client)
   let status: number = STORED
-  if (form !== 0 && expireAt <= store.now) store.remove()
-  else if (form !== 0) status = store.setExpiry(expireAt)
-  else if ((given & PERSIST) !== 0) status = store.setExpiry(0)
+  let event: KeyEvent | null = form === 0 ? null : 'expire'
+  if (form !== 0 && expireAt <= store.now) {
+    store.remove()
+    event = 'del'
+  } else if (form !== 0) {
+    status = store.setExpiry(expireAt)
+  } else if ((given & PERSIST) !== 0) {
+    if (store.expireAt !== 0) event = 'persist'
+    status = store.setExpiry(0)
+  }
   store.close()
+  countLookup(client, true)
   finish(client, status, before, pages)
+  if (event !== null && status === STORED) notify(client, event, 1)
 }
 
 /** A loaded value that another write has come before is answered, and left as it is. */
@@ -323,7 +338,8 @@ function putArgument(store: Store, args: Args, i: number, expireAt: number): num
 /** Sets the key that argument `key` is to argument `value`. */
 function setArgument(client: Client, key: number, value: number, expireAt: number): number {
   const { store, args } = client
-  if (args.big(value) === null) {
+  const tells = client.server.notifier !== null
+  if (args.big(value) === null && !tells) {
     return store.set(
       client.db,
       args.bytes,
@@ -334,10 +350,19 @@ function setArgument(client: Client, key: number, value: number, expireAt: numbe
       expireAt,
     )
   }
-  openKey(client, key)
+  const found = openKey(client, key)
   const status = putArgument(store, args, value, expireAt)
   store.close()
+  if (tells && status === STORED) notifySet(client, key, expireAt, found)
   return status
+}
+
+/** Tells of a SET. One whose time was over was not set, which Redis finds out a moment later. */
+function notifySet(client: Client, key: number, expireAt: number, found: boolean): void {
+  notifyWrite(client, 'set', key, found)
+  if (expireAt === 0) return
+  notify(client, 'expire', key)
+  if (expireAt <= client.store.now) notify(client, 'expired', key)
 }
 
 function set(client: Client): void {
@@ -407,6 +432,7 @@ function setOpen(client: Client, value: number, bits: number, expireAt: number):
   const found = openKey(client, 1)
   const status = change(client, value, bits, expireAt, found)
   client.store.close()
+  if (status === STORED) notifySet(client, 1, expireAt, found)
   return status
 }
 
@@ -431,14 +457,18 @@ function change(
 /** SET with GET, and GETSET: replies with the old value whether or not the new one was set. */
 function setAndGet(client: Client, value: number, bits: number, expireAt: number): void {
   const { store, reply } = client
+  const { notifier } = client.server
+  notifier?.hold()
   const found = openWithRoom(client, 1)
-  countLookup(client, found)
   const before = reply.pos
   const pages = found ? replyOpen(client) : null
   const status = change(client, value, bits, expireAt, found)
   store.close()
   finish(client, status === NOT_DONE ? STORED : status, before, pages)
   if (!found && status !== OUT_OF_MEMORY) reply.null()
+  countLookup(client, found)
+  if (status === STORED) notifySet(client, 1, expireAt, found)
+  notifier?.release()
 }
 
 function getset(client: Client): void {
@@ -492,9 +522,12 @@ function msetnx(client: Client): void {
     reply.error(wrongArity('msetnx'))
     return
   }
+  const { notifier } = client.server
+  notifier?.hold()
   store.lockKeys(client.db, args, 1, args.count, 2)
   const status = hasAny(client) ? NOT_DONE : setAll(client)
   store.unlockKeys()
+  notifier?.release()
   if (status === OUT_OF_MEMORY) reply.error(ERR_OOM)
   else reply.integer(status === STORED ? 1 : 0)
 }
@@ -517,7 +550,8 @@ function setAll(client: Client): number {
   for (let i = 1; i < args.count; i += 2) {
     if (setArgument(client, i, i + 1, 0) === STORED) continue
     for (let j = 1; j < i; j += 2) {
-      store.delete(client.db, args.bytes, args.pos(j), args.length(j))
+      const removed = store.delete(client.db, args.bytes, args.pos(j), args.length(j))
+      if (removed) notify(client, 'del', j)
     }
     return OUT_OF_MEMORY
   }
@@ -544,6 +578,7 @@ function append(client: Client): void {
   }
   const total = store.valueLength
   store.close()
+  if (status === STORED) notifyWrite(client, 'append', 1, found)
   replyLength(client, status, total)
 }
 
@@ -572,6 +607,7 @@ function setrange(client: Client): void {
   }
   const total = found || length > 0 ? store.valueLength : 0
   store.close()
+  if (status === STORED && length > 0) notifyWrite(client, 'setrange', 1, found)
   replyLength(client, status, total)
 }
 
@@ -581,13 +617,15 @@ function growInSteps(client: Client, growth: Growth, data: number): void {
   client.inSteps(() => {
     if (!growth.step()) return false
     const { args } = client
-    openKey(client, 1)
+    const found = openKey(client, 1)
     let status = NOT_DONE
     if (growth.isAtEnd && store.valueLength + growth.length > bulkBytesMax(client)) growth.release()
     else status = store.attach(growth, args.bytes, growth.source === null ? args.pos(data) : 0)
     const total = store.valueLength
     store.close()
     if (status === CHANGED) return false
+    const event = growth.isAtEnd ? 'append' : 'setrange'
+    if (status === STORED) notifyWrite(client, event, 1, found)
     replyLength(client, status, total)
     return true
   })

@@ -175,7 +175,14 @@ export const directives = {
     section: 'Clients',
     mutable: true,
     summary:
-      'How much may be queued for a client: reaching the hard limit closes it, and so does staying over the soft one for so many seconds; 0 is no limit. A client of class `normal` that does not read is made to wait, so it needs none; `pubsub` is for monitors. There are no replicas.',
+      'How much may be queued for a client: reaching the hard limit closes it, and so does staying over the soft one for so many seconds; 0 is no limit. A client of class `normal` that does not read is made to wait, so it needs none; `pubsub` is for subscribers and monitors, which do not wait. There are no replicas.',
+  }),
+  'notify-keyspace-events': row(eventFlags(), {
+    default: '',
+    section: 'Clients',
+    mutable: true,
+    summary:
+      'Which events of keys are published, as letters: K in `__keyspace@0__:key`, E in `__keyevent@0__:event`, and of which kinds: g (DEL, EXPIRE ...), $ (strings), x (expired), e (evicted), n (new keys), m (keys that were asked for and missing), A for all but n and m; the others are for types that are not here. Empty: none.',
   }),
   threads: row(integer(0, THREADS_MAX), {
     default: 0,
@@ -466,7 +473,7 @@ const noAcl = 'ACL users are not built yet; requirepass is'
 const ownCluster = 'the cluster is set up by cluster-self, cluster-peers and cluster-secret'
 const noSyslog = 'logs go to standard output or to logfile'
 const noProcess = 'the process is left as the system starts it'
-const noEvents = 'there is no publish and subscribe yet'
+const noTracking = 'client-side caching is not built yet'
 const freedAtOnce = 'memory is given back at once and in small steps'
 
 /** Each reason with the directives it stands for: kind, and Redis's default as CONFIG GET writes it. */
@@ -585,9 +592,8 @@ const ignoredByReason: readonly (readonly [string, Readonly<Record<string, Ignor
     },
   ],
   [
-    noEvents,
+    noTracking,
     {
-      'notify-keyspace-events': [eventFlags(), ''],
       'tracking-table-max-keys': [integer(0, longMax), '1000000'],
     },
   ],

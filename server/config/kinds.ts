@@ -252,7 +252,7 @@ export function outputLimits(): Kind<ReadonlyMap<string, string>> {
 const eventClasses = 'Ag$lshzxeKEtmdn'
 /** What 'A' stands for, and the order in which Redis writes them. */
 const eventsOfA = 'g$lshzxetd'
-const eventsBeside = 'KEmn'
+const eventsBeside = 'nKEm'
 
 /** Redis's `notify-keyspace-events`: a set of letters. */
 export function eventFlags(): Kind<string> {
@@ -269,7 +269,8 @@ export function eventFlags(): Kind<string> {
       const main = all ? 'A' : [...eventsOfA].filter((letter) => given.has(letter)).join('')
       return main + [...eventsBeside].filter((letter) => given.has(letter)).join('')
     },
-    format: (value) => value,
+    // As in Redis, which does not print n behind A.
+    format: (value) => value.replace('An', 'A'),
   }
 }
 

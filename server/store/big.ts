@@ -59,7 +59,7 @@ export class Chains {
   readonly #arenas: readonly Arena[]
   readonly #pools: readonly Pool[]
   readonly #winner: Winner
-  readonly #endings: Endings | null
+  #endings: Endings | null
   readonly #io: Uint8Array
   readonly #header: Int32Array
   readonly #inFlight: number
@@ -91,6 +91,11 @@ export class Chains {
     this.#inFlight = layout.header + PAGES_IN_FLIGHT
     this.#orphaned = layout.header + PAGES_ORPHANED
     this.#pageShift = layout.chunkShift
+  }
+
+  /** Who is told of entries that end from now on. */
+  listen(endings: Endings | null): void {
+    this.#endings = endings
   }
 
   get pageBytes(): number {

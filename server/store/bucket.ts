@@ -64,6 +64,7 @@ const RINGS = [SMALL, MAIN, PAGED]
 /** Without any of these, and of the color that there is, an entry is simply there. */
 const PLAIN = entry.EXPIRY | entry.EXTRAS | entry.COLOR
 const SLOT_BYTES = 8
+const NO_VALUE = new Uint8Array(0)
 
 /** A round of making room, over several buckets. */
 export interface Round {
@@ -91,7 +92,7 @@ export class Buckets implements Entries {
   readonly contents: Contents
   readonly states: States
   /** Where entries that end are told of; null: nobody wants to know. */
-  readonly #endings: Endings | null
+  #endings: Endings | null
   readonly #usage: Usage
   readonly #watches: Watches
   readonly #ring: Ring
@@ -166,6 +167,11 @@ export class Buckets implements Entries {
       trailer: options.trailer,
     })
     this.#ring = this.eviction.ring
+  }
+
+  /** Who is told of entries that end from now on. */
+  listen(endings: Endings | null): void {
+    this.#endings = endings
   }
 
   /** First word of the `n`th bucket of this arena. */
@@ -413,7 +419,9 @@ export class Buckets implements Entries {
   /** Copies of an entry that ends. */
   endedAt(address: number, reason: number): Ended {
     const db = entry.databaseOf(this.#words, address)
-    return { reason, db, key: this.contents.keyOf(address), value: this.contents.valueOf(address) }
+    const key = this.contents.keyOf(address)
+    const value = this.#endings!.keysOnly ? NO_VALUE : this.contents.valueOf(address)
+    return { reason, db, key, value }
   }
 
   /** Bytes an entry takes in all: in its ring, in pages, and its slot. */
@@ -778,7 +786,7 @@ export class Buckets implements Entries {
    */
   reset(bucket: number): void {
     const words = this.#words
-    if (this.#endings !== null) this.#endAll(bucket)
+    if (this.#endings?.hears(DELETED)) this.#endAll(bucket)
     if (words[bucket + header.GROUPED] !== 0) this.#forgetUsage(bucket)
     const ring = this.#ring
     ring.walk(bucket + PAGED, (address) => {
@@ -1223,7 +1231,7 @@ export class Buckets implements Entries {
 
   /** Keeps copies of an entry that ends, for whoever wants to know. */
   #end(address: number, reason: number): void {
-    if (this.#endsUnseen(address)) return
+    if (!this.#endings!.hears(reason) || this.#endsUnseen(address)) return
     this.#endings!.push(this.endedAt(address, reason))
   }
 

@@ -36,9 +36,21 @@ export interface Ended {
   readonly value: Uint8Array
 }
 
+/** Is called with a copy of the key, which is the callee's then. */
+export type EndListener = (reason: 'evicted' | 'expired', db: number, key: Uint8Array) => void
+
 /** The entries that this thread's verbs made end, until their listener is told. */
 export class Endings extends Notices<Ended> {
-  constructor(verb: Verb, listener: RemovalListener) {
+  /** Only of entries that were evicted or expired, and without their values: see `Store.listen`. */
+  readonly keysOnly: boolean
+
+  constructor(verb: Verb, listener: RemovalListener, keysOnly = false) {
     super(verb, ({ reason, db, key, value }) => listener(REASONS[reason]!, db, key, value))
+    this.keysOnly = keysOnly
+  }
+
+  /** Is an entry that ended for this reason to be told of? */
+  hears(reason: number): boolean {
+    return !this.keysOnly || reason <= EXPIRED
   }
 }

@@ -20,7 +20,7 @@ import type { Found } from './block.ts'
 import type { Sink } from './bucket.ts'
 import * as bucket from './bucket.ts'
 import { Buckets, IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, STORED } from './bucket.ts'
-import type { Ended, Reason, RemovalListener } from './endings.ts'
+import type { Ended, EndListener, Reason, RemovalListener } from './endings.ts'
 import { Endings, OVERWRITTEN } from './endings.ts'
 import { DATABASES_MAX, HEADER_BYTES_MAX, TYPE_NEGATIVE, TYPE_STRING } from './entry.ts'
 import { expiryOf, type Extras, type FillExtras } from './extras.ts'
@@ -67,7 +67,17 @@ import { HELD, Verb } from './verb.ts'
 import type { Interest, Touched, TouchListener, Watch } from './watch.ts'
 import { SETS, shareWatches, TRACKED, WATCHED, Watches } from './watch.ts'
 
-export type { BucketStats, IoMemory, Policy, Reason, RemovalListener, Scope, Sink, StoreStats }
+export type {
+  BucketStats,
+  EndListener,
+  IoMemory,
+  Policy,
+  Reason,
+  RemovalListener,
+  Scope,
+  Sink,
+  StoreStats,
+}
 export type { Extras, FillExtras, Growth, Matcher, MatcherOf }
 export type { Interest, TouchListener, Watch }
 export { MATCHER_BYTES_MAX, shareInvalidations, shareWatches, TRACKED, WATCHED }
@@ -254,11 +264,11 @@ export class Store {
   readonly #relief: Relief
   readonly #verb: Verb
   /** Null: nobody wants to know what ended. */
-  readonly #endings: Endings | null
+  #endings: Endings | null
   /** Null: nobody wants to know which tracked keys changed. */
   readonly #touched: Notices<Touched> | null
   /** Is there anybody to be told of anything? */
-  readonly #listens: boolean
+  #listens: boolean
   readonly #watches: Watches
   readonly #mayWatch: boolean
   readonly #invalidation: Invalidation
@@ -403,6 +413,23 @@ export class Store {
     this.#buckets.forEach((buckets, arena) =>
       buckets.open(Math.ceil((layout.buckets - arena) / layout.arenas)),
     )
+  }
+
+  /**
+   * From now on tells of entries that are evicted or expire through this object, as `onRemoved` does,
+   * which there must not be; null: no more. Without a listener it costs nothing. Never amid a verb.
+   */
+  listen(listener: EndListener | null): void {
+    assert(this.#verb.isFree, 'a listener comes amid a verb')
+    assert(this.#endings?.keysOnly !== false, 'somebody listens to all that ends')
+    this.#tell()
+    const hear: RemovalListener = (reason, db, key) => {
+      if (reason === 'evicted' || reason === 'expired') listener?.(reason, db, key)
+    }
+    this.#endings = listener === null ? null : new Endings(this.#verb, hear, true)
+    this.#chains.listen(this.#endings)
+    for (const buckets of this.#buckets) buckets.listen(this.#endings)
+    this.#listens = this.#endings !== null || this.#touched !== null
   }
 
   /* ---- one verb, one lock: the hot path ---- */
@@ -1789,7 +1816,7 @@ export class Store {
   /** Before a change to a part of the open value: what it is, if somebody wants to know. */
   #former(): Ended | null {
     this.#verb.goesOn = this.#found
-    if (this.#endings === null || !this.#found) return null
+    if (this.#endings === null || !this.#found || !this.#endings.hears(OVERWRITTEN)) return null
     return this.#home.endedAt(this.#home.address, OVERWRITTEN)
   }
 

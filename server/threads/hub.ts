@@ -45,6 +45,7 @@ import {
   type ToWorker,
   type WorkerStart,
 } from './messages.ts'
+import { meshOf, ThreadMesh } from './mesh.ts'
 import type { AnswerOf, ArgumentOf, QuestionName } from './questions.ts'
 
 /** How sockets reach the workers. */
@@ -108,8 +109,13 @@ export class Hub implements Workers {
       databases: server.databases.shared,
       originMs,
     }
+    const rows = Array.from({ length: config.threads + 1 }, (_, row) => row)
+    const meshes = meshOf(rows)
+    ThreadMesh.join(server.world.clock, server.pubsub, meshes.get(server.row)!)
     const ready: Promise<void>[] = []
-    for (let row = 1; row <= config.threads; row++) ready.push(hub.#hire({ ...common, row }, die))
+    for (const row of rows.slice(1)) {
+      ready.push(hub.#hire({ ...common, row, mesh: meshes.get(row)! }, die))
+    }
     config.onSet((pairs) => hub.#tellAll({ kind: 'config', pairs }))
     config.onGroupSet((change) => hub.#tellAll({ kind: 'group', change }))
     server.routing.membership?.onChange(({ name, state }) => {
@@ -122,7 +128,8 @@ export class Hub implements Workers {
 
   /** Starts one; resolves when it serves. */
   #hire(start: WorkerStart, die: (error: Error) => void): Promise<void> {
-    const thread = new Worker(program, { workerData: start, name: `io-${start.row}` })
+    const transferList = [...start.mesh.ports.values()]
+    const thread = new Worker(program, { workerData: start, name: `io-${start.row}`, transferList })
     let onDrained = (): void => {}
     const drained = new Promise<void>((resolve) => (onDrained = resolve))
     const worker: IoWorker = { thread, row: start.row, handed: 0, drained, onDrained }

@@ -12,6 +12,7 @@ import type { LogLevel } from '../log.ts'
 import type { SlowCommand } from '../slow-log.ts'
 import type { SharedStats } from '../stats.ts'
 import type { StoreOptions } from '../store/store.ts'
+import type { MeshStart } from './mesh.ts'
 import type { QuestionName } from './questions.ts'
 import type { LoadReason } from './remote-loads.ts'
 
@@ -26,6 +27,8 @@ export interface WorkerStart {
   readonly stats: SharedStats
   readonly gate: SharedArrayBuffer
   readonly databases: SharedArrayBuffer
+  /** Publish and subscribe. */
+  readonly mesh: MeshStart
   /** Of the clock; see system.ts. */
   readonly originMs: number
 }

@@ -16,6 +16,7 @@ import { Routing } from '../routing.ts'
 import type { Slot } from '../slot.ts'
 import { Store } from '../store/store.ts'
 import { createSystemWorld } from '../system.ts'
+import { ThreadMesh } from './mesh.ts'
 import { type FromWorker, ownBytes, type ToWorker, type WorkerStart } from './messages.ts'
 import { answer } from './questions.ts'
 import { RemoteLoads } from './remote-loads.ts'
@@ -66,6 +67,7 @@ const thread = new IoThread({
   },
   tellMonitors: (line) => tell({ kind: 'monitored', line: ownBytes(line) }),
 })
+ThreadMesh.join(world.clock, thread.pubsub, start.mesh)
 const sockets = {
   keepAliveSeconds: () => config['tcp-keepalive'],
   readBuffer: thread.readBuffer,

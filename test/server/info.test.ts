@@ -6,6 +6,7 @@ import { histogramCells } from '../../server/histogram.ts'
 import { loadConfig } from '../../server/config.ts'
 import { type Facts, noFacts } from '../../server/facts.ts'
 import { info, type InfoSource } from '../../server/info.ts'
+import { PubSub } from '../../server/pubsub.ts'
 import { shareStats, Stats } from '../../server/stats.ts'
 import { version } from '../../server/version.ts'
 import { available, PROJECT, startRedis } from '../process.ts'
@@ -62,6 +63,7 @@ function source(changes: Partial<InfoSource> = {}): InfoSource {
     },
     snapshots,
     stats: new Stats(shareStats([])),
+    pubsub: new PubSub(),
     sweeper: { stalePercent: 1.234, spentMs: 5.6, cut: 7 },
     loads: {
       counters: () => ({

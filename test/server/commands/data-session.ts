@@ -119,7 +119,7 @@ export class DataSession {
     const random = this.#random
     const config = { 'proto-max-bulk-len': this['proto-max-bulk-len'] }
     const client = {
-      server: { world: { clock, random }, stats, config },
+      server: { world: { clock, random }, stats, config, notifier: null },
       store,
       db: this.db,
       args,

@@ -11,6 +11,7 @@ import type { Client } from '../../../server/client.ts'
 import { type Command, CommandTable, takes } from '../../../server/command.ts'
 import { loadConfig } from '../../../server/config.ts'
 import { Databases } from '../../../server/databases.ts'
+import { PubSub } from '../../../server/pubsub.ts'
 import type { EndOptions, Server } from '../../../server/server.ts'
 import { answer, type ArgumentOf, type QuestionName } from '../../../server/threads/questions.ts'
 import { shareStats, Stats } from '../../../server/stats.ts'
@@ -44,6 +45,8 @@ export class Bench {
       clients,
       stats,
       databases: new Databases(16),
+      pubsub: new PubSub(),
+      notifier: null,
       end: (how: EndOptions) => {
         this.ends.push(how)
         return Promise.resolve(true)
@@ -97,6 +100,8 @@ export class Session {
       transaction: null,
       watches: 0,
       isDirty: false,
+      subscriber: null,
+      isSubscriber: false,
       replyMode: 'on',
       peer: null,
       peerChallenge: null,
@@ -114,6 +119,8 @@ export class Session {
       monitor: (on: boolean) => (client.isMonitor = on),
       endTransaction: () => {},
       unwatch: () => {},
+      leaveAll: () => {},
+      judgeSpecial: () => {},
       closeAfterReply: () => (this.ended = 'after reply'),
       destroy: () => {
         this.ended = 'at once'
