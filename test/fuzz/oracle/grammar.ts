@@ -241,7 +241,7 @@ export class Grammar {
   #spoiled(fullName: string, call: Call): Call {
     const words = [...call]
     const another = (): Word =>
-      TIMED.test(fullName)
+      NO_NUMBERS.test(fullName)
         ? this.#values.notInteger()
         : this.#values.pick(this.#values.integer(), this.#values.value())
     const at = 1 + this.#values.random.below(Math.max(1, words.length - 1))
@@ -266,20 +266,19 @@ export class Grammar {
   }
 }
 
-/** A small number in place of a time would be over while a sequence runs. */
-const TIMED = /^(p?expire|p?setex$|set$|getex$|restore$)/
+/**
+ * A small number in place of a time would be over while a sequence runs, and a long word in place of a
+ * channel is refused here.
+ */
+const NO_NUMBERS = /^(p?expire|p?setex$|set$|getex$|restore$|.*subscribe$|s?publish$|pubsub)/
 
 /** Connections between nodes have a type of their own here. */
 function isOfRedis({ token }: Argument): boolean {
   return token !== 'PEER'
 }
 
-/**
- * Spoiled they may wait for ever, do harm, have an id quoted in an error, or a pattern longer than
- * patterns of channels may be here.
- */
-const FRAGILE =
-  /^(wait|config\|set|debug|client\|(kill|list|pause|unblock)|p(un)?subscribe|pubsub\|.*channels)$/
+/** Spoiled they may wait for ever, do harm, or have an id quoted in an error. */
+const FRAGILE = /^(wait|config\|set|debug|client\|(kill|list|pause|unblock))$/
 
 function bitOffset(v: Values): Word {
   const offset = v.between(0, 100)

@@ -79,6 +79,11 @@ const KNOWN: Readonly<Record<string, Known>> = {
   cluster: elsewhere('told otherwise without a cluster; compat/server.test.ts'),
 }
 
+/** What no sequence has both of, and why. */
+export const APART: readonly (readonly [RegExp, RegExp, string])[] = [
+  [/^watch$/, /^swapdb$/, 'SWAPDB changes all watched keys, also those that are in no database'],
+]
+
 /** How a call is compared; null: not fuzzed. */
 export function markOf(fullName: string, words: readonly Word[] = []): string | null {
   const known = KNOWN[fullName] ?? KNOWN[fullName.split('|')[0]!]

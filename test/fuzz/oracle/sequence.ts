@@ -8,7 +8,7 @@ import type { Line, Word } from '../../compat/line.ts'
 import { encode, type Step } from '../../compat/player.ts'
 import { SeededRandom } from '../../sim/random.ts'
 import { Grammar, names } from './grammar.ts'
-import { markOf } from './known.ts'
+import { APART, markOf } from './known.ts'
 import { bytes, Values } from './values.ts'
 
 /** In every sequence: so there is something, and it is seen. */
@@ -73,7 +73,7 @@ class Generator {
       for (const [names, beside] of BESIDE) if (names.test(name)) chosen.push(...beside)
     }
     if (command !== undefined) chosen.push(...chosen.map(() => command))
-    return chosen.filter((name) => fuzzed.includes(name))
+    return chosen.filter((name) => fuzzed.includes(name) && !isApart(name, chosen))
   }
 
   #step(): Step {
@@ -113,6 +113,11 @@ class Generator {
       if (words.length === 1) this.#inTransaction.delete(connection)
     }
   }
+}
+
+/** Is there another that it must not meet? */
+function isApart(name: string, chosen: readonly string[]): boolean {
+  return APART.some(([one, other]) => other.test(name) && chosen.some((each) => one.test(each)))
 }
 
 function lengthOf(words: readonly Word[]): number {
