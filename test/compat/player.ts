@@ -37,7 +37,7 @@ const SILENCE_MS = 5_000
 const SUBSCRIBES = new Set(['subscribe', 'psubscribe', 'ssubscribe'])
 const UNSUBSCRIBES = new Set(['unsubscribe', 'punsubscribe', 'sunsubscribe'])
 /** What is sent to who is subscribed, as RESP2 and RESP3 write it. */
-const MESSAGE = /^[*>]\d\r\n\$\d+\r\n(?:message|pmessage|smessage|invalidate)\r\n/
+const MESSAGE = /[*>]\d\r\n\$\d+\r\n(?:message|pmessage|smessage|invalidate)\r\n/y
 const CONFIRMATION = /[*>]3\r\n\$\d+\r\n([ps]?)(un)?subscribe\r\n(?:\$(\d+)\r\n|_\r\n|\$-1\r\n)/g
 
 export class Player {
@@ -113,6 +113,30 @@ export function encode(args: readonly Buffer[]): Buffer {
   const parts: Buffer[] = [Buffer.from(`*${args.length}\r\n`)]
   for (const arg of args) parts.push(Buffer.from(`$${arg.length}\r\n`), arg, Buffer.from('\r\n'))
   return Buffer.concat(parts)
+}
+
+function isMessageAt(text: string, pos: number): boolean {
+  MESSAGE.lastIndex = pos
+  return MESSAGE.test(text)
+}
+
+/**
+ * Where the reply at `from` ends; -1 when more of it must come. Redis 7.0 puts messages of RESP3 amid
+ * the elements of an array that it is writing: they are taken `within` it, and are none of them.
+ */
+function endOf(text: string, from: number, within: string[]): number {
+  if (text[from] !== '*' || !text.includes('\n>', from)) return replyEnd(text, from)
+  const lineEnd = text.indexOf('\n', from)
+  let pos = lineEnd + 1
+  for (let left = Number(text.slice(from + 1, lineEnd)); left > 0;) {
+    const isMessage = text[pos] === '>' && isMessageAt(text, pos)
+    const end = isMessage ? replyEnd(text, pos) : endOf(text, pos, within)
+    if (end < 0) return -1
+    if (isMessage) within.push(text.slice(pos, end))
+    else left--
+    pos = end
+  }
+  return pos
 }
 
 /** One connection, that knows what it asked for. */
@@ -247,14 +271,19 @@ class Party {
   async #reply(): Promise<string> {
     for (;;) {
       const text = this.#pieces.length === 1 ? this.#pieces[0]! : this.#pieces.join('')
-      const end = replyEnd(text, 0)
+      const within: string[] = []
+      const end = endOf(text, 0, within)
       if (end >= 0) {
         this.#pieces = [text.slice(end)]
         this.#length = text.length - end
-        const reply = text.slice(0, end)
-        if (!MESSAGE.test(reply)) return reply
-        this.messages.push(reply)
-        continue
+        let reply = text.slice(0, end)
+        if (isMessageAt(reply, 0)) {
+          this.messages.push(reply)
+          continue
+        }
+        for (const message of within) reply = reply.replace(message, () => '')
+        this.messages.push(...within)
+        return reply
       }
       if (this.#gone !== '') return this.#gone
       this.#pieces = [text]

@@ -80,7 +80,7 @@ const CALLS: Readonly<Record<string, (grammar: Grammar, v: Values) => Call>> = {
     const words = [bytes('CONFIG'), bytes('SET')]
     do {
       const [directive, settings] = v.pick(...Object.entries(SETTINGS))
-      words.push(bytes(directive), bytes(v.pick(...settings, ...NO_SETTINGS)))
+      words.push(bytes(directive), bytes(v.random.pick(v.once(4) ? NO_SETTINGS : settings)))
     } while (v.once(3))
     return words
   },
@@ -118,7 +118,7 @@ export const SETTINGS: Readonly<Record<string, readonly string[]>> = {
   'slowlog-log-slower-than': ['10000', '-1', '0'],
   'latency-monitor-threshold': ['0', '100'],
   'lazyfree-lazy-user-del': ['yes', 'no'],
-  'notify-keyspace-events': ['', 'KEA', 'K$', 'Eg', 'KA', 'x', 'AKE', 'g$lshzxeKEtmdn', 'Km'],
+  'notify-keyspace-events': ['', 'KEA', 'KEA', 'K$', 'Eg', 'KA', 'AKE', 'g$lshzxeKEtmdn', 'Km'],
 }
 const NO_SETTINGS = ['x', '', '1.5', '99999999999999999999']
 

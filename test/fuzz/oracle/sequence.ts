@@ -4,7 +4,7 @@
  * Each sequence keeps to some of the commands, so that these meet often (swarm testing, Groce et al.,
  * 2012), and to a few that fill and show what there is. In a transaction EXEC comes soon.
  */
-import type { Line, Word } from '../../compat/line.ts'
+import { type Line, parseLine, type Word } from '../../compat/line.ts'
 import { encode, type Step } from '../../compat/player.ts'
 import { SeededRandom } from '../../sim/random.ts'
 import { Grammar, names } from './grammar.ts'
@@ -59,8 +59,19 @@ class Generator {
       const words = [bytes('HELLO'), bytes('3')]
       steps.push({ lines: [{ text: '', connection, mark: '?', words }], cuts: [] })
     }
+    if (this.#values.once(6)) steps.push(...this.#listening())
     for (let left = 4 + this.#random.below(16); left > 0; left--) steps.push(this.#step())
     return steps
+  }
+
+  /** The last connection hears what happens to keys. */
+  #listening(): readonly Step[] {
+    const connection = this.#connections.at(-1)!
+    const events = this.#values.pick('KEA', 'EA', 'KEAmn', 'K$xe', 'Eg')
+    return [`CONFIG SET notify-keyspace-events ${events}`, 'PSUBSCRIBE __key*'].map((line) => ({
+      lines: [parseLine(`${connection}: ${line}`)],
+      cuts: [],
+    }))
   }
 
   /** Names, as often as they are to be called. */
