@@ -246,10 +246,11 @@ function runReads(client: Client, { operations }: Plan): void {
 
 function runWrites(client: Client, { operations, bytes }: Plan): void {
   const run = new Run()
-  growOpen(client, { at: bytes - 1, bytes: ZERO_BYTE }, (status, _isGrown, isNew) => {
+  growOpen(client, { at: bytes - 1, bytes: ZERO_BYTE }, (status, isGrown, isNew) => {
     if (status === STORED) run.some(client)
     client.store.close()
-    if (status === STORED && !run.hasFailed) notifyWrite(client, 'setbit', 1, !isNew)
+    if (isGrown && status === STORED) run.hasChanged = true
+    run.tell(client, isNew)
     if (status !== STORED || run.hasFailed) {
       client.reply.error(ERR_OOM)
       return
@@ -267,6 +268,7 @@ function goOnWith(client: Client, run: Run): void {
     openKey(client, 1)
     run.some(client)
     client.store.close()
+    run.tell(client)
     run.reply(client)
     return run.isDone
   })
@@ -280,6 +282,16 @@ class Run {
   isDone = false
   /** There was no memory for a write. */
   hasFailed = false
+  /** Is the value another one than before? */
+  hasChanged = false
+  #isTold = false
+
+  /** Tells of the change, once. */
+  tell(client: Client, isNew = false): void {
+    if (this.#isTold || !this.hasChanged || this.hasFailed) return
+    this.#isTold = true
+    notifyWrite(client, 'setbit', 1, !isNew)
+  }
 
   /** Does operations on the open record. */
   some(client: Client): void {
@@ -314,7 +326,10 @@ class Run {
       ? addSigned(base, added, operation)
       : addUnsigned(BigInt.asUintN(64, base), added, operation)
     if (after === null) return null
-    if (after !== before && !writeField(store, operation, after)) this.hasFailed = true
+    if (after !== before) {
+      if (writeField(store, operation, after)) this.hasChanged = true
+      else this.hasFailed = true
+    }
     return kind === 'set' ? before : after
   }
 }
