@@ -53,12 +53,16 @@ function differenceOf(line: Line, our: Answer, their: Answer): Difference {
   }
 }
 
+/** A channel has at most 65,536 bytes here, so that of a longer key there is not. */
+const TOO_LONG = /\r\n\$\d{5,}\r\n__keyspace@/
+
 /**
  * Messages by what they are about, each group in its order: Redis sends what one PUBLISH brings to
  * several patterns in the order of a hash table.
  */
 function inGroups(messages: readonly string[]): string {
   const about = (message: string): string => message.slice(0, message.lastIndexOf('\r\n$'))
+  messages = messages.filter((message) => !TOO_LONG.test(message))
   return [...messages]
     .sort((a, b) => (about(a) < about(b) ? -1 : Number(about(a) > about(b))))
     .join('')
