@@ -1,5 +1,5 @@
 /* Where what two servers said to the same steps differs. */
-import { type Answer, isSame, type Line, normal, writeLine } from './line.ts'
+import { type Answer, elementsOf, isSame, type Line, normal, writeLine } from './line.ts'
 import type { Played, Step } from './player.ts'
 
 export interface Difference {
@@ -56,14 +56,24 @@ function differenceOf(line: Line, our: Answer, their: Answer): Difference {
 /** A channel has at most 65,536 bytes here, so that of a longer key there is not. */
 const TOO_LONG = /\r\n\$\d{5,}\r\n__keyspace@/
 
+/** RESP3's push, and what RESP2's subscriber of that channel is told; null where all was flushed. */
+const INVALIDATION = /^(?:>2\r\n\$10\r\n|\*3\r\n\$7\r\nmessage\r\n\$20\r\n__redis__:)invalidate\r\n/
+
 /**
  * Messages by what they are about, each group in its order: Redis sends what one PUBLISH brings to
- * several patterns in the order of a hash table.
+ * several patterns in the order of a hash table. Of invalidations the keys, each once: how many come
+ * together is a matter of how bytes arrive.
  */
 function inGroups(messages: readonly string[]): string {
   const about = (message: string): string => message.slice(0, message.lastIndexOf('\r\n$'))
-  messages = messages.filter((message) => !TOO_LONG.test(message))
-  return [...messages]
+  const groups = messages
+    .filter((message) => !TOO_LONG.test(message) && !INVALIDATION.test(message))
     .sort((a, b) => (about(a) < about(b) ? -1 : Number(about(a) > about(b))))
-    .join('')
+  const invalid = new Set<string>()
+  for (const message of messages.filter((message) => INVALIDATION.test(message))) {
+    const keys = message.replace(INVALIDATION, '')
+    for (const key of keys.startsWith('*-') ? [] : elementsOf(keys)) invalid.add(`invalid ${key}`)
+    if (elementsOf(keys).length === 0) invalid.add('all invalid')
+  }
+  return [...groups, ...[...invalid].sort()].join('')
 }

@@ -87,7 +87,7 @@ function isWithin(tolerance: number, a: string, b: string): boolean {
 }
 
 /** The elements of an array, a set or a map, each as it stood on the wire; none of another reply. */
-function elementsOf(reply: string): string[] {
+export function elementsOf(reply: string): string[] {
   if (!/^[*~%]\d/.test(reply)) return []
   const elements: string[] = []
   let pos = reply.indexOf('\n') + 1

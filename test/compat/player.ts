@@ -8,7 +8,7 @@
  * How many replies a line has is known from its words and from what came so far: SUBSCRIBE has one for
  * each channel, UNSUBSCRIBE without a channel one for each that is left. Messages that nobody asked for
  * are kept apart from replies. After each step every connection that may have been sent some (one that
- * is subscribed) is asked PING: when it has answered, they are here.
+ * is subscribed, or all where CLIENT TRACKING is played) is asked PING: when it has answered, they are here.
  */
 import { connect, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -46,6 +46,8 @@ export class Player {
   #dumped: Buffer = Buffer.alloc(0)
   /** Words of what is played. */
   #named: ReadonlySet<Word> = new Set()
+  /** May any connection be told of changes of keys? */
+  #tracks = false
 
   constructor(port: number) {
     this.#port = port
@@ -53,6 +55,7 @@ export class Player {
 
   async play(steps: readonly Step[]): Promise<Played> {
     this.#named = new Set(steps.flatMap(({ lines }) => lines.flatMap(({ words }) => words)))
+    this.#tracks ||= [...this.#named].some((word) => /^tracking$/i.test(word.toString('latin1')))
     const answers: Answer[][] = []
     for (const step of steps) answers.push(await this.#step(step))
     const messages = new Map<string, readonly string[]>()
@@ -93,7 +96,7 @@ export class Player {
       }
       answers.push(answer)
     }
-    for (const each of this.#parties.values()) await each.settle()
+    for (const each of this.#parties.values()) await each.settle(this.#tracks)
     return answers
   }
 
@@ -214,9 +217,9 @@ class Party {
     return this.#transaction(line, text)
   }
 
-  /** Has the server answer once more, where it may have sent messages before. */
-  async settle(): Promise<void> {
-    if (this.#subscriptions.size === 0 || this.#gone !== '') return
+  /** Has the server answer once more, where it may have sent messages before, or where it `tracks`. */
+  async settle(tracks: boolean): Promise<void> {
+    if ((!tracks && this.#subscriptions.size === 0) || this.#gone !== '') return
     await this.write(encode([Buffer.from('PING'), Buffer.from('settled')]), [])
     const line: Line = { text: 'PING settled', connection: '', mark: '', words: [] }
     this.#transaction(line, await this.#reply())

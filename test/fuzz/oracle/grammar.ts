@@ -54,6 +54,7 @@ const ARGUMENTS: Readonly<Record<string, (v: Values) => Word>> = {
   count: (v) => v.between(1_000, 2_000),
   type: (v) => v.pick(...['string', 'STRING', 'hash', 'list', 'x', ''].map(bytes)),
   message: (v) => v.value(),
+  prefix: (v) => v.pick(...['', 'a', 'b', 'k', 'kk', 'x'].map(bytes)),
   channel: (v) => v.channel(),
   shardchannel: (v) => v.channel(),
   protover: (v) => v.pick(...['2', '3', '2', '3', '1', '4', 'x', ''].map(bytes)),

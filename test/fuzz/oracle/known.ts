@@ -70,8 +70,6 @@ const KNOWN: Readonly<Record<string, Known>> = {
   },
 
   'client|reply': elsewhere('nobody knew how many replies to wait for; compat/silence.test.ts'),
-  'client|tracking': elsewhere('Redis sends invalidations in the order of a hash table'),
-  'client|caching': elsewhere('needs tracking'),
   monitor: elsewhere('tells of other connections; compat/monitor.test.ts'),
   shutdown: elsewhere('ends the server'),
   save: elsewhere('slow; compat/snapshots.test.ts'),
@@ -82,6 +80,7 @@ const KNOWN: Readonly<Record<string, Known>> = {
 /** What no sequence has both of, and why. */
 export const APART: readonly (readonly [RegExp, RegExp, string])[] = [
   [/^watch$/, /^swapdb$/, 'SWAPDB changes all watched keys, also those that are in no database'],
+  [/^client\|tracking$/, /^(select|move|swapdb|copy)$/, 'in Redis databases share what is tracked'],
 ]
 
 /** How a call is compared; null: not fuzzed. */

@@ -16,13 +16,14 @@ const COMMON =
   'set set set append setrange incr get get strlen type pexpiretime object|encoding'.split(' ')
 /** They always answer the same, say little, empty a database, or end a connection. */
 const RARE =
-  /^(auth|client|command|config|debug|flush|function|info|lastsave|latency|lolwut|memory|quit|read|reset|role|slowlog|time|wait)|^(config|object)$|\|help$/
+  /^(auth|client(?!.(tracking|caching))|command|config|debug|flush|function|info|lastsave|latency|lolwut|memory|quit|read|reset|role|slowlog|time|wait)|^(config|object)$|\|help$/
 /** What is called beside a command, for it would say little without. */
 const BESIDE: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^(multi|watch)$/, ['multi', 'multi', 'watch', 'watch', 'discard']],
   [/^(dump|restore)$/, ['dump', 'dump', 'restore', 'restore', 'restore']],
   [/subscribe$/, ['publish', 'publish', 'subscribe', 'psubscribe', 'ping']],
   [/ttl|persist/, ['expire']],
+  [/tracking|caching/, ['client|tracking', 'client|tracking', 'client|caching', 'get', 'mget']],
 ]
 /** In a transaction their replies would be more than the transaction's. */
 const OUTSIDE = /^[ps]?(un)?subscribe$/
