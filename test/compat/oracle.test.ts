@@ -2,13 +2,16 @@
  * A little of `npm run fuzz`: sequences of fixed seeds put to ringtier and to redis-server. A seed that
  * finds something becomes a transcript of its own.
  */
+import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import { names } from '../fuzz/oracle/grammar.ts'
 import { Pair } from '../fuzz/oracle/pair.ts'
 import { run } from '../fuzz/oracle/run.ts'
 import { sequenceOf } from '../fuzz/oracle/sequence.ts'
+import { shrink } from '../fuzz/oracle/shrink.ts'
 import { available } from '../process.ts'
-import { writeLine } from './line.ts'
+import { parseLine, writeLine } from './line.ts'
+import type { Step } from './player.ts'
 
 const SEQUENCES = 100
 /** Of one command each, so that none is left out. */
@@ -37,4 +40,31 @@ test('a seed is always the same sequence', (t) => {
       .join('\n')
   t.is(written(7), written(7))
   t.not(written(7), written(8))
+})
+
+test('a line that is written reads as it was', (t) => {
+  for (let seed = 1; seed <= 50; seed++) {
+    for (const line of sequenceOf(seed).flatMap(({ lines }) => lines)) {
+      const written = writeLine(line)
+      const { connection, mark, words } = parseLine(runInNewContext(written) as string)
+      t.deepEqual([connection, mark, words], [line.connection, line.mark, line.words], written)
+    }
+  }
+})
+
+test('a sequence shrinks to what shows the difference', async (t) => {
+  const wordsOf = (steps: readonly Step[]): string[] =>
+    steps.flatMap(({ lines }) => lines.map((line) => writeLine(line).slice(1, -1)))
+  const lines = ['GET x', 'b: SET k v XX', 'PING', 'b: GET k k', 'GET y', 'PING'].map(parseLine)
+  const steps = lines.map((line) => ({ lines: [line, line], cuts: [3, 5] }))
+  const differs = async (smaller: readonly Step[]): Promise<boolean> => {
+    const words = wordsOf(smaller)
+    const set = words.findIndex((text) => /^b: SET k( v)?/.test(text))
+    return await Promise.resolve(
+      set >= 0 && words.slice(set).some((text) => /^b: GET k/.test(text)),
+    )
+  }
+  const shortest = await shrink(steps, differs)
+  t.deepEqual(wordsOf(shortest), ['b: SET k', 'b: GET k'])
+  t.true(shortest.every(({ cuts }) => cuts.length === 0))
 })

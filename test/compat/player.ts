@@ -74,7 +74,7 @@ export class Player {
     if (party === undefined) {
       party = await Party.open(this.#port)
       this.#parties.set(name, party)
-      if (this.#named.has(`$id:${name}`)) await party.askId()
+      if (this.#named.has(`$id:${name}`) || this.#named.has(`$addr:${name}`)) await party.askId()
     }
     return party
   }
@@ -189,7 +189,7 @@ class Party {
     })
   }
 
-  /** Asks CLIENT ID, while that is answered at once: first of all. */
+  /** Asks CLIENT ID, while that is answered at once: first of all. Then the server knows the address, too. */
   async askId(): Promise<void> {
     await this.write(encode([Buffer.from('CLIENT'), Buffer.from('ID')]), [])
     this.id = (await this.#reply()).slice(1, -2)

@@ -53,6 +53,8 @@ const KNOWN: Readonly<Record<string, Known>> = {
   },
   hello: { as: '?', why: 'has the server, its version and the id' },
   'client|id': figures,
+  'client|trackinginfo': { as: '@', why: 'has an id' },
+  'client|getredir': { as: '@', why: 'is an id' },
   'client|info': figures,
   'client|list': figures,
   command: { as: '?', why: 'lists other commands' },
