@@ -156,7 +156,7 @@ const ESCAPED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\
 
 /**
  * The line as an element of a table in a test: a string of JavaScript, in which a long word of one
- * short pattern stands as `${'xy'.repeat(5000)}`.
+ * short pattern stands as `"${'xy'.repeat(5000)}"`.
  */
 export function writeLine({ connection, mark, words }: Line): string {
   const parts = words.map(writeWord)
@@ -170,32 +170,28 @@ export function writeLine({ connection, mark, words }: Line): string {
 function writeWord(word: Word): string {
   if (typeof word === 'string') return word
   const text = word.toString('latin1')
-  if (text.length > WRITTEN_LENGTH_MAX) {
-    const unit = unitOf(text)
-    if (unit !== null) return repetition(unit, text.length)
+  const unit = text.length > WRITTEN_LENGTH_MAX ? unitOf(text) : null
+  if (unit !== null) {
+    const rest = escaped(text.slice(0, text.length % unit.length))
+    return `"\${'${escaped(unit)}'.repeat(${Math.floor(text.length / unit.length)})}${rest}"`
   }
   if (/^[\w.:*+\-?[\]#@/(),=<>^!%&|;~]+$/.test(text)) return text
-  const escaped = text.replaceAll(
-    /[^ !#-[\]-~]/g,
-    (char) =>
-      ESCAPED[char] ??
-      (char === '"' || char === '\\'
-        ? `\\${char}`
-        : `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`),
-  )
-  return `"${escaped.replaceAll('$', '\\x24')}"`
+  return `"${escaped(text)}"`
 }
 
-/** The pattern of at most four letters and digits that the text is made of, if there is one. */
+function escaped(text: string): string {
+  return text.replaceAll(/[^ !#%-[\]-~]/g, (char) => {
+    if (char === '"' || char === '\\') return `\\${char}`
+    return ESCAPED[char] ?? `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`
+  })
+}
+
+/** The pattern of at most four letters, digits and zero bytes that the text is made of, if there is one. */
 function unitOf(text: string): string | null {
   for (let length = 1; length <= 4; length++) {
     const unit = text.slice(0, length)
-    if (/^\w+$/.test(unit) && unit.repeat(text.length / length + 1).startsWith(text)) return unit
+    if (/^[\w\0]+$/.test(unit) && unit.repeat(text.length / length + 1).startsWith(text))
+      return unit
   }
   return null
-}
-
-function repetition(unit: string, length: number): string {
-  const count = Math.floor(length / unit.length)
-  return `\${'${unit}'.repeat(${count})}${unit.slice(0, length % unit.length)}`
 }
