@@ -442,6 +442,39 @@ export const ERR_CHANNEL_TOO_LONG =
 export const ERR_TOO_MANY_SUBSCRIPTIONS =
   'ERR too many subscriptions: one client may have about 100000, and all of them together sixteen times as many'
 
+/* ---- client-side caching ---- */
+
+export const ERR_TWO_REDIRECTS = 'ERR A client can only redirect to a single other client'
+export const ERR_NO_REDIRECT_CLIENT = 'ERR The client ID you want redirect to does not exist'
+export const ERR_PREFIX_WITHOUT_BCAST = 'ERR PREFIX option requires BCAST mode to be enabled'
+export const ERR_SWITCH_BCAST =
+  "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode."
+export const ERR_OPTIN_WITH_BCAST = 'ERR OPTIN and OPTOUT are not compatible with BCAST'
+export const ERR_OPTIN_WITH_OPTOUT = "ERR You can't specify both OPTIN mode and OPTOUT mode"
+export const ERR_SWITCH_OPTIN =
+  "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode."
+export const ERR_CACHING_WITHOUT_TRACKING =
+  'ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled'
+export const ERR_CACHING_YES =
+  'ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.'
+export const ERR_CACHING_NO =
+  'ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.'
+
+/** `isGiven`: both prefixes come with this command. */
+export function prefixesOverlap(prefix: string, other: string, isGiven: boolean): string {
+  const which = isGiven ? 'another provided prefix' : 'an existing prefix'
+  return `ERR Prefix '${prefix}' overlaps with ${which} '${other}'. Prefixes for a single client must not overlap.`
+}
+
+/** Ours: Redis has no such limit. */
+export function tooManyPrefixes(prefixesMax: number, prefixBytesMax: number): string {
+  return `ERR a client may have up to ${prefixesMax} prefixes, of up to ${prefixBytesMax} bytes each`
+}
+
+/** Ours: a key is read where it lives, and changes there, on whichever node that is. */
+export const ERR_TRACKING_IN_CLUSTER =
+  'ERR CLIENT TRACKING is not there in a cluster, where a change of a key is known to one node only'
+
 /* ---- the cluster ---- */
 
 /** Keys of one command that have different owners, where they must have one. */

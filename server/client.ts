@@ -12,6 +12,7 @@ import type { IoThread } from './io-thread.ts'
 import type { Server } from './server.ts'
 import type { Pages, Store } from './store/store.ts'
 import type { AnswerOf, ArgumentOf, QuestionName } from './threads/questions.ts'
+import type { Tracker } from './tracking/tracker.ts'
 import { dropTickets, Tickets, Whereabouts } from './transaction-routing.ts'
 import { Transaction } from './transaction.ts'
 import type { Step } from './turns.ts'
@@ -66,10 +67,14 @@ export class Client {
   isMonitor = false
   /** What is queued since MULTI; null: it is in no transaction. */
   transaction: Transaction | null = null
-  /** Is it a monitor, a subscriber, or in a transaction? Then not every command simply runs (dispatch.ts). */
+  /** Is it a monitor, a subscriber, in a transaction, or does it track keys? Then not every command simply runs (dispatch.ts). */
   isSpecial = false
   /** What it is subscribed to; null: it never was to anything. */
   subscriber: Subscriber | null = null
+  /** How it wants to hear of keys that change; null: it does not (tracking/). */
+  tracker: Tracker | null = null
+  /** Was it told what another client wants to know? */
+  hearsOthers = false
   /** CLIENT REPLY: 'skip' suppresses this command's reply, 'skip-next' the next one's. */
   replyMode: 'on' | 'off' | 'skip' | 'skip-next' = 'on'
   /** The node of the cluster that speaks here: its commands run here, they are never forwarded. */
@@ -324,7 +329,8 @@ export class Client {
     const { args: currentArgs } = this
     this.args = args
     this.store.now = this.server.world.clock.now()
-    run(this)
+    if (this.tracker === null) run(this)
+    else this.server.tracking.runLater(this, args, () => run(this))
     this.args = currentArgs
   }
 
@@ -401,7 +407,8 @@ export class Client {
 
   /** To be called when something of that may have changed. */
   judgeSpecial(): void {
-    this.isSpecial = this.isMonitor || this.transaction !== null || this.isSubscriber
+    this.isSpecial =
+      this.isMonitor || this.transaction !== null || this.isSubscriber || this.tracker !== null
   }
 
   /** Sends bytes that answer no command. */
@@ -434,6 +441,12 @@ export class Client {
   /** Is it subscribed to something? */
   get isSubscriber(): boolean {
     return this.subscriber !== null && !this.subscriber.isEmpty
+  }
+
+  /** CLIENT TRACKING; see Tracking. */
+  track(tracker: Tracker | null): void {
+    this.tracker = tracker
+    this.judgeSpecial()
   }
 
   /** It is subscribed to nothing any more. */

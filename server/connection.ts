@@ -204,7 +204,12 @@ export class Connection implements ClientConnection {
     // Of another node, whose requests many clients wait for.
     if (this.#closed || client.peer !== null) return
     const { clock } = this.#server.world
-    const isTold = client.isMonitor || client.isSubscriber
+    const { tracker } = client
+    const isTold =
+      client.isMonitor ||
+      client.isSubscriber ||
+      client.hearsOthers ||
+      tracker?.options.bcast === true
     const limit = this.#server.outputLimits[isTold ? 'pubsub' : 'normal']
     if (!limits(limit) || !this.#outputWatch.exceeds(limit, this.outputBytes, clock.now())) return
     this.#server.log.warning(

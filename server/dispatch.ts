@@ -87,7 +87,8 @@ function judge(server: IoThread, connection: Connection): void {
   if (args.bigs.length > 0 && (!entry.takesPages || hasBigKey(entry, args))) {
     client.args = materialised(args)
   }
-  if (client.isSpecial) {
+  const { isSpecial } = client
+  if (isSpecial) {
     const line = refusalOfTold(client, entry)
     if (line !== null) {
       refuse(server, client, entry, line)
@@ -96,7 +97,7 @@ function judge(server: IoThread, connection: Connection): void {
     }
   }
   if (isHeld) hold(server, client, entry)
-  else perform(server, client, entry)
+  else perform(server, client, entry, isSpecial)
   client.args = args
 }
 
@@ -116,19 +117,20 @@ function isPaused(client: Client, entry: CommandEntry): boolean {
 function hold(server: IoThread, client: Client, entry: CommandEntry): void {
   const command = client.postpone(() => {
     server.timer.begin(server.world.clock.now())
-    perform(server, client, entry)
+    perform(server, client, entry, client.isSpecial)
     server.timer.end()
   })
   server.held.hold(client, () => isPaused(client, entry), command)
 }
 
 /** Runs a command that may run, or queues it, and shows it to those who watch. */
-function perform(server: IoThread, client: Client, entry: CommandEntry): void {
-  if (client.transaction !== null && isQueued(server, client, entry)) return
+function perform(server: IoThread, client: Client, entry: CommandEntry, isSpecial: boolean): void {
+  if (isSpecial && client.transaction !== null && isQueued(server, client, entry)) return
   // Pages become the stored value: what they hold cannot be shown afterwards.
   const isShownBefore = client.args.bigs.length > 0
   if (isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
-  execute(server, client, entry)
+  execute(server, client, entry, isSpecial)
+  if (isSpecial) client.tracker?.commandEnded(entry)
   if (!isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
 }
 
@@ -153,7 +155,7 @@ function isQueued(server: IoThread, client: Client, entry: CommandEntry): boolea
 }
 
 /** Runs a command, wherever it belongs: on another node, after a load, or here and now. */
-function execute(server: IoThread, client: Client, entry: CommandEntry): void {
+function execute(server: IoThread, client: Client, entry: CommandEntry, isSpecial: boolean): void {
   client.lastCommand = entry.fullName
   server.stats.row[counter.commandsProcessed]!++
   const cell = server.cellOf(entry)
@@ -167,7 +169,8 @@ function execute(server: IoThread, client: Client, entry: CommandEntry): void {
   }
   if (entry.loads !== null && server.loading.enabled && server.loading.takes(client, entry)) return
   if (server.writing.enabled && server.writing.takes(client, entry)) return
-  server.timer.run(client, entry, cell)
+  if (isSpecial && client.tracker !== null) server.tracking.run(client, entry, cell)
+  else server.timer.run(client, entry, cell)
   if (client.reply.errors > 0) {
     cell.failed()
     server.countErrors()

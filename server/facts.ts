@@ -42,6 +42,11 @@ export interface Facts {
   readonly otherViews: number
   /** Published messages that other nodes may not have got, or other threads. */
   readonly untold: number
+  /** CLIENT TRACKING: see tracking/tracking.ts. Keys and prefixes of several threads count several times. */
+  readonly trackers: number
+  readonly trackedKeys: number
+  readonly trackedItems: number
+  readonly trackedPrefixes: number
   /** Of the thread's JavaScript. */
   readonly heapUsedBytes: number
   readonly heapTotalBytes: number
@@ -58,12 +63,13 @@ export const noFacts: Facts = {
     heapUsedBytes: 0,
     heapTotalBytes: 0,
   },
+  ...{ trackers: 0, trackedKeys: 0, trackedItems: 0, trackedPrefixes: 0 },
   routed: { forwarded: 0, scattered: 0, fannedOut: 0, stoodIn: 0, failovers: 0, failures: 0 },
   links: { requests: 0, shared: 0, links: 0, silent: 0, lost: 0 },
 }
 
 export function factsOf(thread: IoThread): Facts {
-  const { loading } = thread
+  const { loading, tracking } = thread
   const { flights, groups } = loading
   const { router, peers, otherViews, untold } = thread.routing
   const { usedBytes, totalBytes } = readHeap()
@@ -76,6 +82,10 @@ export function factsOf(thread: IoThread): Facts {
     links: [...peers.values()].reduce((sum, { counters }) => added(sum, counters), noFacts.links),
     otherViews,
     untold: untold + thread.pubsub.lost,
+    trackers: tracking.trackers,
+    trackedKeys: tracking.keys,
+    trackedItems: tracking.items,
+    trackedPrefixes: tracking.prefixes,
     heapUsedBytes: usedBytes,
     heapTotalBytes: totalBytes,
   }

@@ -156,7 +156,7 @@ function clientFields({ config }: InfoSource, facts: Facts): Fields {
     client_recent_max_output_buffer: facts.outputBytesMax,
     // Those that wait for a load.
     blocked_clients: facts.waiting,
-    tracking_clients: 0,
+    tracking_clients: facts.trackers,
     clients_in_timeout_table: 0,
   }
 }
@@ -286,6 +286,9 @@ function statsFields({ stats, store, sweeper, pubsub }: InfoSource, facts: Facts
     ringtier_messages_lost: facts.untold,
     latest_fork_usec: 0,
     total_forks: 0,
+    tracking_total_keys: facts.trackedKeys,
+    tracking_total_items: facts.trackedItems,
+    tracking_total_prefixes: facts.trackedPrefixes,
     unexpected_error_replies: 0,
     total_error_replies: stats.total(counter.totalErrorReplies),
   }

@@ -30,6 +30,7 @@ import type { Slot } from './slot.ts'
 import { type CommandCell, counter, type SharedStats, Stats } from './stats.ts'
 import type { Store } from './store/store.ts'
 import { CommandTimer, type SlowSink } from './timing.ts'
+import { Tracking } from './tracking/tracking.ts'
 import { Turns } from './turns.ts'
 import { Writing } from './writing.ts'
 
@@ -94,6 +95,7 @@ export class IoThread {
   readonly monitors: Monitors
   readonly held: HeldCommands
   readonly pubsub = new PubSub()
+  readonly tracking: Tracking
   /** Tells of what happens to keys; null while nobody asked for it (notify-keyspace-events). */
   notifier: Notifier | null = null
   readonly delegate: Delegate | null
@@ -131,6 +133,10 @@ export class IoThread {
     this.writing = new Writing(this, parts.writes)
     this.routing = new Routing(this, parts.ringHash)
     this.timer = this.#openTimer(parts.sink)
+    this.tracking = new Tracking({
+      ...{ store: this.store, clock: world.clock, timer: this.timer, clients: this.#clients },
+      keysMax: () => Math.ceil(config['tracking-table-max-keys'] / config.threads),
+    })
     this.monitors = new Monitors(world.clock, this.stats, parts.tellMonitors)
     this.held = new HeldCommands(parts.gate)
     this.#notifyOf(config['notify-keyspace-events'])
@@ -214,6 +220,7 @@ export class IoThread {
     this.held.forget(connection.client)
     connection.client.forgetWait()
     connection.client.leaveAll()
+    this.tracking.forget(connection.client)
     if (this.#connections.size === 0) this.#whenEmpty?.()
   }
 

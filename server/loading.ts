@@ -2,7 +2,7 @@ import type { Group, Groups } from '../cluster/group.ts'
 import type { Outcome } from '../cluster/loads.ts'
 import { Args } from '../protocol/args.ts'
 import type { Client } from './client.ts'
-import { type CommandEntry, lastKeyOf } from './command.ts'
+import { type CommandEntry, flagBits, lastKeyOf } from './command.ts'
 import { overKeys } from './commands/many-keys.ts'
 import { replyValue } from './commands/string.ts'
 import type { GroupHits, WaiterCounters } from './facts.ts'
@@ -62,7 +62,7 @@ export class Loading {
    */
   takes(client: Client, entry: CommandEntry, call: Call = client): boolean {
     if (entry.loads === 'values' && call.args.count > KEYS_AT_ONCE) {
-      this.#takeMany(client, call)
+      this.#takeMany(client, this.#readerOf(client, entry), call)
       return true
     }
     const missing = this.#missing(entry, call)
@@ -70,10 +70,24 @@ export class Loading {
     this.#server.stats.row[counter.keyspaceMisses]! += missing.length
     const slot = call.slot ?? client.defer()
     const { db } = call
-    if (entry.loads === 'values') this.#answerValues(client, call, missing, slot)
-    else if (entry.loads === 'value') this.#answerValue(db, missing[0]!, slot)
-    else this.#answerBy(client, entry, call, missing[0]!, slot)
+    const reader = this.#readerOf(client, entry)
+    if (entry.loads === 'values') this.#answerValues(client, reader, call, missing, slot)
+    else if (entry.loads === 'value') this.#answerValue(reader, db, missing[0]!, slot)
+    else this.#answerBy(client, reader, { entry, call, slot }, missing[0]!)
     return true
+  }
+
+  /** The client, if it wants to hear when what it is answered changes. */
+  #readerOf(client: Client, entry: CommandEntry): Client | null {
+    const isReading = (entry.flags & flagBits.readonly) !== 0
+    return isReading && client.tracker?.remembers === true ? client : null
+  }
+
+  /** A reader is about to be answered with what was loaded: from now on it hears of changes. */
+  #remember(reader: Client | null, db: number, key: Uint8Array, outcome: Outcome): void {
+    if (reader === null || outcome.kind === 'error') return
+    const value = outcome.kind === 'value' ? outcome.value : null
+    this.#server.tracking.loaded(reader, db, key, value)
   }
 
   /** Ends all loads; their waiters hear an error. */
@@ -126,8 +140,9 @@ export class Loading {
     return state !== ABSENT && state !== ERROR_ONLY
   }
 
-  #answerValue(db: number, { key, group }: MissingKey, slot: Slot): void {
+  #answerValue(reader: Client | null, db: number, { key, group }: MissingKey, slot: Slot): void {
     this.load({ db, key, group }, (outcome) => {
+      this.#remember(reader, db, key, outcome)
       if (outcome.kind === 'value') slot.settleBulk(outcome.value)
       else if (outcome.kind === 'error') slot.settle((reply) => reply.error(outcome.line))
       else slot.settle((reply) => reply.null())
@@ -135,7 +150,13 @@ export class Loading {
   }
 
   /** What is here is read now; each missing key is a slot within the reply. */
-  #answerValues(client: Client, call: Call, missing: readonly MissingKey[], slot: Slot): void {
+  #answerValues(
+    client: Client,
+    reader: Client | null,
+    call: Call,
+    missing: readonly MissingKey[],
+    slot: Slot,
+  ): void {
     const { db } = call
     let error: string | null = null
     const write = (): void => {
@@ -145,6 +166,7 @@ export class Loading {
       for (let i = 1; i < args.count; i++) {
         const absent = missing[next]
         if (absent?.index !== i) {
+          if (reader !== null) this.#server.tracking.reads(reader, i, i + 1)
           replyValue(client, i)
           continue
         }
@@ -152,6 +174,7 @@ export class Loading {
         const part = client.defer()
         this.load({ db, key: absent.key, group: absent.group }, (outcome) => {
           if (outcome.kind === 'error') error ??= outcome.line
+          this.#remember(reader, db, absent.key, outcome)
           if (outcome.kind === 'value') part.settleBulk(outcome.value)
           else part.settle((to) => to.null())
         })
@@ -168,7 +191,7 @@ export class Loading {
    * MGET of very many keys: they are looked at, and their loads begun, in turns with everything else,
    * and when all have ended the command reads. Later commands of the connection wait.
    */
-  #takeMany(client: Client, call: Call): void {
+  #takeMany(client: Client, reader: Client | null, call: Call): void {
     const { turns } = this.#server
     const slot = call.slot ?? client.hold()
     const { db } = call
@@ -194,7 +217,7 @@ export class Loading {
       }
       const line = error
       if (line !== null) slot.settle((reply) => reply.error(line))
-      else slot.answer(() => client.runAs(() => replyAll(client, loaded), args, db))
+      else slot.answer(() => client.runAs(() => replyAll(client, reader, loaded), args, db))
       return true
     }
     const step = (): boolean => {
@@ -227,10 +250,9 @@ export class Loading {
 
   #answerBy(
     client: Client,
-    entry: CommandEntry,
-    call: Call,
+    reader: Client | null,
+    { entry, call, slot }: { entry: CommandEntry; call: Call; slot: Slot },
     { key, group }: MissingKey,
-    slot: Slot,
   ): void {
     const { db } = call
     const args = Args.of(call.args.copy())
@@ -241,6 +263,7 @@ export class Loading {
         return
       }
       const value = outcome.kind === 'value' ? outcome.value : null
+      this.#remember(reader, db, key, outcome)
       // Where several threads serve, another one may have written since.
       const stored = value !== null && isStored(outcome) && this.#holds(db, key, value)
       slot.answer(() => client.runAs(() => answer(client, value, stored), args, db))
@@ -263,14 +286,23 @@ export class Loading {
 }
 
 /** Answers an MGET: what was loaded for it, and what the store had. */
-function replyAll(client: Client, loaded: ReadonlyMap<number, Buffer | null>): void {
-  client.reply.array(client.args.count - 1)
+function replyAll(
+  client: Client,
+  reader: Client | null,
+  loaded: ReadonlyMap<number, Buffer | null>,
+): void {
+  const { args, db } = client
+  client.reply.array(args.count - 1)
   overKeys(client, {
     stride: 1,
+    remembers: reader !== null,
     visit: (_, i) => {
       const value = loaded.get(i)
       if (value == null) replyValue(client, i)
-      else client.reply.bulk(value)
+      else {
+        reader?.server.tracking.loaded(reader, db, args.buffer(i), value)
+        client.reply.bulk(value)
+      }
       return 0
     },
     end: () => {},

@@ -191,7 +191,8 @@ function execute(client: Client, entry: CommandEntry): void {
   const isShownBefore = client.args.bigs.length > 0
   if (isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
   if (entry.onHub && server.delegate !== null) server.delegate(client, client, client.hold())
-  else server.timer.run(client, entry, cell)
+  else if (client.tracker === null) server.timer.run(client, entry, cell)
+  else server.tracking.run(client, entry, cell)
   if (!isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
   if (reply.errors === 0) return
   cell.failed()

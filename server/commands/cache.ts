@@ -275,6 +275,7 @@ function cacheInvalidate(client: Client): void {
   const { args, hub, reply, store } = client
   if (args.is(1, 'tag')) {
     store.invalidateTag(store.tagHash(args.buffer(2)))
+    client.server.tracking.invalidated()
     reply.ok()
   } else if (args.is(1, 'prefix')) {
     if (args.length(2) > MATCHER_BYTES_MAX) reply.error(ERR_PREFIX_TOO_LONG)

@@ -8,6 +8,7 @@ import type { IoThread } from '../io-thread.ts'
 import { redisVersion } from '../version.ts'
 import { helpRow, noSubcommand } from './container.ts'
 import { pauseRows } from './pause.ts'
+import { redirectOf, trackingRows } from './tracking.ts'
 
 /** The only user there is. */
 const defaultUser = 'default'
@@ -161,6 +162,7 @@ function reset(client: Client): void {
   client.endTransaction()
   client.unwatch()
   client.leaveAll()
+  client.server.tracking.end(client)
   client.replyMode = 'on'
   client.user = defaultUser
   client.authenticated = client.server.config.requirepass === ''
@@ -190,6 +192,7 @@ function describe(client: Client): string {
     (client.isMonitor ? 'O' : '') +
     (transaction === null ? '' : 'x') +
     (client.isSubscriber ? 'P' : '') +
+    (client.tracker?.flags ?? '') +
     (client.isDirty ? 'd' : '') +
     (client.isBlocked ? 'b' : '') +
     (client.noEvict ? 'e' : '') +
@@ -215,7 +218,7 @@ function describe(client: Client): string {
     'events=r',
     `cmd=${client.lastCommand}`,
     `user=${client.user}`,
-    'redir=-1',
+    `redir=${redirectOf(client)}`,
     `resp=${client.protocol}`,
     `lib-name=${client.libName}`,
     `lib-ver=${client.libVersion}`,
@@ -595,6 +598,7 @@ const clientRows = [
     run: clientReply,
   },
   ...pauseRows,
+  ...trackingRows,
   helpRow({ container: 'client', group: 'connection', since: '5.0.0' }),
 ] as const satisfies readonly Command[]
 

@@ -227,8 +227,10 @@ function flush(client: Client, db: number): void {
   let cursor = 0
   client.inSteps(() => {
     cursor = client.store.flushSome(db, cursor)
-    if (cursor === 0) reply.ok()
-    return cursor === 0
+    if (cursor > 0) return false
+    client.server.tracking.flushed()
+    reply.ok()
+    return true
   })
 }
 

@@ -27,6 +27,8 @@ export interface KeyWork {
    * keys. What it returns is added up; below 0 it ends the command.
    */
   visit(client: Client, i: number): number
+  /** Does it read for a client that tracks keys, and has not remembered these? Default: see `Tracker.readsMany`. */
+  readonly remembers?: boolean
   /** The last thing: `sum` is what the visits returned in all, -1 if one ended the command. */
   end(client: Client, sum: number): void
 }
@@ -34,7 +36,8 @@ export interface KeyWork {
 /** Does the work for the keys from argument 1 on. */
 export function overKeys(client: Client, work: KeyWork): void {
   const { store, db, args } = client
-  const { notifier } = client.server
+  const { notifier, tracking } = client.server
+  const remembers = client.tracker !== null && (work.remembers ?? client.tracker.readsMany)
   const { count } = args
   const { stride } = work
   const keys = (count - 1) / stride
@@ -42,6 +45,7 @@ export function overKeys(client: Client, work: KeyWork): void {
   let sum = 0
   if (keys <= KEYS_WHOLE_MAX) {
     // The verb for a single key takes its lock itself.
+    if (remembers) tracking.reads(client, 1, count)
     notifier?.hold()
     if (keys > 1) store.lockKeys(db, args, 1, count, stride)
     while (i < count && sum >= 0) {
@@ -59,6 +63,7 @@ export function overKeys(client: Client, work: KeyWork): void {
   }
   client.inSteps(() => {
     const end = Math.min(count, i + KEYS_PER_STEP * stride)
+    if (remembers) tracking.reads(client, i, end)
     notifier?.hold()
     store.lockKeys(db, client.args, i, end, stride)
     for (; i < end && sum >= 0; i += stride) {

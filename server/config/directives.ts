@@ -177,6 +177,13 @@ export const directives = {
     summary:
       'How much may be queued for a client: reaching the hard limit closes it, and so does staying over the soft one for so many seconds; 0 is no limit. A client of class `normal` that does not read is made to wait, so it needs none; `pubsub` is for subscribers and monitors, which do not wait. There are no replicas.',
   }),
+  'tracking-table-max-keys': row(integer(0, longMax), {
+    default: 1_000_000,
+    section: 'Clients',
+    mutable: true,
+    summary:
+      'How many keys are remembered for clients that track what they read (CLIENT TRACKING); with several threads each has its part. The key that is remembered for the longest makes room: who read it is told that it has changed. 0: no limit.',
+  }),
   'notify-keyspace-events': row(eventFlags(), {
     default: '',
     section: 'Clients',
@@ -473,7 +480,6 @@ const noAcl = 'ACL users are not built yet; requirepass is'
 const ownCluster = 'the cluster is set up by cluster-self, cluster-peers and cluster-secret'
 const noSyslog = 'logs go to standard output or to logfile'
 const noProcess = 'the process is left as the system starts it'
-const noTracking = 'client-side caching is not built yet'
 const freedAtOnce = 'memory is given back at once and in small steps'
 
 /** Each reason with the directives it stands for: kind, and Redis's default as CONFIG GET writes it. */
@@ -589,12 +595,6 @@ const ignoredByReason: readonly (readonly [string, Readonly<Record<string, Ignor
       'lazyfree-lazy-server-del': [yesNo(), 'no'],
       'lazyfree-lazy-user-del': [yesNo(), 'no'],
       'lazyfree-lazy-user-flush': [yesNo(), 'no'],
-    },
-  ],
-  [
-    noTracking,
-    {
-      'tracking-table-max-keys': [integer(0, longMax), '1000000'],
     },
   ],
   [

@@ -24,6 +24,7 @@ export class Notices<Notice> {
 
   push(notice: Notice): void {
     this.#queue.push(notice)
+    this.#verb.hasNotices = true
   }
 
   /**
@@ -57,6 +58,7 @@ export class Notices<Notice> {
     } catch (error) {
       if (!this.#hasFailed) this.#failure = error
       this.#hasFailed = true
+      this.#verb.hasNotices = true
     }
   }
 }

@@ -265,12 +265,13 @@ export class Store {
   readonly #verb: Verb
   /** Null: nobody wants to know what ended. */
   #endings: Endings | null
-  /** Null: nobody wants to know which tracked keys changed. */
-  readonly #touched: Notices<Touched> | null
-  /** Is there anybody to be told of anything? */
-  #listens: boolean
+  readonly #touched: Notices<Touched>
+  /** Hears of changes of tracked keys; null: nobody does. */
+  onTouched: TouchListener | null
   readonly #watches: Watches
   readonly #mayWatch: boolean
+  /** Was the key there that `track` was called for last? */
+  wasThere = false
   readonly #invalidation: Invalidation
   readonly #purge: Purge
   readonly #usage: Usage
@@ -343,9 +344,8 @@ export class Store {
     this.#purge = new Purge(invalidations, PURGE_AT, this.#verb, matcherOf)
     this.#arrivals = new Arrivals(this.#invalidation, options.groupOf ?? (() => -1))
     this.#endings = options.onRemoved ? new Endings(this.#verb, options.onRemoved) : null
-    const { onTouched } = options
-    this.#touched = onTouched ? new Notices(this.#verb, ({ db, key }) => onTouched(db, key)) : null
-    this.#listens = this.#endings !== null || this.#touched !== null
+    this.onTouched = options.onTouched ?? null
+    this.#touched = new Notices(this.#verb, ({ db, key }) => this.onTouched?.(db, key))
     this.#mayWatch = options.watches !== undefined || !this.#isShared
     assert(layout.buckets <= SETS, 'keys of a set of watches are in several buckets')
     this.#watches = new Watches(options.watches ?? shareWatches(), options.seed, this.#touched)
@@ -429,7 +429,6 @@ export class Store {
     this.#endings = listener === null ? null : new Endings(this.#verb, hear, true)
     this.#chains.listen(this.#endings)
     for (const buckets of this.#buckets) buckets.listen(this.#endings)
-    this.#listens = this.#endings !== null || this.#touched !== null
   }
 
   /* ---- one verb, one lock: the hot path ---- */
@@ -1014,6 +1013,34 @@ export class Store {
     this.#unlock()
   }
 
+  /**
+   * `watch` with TRACKED for who has very many of them: a number, to be given to `untrack` once.
+   * `wasThere` tells of the key.
+   */
+  track(db: number, bytes: Uint8Array, pos: number, length: number): number {
+    assert(this.#mayWatch, 'threads do not share their watches')
+    const buckets = this.#aim(db, bytes, pos, length)
+    this.#lock()
+    this.wasThere = buckets.findVisible(this.#header) !== 0
+    const at = this.#watches.enter(TRACKED, this.#verb.hash, db, bytes, pos, length)
+    this.#unlockAfterWrite()
+    return at
+  }
+
+  /** See `track`. */
+  untrack(at: number): void {
+    this.#turnTo(this.#watches.bucketAt(at, this.#layout.buckets))
+    this.#lock()
+    this.#watches.leave(TRACKED, at)
+    this.#unlock()
+  }
+
+  /** `onTouched` hears of all keys from now on, or not any more; to be ended as often as it is begun. */
+  trackAll(on: boolean): void {
+    assert(this.#mayWatch, 'threads do not share their watches')
+    this.#watches.enterAll(on ? 1 : -1)
+  }
+
   /* ---- leases: the fence of a load ---- */
 
   /**
@@ -1357,7 +1384,8 @@ export class Store {
   /**
    * The same in steps of a millisecond at most, from `cursor` on (0 begins): returns the cursor to
    * go on with, 0 at the end. What was there when the first step began is gone after the last one.
-   * One database takes time by the number of all keys, all of them by the number of chunks.
+   * One database takes time by the number of all keys, all of them by the number of chunks. Of what is
+   * flushed `onTouched` does not hear: who flushes tells of all at once.
    */
   flushSome(db: number, cursor: number): number {
     const number = Math.floor(cursor / HASHES)
@@ -1366,8 +1394,10 @@ export class Store {
     this.#lock()
     const before = buckets.entries(bucket)
     let hash = 0
+    this.#watches.isQuiet = true
     if (db < 0) this.#reset()
     else hash = buckets.flush(bucket, db, cursor % HASHES, FLUSH_SLOTS)
+    this.#watches.isQuiet = false
     const gone = before - buckets.entries(bucket)
     if (gone > 0) buckets.countUp(bucket, header.CHANGES, gone)
     this.#release()
@@ -1787,19 +1817,20 @@ export class Store {
   }
 
   #tell(): void {
-    if (this.#listens) this.#tellAll()
+    if (this.#verb.hasNotices) this.#tellAll()
   }
 
   #tellAll(): void {
+    this.#verb.hasNotices = !this.#verb.isFree
     this.#deliver()
     this.#endings?.tell()
-    this.#touched?.tell()
+    this.#touched.tell()
   }
 
   /** The same, but what listeners throw is kept for the last of several steps. */
   #deliver(): void {
     this.#endings?.deliver()
-    this.#touched?.deliver()
+    this.#touched.deliver()
   }
 
   /** Changes a part of the open value. */

@@ -35,6 +35,8 @@ export class Verb {
   guardedPage = 0
   /** Its value goes on in another entry: that the one before ends is nobody's business. */
   goesOn = false
+  /** Is there something to tell, or an error of who was told? See notices.ts. */
+  hasNotices = false
 
   /** `bytes`: any, until there is a key. */
   constructor(bytes: Uint8Array, buckets: number, chunkBytes: number) {

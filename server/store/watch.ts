@@ -2,8 +2,8 @@
  * Keys that somebody wants to hear of when they change: watched ones (WATCH) and tracked ones (CLIENT
  * TRACKING). What threads share of it, in one array:
  *
- *   interests | 8,192 sets:  count, watchers, trackers of all other keys | interests
- *                            8 cells: count, watchers, trackers | hash | second hash
+ *   interests | of all keys | 8,192 sets:  count, watchers, trackers of all other keys | interests
+ *                                          8 cells: count, watchers, trackers | hash | second hash
  *
  * A key has a cell while somebody has an interest in it, and the cell's count goes up with each
  * change. Who watches remembers the count, and whether there was such a key: if both are the same
@@ -16,6 +16,8 @@
  * Where all cells of a set are taken, further interests share the count of the set, which goes up with
  * a change of any key there, the 8,192th part of all keys: then somebody hears too much, never too
  * little.
+ *
+ * Somebody may also want to hear of all keys (CLIENT TRACKING BCAST): then every change is told.
  *
  * While nobody has any interest a write reads one word, `interests`. It need not be read atomically:
  * an interest is entered under the lock that the write holds.
@@ -52,9 +54,10 @@ const SET_WORDS = CELLS + CELLS_PER_SET * CELL_WORDS
 export const SETS = 8_192
 const SET_MASK = SETS - 1
 
-/** The first word counts all interests. */
+/** The first word counts all interests, the second those in whatever key it is. */
 const ALL_INTERESTS = 0
-const FIRST_SET = 1
+const IN_ALL_KEYS = 1
+const FIRST_SET = 2
 const WORDS = FIRST_SET + SETS * SET_WORDS
 
 /** A tracked key that changed: copies, the callee's. */
@@ -89,11 +92,13 @@ export function shareWatches(): Int32Array {
 export class Watches {
   readonly #words: Int32Array
   readonly #seed: number
-  /** Hears of tracked keys; null: nobody does. */
-  readonly #touched: Notices<Touched> | null
+  /** Where changes of tracked keys are told. */
+  readonly #touched: Notices<Touched>
+  /** Changes are counted, but not told: who makes them tells of all at once. */
+  isQuiet = false
 
   /** `words`: of `shareWatches`. `seed`: the store's. */
-  constructor(words: Int32Array, seed: number, touched: Notices<Touched> | null) {
+  constructor(words: Int32Array, seed: number, touched: Notices<Touched>) {
     this.#words = words
     this.#seed = seed
     this.#touched = touched
@@ -106,6 +111,7 @@ export class Watches {
 
   /** May keys of this bucket be of interest? */
   mayConcern(bucket: number, buckets: number): boolean {
+    if (this.#words[IN_ALL_KEYS] !== 0 && !this.isQuiet) return true
     for (let set = bucket; set < SETS; set += buckets) {
       if (this.#words[setAt(set) + INTERESTS] !== 0) return true
     }
@@ -139,6 +145,17 @@ export class Watches {
     Atomics.sub(words, ALL_INTERESTS, 1)
   }
 
+  /** Begins or ends an interest in all keys. Wants no lock: whoever begins a write afterwards sees it. */
+  enterAll(by: 1 | -1): void {
+    Atomics.add(this.#words, IN_ALL_KEYS, by)
+    Atomics.add(this.#words, ALL_INTERESTS, by)
+  }
+
+  /** Of the key that is counted there. */
+  bucketAt(at: number, buckets: number): number {
+    return Math.floor((at - FIRST_SET) / SET_WORDS) & (buckets - 1)
+  }
+
   /** How many changes were counted there. */
   countAt(at: number): number {
     return this.#words[at + COUNT]!
@@ -148,16 +165,18 @@ export class Watches {
   touch(hash: number, db: number, bytes: Uint8Array, pos: number, length: number): void {
     const words = this.#words
     const set = setAt(hash)
-    if (words[set + INTERESTS] === 0) return
-    let isTracked = this.#countUp(set)
-    let second: number | null = null
-    for (let i = 0; i < CELLS_PER_SET; i++) {
-      const at = set + CELLS + i * CELL_WORDS
-      if (words[at + HASH] !== hash || this.#isFree(at)) continue
-      second ??= this.#second(db, bytes, pos, length)
-      if (words[at + SECOND] === second && this.#countUp(at)) isTracked = true
+    let isTracked = words[IN_ALL_KEYS] !== 0
+    if (words[set + INTERESTS] !== 0) {
+      if (this.#countUp(set)) isTracked = true
+      let second: number | null = null
+      for (let i = 0; i < CELLS_PER_SET; i++) {
+        const at = set + CELLS + i * CELL_WORDS
+        if (words[at + HASH] !== hash || this.#isFree(at)) continue
+        second ??= this.#second(db, bytes, pos, length)
+        if (words[at + SECOND] === second && this.#countUp(at)) isTracked = true
+      }
     }
-    if (!isTracked || this.#touched === null) return
+    if (!isTracked || this.isQuiet) return
     this.#touched.push({ db, key: bytes.slice(pos, pos + length) })
   }
 

@@ -47,6 +47,7 @@ import {
 } from './messages.ts'
 import { meshOf, ThreadMesh } from './mesh.ts'
 import type { AnswerOf, ArgumentOf, QuestionName } from './questions.ts'
+import { ThreadTrackingLinks, trackingLinksOf } from './tracking-links.ts'
 
 /** How sockets reach the workers. */
 export type SocketWay = 'transfer' | 'reusePort'
@@ -112,9 +113,14 @@ export class Hub implements Workers {
     const rows = Array.from({ length: config.threads + 1 }, (_, row) => row)
     const meshes = meshOf(rows)
     ThreadMesh.join(server.world.clock, server.pubsub, meshes.get(server.row)!)
+    const links = trackingLinksOf(rows)
+    const { clock } = server.world
+    ThreadTrackingLinks.join(clock, server.tracking, server.row, links.get(server.row)!)
     const ready: Promise<void>[] = []
     for (const row of rows.slice(1)) {
-      ready.push(hub.#hire({ ...common, row, mesh: meshes.get(row)! }, die))
+      ready.push(
+        hub.#hire({ ...common, row, mesh: meshes.get(row)!, tracking: links.get(row)! }, die),
+      )
     }
     config.onSet((pairs) => hub.#tellAll({ kind: 'config', pairs }))
     config.onGroupSet((change) => hub.#tellAll({ kind: 'group', change }))
@@ -128,7 +134,7 @@ export class Hub implements Workers {
 
   /** Starts one; resolves when it serves. */
   #hire(start: WorkerStart, die: (error: Error) => void): Promise<void> {
-    const transferList = [...start.mesh.ports.values()]
+    const transferList = [...start.mesh.ports.values(), ...start.tracking.ports.values()]
     const thread = new Worker(program, { workerData: start, name: `io-${start.row}`, transferList })
     let onDrained = (): void => {}
     const drained = new Promise<void>((resolve) => (onDrained = resolve))

@@ -15,6 +15,7 @@ import type { StoreOptions } from '../store/store.ts'
 import type { MeshStart } from './mesh.ts'
 import type { QuestionName } from './questions.ts'
 import type { LoadReason } from './remote-loads.ts'
+import type { TrackingStart } from './tracking-links.ts'
 
 /** What a worker is started with. */
 export interface WorkerStart {
@@ -29,6 +30,7 @@ export interface WorkerStart {
   readonly databases: SharedArrayBuffer
   /** Publish and subscribe. */
   readonly mesh: MeshStart
+  readonly tracking: TrackingStart
   /** Of the clock; see system.ts. */
   readonly originMs: number
 }

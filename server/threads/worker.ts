@@ -21,6 +21,7 @@ import { type FromWorker, ownBytes, type ToWorker, type WorkerStart } from './me
 import { answer } from './questions.ts'
 import { RemoteLoads } from './remote-loads.ts'
 import { SlowRelay } from './slow-relay.ts'
+import { ThreadTrackingLinks } from './tracking-links.ts'
 
 assert(parentPort !== null, 'hub.ts starts this program, in a thread of its own')
 const hub = parentPort
@@ -68,6 +69,7 @@ const thread = new IoThread({
   tellMonitors: (line) => tell({ kind: 'monitored', line: ownBytes(line) }),
 })
 ThreadMesh.join(world.clock, thread.pubsub, start.mesh)
+ThreadTrackingLinks.join(world.clock, thread.tracking, start.row, start.tracking)
 const sockets = {
   keepAliveSeconds: () => config['tcp-keepalive'],
   readBuffer: thread.readBuffer,

@@ -119,7 +119,11 @@ export class DataSession {
     const random = this.#random
     const config = { 'proto-max-bulk-len': this['proto-max-bulk-len'] }
     const client = {
-      server: { world: { clock, random }, stats, config, notifier: null },
+      server: {
+        ...{ world: { clock, random }, stats, config, notifier: null },
+        tracking: { flushed: () => {} },
+      },
+      tracker: null,
       store,
       db: this.db,
       args,

@@ -47,6 +47,7 @@ export class Bench {
       databases: new Databases(16),
       pubsub: new PubSub(),
       notifier: null,
+      tracking: { end: () => {} },
       end: (how: EndOptions) => {
         this.ends.push(how)
         return Promise.resolve(true)
@@ -101,6 +102,7 @@ export class Session {
       watches: 0,
       isDirty: false,
       subscriber: null,
+      tracker: null,
       isSubscriber: false,
       replyMode: 'on',
       peer: null,

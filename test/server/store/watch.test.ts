@@ -193,7 +193,7 @@ test('of tracked keys it is told, after the lock was given back', (t) => {
   one.set('key', '1')
   heard()
   store.flush(-1)
-  t.deepEqual(heard(), ['0 key'])
+  t.deepEqual(heard(), [])
   one.set('key', '1')
   heard()
   for (let i = 0; i < 20_000; i++) one.set(`other:${i}`, 'v'.repeat(200))
@@ -218,10 +218,65 @@ test('who hears of a tracked key may use the store', (t) => {
 test('a key that is longer than 64 KB is told of whole', (t) => {
   const s = new Watching()
   const key = 'k'.repeat(100_000)
-  s.set(key, 'value')
+  s.set(key, 'value', 1_100)
   s.track(key)
-  s.store.flush(0)
+  s.store.now = 1_100
+  s.store.sweep(100_000)
   t.deepEqual(s.told, [`0 ${key}`])
+})
+
+test('track is watch for many: a number says it all', (t) => {
+  const s = new Watching()
+  const { store, told } = s
+  const heard = (): string[] => told.splice(0)
+  const track = (key: string, db = 0): number =>
+    store.track(db, Buffer.from(key), 0, Buffer.byteLength(key))
+  s.set('there', '1')
+  const there = track('there')
+  t.true(store.wasThere)
+  const numbers = Array.from({ length: 3_000 }, (_, i) => track(`key:${i}`))
+  t.false(store.wasThere)
+  const other = track('there', 1)
+  s.set('there', '2')
+  t.deepEqual(heard(), ['0 there'])
+  s.set('there', '2', 0, 1)
+  t.deepEqual(heard(), ['1 there'])
+  store.untrack(there)
+  s.set('there', '2')
+  t.deepEqual(heard(), [])
+  s.set('key:2999', '1')
+  t.deepEqual(heard(), ['0 key:2999'])
+  for (const at of [...numbers, other]) store.untrack(at)
+  s.set('key:2999', '1')
+  t.deepEqual(heard(), [])
+  t.throws(() => store.untrack(there), { message: /that nobody has/ })
+})
+
+test('who wants to hear of all keys does, but of a flush', (t) => {
+  const s = new Watching()
+  const { store, told } = s
+  const heard = (): string[] => told.splice(0)
+  s.set('before', '1')
+  store.trackAll(true)
+  s.set('key', '1', 1_100)
+  s.set('key', '2', 1_100, 3)
+  s.get('key')
+  t.deepEqual(heard(), ['0 key', '3 key'])
+  store.now = 1_100
+  store.sweep(100_000)
+  t.deepEqual(heard().sort(), ['0 key', '3 key'])
+  s.delete('before')
+  s.delete('none')
+  t.deepEqual(heard(), ['0 before'])
+  for (const db of [0, -1]) {
+    s.set('key', '1')
+    heard()
+    t.false(s.leaves('key', () => store.flush(db)))
+    t.deepEqual(heard(), [])
+  }
+  store.trackAll(false)
+  s.set('key', '1')
+  t.deepEqual(heard(), [])
 })
 
 several('counters that threads raise by watching lose nothing (not on Node 20)', async (t) => {
