@@ -28,12 +28,14 @@ export function differencesOf(
     }
   }
   for (const [connection, expected] of theirs.messages) {
-    const [our, their] = [ours.messages.get(connection) ?? [], expected].map(inGroups) as [
-      string,
-      string,
-    ]
-    if (our !== their) {
-      found.push({ line: `messages of ${connection}`, command: 'messages', our, their })
+    const got = ours.messages.get(connection) ?? []
+    const line = `messages of ${connection}`
+    const [our, their] = [inGroups(got), inGroups(expected)]
+    if (our !== their) found.push({ line, command: 'messages', our, their })
+    const invalid = invalidatedIn(got)
+    const missing = [...invalidatedIn(expected)].filter((key) => !invalid.has(key))
+    if (missing.length > 0) {
+      found.push({ line, command: 'invalidation', our: '', their: missing.join('') })
     }
   }
   return found
@@ -61,19 +63,26 @@ const INVALIDATION = /^(?:>2\r\n\$10\r\n|\*3\r\n\$7\r\nmessage\r\n\$20\r\n__redi
 
 /**
  * Messages by what they are about, each group in its order: Redis sends what one PUBLISH brings to
- * several patterns in the order of a hash table. Of invalidations the keys, each once: how many come
- * together is a matter of how bytes arrive.
+ * several patterns in the order of a hash table. Without invalidations.
  */
 function inGroups(messages: readonly string[]): string {
   const about = (message: string): string => message.slice(0, message.lastIndexOf('\r\n$'))
-  const groups = messages
+  return messages
     .filter((message) => !TOO_LONG.test(message) && !INVALIDATION.test(message))
     .sort((a, b) => (about(a) < about(b) ? -1 : Number(about(a) > about(b))))
+    .join('')
+}
+
+/**
+ * The keys of which was told that they have changed; '' is all of them. How many come in one message
+ * is a matter of how bytes arrive, and more may be told: who turns tracking on hears what changed in
+ * the same turn.
+ */
+function invalidatedIn(messages: readonly string[]): ReadonlySet<string> {
   const invalid = new Set<string>()
-  for (const message of messages.filter((message) => INVALIDATION.test(message))) {
-    const keys = message.replace(INVALIDATION, '')
-    for (const key of keys.startsWith('*-') ? [] : elementsOf(keys)) invalid.add(`invalid ${key}`)
-    if (elementsOf(keys).length === 0) invalid.add('all invalid')
+  for (const message of messages.filter((each) => INVALIDATION.test(each))) {
+    const keys = elementsOf(message.replace(INVALIDATION, ''))
+    for (const key of keys.length === 0 ? [''] : keys) invalid.add(key)
   }
-  return [...groups, ...[...invalid].sort()].join('')
+  return invalid
 }
