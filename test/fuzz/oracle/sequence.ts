@@ -23,7 +23,7 @@ const BESIDE: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^(dump|restore)$/, ['dump', 'dump', 'restore', 'restore', 'restore']],
   [/subscribe$/, ['publish', 'publish', 'subscribe', 'psubscribe', 'ping']],
   [/ttl|persist/, ['expire']],
-  [/tracking|caching/, ['client|tracking', 'client|tracking', 'client|caching', 'get', 'mget']],
+  [/tracking|caching/, ['client|tracking', 'client|caching', 'get', 'mget', 'getrange']],
 ]
 /** In a transaction their replies would be more than the transaction's. */
 const OUTSIDE = /^[ps]?(un)?subscribe$/
@@ -55,10 +55,12 @@ class Generator {
 
   steps(): readonly Step[] {
     const steps: Step[] = []
+    const tracks = this.#commands.includes('client|tracking')
     for (const connection of this.#connections) {
       if (this.#values.once(2)) continue
-      const words = [bytes('HELLO'), bytes('3')]
-      steps.push({ lines: [{ text: '', connection, mark: '?', words }], cuts: [] })
+      steps.push(stepOf(`${connection}: ? HELLO 3`))
+      const how = this.#values.pick('', '', ' NOLOOP', ' BCAST', ' OPTIN', ' OPTOUT')
+      if (tracks) steps.push(stepOf(`${connection}: CLIENT TRACKING ON${how}`))
     }
     if (this.#values.once(6)) steps.push(...this.#listening())
     for (let left = 4 + this.#random.below(16); left > 0; left--) steps.push(this.#step())
@@ -70,10 +72,9 @@ class Generator {
     const connection = this.#connections.at(-1)!
     // Of A and n together Redis 7.0 forgets the n when a later CONFIG SET fails.
     const events = this.#values.pick('KEA', 'EA', 'KEAm', 'KEg$n', 'K$xe', 'Eg')
-    return [`CONFIG SET notify-keyspace-events ${events}`, 'PSUBSCRIBE __key*'].map((line) => ({
-      lines: [parseLine(`${connection}: ${line}`)],
-      cuts: [],
-    }))
+    return [`CONFIG SET notify-keyspace-events ${events}`, 'PSUBSCRIBE __key*'].map((line) =>
+      stepOf(`${connection}: ${line}`),
+    )
   }
 
   /** Names, as often as they are to be called. */
@@ -126,6 +127,10 @@ class Generator {
       if (words.length === 1) this.#inTransaction.delete(connection)
     }
   }
+}
+
+function stepOf(line: string): Step {
+  return { lines: [parseLine(line)], cuts: [] }
 }
 
 /** Is there another that it must not meet? */
