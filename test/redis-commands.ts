@@ -103,6 +103,10 @@ const replication: Absence = {
   instead: 'a cluster; `origin redis://...` to move over',
 }
 const slots: Absence = { why: slotsFromRing, instead: membership }
+const bySlot: Absence = {
+  why: 'keys are not kept by slot (not yet)',
+  instead: '`SCAN`, and `CLUSTER KEYSLOT`',
+}
 const gossip: Absence = { why: membersFromConfig, instead: membership }
 
 /** By a command's name, or its container's. */
@@ -130,6 +134,9 @@ const ABSENT_COMMANDS: Readonly<Record<string, Absence>> = {
   'cluster|delslotsrange': slots,
   'cluster|flushslots': slots,
   'cluster|setslot': slots,
+  'cluster|countkeysinslot': bySlot,
+  'cluster|getkeysinslot': bySlot,
+  'cluster|links': { why: 'not yet', instead: '`INFO cluster`, `CLIENT LIST TYPE peer`' },
   'cluster|bumpepoch': gossip,
   'cluster|set-config-epoch': gossip,
   'cluster|count-failure-reports': gossip,
