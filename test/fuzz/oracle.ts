@@ -27,6 +27,8 @@ if (command !== undefined && !names.includes(command)) {
   console.error(`there is no command ${command}. There are: ${names.join(' ')}`)
   process.exit(1)
 }
+// So that the servers end, too: see process.ts.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
 const end = performance.now() + Number(values.minutes ?? Infinity) * 60_000
 const pair = await Pair.start({ ringtier: ['--threads', values.threads], node: values.node })
 const { sequences, commands, differences, unsteady } = await run(pair, {

@@ -25,8 +25,10 @@ const BESIDE: readonly (readonly [RegExp, readonly string[]])[] = [
   [/ttl|persist/, ['expire']],
   [/tracking|caching/, ['client|tracking', 'client|caching', 'get', 'mget', 'getrange']],
 ]
-/** In a transaction their replies would be more than the transaction's. */
-const OUTSIDE = /^[ps]?(un)?subscribe$/
+/** In a transaction their replies would be more than the transaction's, or its end be lost. */
+const OUTSIDE = /^[ps]?(un)?subscribe$|^client\|(kill|tracking)$/
+/** They end tracking: whether what was written in the same turn is told first is a matter of reads. */
+const FIRST = /^(client\|(kill|tracking)|quit|reset)$/
 /** They may close the connection: what is sent behind them may reset it, and a reply be lost. */
 const LAST = /^(quit|client\|kill)$/
 
@@ -43,6 +45,8 @@ class Generator {
   readonly #grammar: Grammar
   readonly #commands: readonly string[]
   readonly #connections: readonly string[]
+  /** Is it about CLIENT TRACKING? */
+  readonly #tracks: boolean
   readonly #inTransaction = new Set<string>()
 
   constructor(seed: number, command: string | undefined) {
@@ -50,17 +54,17 @@ class Generator {
     this.#values = new Values(this.#random)
     this.#grammar = new Grammar(this.#values)
     this.#commands = this.#chosen(command)
+    this.#tracks = this.#commands.includes('client|tracking')
     this.#connections = ['a', 'b', 'c'].slice(0, 1 + this.#random.below(3))
   }
 
   steps(): readonly Step[] {
     const steps: Step[] = []
-    const tracks = this.#commands.includes('client|tracking')
     for (const connection of this.#connections) {
       if (this.#values.once(2)) continue
       steps.push(stepOf(`${connection}: ? HELLO 3`))
       const how = this.#values.pick('', '', ' NOLOOP', ' BCAST', ' OPTIN', ' OPTOUT')
-      if (tracks) steps.push(stepOf(`${connection}: CLIENT TRACKING ON${how}`))
+      if (this.#tracks) steps.push(stepOf(`${connection}: CLIENT TRACKING ON${how}`))
     }
     if (this.#values.once(6)) steps.push(...this.#listening())
     for (let left = 4 + this.#random.below(16); left > 0; left--) steps.push(this.#step())
@@ -95,6 +99,7 @@ class Generator {
     const lines: Line[] = []
     for (let left = this.#values.once(2) ? 1 : 1 + this.#random.below(8); left > 0; left--) {
       const name = this.#name(connection)
+      if (this.#tracks && lines.length > 0 && FIRST.test(name)) break
       lines.push(this.#line(connection, name))
       if (LAST.test(name)) break
     }
