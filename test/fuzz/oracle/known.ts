@@ -15,6 +15,8 @@ interface Known {
 const seconds: Known = { as: '~5', why: 'counts from now' }
 const milliseconds: Known = { as: '~5000', why: 'counts from now' }
 const figures: Known = { as: '?', why: 'tells of the server itself' }
+/** Though others of its container may differ. */
+const exact: Known = { as: '', why: '' }
 const elsewhere = (why: string): Known => ({ as: 'skip', why })
 const ofAll: Known = {
   as: (words) => (words.length === 1 ? '?' : ''),
@@ -58,6 +60,8 @@ const KNOWN: Readonly<Record<string, Known>> = {
   'client|info': figures,
   'client|list': figures,
   command: { as: '?', why: 'lists other commands' },
+  'command|getkeys': exact,
+  'command|getkeysandflags': exact,
   'command|docs': { as: '?', why: 'summaries are our own' },
   'command|list': { as: '?', why: 'lists other commands' },
   'command|count': figures,
