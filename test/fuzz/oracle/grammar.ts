@@ -192,6 +192,11 @@ export class Grammar {
     const options: Word[][] = []
     for (const argument of args) {
       if (argument.optional === true) {
+        // What may be any number of is mostly what the command is about.
+        if (argument.multiple === true && !this.#values.once(4)) {
+          options.push(this.#argument(fullName, argument))
+          continue
+        }
         for (let often = args.length > 2 ? 3 : 2; this.#values.once(often); often = 8) {
           options.push(this.#argument(fullName, argument))
         }

@@ -23,6 +23,7 @@ const BESIDE: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^(dump|restore)$/, ['dump', 'dump', 'restore', 'restore', 'restore']],
   [/subscribe$/, ['publish', 'publish', 'subscribe', 'psubscribe', 'ping']],
   [/ttl|persist/, ['expire']],
+  [/^bit/, ['setbit', 'bitfield']],
   [/tracking|caching/, ['client|tracking', 'client|caching', 'get', 'mget', 'getrange']],
 ]
 /** In a transaction their replies would be more than the transaction's, or its end be lost. */
