@@ -2,6 +2,7 @@ import type { CommandEntry } from '../server/command.ts'
 import { CommandTable } from '../server/command.ts'
 import { commands } from '../server/commands/index.ts'
 import { absenceOf, REDIS_COMMANDS } from './redis-commands.ts'
+import { triedLibraries } from './tried-libraries.ts'
 
 const GROUP_TITLES: Readonly<Record<string, string>> = {
   string: 'Strings',
@@ -42,18 +43,27 @@ export function compatibilityPage(): string {
   )
   return `# Compatibility with Redis 7.0
 
-<!-- Made by \`npm run docs\` from the rows in server/commands and test/redis-commands.ts. Change those. -->
+<!-- Made by \`npm run docs\` from the rows in server/commands, test/redis-commands.ts and test/tried-libraries.ts. Change those. -->
 
 Every command of Redis 7.0: **yes**, it answers as Redis does, in RESP2 and RESP3, down to the words
 of its errors; **differs**, it does, but for what is said beside it; or **no**, with the reason, and what
 to use instead. A command that is not here is answered \`ERR unknown command\`, as an old Redis would.
-What ringtier has beyond Redis is in [commands](commands.md).
+What ringtier has beyond Redis is in [commands](commands.md); which client libraries are tried,
+[below](#libraries-and-tools).
 
 | commands | here |
 | --- | --- |
 ${overview.join('\n')}
 
 ${tables.join('\n\n')}
+
+## Libraries and tools
+
+These work with ringtier: the tests use each of them on it and on redis-server, and look
+at the values that they leave with a client that is no library (\`test/compat\`). What needs hashes, lists, sets,
+streams or scripts does not work, whatever the library.
+
+${triedLibraries()}
 `
 }
 

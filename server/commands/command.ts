@@ -223,9 +223,9 @@ function argumentFlags(argument: Argument): string[] {
 
 function commandList(client: Client): void {
   const { args, reply, server } = client
-  if (args.count === 2) return writeNames(reply, server.table.entries)
-  if (args.count !== 5 || !args.is(2, 'filterby')) return reply.error(errors.ERR_SYNTAX)
   const all = [...server.table.all()]
+  if (args.count === 2) return writeNames(reply, all)
+  if (args.count !== 5 || !args.is(2, 'filterby')) return reply.error(errors.ERR_SYNTAX)
   if (args.is(3, 'module')) {
     writeNames(reply, [])
   } else if (args.is(3, 'aclcat')) {

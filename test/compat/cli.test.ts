@@ -1,6 +1,6 @@
 /*
- * redis-cli and redis-benchmark as a newcomer uses them, against ringtier and against redis-server.
- * What they print on ringtier must be what they print on Redis, where it does not hold figures.
+ * redis-cli as a newcomer uses it, against ringtier and against redis-server. What it prints on
+ * ringtier must be what it prints on Redis, where it does not hold figures.
  */
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -8,25 +8,18 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
-import {
-  available,
-  freePort,
-  PROJECT,
-  run,
-  startRedis,
-  startRingtier,
-  type Run,
-  type RunningServer,
-} from '../process.ts'
+import { freePort, PROJECT, startRedis, startRingtier } from '../process.ts'
+import type { Run, RunningServer } from '../process.ts'
 import { RawClient } from '../raw.ts'
+import { until } from '../until.ts'
+import { cli, type CliOptions, hasRedisCli, interactive } from './redis-cli.ts'
 
-const here = ['redis-server', 'redis-cli', 'redis-benchmark', 'script', 'stdbuf'].every(available)
-const cliTest = here ? test.serial : test.serial.skip
+const cliTest = hasRedisCli ? test.serial : test.serial.skip
 
 let ringtier: RunningServer
 let redis: RunningServer
 test.before(async () => {
-  if (!here) return
+  if (!hasRedisCli) return
   ringtier = await startRingtier()
   redis = await startRedis()
 })
@@ -35,26 +28,13 @@ test.after.always(async () => {
   await redis?.stop()
 })
 test.beforeEach(async () => {
-  if (!here) return
+  if (!hasRedisCli) return
   for (const { port } of [ringtier, redis]) {
     const client = await RawClient.open(port)
     await client.command('FLUSHALL')
     client.close()
   }
 })
-
-interface CliOptions {
-  readonly input?: string | Buffer
-  readonly enough?: (stdout: string) => boolean
-}
-
-async function cli(server: RunningServer, args: string[], options: CliOptions = {}): Promise<Run> {
-  const all = ['-p', String(server.port), ...args]
-  // Line by line, also into a pipe.
-  const done = await run('stdbuf', ['-oL', 'redis-cli', ...all], { timeoutMs: 20_000, ...options })
-  const rename = (text: string): string => text.replaceAll(String(server.port), 'PORT')
-  return { ...done, stdout: rename(done.stdout), stderr: rename(done.stderr) }
-}
 
 /** Runs it on both, says that they agree, and gives what ringtier's printed. */
 async function same(
@@ -102,58 +82,22 @@ cliTest('--pipe sends a mass of commands and counts their replies', async (t) =>
   t.is((await same(t, ['dbsize'])).stdout, '5000\n')
 })
 
-cliTest('--scan names every key, --bigkeys finds the biggest', async (t) => {
-  const sets = Array.from({ length: 500 }, (_, i) => `SET key:${i} ${'x'.repeat(i)}y\r\n`).join('')
-  await same(t, ['--pipe'], { input: sets })
-  for (const server of [ringtier, redis]) {
-    const scanned = await cli(server, ['--scan', '--pattern', 'key:4*'])
-    const keys = scanned.stdout.trimEnd().split('\n')
-    t.is(keys.length, 111)
-    t.is(new Set(keys).size, 111)
-    const big = await cli(server, ['--bigkeys'])
-    t.is(big.code, 0, big.stdout + big.stderr)
-    t.regex(big.stdout, /Sampled 500 keys in the keyspace!/)
-    t.regex(big.stdout, /Biggest string found '"key:499"' has 500 bytes/)
-    t.regex(big.stdout, /500 strings with 125250 bytes/)
-  }
-})
-
-cliTest('--stat and --latency print line after line', async (t) => {
-  for (const server of [ringtier, redis]) {
-    const lines = (text: string): number => text.split('\n').length - 1
-    const stat = await cli(server, ['--stat', '-i', '0.1'], { enough: (text) => lines(text) >= 4 })
-    t.is(stat.stderr, '')
-    const row = stat.stdout.split('\n')[2]!
-    t.regex(row, /^\d+ +[0-9.]+[BKMG] +\d+ +0 +\d+ \(\+\d+\) +\d+ *$/, stat.stdout)
-    // Where stdout is no terminal it measures for a second.
-    const latency = await cli(server, ['--latency'])
-    t.is(latency.stderr, '')
-    t.regex(latency.stdout, /^\d+ \d+ [0-9.]+ \d+\n/, latency.stdout)
-  }
-})
-
-/** redis-cli in a terminal of its own, where it shows prompts, help and colours. */
-async function interactive(server: RunningServer, lines: readonly string[]): Promise<string> {
-  const command = `stty -echo; redis-cli -p ${server.port}`
-  const input = [...lines, 'quit', ''].join('\n')
-  // A dumb terminal gets no line editing, so what it shows is what is printed.
-  const env = { TERM: 'dumb' }
-  const done = await run('script', ['-qec', command, '/dev/null'], {
-    input,
-    env,
-    timeoutMs: 20_000,
-  })
-  const shown = done.stdout.replaceAll(String(server.port), 'PORT').replaceAll('\r', '')
-  // The terminal may repeat what was typed before -echo came into force.
-  const plain = shown.replaceAll(/\p{Cc}\[[0-9;]*[A-Za-z]/gu, '')
-  return plain.slice(plain.indexOf('127.0.0.1:PORT>'))
-}
-
 cliTest('an interactive session shows the prompts, replies and errors of Redis', async (t) => {
   const typed = ['set user:1 "Ada Lovelace" EX 100', 'get user:1', 'strlen user:1', 'get user:2']
   typed.push('got user:1', 'get', 'incr user:1', '"get" "user', 'mset a 1 b 2 c 3', 'mget a b c d')
   typed.push('select 3', 'get user:1', 'select 99', 'select 0', 'exists user:1 user:2', 'del a b c')
-  typed.push('keys *', 'type user:1', 'hello 3', 'get user:2', 'echo "a\\r\\nb"', 'ping')
+  typed.push('multi', 'get user:1', 'incr visits', 'nosuch', 'discard', 'multi', 'incr visits')
+  typed.push(
+    'get visits',
+    'exec',
+    'keys user:*',
+    'type user:1',
+    'publish news hi',
+    'hello 3',
+    'get user:2',
+    'echo "a\\r\\nb"',
+    'ping',
+  )
   const onRedis = await interactive(redis, typed)
   const onRingtier = await interactive(ringtier, typed)
   const withoutHello = (shown: string): string => shown.replaceAll(/^\d#.*\n/gm, '')
@@ -170,23 +114,32 @@ cliTest('help tells about a command', async (t) => {
   }
 })
 
-cliTest('redis-benchmark runs its tests through', async (t) => {
-  const tests = ['PING_INLINE', 'PING_MBULK', 'SET', 'GET', 'INCR', 'MSET (10 keys)']
+cliTest('monitor and subscribe show what others do until they are ended', async (t) => {
+  const shown: string[] = []
   for (const server of [ringtier, redis]) {
-    for (const pipeline of ['1', '16']) {
-      const args = ['-p', String(server.port), '-t', 'ping,set,get,incr,mset', '-n', '2000']
-      args.push('-P', pipeline, '-r', '100', '--csv')
-      const { code, stdout, stderr } = await run('redis-benchmark', args)
-      t.is(code, 0, stderr)
-      t.is(stderr, '')
-      const rows = stdout.trimEnd().split('\n').slice(1)
-      t.deepEqual(
-        rows.map((row) => row.split('"')[1]),
-        tests,
-      )
-    }
-    t.regex((await cli(server, ['get', 'counter:000000000001'])).stdout, /^\d+\n$/)
+    const client = await RawClient.open(server.port)
+    t.teardown(() => client.close())
+    const listens = (flag: string) => async (): Promise<boolean> =>
+      new RegExp(` flags=${flag} `).test(await client.command('CLIENT', 'LIST'))
+
+    const monitor = cli(server, ['monitor'], { enough: (text) => text.includes('"done"') })
+    await until(listens('O'))
+    await client.command('SET', 'k', 'a "quoted"\r\n\0 value')
+    await client.command('MGET', 'k', '')
+    await client.command('PING', 'done')
+    const lines = (await monitor).stdout.replaceAll(/^[\d.]+ \[0 127\.0\.0\.1:\d+\]/gm, 'T [0 A]')
+
+    const subscribed = cli(server, ['subscribe', 'news', 'weather'], {
+      enough: (text) => text.includes('rain'),
+    })
+    await until(listens('P'))
+    await client.command('PUBLISH', 'news', 'hello')
+    await client.command('PUBLISH', 'weather', 'rain')
+    shown.push(lines.replaceAll(/^.*"CLIENT" "LIST"\n/gm, '') + (await subscribed).stdout)
   }
+  t.is(shown[0], shown[1])
+  t.regex(shown[0]!, /T \[0 A\] "SET" "k" "a \\"quoted\\"\\r\\n\\x00 value"\n/)
+  t.regex(shown[0]!, /message\nnews\nhello\n/)
 })
 
 /** The `console` blocks of the README, and the shell's lines that stand before each session. */

@@ -151,12 +151,23 @@ if (available('redis-server')) {
       const raw = await RawClient.open(redis.port)
       const theirInfos = infosOf(parse(await raw.command('COMMAND')))
       const theirDocs = docsOf(parse(await raw.command('COMMAND', 'DOCS')))
+      const theirList = list(parse(await raw.command('COMMAND', 'LIST')))
       raw.close()
       const ours = new Bench(commands).connect()
       const ourInfos = infosOf(parse(ours.say('command')))
       const ourDocs = docsOf(parse(ours.say('command', 'docs')))
+      const ourList = list(parse(ours.say('command', 'list')))
       const both = [...ourInfos.keys()].filter((name) => theirInfos.has(name))
       t.true(both.length >= 40)
+      for (const names of [ourList, theirList]) {
+        t.deepEqual(
+          names
+            .map(String)
+            .filter((name) => both.includes(name))
+            .toSorted(),
+          both.toSorted(),
+        )
+      }
       const differing: string[] = []
       for (const name of both) {
         const [ourInfo, theirInfo] = [ourInfos.get(name), theirInfos.get(name)].map((info) => {

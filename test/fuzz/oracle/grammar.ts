@@ -55,6 +55,8 @@ const ARGUMENTS: Readonly<Record<string, (v: Values) => Word>> = {
   type: (v) => v.pick(...['string', 'STRING', 'hash', 'list', 'x', ''].map(bytes)),
   message: (v) => v.value(),
   channel: (v) => v.channel(),
+  // Events of a transaction are told behind it, what it publishes at once: not in one channel.
+  'publish.channel': (v) => bytes(v.pick('x', 'y', 'news.art', '')),
   shardchannel: (v) => v.channel(),
   protover: (v) => v.pick(...['2', '3', '2', '3', '1', '4', 'x', ''].map(bytes)),
   username: (v) => v.pick(...['default', 'default', 'nobody', ''].map(bytes)),

@@ -127,13 +127,17 @@ test('COMMAND DOCS holds blocks and subcommands inside their command', (t) => {
   t.regex(client.say('command', 'docs'), /^\*8\r\n\$3\r\nput\r\n/)
 })
 
-test('COMMAND LIST names the commands; a filter goes through subcommands too', (t) => {
+test('COMMAND LIST names commands and subcommands, all of them or those that a filter lets through', (t) => {
   const client = connect()
   const list = (...words: string[]) =>
     [...client.say('command', 'list', ...words).matchAll(/\r\n([a-z|]+)\r\n/g)].map(
       ([, name]) => name,
     )
-  t.deepEqual(list(), ['put', 'mput', 'box', 'command'])
+  const subcommands = ['count', 'info', 'docs', 'list', 'getkeys', 'getkeysandflags', 'help']
+  t.deepEqual(list(), [
+    ...['put', 'mput', 'box', 'box|open', 'command'],
+    ...subcommands.map((name) => `command|${name}`),
+  ])
   t.deepEqual(list('filterby', 'aclcat', 'WRITE'), ['put', 'mput'])
   t.deepEqual(list('FILTERBY', 'PATTERN', '*O*|O*'), ['box|open'])
   t.deepEqual(list('filterby', 'pattern', '?put'), ['mput'])

@@ -5,14 +5,13 @@
  * server by a plain socket.
  */
 import { randomBytes } from 'node:crypto'
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import { Redis as Ioredis } from 'ioredis'
 import { Redis as Ioredis5 } from 'ioredis5'
 import { Redis as Iovalkey } from 'iovalkey'
-import { createClient, RESP_TYPES } from 'redis'
-import { available, startRedis, startRingtier } from '../process.ts'
-import type { RunningServer, StartOptions } from '../process.ts'
-import { RawClient } from '../raw.ts'
+import { createClient, RESP_TYPES, WatchError } from 'redis'
+import type { RawClient } from '../../raw.ts'
+import { onEachServer } from './site.ts'
 
 /** What the checks need, said in each library's own methods. */
 interface Driver {
@@ -31,6 +30,8 @@ interface Driver {
   clientId(): Promise<number>
   /** SET key n, GET key, a GET with too few arguments, INCR key; all in one write. Errors by message. */
   pipeline(key: string, n: number): Promise<string[]>
+  /** WATCH key; then, when `meanwhile` is done, INCR key and GET key at once. Null: key has changed. */
+  transaction(key: string, meanwhile: () => Promise<unknown>): Promise<string[] | null>
   /** Any command; its reply, or its error's message. */
   call(...args: string[]): Promise<string>
   close(): Promise<unknown>
@@ -76,6 +77,12 @@ async function overIoredis(client: Ioredis5): Promise<Driver> {
       const replies = await pipeline.call('GET').incr(key).exec()
       return replies!.map(([error, reply]) => text(error ?? reply))
     },
+    transaction: async (key, meanwhile) => {
+      await client.watch(key)
+      await meanwhile()
+      const replies = await client.multi().incr(key).get(key).exec()
+      return replies?.map(([error, reply]) => text(error ?? reply)) ?? null
+    },
     call: async (name, ...args) => text(await client.call(name, ...args).catch((e: unknown) => e)),
     close: () => client.quit(),
   }
@@ -110,46 +117,63 @@ async function overNodeRedis(connection: Connection, RESP: 2 | 3): Promise<Drive
     select: (db) => client.select(db),
     clientId: () => client.clientId(),
     pipeline: async (key, n) => {
-      // Sent in one turn they leave in one write; its multi() would ask for MULTI.
+      // Sent in one turn they leave in one write.
       const sent = [client.set(key, String(n)), client.get(key), client.sendCommand(['GET'])]
       const replies = await Promise.allSettled([...sent, client.incr(key)])
       return replies.map((reply) => text(reply.status === 'fulfilled' ? reply.value : reply.reason))
+    },
+    transaction: async (key, meanwhile) => {
+      await client.watch(key)
+      await meanwhile()
+      const replies = client.multi().incr(key).get(key).exec()
+      return await replies.then(
+        (all) => all.map(text),
+        (error: unknown) => {
+          if (error instanceof WatchError) return null
+          throw error
+        },
+      )
     },
     call: async (...args) => text(await client.sendCommand(args).catch((e: unknown) => e)),
     close: () => client.close(),
   }
 }
 
+/** As the libraries of ioredis's kind have them. */
+interface IoredisOptions {
+  readonly protocol?: 2 | 3
+  readonly enableAutoPipelining?: boolean
+}
+
+function optionsOf(connection: Connection, options: IoredisOptions) {
+  return { ...connection, ...options, lazyConnect: true, retryStrategy: () => 5 }
+}
+
+const ioredis6 = (options: IoredisOptions) => (connection: Connection) =>
+  overIoredis(new Ioredis(optionsOf(connection, options)) as unknown as Ioredis5)
+const ioredis5 = (options: IoredisOptions) => (connection: Connection) =>
+  overIoredis(new Ioredis5(optionsOf(connection, options)))
+const iovalkey = (options: IoredisOptions) => (connection: Connection) =>
+  overIoredis(new Iovalkey(optionsOf(connection, options)) as unknown as Ioredis5)
+
 const libraries: Record<string, (connection: Connection) => Promise<Driver>> = {
-  'ioredis 6': (connection) => {
-    const options = { ...connection, lazyConnect: true, retryStrategy: () => 5 }
-    return overIoredis(new Ioredis(options) as unknown as Ioredis5)
-  },
-  'ioredis 6 in RESP2': (connection) => {
-    const options = {
-      ...connection,
-      lazyConnect: true,
-      retryStrategy: () => 5,
-      protocol: 2 as const,
-    }
-    return overIoredis(new Ioredis(options) as unknown as Ioredis5)
-  },
-  'ioredis 5': (connection) =>
-    overIoredis(new Ioredis5({ ...connection, lazyConnect: true, retryStrategy: () => 5 })),
-  iovalkey: (connection) => {
-    const options = { ...connection, lazyConnect: true, retryStrategy: () => 5 }
-    return overIoredis(new Iovalkey(options) as unknown as Ioredis5)
-  },
+  'ioredis 6': ioredis6({}),
+  'ioredis 6 in RESP2': ioredis6({ protocol: 2 }),
+  'ioredis 6 with auto-pipelining': ioredis6({ enableAutoPipelining: true }),
+  'ioredis 5': ioredis5({}),
+  'ioredis 5 with auto-pipelining': ioredis5({ enableAutoPipelining: true }),
+  iovalkey: iovalkey({}),
+  'iovalkey with auto-pipelining': iovalkey({ enableAutoPipelining: true }),
   'node-redis 5': (connection) => overNodeRedis(connection, 2),
   'node-redis 5 in RESP3': (connection) => overNodeRedis(connection, 3),
 }
 
-interface Site {
+interface Trial {
   readonly raw: RawClient
   readonly open: (options?: Omit<Connection, 'port'>) => Promise<Driver>
 }
 
-type Check = (t: ExecutionContext, site: Site) => Promise<void>
+type Check = (t: ExecutionContext, trial: Trial) => Promise<void>
 
 const EVERY_BYTE = Buffer.from(Array.from({ length: 256 }, (_, i) => i))
 
@@ -220,6 +244,19 @@ const checks: Record<string, Check> = {
     await client.close()
   },
 
+  'a transaction runs at once, or not at all': async (t, { raw, open }) => {
+    const client = await open()
+    t.deepEqual(await client.transaction('watched', () => Promise.resolve()), ['1', '1'])
+    t.is(await client.transaction('watched', () => raw.command('SET', 'watched', '7')), null)
+    t.is(await raw.command('GET', 'watched'), '$1\r\n7\r\n')
+    t.deepEqual(await client.transaction('watched', () => raw.command('GET', 'watched')), [
+      '8',
+      '8',
+    ])
+    t.is(await raw.command('GET', 'watched'), '$1\r\n8\r\n')
+    await client.close()
+  },
+
   'errors keep the words of Redis': async (t, { open }) => {
     const client = await open()
     await client.call('SET', 'text', 'abc')
@@ -233,65 +270,48 @@ const checks: Record<string, Check> = {
     await client.close()
   },
 
-  'a chosen database is kept apart, also after the connection was lost': async (t, site) => {
-    const client = await site.open({ db: 3 })
+  'a chosen database is kept apart, also after the connection was lost': async (t, trial) => {
+    const client = await trial.open({ db: 3 })
     await client.call('SET', 'where', 'three')
     await client.select(4)
     await client.call('SET', 'where', 'four')
-    t.is(await site.raw.command('GET', 'where'), '$-1\r\n')
+    t.is(await trial.raw.command('GET', 'where'), '$-1\r\n')
 
     const id = await client.clientId()
-    t.is(await site.raw.command('CLIENT', 'KILL', 'ID', String(id)), ':1\r\n')
+    t.is(await trial.raw.command('CLIENT', 'KILL', 'ID', String(id)), ':1\r\n')
     // What is sent into the dead connection fails or is sent again; soon the library is back.
     let found = ''
     while (found !== 'four') found = await client.call('GET', 'where')
     t.not(await client.clientId(), id)
 
-    await site.raw.command('SELECT', '3')
-    t.is(await site.raw.command('GET', 'where'), '$5\r\nthree\r\n')
-    await site.raw.command('SELECT', '4')
-    t.is(await site.raw.command('GET', 'where'), '$4\r\nfour\r\n')
-    await site.raw.command('SELECT', '0')
+    await trial.raw.command('SELECT', '3')
+    t.is(await trial.raw.command('GET', 'where'), '$5\r\nthree\r\n')
+    await trial.raw.command('SELECT', '4')
+    t.is(await trial.raw.command('GET', 'where'), '$4\r\nfour\r\n')
+    await trial.raw.command('SELECT', '0')
     await client.close()
   },
 }
 
 const PASSWORD = 'correct horse battery staple'
 
-const servers: Record<string, (options?: StartOptions) => Promise<RunningServer>> = {
-  ringtier: startRingtier,
-}
-if (available('redis-server')) servers['redis-server'] = startRedis
+for (const [name, connect] of Object.entries(libraries)) {
+  for (const [title, check] of Object.entries(checks)) {
+    onEachServer(`${name}: ${title}`, (t, { port, raw }) =>
+      check(t, { raw, open: (options) => connect({ ...options, port }) }),
+    )
+  }
 
-for (const [serverName, start] of Object.entries(servers)) {
-  // Started by the first test that needs it; all tests of this file run one after the other.
-  let open: Promise<RunningServer> | null = null
-  let locked: Promise<RunningServer> | null = null
-  test.after.always(async () => {
-    for (const server of [await open, await locked]) await server?.stop()
-  })
-
-  for (const [libraryName, connect] of Object.entries(libraries)) {
-    for (const [title, check] of Object.entries(checks)) {
-      test.serial(`${libraryName} on ${serverName}: ${title}`, async (t) => {
-        const { port } = await (open ??= start())
-        const raw = await RawClient.open(port)
-        t.teardown(() => raw.close())
-        await raw.command('FLUSHALL')
-        await check(t, { raw, open: (options) => connect({ ...options, port }) })
-      })
-    }
-
-    test.serial(`${libraryName} on ${serverName}: a password opens the server`, async (t) => {
-      const { port } = await (locked ??= start({ args: ['--requirepass', PASSWORD] }))
+  onEachServer(
+    `${name}: a password opens the server`,
+    async (t, { port, raw }) => {
       const client = await connect({ port, password: PASSWORD })
-      t.is(await client.call('SET', 'locked', libraryName), 'OK')
-      const raw = await RawClient.open(port)
-      t.teardown(() => raw.close())
+      t.is(await client.call('SET', 'locked', name), 'OK')
       t.is(await raw.command('GET', 'locked'), '-NOAUTH Authentication required.\r\n')
       t.is(await raw.command('AUTH', PASSWORD), '+OK\r\n')
-      t.is(String(await raw.get('locked')), libraryName)
+      t.is(String(await raw.get('locked')), name)
       await client.close()
-    })
-  }
+    },
+    { args: ['--requirepass', PASSWORD] },
+  )
 }
