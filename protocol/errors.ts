@@ -388,7 +388,7 @@ export const ERR_COMMAND_ARGUMENTS = 'ERR Invalid arguments specified for comman
 export const ERR_SLOWLOG_COUNT = 'ERR count should be greater than or equal to -1'
 /** LATENCY GRAPH of an event that was not slow. */
 export const noLatencySamples = (event: string): string =>
-  `ERR No samples available for event '${event}'`
+  `ERR No samples available for event '${cString(event)}'`
 export const ERR_NO_SHUTDOWN = 'ERR No shutdown in progress.'
 /** SHUTDOWN whose snapshot cannot be written: the server goes on. */
 export const ERR_SHUTDOWN = 'ERR Errors trying to SHUTDOWN. Check logs.'

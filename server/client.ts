@@ -231,7 +231,6 @@ export class Client {
   postpone(run: () => void): Postponed {
     const args = this.#detachedArgs()
     if (args.bigs.length > 0) this.#connection.handOverPages()
-    const { db } = this
     const slot = this.hold()
     const release = (): void => {
       for (const pages of args.bigs as readonly Pages[]) pages.release()
@@ -241,7 +240,7 @@ export class Client {
       run: () => {
         this.#isPutOff = false
         this.#queuesPages = false
-        slot.answer(() => this.runAs(run, args, db))
+        slot.answer(() => this.#runWith(args, run))
         if (!this.#queuesPages) release()
       },
       drop: release,
@@ -319,14 +318,20 @@ export class Client {
 
   /** Runs (a part of) a command whose turn has passed, in the database it was sent to. */
   runAs(run: (client: Client) => void, args: Args, db: number): void {
-    const { args: currentArgs, db: currentDb } = this
-    this.args = args
+    const { db: currentDb } = this
     this.db = db
+    this.#runWith(args, run)
+    this.db = currentDb
+  }
+
+  /** Runs a command whose turn it is, with arguments that were kept: what it selects stays selected. */
+  #runWith(args: Args, run: (client: Client) => void): void {
+    const { args: currentArgs } = this
+    this.args = args
     this.store.now = this.server.world.clock.now()
     if (this.tracker === null) run(this)
     else this.server.tracking.runLater(this, args, () => run(this))
     this.args = currentArgs
-    this.db = currentDb
   }
 
   /** Is its connection gone? */

@@ -341,7 +341,8 @@ export class Output implements ParkingOutput, SlotOutput {
       this.flush()
       if (reply.errors > 0) this.#events.onErrors(reply)
       this.#capture = capture
-      this.protocol = protocol
+      // HELLO is for what comes after it: where that has waited, it holds.
+      if (!slot.holds) this.protocol = protocol
     })
   }
 

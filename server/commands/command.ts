@@ -284,7 +284,7 @@ function askedKeys({
 }: Client): { entry: CommandEntry; indexes: readonly number[] } | null {
   const entry = server.table.called(args, askedFrom)
   if (entry === null) reply.error(errors.ERR_INVALID_COMMAND)
-  else if (entry.firstKey === 0) reply.error(errors.ERR_COMMAND_WITHOUT_KEYS)
+  else if (!hasKeys(entry)) reply.error(errors.ERR_COMMAND_WITHOUT_KEYS)
   else if (!takes(entry, args.count - askedFrom)) reply.error(errors.ERR_COMMAND_ARITY)
   else {
     const indexes = keysOf(entry, args, askedFrom)
@@ -292,6 +292,11 @@ function askedKeys({
     reply.error(errors.ERR_COMMAND_ARGUMENTS)
   }
   return null
+}
+
+/** A channel that is routed as a key is none. */
+function hasKeys({ firstKey, row }: CommandEntry): boolean {
+  return firstKey > 0 && row.keyFlags?.includes('not_key') !== true
 }
 
 function writeArgument({ args, reply }: Client, i: number): void {

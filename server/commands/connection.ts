@@ -52,11 +52,11 @@ function hello(client: Client): void {
     if (Number.isNaN(version)) return reply.error(errors.ERR_PROTOCOL_VERSION)
     if (version < 2 || version > 3) return reply.error(errors.ERR_NOPROTO)
   }
-  let authAt = 0
+  // In their order, and what is done before an error stays done, as in Redis.
   for (let i = 2; i < args.count; i++) {
     const more = args.count - 1 - i
     if (more >= 2 && args.is(i, 'auth')) {
-      authAt = i + 1
+      if (!authenticate(client, i + 1, i + 2)) return
       i += 2
     } else if (more >= 1 && args.is(i, 'setname')) {
       if (!setName(client, i + 1)) return
@@ -65,16 +65,20 @@ function hello(client: Client): void {
       return reply.error(errors.helloSyntax(args.text(i)))
     }
   }
-  if (authAt > 0 && !authenticate(client, authAt, authAt + 1)) return
   if (!client.authenticated) return reply.error(errors.ERR_NOAUTH_HELLO)
   if (version !== 0) client.useProtocol(version === 3 ? 3 : 2)
   greet(client)
 }
 
-/** User and password, wherever AUTH stands. */
+/** Users and passwords, wherever AUTH stands. */
 function helloSecrets(args: Args): number[] {
-  for (let i = 2; i < args.count; i++) if (args.is(i, 'auth')) return [i + 1, i + 2]
-  return []
+  const secrets: number[] = []
+  for (let i = 2; i < args.count; i++) {
+    if (!args.is(i, 'auth')) continue
+    secrets.push(i + 1, i + 2)
+    i += 2
+  }
+  return secrets
 }
 
 function greet(client: Client): void {

@@ -127,14 +127,14 @@ function keys(client: Client): void {
 
 /** The store's cursors are below this; Redis takes any number, and so do we. */
 const CURSOR_BITS = 41
-/** strtoul, as Redis calls it: a sign is allowed, blanks are not, and nothing at all is 0. */
-const CURSOR = /^(?:[+-]?\d+)?$/
+/** strtoul, as Redis calls it: a sign is allowed, blanks are not, nothing at all is 0, a zero byte ends it. */
+const CURSOR = /^([+-]?\d+|)(?:\0.*)?$/s
 const UINT64_MAX = 2n ** 64n - 1n
 
 /** -1 when it is no cursor. */
 function readCursor(args: Args): number {
-  const text = args.text(1)
-  if (!CURSOR.test(text)) return -1
+  const text = CURSOR.exec(args.text(1))?.[1]
+  if (text === undefined) return -1
   const magnitude = BigInt(text.replace(/^[+-]/, ''))
   if (magnitude > UINT64_MAX) return -1
   return Number(BigInt.asUintN(CURSOR_BITS, text.startsWith('-') ? -magnitude : magnitude))

@@ -85,6 +85,7 @@ const objectRows = [
   {
     ...row,
     name: 'encoding',
+    differs: 'follows from the value alone: `embstr` also where Redis has `raw` after an `APPEND`',
     summary: 'Tells how Redis would keep the value: int, embstr or raw.',
     run: encoding,
   },
@@ -108,6 +109,7 @@ const objectRows = [
   {
     ...row,
     name: 'refcount',
+    differs: '1 also for integers below 10,000, which Redis shares',
     summary: 'Answers 1: no value is shared by several keys.',
     run: refcount,
   },

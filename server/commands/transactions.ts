@@ -82,6 +82,7 @@ export const transactionCommands = [
   },
   {
     name: 'watch',
+    differs: '`SWAPDB` changes every key of both databases, also those that neither has',
     arity: -2,
     flags,
     keys: [1, -1, 1],

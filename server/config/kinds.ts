@@ -58,7 +58,7 @@ export function integer(min: number, max: number): Kind<number> {
     limits: max >= longMax ? `${min} or more` : `${min} to ${max}`,
     takes: 'one',
     parse: ([word = '']) => {
-      if (!/^(0|-?[1-9]\d*)$/.test(word)) {
+      if (!/^(0|-?[1-9]\d*)$/.test(word) || BigInt.asIntN(64, BigInt(word)) !== BigInt(word)) {
         throw new BadValue(CONFIG_NOT_INTEGER)
       }
       return checkRange(Number(word), min, max)

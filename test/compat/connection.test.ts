@@ -34,6 +34,12 @@ transcripts({
     'CLIENT GETNAME',
     'HELLO x SETNAME b',
     'CLIENT GETNAME',
+    '? HELLO 2 SETNAME c AUTH nobody x',
+    'CLIENT GETNAME',
+    'HELLO 2 AUTH nobody x SETNAME "a b"',
+    'HELLO 2 AUTH nobody x AUTH default x',
+    'HELLO 2 SETNAME d nosuch',
+    'CLIENT GETNAME',
   ],
   'the protocol changes with HELLO': [
     '? HELLO',
