@@ -437,6 +437,7 @@ export function subscriberCommand(fullName: string): string {
 }
 
 /** Ours: Redis has no such limits. */
+export const ERR_SSUBSCRIBE_IN_MULTI = "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"
 export const ERR_CHANNEL_TOO_LONG =
   'ERR the name of a channel has at most 65536 bytes, a pattern 1024'
 export const ERR_TOO_MANY_SUBSCRIPTIONS =

@@ -46,7 +46,7 @@ export function compatibilityPage(): string {
 <!-- Made by \`npm run docs\` from the rows in server/commands, test/redis-commands.ts and test/tried-libraries.ts. Change those. -->
 
 Every command of Redis 7.0: **yes**, it answers as Redis does, in RESP2 and RESP3, down to the words
-of its errors; **differs**, it does, but for what is said beside it; or **no**, with the reason, and what
+of its errors (but what \`HELP\`, \`DOCTOR\` and \`LOLWUT\` say is ringtier's own); **differs**, it does, but for what is said beside it; or **no**, with the reason, and what
 to use instead. A command that is not here is answered \`ERR unknown command\`, as an old Redis would.
 What ringtier has beyond Redis is in [commands](commands.md); which client libraries are tried,
 [below](#libraries-and-tools).

@@ -24,7 +24,8 @@ import type { Reply } from '../../protocol/reply.ts'
 import type { Client } from '../client.ts'
 import { STORED, type Store } from '../store/store.ts'
 import { growOpen } from './growing.ts'
-import { countLookup, notifyWrite, openKey } from './lookup.ts'
+import { notify } from '../notifications.ts'
+import { countLookup, openKey } from './lookup.ts'
 
 /** More would hold up others for milliseconds. */
 const OPERATIONS_WHOLE_MAX = 2048
@@ -249,8 +250,9 @@ function runWrites(client: Client, { operations, bytes }: Plan): void {
   growOpen(client, { at: bytes - 1, bytes: ZERO_BYTE }, (status, isGrown, isNew) => {
     if (status === STORED) run.some(client)
     client.store.close()
-    if (isGrown && status === STORED) run.hasChanged = true
-    run.tell(client, isNew)
+    if (isNew && status === STORED) notify(client, 'new', 1)
+    run.hasChanged ||= isGrown && run.hasWritten
+    run.tell(client)
     if (status !== STORED || run.hasFailed) {
       client.reply.error(ERR_OOM)
       return
@@ -282,15 +284,17 @@ class Run {
   isDone = false
   /** There was no memory for a write. */
   hasFailed = false
+  /** Was a field set, to whatever? */
+  hasWritten = false
   /** Is the value another one than before? */
   hasChanged = false
   #isTold = false
 
   /** Tells of the change, once. */
-  tell(client: Client, isNew = false): void {
+  tell(client: Client): void {
     if (this.#isTold || !this.hasChanged || this.hasFailed) return
     this.#isTold = true
-    notifyWrite(client, 'setbit', 1, !isNew)
+    notify(client, 'setbit', 1)
   }
 
   /** Does operations on the open record. */
@@ -326,6 +330,7 @@ class Run {
       ? addSigned(base, added, operation)
       : addUnsigned(BigInt.asUintN(64, base), added, operation)
     if (after === null) return null
+    this.hasWritten = true
     if (after !== before) {
       if (writeField(store, operation, after)) this.hasChanged = true
       else this.hasFailed = true

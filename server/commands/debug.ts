@@ -180,6 +180,8 @@ export const debugCommands = [
     isForDevelopers: true,
     since: '1.0.0',
     complexity: 'Depends on subcommand.',
+    differs:
+      '`SLEEP`, `SET-ACTIVE-EXPIRE`, `OBJECT`, `PROTOCOL` and `HELP`; the others are unknown',
     summary:
       'For tests and tools: SLEEP, SET-ACTIVE-EXPIRE, OBJECT and PROTOCOL, where enable-debug-command allows it.',
     run: debug,

@@ -22,7 +22,9 @@ function pause(client: Client): void {
   }
   const timeoutMs = readTimeout(client, 2)
   if (Number.isNaN(timeoutMs)) return
-  hub.pauses.pause(isWrite ? 'write' : 'all', timeoutMs)
+  // Redis: an end beyond 64 bits is before now.
+  const isOver = hub.world.clock.wall() + timeoutMs >= 2 ** 63
+  hub.pauses.pause(isWrite ? 'write' : 'all', isOver ? 0 : timeoutMs)
   client.survey('settle', null, () => reply.ok())
 }
 

@@ -38,6 +38,8 @@ const subscribe =
     const names = namesOf(args, kind)
     const refusal = names === null ? errors.ERR_CHANNEL_TOO_LONG : refusalOf(client, kind)
     if (names === null || refusal !== null) return reply.error(refusal!)
+    if (kind === SHARD && client.transaction !== null)
+      return reply.error(errors.ERR_SSUBSCRIBE_IN_MULTI)
     const subscriber = (client.subscriber ??= new Subscriber(client))
     const had = subscriber.names[kind]
     const fresh = [...new Set(names)].filter((name) => !had.has(name))
@@ -150,6 +152,8 @@ const publish =
     if (args.length(1) > nameBytesMax) return reply.error(errors.ERR_CHANNEL_TOO_LONG)
     if (pubsub.isQuiet && !routing.enabled) return reply.integer(0)
     const message = args.buffer(2)
+    // As in Redis: of what was changed before clients hear before.
+    if (client.transaction === null) server.tracking.settle()
     const count = pubsub.publish(kind, args.text(1), message)
     if (kind === CHANNEL && routing.enabled && client.peer === null) {
       routing.tellAll([PUBLISH, args.buffer(1), message])

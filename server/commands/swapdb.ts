@@ -50,7 +50,7 @@ export const swapdbCommands = [
     complexity: 'O(N) where N is the number of clients',
     summary: 'Exchanges two databases: clients of the one see what was in the other.',
     syntax: 'index1 index2',
-    differs: `waits for a snapshot that is being written; at most ${MOVED_MAX} databases can stand in the place of another one`,
+    differs: `waits for a snapshot that is being written; at most ${MOVED_MAX} databases can stand in the place of another one; with several threads not in a transaction`,
     run: swapdb,
   },
 ] as const satisfies readonly Command[]

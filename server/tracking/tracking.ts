@@ -349,6 +349,11 @@ export class Tracking {
     })
   }
 
+  /** Tells what is known now, before something else that clients are told. Not amid a command that reads. */
+  settle(): void {
+    if (!this.#runs) this.#drain()
+  }
+
   /** Tells whom it concerns. No command may be under way whose reply has begun. */
   #drain(): void {
     while (this.#queue.length > 0) {

@@ -158,6 +158,8 @@ const scenes: Readonly<Record<string, readonly string[]>> = {
     'BITFIELD f GET u8 0',
     'BITFIELD g INCRBY u8 0 0',
     'BITFIELD f OVERFLOW FAIL INCRBY u2 0 9',
+    'BITFIELD created OVERFLOW FAIL INCRBY u2 0 10',
+    'BITFIELD created2 OVERFLOW FAIL INCRBY u2 0 10 SET u2 0 1',
     'BITFIELD_RO missing GET u8 0',
     'LCS s missing',
     'SUBSTR missing 0 1',

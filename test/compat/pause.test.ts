@@ -25,6 +25,7 @@ transcripts({
     `SET k ${'w'.repeat(70_000)} GET`,
     'CLIENT PAUSE 30',
     'GET k',
+    'CLIENT PAUSE 9223372036854775807',
     'CLIENT PAUSE 100000 WRITE',
     'GET k',
     'SET k',
