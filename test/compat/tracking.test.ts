@@ -41,6 +41,14 @@ const scenes: Readonly<Record<string, readonly string[]>> = {
     'a: DEL j k ; PING',
     'a: GET k ; SET k 1 ; GET k ; SET k 2 ; PING',
   ],
+  'a change is told before what is published after it': [
+    'a: CLIENT TRACKING ON',
+    'a: SUBSCRIBE ch',
+    'a: GET k',
+    'b: SET k 1 ; PUBLISH ch m ; SET k 2',
+    'a: GET k',
+    'a: SET k 3 ; PUBLISH ch m ; PING',
+  ],
   'NOLOOP keeps quiet about its own': [
     'a: CLIENT TRACKING ON NOLOOP',
     'a: GET k',
