@@ -146,6 +146,7 @@ function isQueued(server: IoThread, client: Client, entry: CommandEntry): boolea
     line = refusalInMulti(client, entry) ?? transaction.makeRoomFor(client)
   }
   if (line === null) {
+    client.lastCommand = entry.fullName
     client.queue(entry)
     client.reply.simple('QUEUED')
   } else {

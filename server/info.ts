@@ -134,6 +134,8 @@ function serverFields(server: InfoSource): Fields {
     redis_mode: server.routing.membership === null ? 'standalone' : 'cluster',
     os: `${type()} ${release()} ${machine()}`,
     arch_bits: 64,
+    monotonic_clock: 'POSIX clock_gettime',
+    multiplexing_api: 'libuv',
     process_id: process.pid,
     process_supervised: 'no',
     run_id: server.runId,
@@ -141,6 +143,8 @@ function serverFields(server: InfoSource): Fields {
     server_time_usec: Math.floor(clock.wall() * 1000),
     uptime_in_seconds: uptimeSeconds,
     uptime_in_days: Math.floor(uptimeSeconds / 86_400),
+    // Redis's clock of accesses: seconds, in 24 bits.
+    lru_clock: Math.floor(clock.wall() / 1000) % 2 ** 24,
     executable: process.argv[1] ?? '',
     config_file: server.config.file,
     io_threads_active: server.config.threads > 1 ? 1 : 0,

@@ -188,13 +188,14 @@ function describe(client: Client): string {
   const { transaction } = client
   const queued = transaction === null ? -1 : transaction.commands.length
   const multiBytes = transaction?.bytes ?? 0
+  // In Redis's order.
   const flags =
     (client.isMonitor ? 'O' : '') +
-    (transaction === null ? '' : 'x') +
     (client.isSubscriber ? 'P' : '') +
+    (transaction === null ? '' : 'x') +
+    (client.isBlocked ? 'b' : '') +
     (client.tracker?.flags ?? '') +
     (client.isDirty ? 'd' : '') +
-    (client.isBlocked ? 'b' : '') +
     (client.noEvict ? 'e' : '') +
     (client.noTouch ? 'T' : '')
   const [channels, patterns, shards] = client.subscriber?.names ?? noNames
