@@ -472,7 +472,7 @@ const servers: RunningServer[] = []
 const isCompared = available('redis-server')
 
 test.before(async () => {
-  servers.push(await startRingtier())
+  servers.push(await startRingtier({ args: ['--threads', '1'] }))
   if (isCompared) servers.push(await startRedis())
 })
 
