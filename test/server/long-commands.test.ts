@@ -358,8 +358,9 @@ test('BITOP takes long sources as they were, and its memory is given back', asyn
 })
 
 test('LCS of long values lets others in, and many at a time are refused before memory is short', async (t) => {
-  const ringtier = await startRingtier({ args: ['--maxmemory', '256mb'] })
+  const ringtier = await startRingtier({ args: ['--maxmemory', '256mb', '--threads', '1'] })
   t.teardown(() => ringtier.stop())
+  // The limit is one thread's.
   const { port } = ringtier
   const client = await RawClient.open(port)
   await client.command('SET', 'a', 'ab'.repeat(5_000))
