@@ -84,7 +84,7 @@ export class Databases {
     for (const client of clients) {
       if (client.db === first) client.db = second
       else if (client.db === second) client.db = first
-      client.watched.exchange(first, second)
+      if (client.watches > 0) client.watched.exchange(first, second)
     }
   }
 }

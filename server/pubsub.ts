@@ -36,8 +36,8 @@ const subscriptionBytes = 256
 export const nameBytesMax = 64 * 1024
 export const patternBytesMax = 1024
 /** Names and subscriptions of one client, and of all of them. */
-export const clientBytesMax = 32 * 1024 * 1024
-export const allBytesMax = 512 * 1024 * 1024
+const clientBytesMax = 32 * 1024 * 1024
+const allBytesMax = 512 * 1024 * 1024
 
 /** What a subscriber's client does; see client.ts. */
 export interface SubscriberClient {

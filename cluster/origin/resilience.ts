@@ -1,6 +1,6 @@
 import { originBreaker } from '../../protocol/errors.ts'
 import type { Clock, Random } from '../world.ts'
-import { withinDeadline } from './deadline.ts'
+import { timeoutError } from './deadline.ts'
 import {
   type BreakerState,
   type Loaded,
@@ -85,13 +85,12 @@ function fits({ rules }: Patience, group: OriginGroup): boolean {
 }
 
 /** The same, failing as origins fail. */
-async function inWords<T>(request: OriginRequest, work: Promise<T>): Promise<T> {
+async function inWords<T>({ group, signal }: OriginRequest, work: Promise<T>): Promise<T> {
   try {
-    return await withinDeadline(request, work)
+    return await work
   } catch (error) {
-    if (error instanceof Impatience)
-      throw new OriginError('breaker', originBreaker(request.group.name))
-    throw error
+    if (error instanceof Impatience) throw new OriginError('breaker', originBreaker(group.name))
+    throw signal.aborted && error === signal.reason ? timeoutError(group) : error
   }
 }
 

@@ -16,10 +16,11 @@
  * those of one thread arrive in their order. A thread that does not keep up with what it is sent makes
  * the clients that publish wait, as the work itself does where one thread does all of it.
  */
-import { type MessagePort, MessageChannel, receiveMessageOnPort } from 'node:worker_threads'
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import type { Clock } from '../../cluster/world.ts'
 import { globMatches } from '../glob.ts'
 import { CHANNEL, type Kind, type Mesh, PATTERN, type PubSub } from '../pubsub.ts'
+import { portsBetween } from './ports.ts'
 
 /** The words that all threads share: the version, and the bytes of all subscriptions. */
 const [versionWord, bytesWord] = [0, 1] as const
@@ -64,15 +65,7 @@ interface Batch {
 /** For threads of these rows. */
 export function meshOf(rows: readonly number[]): Map<number, MeshStart> {
   const shared = new SharedArrayBuffer(16)
-  const ports = new Map(rows.map((row) => [row, new Map<number, MessagePort>()]))
-  for (const one of rows) {
-    for (const other of rows) {
-      if (one >= other) continue
-      const { port1, port2 } = new MessageChannel()
-      ports.get(one)!.set(other, port1)
-      ports.get(other)!.set(one, port2)
-    }
-  }
+  const ports = portsBetween(rows)
   return new Map(rows.map((row) => [row, { shared, ports: ports.get(row)! }]))
 }
 

@@ -10,9 +10,10 @@
  * What is sent and not taken in has a limit: beyond it a thread is told, once, that everything has
  * changed.
  */
-import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import type { MessagePort } from 'node:worker_threads'
 import type { Clock } from '../../cluster/world.ts'
 import type { Redirected, Tracking, TrackingLinks } from '../tracking/tracking.ts'
+import { portsBetween } from './ports.ts'
 
 /** Of names, that a thread may have to take in. */
 const behindBytesMax = 16 * 1024 * 1024
@@ -41,15 +42,7 @@ export function trackingLinksOf(rows: readonly number[]): Map<number, TrackingSt
   const listening = new Int32Array(
     new SharedArrayBuffer(rows.length * Int32Array.BYTES_PER_ELEMENT),
   )
-  const ports = new Map(rows.map((row) => [row, new Map<number, MessagePort>()]))
-  for (const one of rows) {
-    for (const other of rows) {
-      if (one >= other) continue
-      const { port1, port2 } = new MessageChannel()
-      ports.get(one)!.set(other, port1)
-      ports.get(other)!.set(one, port2)
-    }
-  }
+  const ports = portsBetween(rows)
   return new Map(rows.map((row) => [row, { listening, ports: ports.get(row)! }]))
 }
 

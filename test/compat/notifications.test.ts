@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
-import { available, type RunningServer, startRedis, startRingtier } from '../process.ts'
+import { startBoth } from './both.ts'
 import { Party } from './parties.ts'
 
 /** `wait n` waits so many ms. By the fact that they show. */
@@ -227,30 +227,17 @@ async function play(
 
 const messageOf = (line: string): string => JSON.parse(line.slice(line.indexOf('->') + 3)) as string
 
-const servers: RunningServer[] = []
-const isCompared = available('redis-server')
-
-test.before(async () => {
-  if (!isCompared) return
-  servers.push(await startRingtier({ args: ['--enable-debug-command', 'local', '--threads', '1'] }))
-  servers.push(await startRedis({ args: ['--enable-debug-command', 'local'] }))
-})
-
-test.after.always(async () => {
-  await Promise.all(servers.map((server) => server.stop()))
-})
+const bothFor = startBoth(['--enable-debug-command', 'local'])
 
 for (const [title, lines] of Object.entries(scenes)) {
   test.serial(`the events of ${title}`, async (t) => {
-    const [ours, theirs] = servers
-    if (theirs === undefined) {
-      t.pass('redis-server is not installed')
-      return
-    }
+    const both = bothFor(t)
+    if (both === null) return
+    const { ours, theirs } = both
     for (const letters of ['KEAmn', 'KA', 'Ex$', 'Kgnm', 'A']) {
       for (const protocol of ['2', '3'] as const) {
         if (letters !== 'KEAmn' && protocol === '3') continue
-        const our = await play(ours!.port, lines, { letters, protocol })
+        const our = await play(ours.port, lines, { letters, protocol })
         const their = await play(theirs.port, lines, { letters, protocol })
         const isTimed = lines.some((line) => /wait|PXAT 1$/.test(line))
         const what = `${letters}, RESP${protocol}`
@@ -263,16 +250,14 @@ for (const [title, lines] of Object.entries(scenes)) {
 }
 
 test.serial('letters are taken and printed as Redis does', async (t) => {
-  const [ours, theirs] = servers
-  if (theirs === undefined) {
-    t.pass('redis-server is not installed')
-    return
-  }
+  const both = bothFor(t)
+  if (both === null) return
+  const { ours, theirs } = both
   const given = ['', 'KEA', 'AKE', 'g$lshzxetd', 'Kg', 'KEmn', 'nmEK', 'Ex', 'xE', 'A', 'AmnKE']
   const wrong = ['Kq', 'ka', 'K E', 'KgEAx', '$', 'lshztd', 'Kn', 'd', 'AA', 'Kxx', 'KEAt']
   for (const letters of [...given, ...wrong]) {
     const replies = await Promise.all(
-      [ours!, theirs].map(async ({ port }) => {
+      [ours, theirs].map(async ({ port }) => {
         const party = await Party.open(port)
         const set = await party.ask('CONFIG', 'SET', 'notify-keyspace-events', letters)
         const got = await party.ask('CONFIG', 'GET', 'notify-keyspace-events')

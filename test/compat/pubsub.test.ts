@@ -3,7 +3,7 @@
  * them was sent compared byte for byte.
  */
 import test, { type ExecutionContext } from 'ava'
-import { available, type RunningServer, startRedis, startRingtier } from '../process.ts'
+import { startBoth } from './both.ts'
 import { Party } from './parties.ts'
 
 /** Lines are `who: command ; command`; a connection begins with its first line. By the fact that they show. */
@@ -209,26 +209,14 @@ async function play(port: number, lines: readonly string[], protocol: 2 | 3): Pr
   return told
 }
 
-const servers: RunningServer[] = []
-const isCompared = available('redis-server')
-
-test.before(async () => {
-  servers.push(await startRingtier({ args: ['--threads', '1'] }))
-  if (isCompared) servers.push(await startRedis())
-})
-
-test.after.always(async () => {
-  await Promise.all(servers.map((server) => server.stop()))
-})
+const bothFor = startBoth()
 
 async function compare(t: ExecutionContext, lines: readonly string[]): Promise<void> {
-  const [ours, theirs] = servers
-  if (theirs === undefined) {
-    t.pass('redis-server is not installed')
-    return
-  }
+  const both = bothFor(t)
+  if (both === null) return
+  const { ours, theirs } = both
   for (const protocol of [2, 3] as const) {
-    const our = await play(ours!.port, lines, protocol)
+    const our = await play(ours.port, lines, protocol)
     const their = await play(theirs.port, lines, protocol)
     t.deepEqual(our, their, `RESP${protocol}`)
   }

@@ -5,7 +5,7 @@
 import test, { type ExecutionContext } from 'ava'
 import { CommandTable } from '../../server/command.ts'
 import { commands } from '../../server/commands/index.ts'
-import { available, type RunningServer, startRedis, startRingtier } from '../process.ts'
+import { startBoth } from './both.ts'
 import { Party } from './parties.ts'
 
 const table = new CommandTable(commands)
@@ -468,25 +468,13 @@ async function play(port: number, lines: readonly string[]): Promise<string[]> {
   return told
 }
 
-const servers: RunningServer[] = []
-const isCompared = available('redis-server')
-
-test.before(async () => {
-  servers.push(await startRingtier({ args: ['--threads', '1'] }))
-  if (isCompared) servers.push(await startRedis())
-})
-
-test.after.always(async () => {
-  await Promise.all(servers.map((server) => server.stop()))
-})
+const bothFor = startBoth()
 
 async function compare(t: ExecutionContext, lines: readonly string[]): Promise<void> {
-  const [ours, theirs] = servers
-  if (theirs === undefined) {
-    t.pass('redis-server is not installed')
-    return
-  }
-  t.deepEqual(await play(ours!.port, lines), await play(theirs.port, lines))
+  const both = bothFor(t)
+  if (both === null) return
+  const { ours, theirs } = both
+  t.deepEqual(await play(ours.port, lines), await play(theirs.port, lines))
 }
 
 for (const [title, lines] of Object.entries(scenes)) {
