@@ -12,6 +12,20 @@ function watchingNone(...between: readonly string[]): readonly string[] {
 }
 
 transcripts({
+  'what is watched is another key after SWAPDB': [
+    'SET k v',
+    'WATCH k',
+    'SWAPDB 0 1',
+    'MULTI',
+    'GET k',
+    'EXEC',
+    'WATCH k',
+    'SWAPDB 2 3',
+    'MULTI',
+    'GET k',
+    'EXEC',
+    'SWAPDB 0 1',
+  ],
   'EXEC runs what was queued, and answers an array': [
     'MULTI',
     'SET a 1',
