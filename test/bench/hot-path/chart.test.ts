@@ -1,4 +1,5 @@
 import test from 'ava'
+import { elementsOf } from '../elements-of.ts'
 import { chart } from './chart.ts'
 import type { Figures } from './load.ts'
 import type { Results } from './report.ts'
@@ -29,48 +30,6 @@ function resultsOf(pipelines: readonly number[], connections = 50, keys = 10_000
   const contestants = Object.keys(MICROS).map((name) => ({ name, kind: 'memcached' as const }))
   return { head: [], contestants, cases }
 }
-
-/**
- * Names of elements in the order of their beginnings. Throws where the text is no well-formed XML of
- * the kind that a chart is: elements, attributes in double quotes, text, the five entities.
- */
-function elementsOf(xml: string): string[] {
-  const open: string[] = []
-  const names: string[] = []
-  const token =
-    /<(\/?)([a-z]+)((?: [\w:-]+="[^"<>&]*")*)(\/?)>|([^<>&]|&(?:amp|lt|gt|quot|apos);)+/y
-  while (token.lastIndex < xml.length) {
-    const at = token.lastIndex
-    const found = token.exec(xml)
-    if (found === null) throw new Error(`not well-formed: ${xml.slice(at, at + 40)}`)
-    const [all, isEnd, name, attributes = '', isEmpty] = found
-    if (name === undefined) {
-      if (open.length === 0 && all.trim() !== '') throw new Error('text outside of the root')
-      continue
-    }
-    const keys = [...attributes.matchAll(/ ([\w:-]+)=/g)].map(([, key]) => key)
-    if (new Set(keys).size < keys.length) throw new Error(`an attribute twice: ${all}`)
-    if (isEnd === '/') {
-      if (open.pop() !== name) throw new Error(`${all} ends nothing`)
-      continue
-    }
-    if (open.length === 0 && names.length > 0) throw new Error('two roots')
-    names.push(name)
-    if (isEmpty !== '/') open.push(name)
-  }
-  if (open.length > 0) throw new Error(`${open.join(', ')} not ended`)
-  return names
-}
-
-test('what is not well-formed is found', (t) => {
-  t.deepEqual(elementsOf('<svg a="b"><g/>&lt;</svg>\n'), ['svg', 'g'])
-  for (const wrong of ['<svg>', '<svg></g>', '<svg>&</svg>', '<svg a=b/>', '<svg a="1" a="2"/>']) {
-    t.throws(() => elementsOf(wrong))
-  }
-  for (const wrong of ['<svg/><svg/>', '<svg/>x', '<svg><</svg>', '<svg a="<"/>']) {
-    t.throws(() => elementsOf(wrong))
-  }
-})
 
 test('a chart is well-formed, whatever the names are', (t) => {
   for (const pipelines of [[], [16], [1, 16, 100]]) {

@@ -10,16 +10,14 @@
  * A panel for each pipeline, one below the other, all with the same scale; in it a group for each
  * command, in that a place for each size, and there a mark for each contestant: the median of the
  * rounds, on a stroke from the lowest to the highest. The scale is logarithmic, because 2 is as far
- * from 1 as 0.5 is. Marks differ in form and in colour, and whatever is not a mark takes the colour of
- * a reader's theme. The text is written by hand: it is fifty elements of six kinds.
+ * from 1 as 0.5 is. Marks differ in form and in colour.
  */
+import { COLORS, MARGIN, WIDTH, fixed, line, svg, text } from '../svg.ts'
 import { BASELINE, type Contestant } from './contenders.ts'
 import { BAR_CONNECTIONS, ratioOf, type Ratio, type Results } from './report.ts'
 import { COMMANDS, KEYS, type Command } from './requests.ts'
 import type { CaseRounds } from './rounds.ts'
 
-const WIDTH = 880
-const MARGIN = 16
 const AXIS_WIDTH = 40
 const LEGEND_TOP = 46
 const LEGEND_ROW_HEIGHT = 20
@@ -40,23 +38,7 @@ const TICKS = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.4, 2, 3, 5, 7, 10, 20, 50]
 const LOWEST = 0.5
 const HIGHEST = 1.4
 
-/** Legible on white and on black, and told apart by those who see no red or no green. */
-const COLORS = ['#3182ce', '#d97706', '#8b7fd6', '#0f9d7a', '#c2528b', '#7d8590']
 const FORMS = ['circle', 'diamond', 'square'] as const
-
-const STYLE = `
-    text { font: 12px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #1f2328 }
-    .title { font-size: 14px; font-weight: 600 }
-    .faint { fill: #59636e }
-    .grid { stroke: #d1d9e0; stroke-width: 1 }
-    .one { stroke: #1f2328; stroke-width: 1.5 }
-    @media (prefers-color-scheme: dark) {
-      text { fill: #e6edf3 }
-      .faint { fill: #9198a1 }
-      .grid { stroke: #30363d }
-      .one { stroke: #e6edf3 }
-    }
-  `
 
 /** The ratios at the foot and at the top of a plot. */
 interface Scale {
@@ -79,27 +61,24 @@ export function chart(results: Results): string {
   const legendRows = Math.ceil((rivals.length + 1) / LEGEND_COLUMNS)
   const legendHeight = LEGEND_TOP + LEGEND_ROW_HEIGHT * legendRows
   const height = legendHeight + pipelines.length * panelHeight + FOOT_HEIGHT
-  const title = `CPU time per request, relative to ${BASELINE}`
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-labelledby="title desc">`,
-    `  <title id="title">${escape(title)}</title>`,
-    `  <desc id="desc">${escape(description(drawn, rivals))}</desc>`,
-    `  <style>${STYLE}</style>`,
-    text(MARGIN, 22, title, 'title'),
-    ...legend(rivals),
-    ...pipelines.flatMap((pipeline, i) => {
-      const cases = drawn.filter(({ case: one }) => one.pipeline === pipeline)
-      return panel(pipeline, cases, rivals, scale, legendHeight + i * panelHeight)
-    }),
-    text(
-      MARGIN,
-      height - 8,
-      `${BAR_CONNECTIONS} connections; medians of the rounds, strokes from the lowest to the highest; below the line is cheaper`,
-      'faint',
-    ),
-    '</svg>',
-    '',
-  ].join('\n')
+  return svg({
+    height,
+    title: `CPU time per request, relative to ${BASELINE}`,
+    description: description(drawn, rivals),
+    lines: [
+      ...legend(rivals),
+      ...pipelines.flatMap((pipeline, i) => {
+        const cases = drawn.filter(({ case: one }) => one.pipeline === pipeline)
+        return panel(pipeline, cases, rivals, scale, legendHeight + i * panelHeight)
+      }),
+      text(
+        MARGIN,
+        height - 8,
+        `${BAR_CONNECTIONS} connections; medians of the rounds, strokes from the lowest to the highest; below the line is cheaper`,
+        'faint',
+      ),
+    ],
+  })
 }
 
 /** For those who cannot see it: each contestant's range. */
@@ -206,28 +185,6 @@ function mark(x: number, y: number, number: number): string {
     case 'square':
       return `  <path d="M${fixed(x - r)} ${fixed(y - r)}h${2 * r}v${2 * r}h${-2 * r}z" ${fill}/>`
   }
-}
-
-function line(x1: number, y1: number, x2: number, y2: number, kind: string): string {
-  return `  <path d="M${fixed(x1)} ${fixed(y1)}L${fixed(x2)} ${fixed(y2)}" class="${kind}"/>`
-}
-
-function text(x: number, y: number, content: string, kind = '', anchor = ''): string {
-  const attributes = [
-    `x="${fixed(x)}" y="${fixed(y)}"`,
-    ...(kind === '' ? [] : [`class="${kind}"`]),
-    ...(anchor === '' ? [] : [`text-anchor="${anchor}"`]),
-  ]
-  return `  <text ${attributes.join(' ')}>${escape(content)}</text>`
-}
-
-/** A tenth of a pixel is enough. */
-function fixed(number: number): string {
-  return String(Math.round(number * 10) / 10)
-}
-
-function escape(content: string): string {
-  return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }
 
 function distinct(numbers: readonly number[]): number[] {
