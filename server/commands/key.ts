@@ -11,7 +11,17 @@ import type { Command } from '../command.ts'
 import { notify } from '../notifications.ts'
 import { STORED } from '../store/store.ts'
 import type { OriginChange } from '../writing.ts'
-import { EX, EXAT, expiryError, PX, PXAT, readExpiry, type TimeForm, wallOffset } from './expiry.ts'
+import {
+  EX,
+  EXAT,
+  expiryError,
+  farMoment,
+  PX,
+  PXAT,
+  readExpiry,
+  type TimeForm,
+  wallOffset,
+} from './expiry.ts'
 import { type KeyWork, overKeys } from './many-keys.ts'
 import { countLookup, openKey, peekKey, touchKey, typeNames } from './lookup.ts'
 
@@ -182,9 +192,14 @@ function replyExpiry(client: Client, form: TimeForm): void {
   }
   const isRelative = (form & (EX | PX)) !== 0
   const isSeconds = (form & (EX | EXAT)) !== 0
-  const ms = isRelative
-    ? Math.max(0, expireAt - Math.floor(store.now))
-    : expireAt + wallOffset(client.server.world.clock)
+  const unixOffset = wallOffset(client.server.world.clock)
+  const offset = isRelative ? -Math.floor(store.now) : unixOffset
+  const ms = Math.max(0, expireAt + offset)
+  if (ms > Number.MAX_SAFE_INTEGER) {
+    const exact = farMoment(expireAt, offset, unixOffset)
+    client.reply.bigInteger(isSeconds ? (exact + 500n) / 1000n : exact)
+    return
+  }
   client.reply.integer(isSeconds ? Math.floor((ms + 500) / 1000) : ms)
 }
 
@@ -391,6 +406,7 @@ export const keyCommands = [
     since: '7.0.0',
     complexity: 'O(1)',
     summary: 'Gives the unix time in seconds at which a key expires; -1 never, -2 it is missing.',
+    differs: 'after the year 287396 within a second',
     syntax: 'key',
     run: expiretime,
   },
@@ -405,6 +421,7 @@ export const keyCommands = [
     complexity: 'O(1)',
     summary:
       'Gives the unix time in milliseconds at which a key expires; -1 never, -2 it is missing.',
+    differs: 'after the year 287396 within a second',
     syntax: 'key',
     run: pexpiretime,
   },
