@@ -4,6 +4,7 @@ import * as errors from '../../protocol/errors.ts'
 import type { Args } from '../../protocol/args.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
+import { idleClientBytes } from '../facts.ts'
 import type { IoThread } from '../io-thread.ts'
 import { redisVersion } from '../version.ts'
 import { helpRow, noSubcommand } from './container.ts'
@@ -215,7 +216,7 @@ function describe(client: Client): string {
     `qbuf-free=0 argv-mem=0 multi-mem=${multiBytes} rbs=0 rbp=0 obl=0`,
     `oll=${client.outputParts}`,
     `omem=${client.outputBytes}`,
-    `tot-mem=${client.queryBytes + client.outputBytes + multiBytes}`,
+    `tot-mem=${idleClientBytes + client.queryBytes + client.outputBytes + multiBytes}`,
     'events=r',
     `cmd=${client.lastCommand}`,
     `user=${client.user}`,
