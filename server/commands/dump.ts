@@ -366,9 +366,20 @@ export const dumpCommands = [
     group: 'generic',
     categories: ['dangerous'],
     since: '2.6.0',
+    history: [
+      ['3.0.0', 'Added the `REPLACE` modifier.'],
+      ['5.0.0', 'Added the `ABSTTL` modifier.'],
+      ['5.0.0', 'Added the `IDLETIME` and `FREQ` options.'],
+    ],
     complexity: 'O(N) where N is the length of the value',
     summary: 'Sets a key to the value that DUMP gave, here or in Redis.',
     syntax: 'key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]',
+    argumentNotes: {
+      replace: { since: '3.0.0' },
+      absttl: { since: '5.0.0' },
+      seconds: { since: '5.0.0' },
+      frequency: { since: '5.0.0' },
+    },
     argumentTypes: { ttl: 'integer', frequency: 'integer' },
     differs:
       'strings only, of newer versions too; `IDLETIME` and `FREQ` have no effect; a payload whose value ends too early is refused',
