@@ -20,7 +20,7 @@
  */
 import type { Args } from '../protocol/args.ts'
 import type { Client } from './client.ts'
-import type { ArgumentType } from './syntax.ts'
+import type { ArgumentNotes, ArgumentType } from './syntax.ts'
 import type { OriginChange } from './writing.ts'
 
 /** Redis's command flags, as COMMAND INFO prints them. */
@@ -118,6 +118,8 @@ export interface Command {
   /** Hints for clients, as COMMAND INFO prints them: 'nondeterministic_output' ... */
   readonly tips?: readonly string[]
   readonly since: string
+  /** What later versions of Redis changed, as COMMAND DOCS tells it. */
+  readonly history?: readonly (readonly [version: string, change: string])[]
   readonly complexity: string
   /** Set when there is a better command. */
   readonly deprecated?: { readonly since: string; readonly replacedBy: string }
@@ -129,6 +131,8 @@ export interface Command {
   readonly syntax?: string
   /** What an argument is, where its name does not tell: another command's `increment` is an integer. */
   readonly argumentTypes?: Readonly<Record<string, ArgumentType>>
+  /** How Redis calls an argument, and since when there is one; see syntax.ts. */
+  readonly argumentNotes?: ArgumentNotes
   readonly placement?: Placement
   /**
    * Does it need what only the hub knows, the thread that sees all others (threads/)? Then it runs

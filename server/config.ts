@@ -464,6 +464,25 @@ export function isSecret(name: string): boolean {
   return byName.get(name.toLowerCase())?.row.secret === true
 }
 
+/**
+ * A line of a config file as an error shows it: of what is not known, may be secret or have secrets
+ * within only the name. Null: it cannot be read again.
+ */
+export function shownLine(file: string, number: number): string | null {
+  let line: string
+  try {
+    line = readFileSync(file, 'utf8').split('\n')[number - 1]?.trim() ?? ''
+  } catch {
+    return null
+  }
+  const [name = ''] = line.split(/\s/, 1)
+  const row = byName.get(name.toLowerCase())?.row
+  const isOpen =
+    name.toLowerCase() === 'include' ||
+    (row !== undefined && row.secret !== true && row.kind.adds !== true)
+  return isOpen ? line : name
+}
+
 /** ` 'value'` for an error's line; nothing for secrets, whose value no log may show. */
 function shownWords({ row }: Directive, { words }: Statement): string {
   const text = 'text' in words ? words.text : words.join(' ')

@@ -85,7 +85,9 @@ export class Connection implements ClientConnection {
     const server = this.#server
     this.bytesRead += length
     this.#wasActive = true
-    server.stats.row[counter.netInputBytes]! += length
+    const { row } = server.stats
+    row[counter.netInputBytes]! += length
+    row[counter.reads]!++
     this.#begin()
     this.#input.feed(length)
     this.#finish()
@@ -107,7 +109,9 @@ export class Connection implements ClientConnection {
   onSent(bytes: number): void {
     this.bytesWritten += bytes
     this.#wasActive = true
-    this.#server.stats.row[counter.netOutputBytes]! += bytes
+    const { row } = this.#server.stats
+    row[counter.netOutputBytes]! += bytes
+    row[counter.writes]!++
   }
 
   onErrors(reply: Reply): void {

@@ -5,7 +5,7 @@ import { type CommandEntry, flagBits, keysOf, takes } from './command.ts'
 import type { Connection } from './connection.ts'
 import type { IoThread } from './io-thread.ts'
 import { refusalInMulti, refusalOfExec, refusedInMulti } from './queueing.ts'
-import { counter } from './stats.ts'
+import { type CommandCell, counter } from './stats.ts'
 
 /**
  * From arguments to a command: look up, arity, authentication, snapshots, memory, pauses, route, run; in that order,
@@ -54,7 +54,8 @@ function judge(server: IoThread, connection: Connection): void {
         ? container.subcommands!.find(args.bytes, args.pos(1), args.length(1))
         : null
     if (entry === null) {
-      refuse(
+      // As in Redis, it counts as no command's.
+      tellRefused(
         server,
         client,
         container,
@@ -155,12 +156,23 @@ function isQueued(server: IoThread, client: Client, entry: CommandEntry): boolea
   return true
 }
 
-/** Runs a command, wherever it belongs: on another node, after a load, or here and now. */
+/** Runs a command, and counts it when that is done: INFO does not count itself. */
 function execute(server: IoThread, client: Client, entry: CommandEntry, isSpecial: boolean): void {
   client.lastCommand = entry.fullName
-  server.stats.row[counter.commandsProcessed]!++
   const cell = server.cellOf(entry)
+  executeWhereItBelongs(server, client, entry, isSpecial, cell)
+  server.stats.row[counter.commandsProcessed]!++
   cell.called()
+}
+
+/** On another node, after a load, or here and now. */
+function executeWhereItBelongs(
+  server: IoThread,
+  client: Client,
+  entry: CommandEntry,
+  isSpecial: boolean,
+  cell: CommandCell,
+): void {
   if (server.routing.enabled && client.peer === null && server.routing.takes(client, entry)) return
   if (entry.onHub && server.delegate !== null) {
     // Who waits for a value may share its connection with whoever is to bring it.
@@ -250,6 +262,10 @@ function* restOf(args: Args): Iterable<string> {
 
 function refuse(server: IoThread, client: Client, entry: CommandEntry, line: string): void {
   server.cellOf(entry).rejected()
+  tellRefused(server, client, entry, line)
+}
+
+function tellRefused(server: IoThread, client: Client, entry: CommandEntry, line: string): void {
   const isPart = client.transaction !== null || entry.fullName === 'exec'
   client.reply.error(isPart ? refusedInMulti(client, entry, line) : line)
   server.countErrors()

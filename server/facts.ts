@@ -27,7 +27,7 @@ export interface Facts {
   /** Of all of both: the most that came and is not executed, and that waits to be sent. */
   readonly queryBytesMax: number
   readonly outputBytesMax: number
-  /** All of that together, of clients and of peers. */
+  /** All of that together, of clients and of peers, with what each takes itself. */
   readonly clientBytes: number
   readonly peerBytes: number
   /** Clients that wait: for a load, in WAIT, for the end of a pause. */
@@ -104,14 +104,17 @@ function clientFacts(clients: Iterable<ClientBytes>): Facts {
     sum.outputBytesMax = Math.max(sum.outputBytesMax, outputBytes)
     if (peer === null) {
       sum.clients++
-      sum.clientBytes += queryBytes + outputBytes
+      sum.clientBytes += idleClientBytes + queryBytes + outputBytes
     } else {
       sum.peers++
-      sum.peerBytes += queryBytes + outputBytes
+      sum.peerBytes += idleClientBytes + queryBytes + outputBytes
     }
   }
   return sum
 }
+
+/** An idle connection, and what is known of its client, in this many bytes (test/bench/connections.ts). */
+export const idleClientBytes = 6 * 1024
 
 /** What is asked of a client. */
 export interface ClientBytes {

@@ -20,7 +20,7 @@ import { CHANNEL, PATTERN, type PubSub, SHARD } from './pubsub.ts'
 import { counter, type Stats } from './stats.ts'
 import type { BucketStats, Store } from './store/store.ts'
 import type { Sweeper } from './sweeper.ts'
-import { readMachine, readUsage } from './system.ts'
+import { readMachine, readThreadUsage, readUsage } from './system.ts'
 import { human, percent, usageOf } from './usage.ts'
 import { redisVersion, version } from './version.ts'
 
@@ -143,6 +143,9 @@ function serverFields(server: InfoSource): Fields {
     server_time_usec: Math.floor(clock.wall() * 1000),
     uptime_in_seconds: uptimeSeconds,
     uptime_in_days: Math.floor(uptimeSeconds / 86_400),
+    // How often rates are sampled, and what is configured, which has no effect.
+    hz: 10,
+    configured_hz: server.config.get(['hz']).get('hz')!,
     // Redis's clock of accesses: seconds, in 24 bits.
     lru_clock: Math.floor(clock.wall() / 1000) % 2 ** 24,
     executable: process.argv[1] ?? '',
@@ -191,7 +194,18 @@ function memoryFields(server: InfoSource, facts: Facts): Fields {
     allocator_active: touched,
     allocator_resident: touched,
     used_memory_lua: 0,
+    used_memory_vm_eval: 0,
+    used_memory_lua_human: human(0),
+    used_memory_scripts_eval: 0,
     number_of_cached_scripts: 0,
+    number_of_functions: 0,
+    number_of_libraries: 0,
+    used_memory_vm_functions: 0,
+    used_memory_vm_total: 0,
+    used_memory_vm_total_human: human(0),
+    used_memory_functions: 0,
+    used_memory_scripts: 0,
+    used_memory_scripts_human: human(0),
     total_system_memory: memoryBytes,
     total_system_memory_human: human(memoryBytes),
     maxmemory: config.maxmemory,
@@ -207,8 +221,13 @@ function memoryFields(server: InfoSource, facts: Facts): Fields {
     rss_overhead_bytes: resident - touched,
     mem_fragmentation_ratio: (resident / Math.max(used, 1)).toFixed(2),
     mem_fragmentation_bytes: resident - used,
+    mem_not_counted_for_evict: 0,
+    mem_replication_backlog: 0,
+    mem_total_replication_buffers: 0,
+    mem_clients_slaves: 0,
     mem_clients_normal: account.clients,
     mem_cluster_links: account.peers,
+    mem_aof_buffer: 0,
     mem_allocator: 'webassembly',
     active_defrag_running: 0,
     lazyfree_pending_objects: 0,
@@ -224,6 +243,11 @@ function persistenceFields({ snapshots, world }: InfoSource): Fields {
     loading: loading === null ? 0 : 1,
     async_loading: 0,
     ...(loading === null ? {} : loadingFields(loading, world.clock)),
+    // A snapshot is written without a fork, and nothing is copied for it.
+    current_cow_peak: 0,
+    current_cow_size: 0,
+    current_cow_size_age: 0,
+    current_fork_perc: '0.00',
     rdb_changes_since_last_save: snapshots.changes,
     rdb_bgsave_in_progress: snapshots.backgroundInProgress ? 1 : 0,
     rdb_last_save_time: snapshots.lastSaveSeconds,
@@ -231,6 +255,7 @@ function persistenceFields({ snapshots, world }: InfoSource): Fields {
     rdb_last_bgsave_time_sec: snapshots.lastDurationSeconds,
     rdb_current_bgsave_time_sec: snapshots.durationSeconds,
     rdb_saves: snapshots.saves,
+    rdb_last_cow_size: 0,
     rdb_last_load_keys_expired: loaded.expired,
     rdb_last_load_keys_loaded: loaded.keys,
     // What the last load has lost: keys that are known of, records, the end of the file.
@@ -242,8 +267,15 @@ function persistenceFields({ snapshots, world }: InfoSource): Fields {
     aof_enabled: 0,
     aof_rewrite_in_progress: 0,
     aof_rewrite_scheduled: 0,
+    aof_last_rewrite_time_sec: -1,
+    aof_current_rewrite_time_sec: -1,
     aof_last_bgrewrite_status: 'ok',
     aof_last_write_status: 'ok',
+    aof_rewrites: 0,
+    aof_rewrites_consecutive_failures: 0,
+    aof_last_cow_size: 0,
+    module_fork_in_progress: 0,
+    module_fork_last_cow_size: 0,
   }
 }
 
@@ -260,7 +292,10 @@ function loadingFields({ startedAt, totalBytes, loadedBytes }: LoadProgress, clo
   }
 }
 
-function statsFields({ stats, store, sweeper, pubsub }: InfoSource, facts: Facts): Fields {
+function statsFields({ config, stats, store, sweeper, pubsub }: InfoSource, facts: Facts): Fields {
+  const reads = stats.total(counter.reads)
+  const writes = stats.total(counter.writes)
+  const isThreaded = config.threads > 1
   const { evicted, expired } = stats.sinceReset(store.stats)
   return {
     total_connections_received: stats.total(counter.connectionsReceived),
@@ -268,8 +303,12 @@ function statsFields({ stats, store, sweeper, pubsub }: InfoSource, facts: Facts
     instantaneous_ops_per_sec: stats.instantaneousOps,
     total_net_input_bytes: stats.total(counter.netInputBytes),
     total_net_output_bytes: stats.total(counter.netOutputBytes),
+    total_net_repl_input_bytes: 0,
+    total_net_repl_output_bytes: 0,
     instantaneous_input_kbps: stats.instantaneousInputKbps.toFixed(2),
     instantaneous_output_kbps: stats.instantaneousOutputKbps.toFixed(2),
+    instantaneous_input_repl_kbps: '0.00',
+    instantaneous_output_repl_kbps: '0.00',
     rejected_connections: stats.total(counter.rejectedConnections),
     sync_full: 0,
     sync_partial_ok: 0,
@@ -290,15 +329,27 @@ function statsFields({ stats, store, sweeper, pubsub }: InfoSource, facts: Facts
     ringtier_messages_lost: facts.untold,
     latest_fork_usec: 0,
     total_forks: 0,
+    migrate_cached_sockets: 0,
+    slave_expires_tracked_keys: 0,
+    active_defrag_hits: 0,
+    active_defrag_misses: 0,
+    active_defrag_key_hits: 0,
+    active_defrag_key_misses: 0,
+    total_active_defrag_time: 0,
+    current_active_defrag_time: 0,
     tracking_total_keys: facts.trackedKeys,
     tracking_total_items: facts.trackedItems,
     tracking_total_prefixes: facts.trackedPrefixes,
     unexpected_error_replies: 0,
     total_error_replies: stats.total(counter.totalErrorReplies),
+    total_reads_processed: reads,
+    total_writes_processed: writes,
+    io_threaded_reads_processed: isThreaded ? reads : 0,
+    io_threaded_writes_processed: isThreaded ? writes : 0,
   }
 }
 
-function replicationFields({ runId }: InfoSource): Fields {
+function replicationFields({ config, runId }: InfoSource): Fields {
   return {
     role: 'master',
     connected_slaves: 0,
@@ -308,16 +359,26 @@ function replicationFields({ runId }: InfoSource): Fields {
     master_repl_offset: 0,
     second_repl_offset: -1,
     repl_backlog_active: 0,
+    repl_backlog_size: config.get(['repl-backlog-size']).get('repl-backlog-size')!,
+    repl_backlog_first_byte_offset: 0,
+    repl_backlog_histlen: 0,
   }
 }
 
 function cpuFields(): Fields {
   const { systemMicros, userMicros } = readUsage()
+  const thread = readThreadUsage()
   return {
     used_cpu_sys: (systemMicros / 1e6).toFixed(6),
     used_cpu_user: (userMicros / 1e6).toFixed(6),
     used_cpu_sys_children: '0.000000',
     used_cpu_user_children: '0.000000',
+    ...(thread === null
+      ? {}
+      : {
+          used_cpu_sys_main_thread: (thread.systemMicros / 1e6).toFixed(6),
+          used_cpu_user_main_thread: (thread.userMicros / 1e6).toFixed(6),
+        }),
   }
 }
 

@@ -2,7 +2,7 @@
  * The program: reads its configuration, starts the server, and ends it on a signal.
  *
  * Exit code 0: it was told to end (SIGTERM, SIGINT, SHUTDOWN). 1: it could not start, with one line
- * on standard error that says what and where; or an error that nothing caught, which is logged: a
+ * on standard error that says what and where, behind Redis's three where a config file is wrong; or an error that nothing caught, which is logged: a
  * process that has met one must not go on with its half-changed memory. 1 also when a second signal
  * finds it still ending.
  */
@@ -10,7 +10,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { GroupError } from '../cluster/group.ts'
 import { sizeText } from '../cluster/size.ts'
 import { check } from './check.ts'
-import { type Config, type DirectiveName, loadConfig } from './config.ts'
+import { type Config, type DirectiveName, loadConfig, shownLine } from './config.ts'
 import { type MachineLimits, THREADS_MAX } from './config/directives.ts'
 import { BadValue } from './config/kinds.ts'
 import { helpText } from './config/page.ts'
@@ -30,7 +30,7 @@ import {
   stayAlive,
 } from './system.ts'
 import { findSocketWay, Hub, type SocketWay } from './threads/hub.ts'
-import { version } from './version.ts'
+import { redisVersion, version } from './version.ts'
 
 /** Someone who reads the help through `head` closes the pipe early: no reason to complain. */
 process.stdout.on('error', () => {})
@@ -64,13 +64,33 @@ function complain({ message }: ConfigError): void {
   process.stderr.write(`ringtier: ${message.replace(/\p{Cc}+/gu, ' ')}\n`)
 }
 
+/** What Redis says before its reason, where a line of a config file is to blame. */
+function pointAtLine({ where }: ConfigError): void {
+  const [, file, line] = /^(.+):(\d+)$/.exec(where) ?? []
+  const text = file === undefined ? null : shownLine(file, Number(line))
+  if (text === null) return
+  process.stderr.write(
+    `\n*** FATAL CONFIG FILE ERROR (Redis ${redisVersion}) ***\n` +
+      `Reading the configuration file, at line ${line}\n>>> '${text.replace(/\p{Cc}+/gu, ' ')}'\n`,
+  )
+}
+
+function readConfig(machine: MachineLimits): Config {
+  try {
+    return loadConfig({ args, environment: process.env, machine })
+  } catch (error) {
+    if (error instanceof ConfigError) pointAtLine(error)
+    throw error
+  }
+}
+
 async function run(): Promise<void> {
   let server: Server
   let log: Log
   let config: Config
   const way = await findSocketWay()
   try {
-    config = loadConfig({ args, environment: process.env, machine: machineLimits(way) })
+    config = readConfig(machineLimits(way))
     enterFolder(config)
     log = openLog(config)
     endOnUncaught(log)

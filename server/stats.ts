@@ -30,6 +30,8 @@ export const counter = {
   keyspaceMisses: 6,
   totalErrorReplies: 7,
   connectionsClosed: 8,
+  reads: 9,
+  writes: 10,
 } as const
 
 /** Redis's limit on kinds of errors that are told apart. */

@@ -19,6 +19,10 @@
  *              | [ sequence ... ]  the items before it again, any number of times
  *     choice   = sequence ( | sequence )*
  *
+ * A sequence that belongs together and begins with a token has the token: `[GET encoding offset]`.
+ * What is made of several arguments is named after them, unless its row has a note that says how
+ * Redis calls it: `nx_xx`, which is `condition`.
+ *
  * A line that does not fit is a programmer's mistake and throws.
  */
 
@@ -39,6 +43,8 @@ export interface Argument {
   readonly type: ArgumentType
   /** The word that stands before it; of a pure token: the word. */
   readonly token?: string
+  /** The version of Redis that brought it, if it came after the command. */
+  readonly since?: string
   readonly optional?: boolean
   readonly multiple?: boolean
   /** The token is repeated with each value. */
@@ -46,6 +52,16 @@ export interface Argument {
   /** Of a choice ('oneof') and of a sequence that belongs together ('block'). */
   readonly arguments?: readonly Argument[]
 }
+
+/** What the line does not tell of an argument. */
+export interface ArgumentNote {
+  /** Its name, instead of that which it gets from its parts. */
+  readonly as?: string
+  readonly since?: string
+}
+
+/** By name, as it would be without a note. */
+export type ArgumentNotes = Readonly<Record<string, ArgumentNote>>
 
 /** What an argument of this name is. Any other is a string. */
 const typeByName: Readonly<Record<string, ArgumentType>> = {
@@ -79,22 +95,25 @@ const typeByName: Readonly<Record<string, ArgumentType>> = {
   slot: 'integer',
 }
 
-/** The arguments that a row's `syntax` writes down; `types` of some of them by name. */
+/** The arguments that a row's `syntax` writes down; `types` and `notes` of some of them by name. */
 export function parseSyntax(
   syntax: string,
   types: Readonly<Record<string, ArgumentType>> = {},
+  notes: ArgumentNotes = {},
 ): readonly Argument[] {
-  return new Parser(syntax, types).parse()
+  return new Parser(syntax, types, notes).parse()
 }
 
 class Parser {
   readonly #syntax: string
   readonly #types: Readonly<Record<string, ArgumentType>>
+  readonly #notes: ArgumentNotes
   readonly #words: readonly string[]
   #next = 0
 
-  constructor(syntax: string, types: Readonly<Record<string, ArgumentType>>) {
+  constructor(syntax: string, types: Readonly<Record<string, ArgumentType>>, notes: ArgumentNotes) {
     this.#syntax = syntax
+    this.#notes = notes
     this.#types = { ...typeByName, ...types }
     this.#words = syntax.match(/\.\.\.|[[\]<>|]|[^\s[\]<>|]+/g) ?? []
   }
@@ -150,7 +169,10 @@ class Parser {
       const argument = { ...first, multiple: true, ...(multipleToken ? { multipleToken } : {}) }
       return { items: 1, argument }
     }
-    return { items: again.length, argument: { ...block(repeated), multiple: true } }
+    const whole = this.#block(repeated)
+    const multipleToken = whole.token !== undefined && again[0]?.token === whole.token
+    const argument = { ...whole, multiple: true, ...(multipleToken ? { multipleToken } : {}) }
+    return { items: again.length, argument }
   }
 
   #item(): Argument {
@@ -161,33 +183,50 @@ class Parser {
       return { ...choice, optional: true }
     }
     if (word === '<') return this.#choice('>')
-    if (!isToken(word)) return { name: word, type: this.#types[word] ?? 'string' }
+    if (!isToken(word)) return this.#noted({ name: word, type: this.#types[word] ?? 'string' })
     const behind = this.#peek()
     if (behind === '<' || (/^[a-z]/.test(behind) && !isToken(behind))) {
       return { ...this.#item(), token: word }
     }
-    return { name: word.toLowerCase(), type: 'pure-token', token: word }
+    return this.#noted({ name: word.toLowerCase(), type: 'pure-token', token: word })
   }
 
   #choice(close: string): Argument {
-    const branches = [block(this.#sequence())]
+    const branches = [this.#block(this.#sequence())]
     while (this.#peek() === '|') {
       this.#next++
-      branches.push(block(this.#sequence()))
+      branches.push(this.#block(this.#sequence()))
     }
     this.#expect(close)
     const [only] = branches
     if (branches.length === 1 && only !== undefined) return only
-    return { name: nameOf(branches), type: 'oneof', arguments: branches }
+    return this.#noted({ name: nameOf(branches), type: 'oneof', arguments: branches })
+  }
+
+  /** Several items as one. */
+  #block(items: readonly Argument[]): Argument {
+    const [first, ...others] = items
+    if (first === undefined) throw new Error('syntax of a command: nothing between brackets')
+    if (others.length === 0) return first
+    const whole: Argument = this.#noted({ name: nameOf(items), type: 'block', arguments: items })
+    const { token, ...withoutToken } = first
+    const isOfAll = token !== undefined && isPlain(first) && others.every(isPlainWithoutToken)
+    return isOfAll ? { ...whole, token, arguments: [withoutToken, ...others] } : whole
+  }
+
+  #noted(argument: Argument): Argument {
+    const { as: name = argument.name, since } = this.#notes[argument.name] ?? {}
+    return { ...argument, name, ...(since === undefined ? {} : { since }) }
   }
 }
 
-/** Several items as one. */
-function block(items: readonly Argument[]): Argument {
-  const [only] = items
-  if (only === undefined) throw new Error('syntax of a command: nothing between brackets')
-  if (items.length === 1) return only
-  return { name: nameOf(items), type: 'block', arguments: items }
+/** One value that must be given. */
+function isPlain({ type, optional, arguments: parts }: Argument): boolean {
+  return type !== 'pure-token' && parts === undefined && optional !== true
+}
+
+function isPlainWithoutToken(argument: Argument): boolean {
+  return isPlain(argument) && argument.token === undefined
 }
 
 function nameOf(items: readonly Argument[]): string {

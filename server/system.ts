@@ -171,6 +171,17 @@ export interface Usage {
   readonly systemMicros: number
 }
 
+/** From Node 23.9 on. */
+interface ThreadUsage {
+  threadCpuUsage?(): NodeJS.CpuUsage
+}
+
+/** CPU time of this thread, in microseconds; null where Node cannot tell. */
+export function readThreadUsage(): Pick<Usage, 'userMicros' | 'systemMicros'> | null {
+  const cpu = (process as ThreadUsage).threadCpuUsage?.()
+  return cpu === undefined ? null : { userMicros: cpu.user, systemMicros: cpu.system }
+}
+
 export function readUsage(): Usage {
   const cpu = process.cpuUsage()
   return {

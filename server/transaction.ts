@@ -186,13 +186,13 @@ function needsNoKeys({ fullName, onHub, row }: CommandEntry): boolean {
 function execute(client: Client, entry: CommandEntry): void {
   const { reply, server } = client
   const cell = server.cellOf(entry)
-  server.stats.row[counter.commandsProcessed]!++
-  cell.called()
   const isShownBefore = client.args.bigs.length > 0
   if (isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
   if (entry.onHub && server.delegate !== null) server.delegate(client, client, client.hold())
   else if (client.tracker === null) server.timer.run(client, entry, cell)
   else server.tracking.run(client, entry, cell)
+  server.stats.row[counter.commandsProcessed]!++
+  cell.called()
   if (!isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
   if (reply.errors === 0) return
   cell.failed()

@@ -29,7 +29,7 @@ export interface Usage {
   readonly resident: number
   readonly heapUsed: number
   readonly heapTotal: number
-  /** Of clients and peers: what came and is not executed, and replies that wait. */
+  /** Of clients and peers: each itself, what came and is not executed, and replies that wait. */
   readonly clients: number
   readonly peers: number
   /** Of what is used: all that is no key and no value. */

@@ -2,6 +2,7 @@ import type { CommandEntry } from '../server/command.ts'
 import { CommandTable } from '../server/command.ts'
 import { commands } from '../server/commands/index.ts'
 import { absenceOf, REDIS_COMMANDS } from './redis-commands.ts'
+import { ABSENT_INFO_FIELDS, INFO_FIELDS_OF_NEW_NODES } from './redis-info-fields.ts'
 import { triedLibraries } from './tried-libraries.ts'
 
 const GROUP_TITLES: Readonly<Record<string, string>> = {
@@ -41,6 +42,10 @@ export function compatibilityPage(): string {
     ({ group, rows }) =>
       `## ${GROUP_TITLES[group]!}\n\n| command | here | how it differs; why not, and what instead |\n| --- | --- | --- |\n${rows.join('\n')}`,
   )
+  const absent = [
+    ...Object.entries(ABSENT_INFO_FIELDS),
+    ['Node tells only from version 23.9 on', INFO_FIELDS_OF_NEW_NODES] as const,
+  ].map(([why, fields]) => `| ${fields.map((field) => `\`${field}\``).join(', ')} | ${why} |`)
   return `# Compatibility with Redis 7.0
 
 <!-- Made by \`npm run docs\` from the rows in server/commands, test/redis-commands.ts and test/tried-libraries.ts. Change those. -->
@@ -56,6 +61,14 @@ What ringtier has beyond Redis is in [commands](commands.md); which client libra
 ${overview.join('\n')}
 
 ${tables.join('\n\n')}
+
+## Fields of INFO
+
+\`INFO\` has all fields of Redis 7.0, with 0 where there is nothing of the kind, but for these:
+
+| fields | why not |
+| --- | --- |
+${absent.join('\n')}
 
 ## Libraries and tools
 

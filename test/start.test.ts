@@ -7,7 +7,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
-import { freePort, RINGTIER, run, startRingtier, type Run } from './process.ts'
+import { available, freePort, RINGTIER, run, startRingtier, type Run } from './process.ts'
 import { RawClient } from './raw.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'ringtier-start-'))
@@ -76,10 +76,14 @@ const refusals: readonly Refusal[] = [
   },
 ]
 
+/** What Redis says of a config file before the reason: where, and the line. */
+const redisHead =
+  /^\n\*\*\* FATAL CONFIG FILE ERROR \(Redis 7\.0\.15\) \*\*\*\nReading the configuration file, at line \d+\n>>> '[^\n]*'\n/
+
 function assertRefused(t: ExecutionContext, done: Run): void {
   t.not(done.code, 0)
   t.not(done.code, null, `it ended by ${done.signal}`)
-  t.regex(done.stderr, /^[^\n]+\n$/, 'one line')
+  t.regex(done.stderr.replace(redisHead, ''), /^[^\n]+\n$/, 'one line')
   t.is(done.stdout, '')
 }
 
@@ -100,6 +104,21 @@ for (const { title, lines, says, line = lines.length } of refusals) {
     t.true(onCommandLine.stderr.includes('command line: '), onCommandLine.stderr)
   })
 }
+
+const oracleTest = available('redis-server') ? test.serial : test.serial.skip
+oracleTest('a line of a config file that is wrong is pointed at as Redis does', async (t) => {
+  for (const line of ['port abc', 'port 1 2', 'appendonly  "maybe"', 'loglevel loud', 'hz 1.5']) {
+    const path = configFile(`# first line\n\n ${line}\n`)
+    const [ours, theirs] = await Promise.all([ringtier([path]), run('redis-server', [path])])
+    const [head] = redisHead.exec(theirs.stderr) ?? []
+    t.true(head !== undefined && ours.stderr.startsWith(head), theirs.stderr + ours.stderr)
+  }
+  for (const line of ['requirpass hidden', 'requirepass hidden 2', 'user a >hidden']) {
+    const { stderr } = await ringtier([configFile(line)])
+    t.true(stderr.includes(`>>> '${line.split(' ')[0]}'\n`), stderr)
+    t.false(stderr.includes('hidden'))
+  }
+})
 
 test.serial('refused in the environment: a misspelt directive', async (t) => {
   const done = await ringtier([], { RINGTIER_MAXMEMROY: '1gb' })

@@ -332,9 +332,14 @@ export const bitmapCommands = [
     arity: -2,
     flags: ['readonly'],
     since: '2.6.0',
+    history: [['7.0.0', 'Added the `BYTE|BIT` option.']],
     complexity: 'O(N)',
     summary: 'Counts the bits that are 1 in a value, or in a part of it.',
     syntax: 'key [start end [BYTE | BIT]]',
+    argumentNotes: {
+      byte_bit: { as: 'index_unit', since: '7.0.0' },
+      start_end_index_unit: { as: 'index' },
+    },
     loads: bitcountLoaded,
     run: bitcount,
   },
@@ -344,9 +349,15 @@ export const bitmapCommands = [
     arity: -3,
     flags: ['readonly'],
     since: '2.8.7',
+    history: [['7.0.0', 'Added the `BYTE|BIT` option.']],
     complexity: 'O(N)',
     summary: 'Finds the first bit that is 0, or 1, in a value or in a part of it.',
     syntax: 'key bit [start [end [BYTE | BIT]]]',
+    argumentNotes: {
+      byte_bit: { as: 'index_unit', since: '7.0.0' },
+      end_index_unit: { as: 'end_index' },
+      start_end_index: { as: 'index' },
+    },
     argumentTypes: { bit: 'integer' },
     loads: bitposLoaded,
     run: bitpos,
@@ -384,6 +395,11 @@ export const bitmapCommands = [
     syntax:
       `key [<GET encoding offset | ${writtenFields}> ` +
       `[<GET encoding offset | ${writtenFields}> ...]]`,
+    argumentNotes: {
+      encoding_offset_value_encoding_offset_increment: { as: 'write_operation' },
+      wrap_sat_fail_write_operation: { as: 'write' },
+      encoding_offset_write: { as: 'operation' },
+    },
     argumentTypes: { value: 'integer' },
     run: bitfield,
   },

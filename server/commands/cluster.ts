@@ -204,6 +204,10 @@ const clusterRows = [
     group: 'cluster',
     tips: ['nondeterministic_output'],
     since: '3.0.0',
+    history: [
+      ['4.0.0', 'Added node IDs.'],
+      ['7.0.0', 'Added additional networking metadata field.'],
+    ],
     complexity: 'O(N) where N is the total number of ranges of slots',
     deprecated: { since: '7.0.0', replacedBy: '`CLUSTER SHARDS`' },
     summary: 'Lists the ranges of slots, each with the node that owns it.',

@@ -126,15 +126,16 @@ function writeDocs(reply: Reply, entries: readonly CommandEntry[]): void {
 
 function writeDoc(reply: Reply, entry: CommandEntry): void {
   const { row, subcommands } = entry
-  const { deprecated, isForDevelopers, syntax = '', argumentTypes } = row
+  const { deprecated, history, isForDevelopers, syntax = '' } = row
   const flags: string[] = []
   if (deprecated !== undefined) flags.push('deprecated')
   if (isForDevelopers === true) flags.push('syscmd')
-  const words = parseSyntax(syntax, argumentTypes)
+  const words = parseSyntax(syntax, row.argumentTypes, row.argumentNotes)
   reply.map(
     4 +
       (flags.length === 0 ? 0 : 1) +
       (deprecated === undefined ? 0 : 2) +
+      (history === undefined ? 0 : 1) +
       (words.length === 0 ? 0 : 1) +
       (subcommands === null ? 0 : 1),
   )
@@ -153,6 +154,15 @@ function writeDoc(reply: Reply, entry: CommandEntry): void {
       ['deprecated_since', deprecated.since],
       ['replaced_by', deprecated.replacedBy],
     ])
+  }
+  if (history !== undefined) {
+    reply.text('history')
+    reply.set(history.length)
+    for (const [version, change] of history) {
+      reply.array(2)
+      reply.text(version)
+      reply.text(change)
+    }
   }
   if (words.length > 0) {
     reply.text('arguments')
@@ -193,6 +203,7 @@ function writeArguments(
       fields.length +
         (type === 'key' ? 1 : 0) +
         (argument.token === undefined ? 0 : 1) +
+        (argument.since === undefined ? 0 : 1) +
         (flags.length === 0 ? 0 : 1) +
         (argument.arguments === undefined ? 0 : 1),
     )
@@ -202,6 +213,7 @@ function writeArguments(
       reply.integer(Math.min(keys++, keySpecs - 1))
     }
     if (argument.token !== undefined) writeFields(reply, [['token', argument.token]])
+    if (argument.since !== undefined) writeFields(reply, [['since', argument.since]])
     if (flags.length > 0) {
       reply.text('flags')
       writeWords(reply, flags)
@@ -325,6 +337,7 @@ const subcommandRows = [
     categories: ['connection'],
     tips: ['nondeterministic_output_order'],
     since: '2.8.13',
+    history: [['7.0.0', 'Allowed to be called with no argument to get info on all commands.']],
     complexity: 'O(N) where N is the number of commands to look up',
     summary: 'Describes commands for programs: arity, flags, keys. Without a name: all of them.',
     syntax: '[command-name [command-name ...]]',
@@ -356,6 +369,7 @@ const subcommandRows = [
     complexity: 'O(N) where N is the total number of commands',
     summary: 'Lists the names of all commands, or of those in a category or like a pattern.',
     syntax: '[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]',
+    argumentNotes: { 'module-name_category_pattern': { as: 'filterby' } },
     run: commandList,
   },
   {

@@ -4,6 +4,7 @@ import * as errors from '../../protocol/errors.ts'
 import type { Args } from '../../protocol/args.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
+import { idleClientBytes } from '../facts.ts'
 import type { IoThread } from '../io-thread.ts'
 import { redisVersion } from '../version.ts'
 import { helpRow, noSubcommand } from './container.ts'
@@ -215,7 +216,7 @@ function describe(client: Client): string {
     `qbuf-free=0 argv-mem=0 multi-mem=${multiBytes} rbs=0 rbp=0 obl=0`,
     `oll=${client.outputParts}`,
     `omem=${client.outputBytes}`,
-    `tot-mem=${client.queryBytes + client.outputBytes + multiBytes}`,
+    `tot-mem=${idleClientBytes + client.queryBytes + client.outputBytes + multiBytes}`,
     'events=r',
     `cmd=${client.lastCommand}`,
     `user=${client.user}`,
@@ -507,6 +508,17 @@ const clientRows = [
     group: 'connection',
     tips: ['nondeterministic_output'],
     since: '2.4.0',
+    history: [
+      ['2.8.12', 'Added unique client `id` field.'],
+      ['5.0.0', 'Added optional `TYPE` filter.'],
+      ['6.0.0', 'Added `user` field.'],
+      [
+        '6.2.0',
+        'Added `argv-mem`, `tot-mem`, `laddr` and `redir` fields and the optional `ID` filter.',
+      ],
+      ['7.0.0', 'Added `resp`, `multi-mem`, `rbs` and `rbp` fields.'],
+      ['7.0.3', 'Added `ssub` field.'],
+    ],
     complexity: 'O(N) where N is the number of client connections',
     summary: 'Describes the connected clients, one line each.',
     syntax: '[TYPE <NORMAL | MASTER | REPLICA | PUBSUB | PEER>] [ID client-id [client-id ...]]',
@@ -520,6 +532,16 @@ const clientRows = [
     keys: noKeys,
     group: 'connection',
     since: '2.4.0',
+    history: [
+      ['2.8.12', 'Added new filter format.'],
+      ['2.8.12', '`ID` option.'],
+      ['3.2.0', 'Added `master` type in for `TYPE` option.'],
+      [
+        '5.0.0',
+        'Replaced `slave` `TYPE` with `replica`. `slave` still supported for backward compatibility.',
+      ],
+      ['6.2.0', '`LADDR` option.'],
+    ],
     complexity: 'O(N) where N is the number of client connections',
     summary: 'Closes the connections that pass all filters, or the one from an address.',
     syntax:
@@ -572,6 +594,7 @@ const clientRows = [
     complexity: 'O(1)',
     summary: 'Exempts this connection from being closed for the memory it takes.',
     syntax: '<ON | OFF>',
+    argumentNotes: { on_off: { as: 'enabled' } },
     run: clientNoEvict,
   },
   {
@@ -636,10 +659,17 @@ export const connectionCommands = [
     keys: noKeys,
     group: 'connection',
     since: '6.0.0',
+    history: [
+      [
+        '6.2.0',
+        "`protover` made optional; when called without arguments the command reports the current connection's context.",
+      ],
+    ],
     complexity: 'O(1)',
     summary:
       'Chooses the version of the protocol, may authenticate and name the connection on the way, and describes the server.',
     syntax: '[protover [AUTH username password] [SETNAME clientname]]',
+    argumentNotes: { protover_username_password_clientname: { as: 'arguments' } },
     secrets: helloSecrets,
     run: hello,
   },
@@ -650,9 +680,11 @@ export const connectionCommands = [
     keys: noKeys,
     group: 'connection',
     since: '1.0.0',
+    history: [['6.0.0', 'Added ACL style (username and password).']],
     complexity: 'O(1)',
     summary: 'Authenticates the connection with the password.',
     syntax: '[username] password',
+    argumentNotes: { username: { since: '6.0.0' } },
     secrets: ({ count }) => (count === 2 ? [1] : [1, 2]),
     run: auth,
   },

@@ -148,6 +148,7 @@ const slowLogRows = [
     differs: 'of short commands in a pipeline one in 16 is timed',
     arity: -2,
     tips: ['request_policy:all_nodes', 'nondeterministic_output'],
+    history: [['4.0.0', 'Added client IP address, port and name to the reply.']],
     complexity: 'O(N) where N is the number of entries returned',
     summary:
       'Returns the newest slow commands (10; -1: all): number, when, microseconds, arguments, client.',

@@ -32,7 +32,7 @@ import {
 } from '../dump-format.ts'
 import { type ByteSource, DONE, GOES_ON, LzfDecoder, REFUSED } from '../lzf.ts'
 import { type Pages, STORED } from '../store/store.ts'
-import { wallOffset } from './expiry.ts'
+import { farExpiry, wallOffset } from './expiry.ts'
 import { countLookup, notifyWrite, openKey } from './lookup.ts'
 
 /** Bytes that are checked, copied or taken apart in one step: a millisecond or two. */
@@ -153,8 +153,6 @@ function restore(client: Client): void {
 }
 
 const INT64 = 64
-/** The largest number below 2^63: the latest expiry there is. */
-const EXPIRE_AT_MAX = 2 ** 63 - 1024
 
 /** On the store's scale, 0: none. One that is over is at least 1; as in Redis, what overflows is over. */
 function expiryOf({ server, store }: Client, ttl: bigint, isAbsolute: boolean): number {
@@ -162,7 +160,7 @@ function expiryOf({ server, store }: Client, ttl: bigint, isAbsolute: boolean): 
   const offset = wallOffset(server.world.clock)
   const wallNow = BigInt(Math.floor(store.now) + offset)
   const wall = isAbsolute ? ttl : BigInt.asIntN(INT64, ttl + wallNow)
-  return Math.max(1, Math.min(EXPIRE_AT_MAX, Number(wall) - offset))
+  return farExpiry(wall, -offset)
 }
 
 /** A payload, wherever it lies: bytes of the heap, or pages. */
@@ -368,9 +366,20 @@ export const dumpCommands = [
     group: 'generic',
     categories: ['dangerous'],
     since: '2.6.0',
+    history: [
+      ['3.0.0', 'Added the `REPLACE` modifier.'],
+      ['5.0.0', 'Added the `ABSTTL` modifier.'],
+      ['5.0.0', 'Added the `IDLETIME` and `FREQ` options.'],
+    ],
     complexity: 'O(N) where N is the length of the value',
     summary: 'Sets a key to the value that DUMP gave, here or in Redis.',
     syntax: 'key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]',
+    argumentNotes: {
+      replace: { since: '3.0.0' },
+      absttl: { since: '5.0.0' },
+      seconds: { since: '5.0.0' },
+      frequency: { since: '5.0.0' },
+    },
     argumentTypes: { ttl: 'integer', frequency: 'integer' },
     differs:
       'strings only, of newer versions too; `IDLETIME` and `FREQ` have no effect; a payload whose value ends too early is refused',

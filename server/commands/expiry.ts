@@ -31,8 +31,8 @@ const OUT_OF_RANGE = -2
 const NEAR_MAX = 2 ** 42
 const INT64_MAX = 2n ** 63n - 1n
 const INT64_MIN = -(2n ** 63n)
-/** The largest number below 2^63: the latest expiry there is. */
-const EXPIRE_AT_MAX = 2 ** 63 - 1024
+/** The largest number below 2^63: the latest expiry there is, which stands for Redis's, 2^63 - 1. */
+export const EXPIRE_AT_MAX = 2 ** 63 - 1024
 
 /** Has this much passed between two readings of the clocks, the wall clock was set. */
 const OFFSET_TOLERANCE_MS = 10
@@ -81,5 +81,20 @@ function readFarExpiry(client: Client, i: number, form: TimeForm, base: number):
   const isRelative = (form & (EX | PX)) !== 0
   const unixNow = isRelative ? base + wallOffset(client.server.world.clock) : 0
   if (n * unit > INT64_MAX - BigInt(unixNow)) return OUT_OF_RANGE
-  return Math.max(1, Math.min(EXPIRE_AT_MAX, Number(n * unit) + base))
+  return farExpiry(n * unit + BigInt(unixNow), base - unixNow)
+}
+
+/** The moment that is `unixMs`, which fits into 64 bits, on the store's scale; see `readExpiry`. */
+export function farExpiry(unixMs: bigint, toStore: number): number {
+  const nearest = Number(unixMs)
+  return nearest > EXPIRE_AT_MAX ? EXPIRE_AT_MAX : Math.max(1, nearest + toStore)
+}
+
+/**
+ * A moment on the store's scale in milliseconds of another one, where it is beyond what numbers tell
+ * exactly: `offset` is to be added.
+ */
+export function farMoment(expireAt: number, offset: number, unixOffset: number): bigint {
+  if (expireAt === EXPIRE_AT_MAX) return INT64_MAX + BigInt(offset - unixOffset)
+  return BigInt(expireAt + offset)
 }

@@ -39,6 +39,7 @@ const functionRows = [
     complexity: 'O(N) where N is the number of functions deleted',
     summary: 'Removes all functions: there are none.',
     syntax: '[ASYNC | SYNC]',
+    argumentNotes: { async_sync: { as: 'async' } },
     run: flush,
   },
   {

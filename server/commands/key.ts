@@ -11,7 +11,17 @@ import type { Command } from '../command.ts'
 import { notify } from '../notifications.ts'
 import { STORED } from '../store/store.ts'
 import type { OriginChange } from '../writing.ts'
-import { EX, EXAT, expiryError, PX, PXAT, readExpiry, type TimeForm, wallOffset } from './expiry.ts'
+import {
+  EX,
+  EXAT,
+  expiryError,
+  farMoment,
+  PX,
+  PXAT,
+  readExpiry,
+  type TimeForm,
+  wallOffset,
+} from './expiry.ts'
 import { type KeyWork, overKeys } from './many-keys.ts'
 import { countLookup, openKey, peekKey, touchKey, typeNames } from './lookup.ts'
 
@@ -182,9 +192,14 @@ function replyExpiry(client: Client, form: TimeForm): void {
   }
   const isRelative = (form & (EX | PX)) !== 0
   const isSeconds = (form & (EX | EXAT)) !== 0
-  const ms = isRelative
-    ? Math.max(0, expireAt - Math.floor(store.now))
-    : expireAt + wallOffset(client.server.world.clock)
+  const unixOffset = wallOffset(client.server.world.clock)
+  const offset = isRelative ? -Math.floor(store.now) : unixOffset
+  const ms = Math.max(0, expireAt + offset)
+  if (ms > Number.MAX_SAFE_INTEGER) {
+    const exact = farMoment(expireAt, offset, unixOffset)
+    client.reply.bigInteger(isSeconds ? (exact + 500n) / 1000n : exact)
+    return
+  }
   client.reply.integer(isSeconds ? Math.floor((ms + 500) / 1000) : ms)
 }
 
@@ -263,6 +278,7 @@ export const keyCommands = [
     group: 'generic',
     tips: ['request_policy:multi_shard', 'response_policy:agg_sum'],
     since: '1.0.0',
+    history: [['3.0.3', 'Accepts multiple `key` arguments.']],
     complexity: 'O(N) where N is the number of keys',
     summary: 'Counts the keys that exist; one that is given twice counts twice.',
     syntax: 'key [key ...]',
@@ -307,9 +323,11 @@ export const keyCommands = [
     keyFlags: ['RW', 'update'],
     group: 'generic',
     since: '1.0.0',
+    history: [['7.0.0', 'Added options: `NX`, `XX`, `GT` and `LT`.']],
     complexity: 'O(1)',
     summary: 'Lets a key expire after so many seconds.',
     syntax: 'key seconds [NX | XX | GT | LT]',
+    argumentNotes: { nx_xx_gt_lt: { as: 'condition', since: '7.0.0' } },
     run: expire,
   },
   {
@@ -320,9 +338,11 @@ export const keyCommands = [
     keyFlags: ['RW', 'update'],
     group: 'generic',
     since: '2.6.0',
+    history: [['7.0.0', 'Added options: `NX`, `XX`, `GT` and `LT`.']],
     complexity: 'O(1)',
     summary: 'Lets a key expire after so many milliseconds.',
     syntax: 'key milliseconds [NX | XX | GT | LT]',
+    argumentNotes: { nx_xx_gt_lt: { as: 'condition', since: '7.0.0' } },
     run: pexpire,
   },
   {
@@ -333,9 +353,11 @@ export const keyCommands = [
     keyFlags: ['RW', 'update'],
     group: 'generic',
     since: '1.2.0',
+    history: [['7.0.0', 'Added options: `NX`, `XX`, `GT` and `LT`.']],
     complexity: 'O(1)',
     summary: 'Lets a key expire at a unix time in seconds.',
     syntax: 'key unix-time-seconds [NX | XX | GT | LT]',
+    argumentNotes: { nx_xx_gt_lt: { as: 'condition', since: '7.0.0' } },
     repeatable: () => true,
     run: expireat,
   },
@@ -347,9 +369,11 @@ export const keyCommands = [
     keyFlags: ['RW', 'update'],
     group: 'generic',
     since: '2.6.0',
+    history: [['7.0.0', 'Added options: `NX`, `XX`, `GT` and `LT`.']],
     complexity: 'O(1)',
     summary: 'Lets a key expire at a unix time in milliseconds.',
     syntax: 'key unix-time-milliseconds [NX | XX | GT | LT]',
+    argumentNotes: { nx_xx_gt_lt: { as: 'condition', since: '7.0.0' } },
     repeatable: () => true,
     run: pexpireat,
   },
@@ -362,6 +386,7 @@ export const keyCommands = [
     group: 'generic',
     tips: ['nondeterministic_output'],
     since: '1.0.0',
+    history: [['2.8.0', 'Added the -2 reply.']],
     complexity: 'O(1)',
     summary: 'Gives the seconds a key has to live; -1 for ever, -2 when it is missing.',
     syntax: 'key',
@@ -376,6 +401,7 @@ export const keyCommands = [
     group: 'generic',
     tips: ['nondeterministic_output'],
     since: '2.6.0',
+    history: [['2.8.0', 'Added the -2 reply.']],
     complexity: 'O(1)',
     summary: 'Gives the milliseconds a key has to live; -1 for ever, -2 when it is missing.',
     syntax: 'key',
@@ -391,6 +417,7 @@ export const keyCommands = [
     since: '7.0.0',
     complexity: 'O(1)',
     summary: 'Gives the unix time in seconds at which a key expires; -1 never, -2 it is missing.',
+    differs: 'after the year 287396 within a second',
     syntax: 'key',
     run: expiretime,
   },
@@ -405,6 +432,7 @@ export const keyCommands = [
     complexity: 'O(1)',
     summary:
       'Gives the unix time in milliseconds at which a key expires; -1 never, -2 it is missing.',
+    differs: 'after the year 287396 within a second',
     syntax: 'key',
     run: pexpiretime,
   },

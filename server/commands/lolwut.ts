@@ -34,11 +34,18 @@ function cell(x: number, y: number, nodes: readonly number[]): string {
   return SHADES[owner % SHADES.length]!
 }
 
-/** The version is read, and all are drawn alike. */
+/** How many numbers the pictures of a version of Redis are drawn by. */
+const numbersOf: ReadonlyMap<number, number> = new Map([
+  [5, 3],
+  [6, 2],
+])
+
+/** The version is read, and what it would be drawn by, and all are drawn alike. */
 function lolwut({ args, reply, server }: Client): void {
-  if (args.count > 2 && args.is(1, 'version') && Number.isNaN(args.integer(2))) {
-    reply.error(errors.ERR_NOT_INTEGER)
-    return
+  const isVersioned = args.count > 2 && args.is(1, 'version')
+  const numbers = isVersioned ? 1 + (numbersOf.get(args.integer(2)) ?? 0) : 0
+  for (let i = 2; i < Math.min(args.count, 2 + numbers); i++) {
+    if (Number.isNaN(args.integer(i))) return reply.error(errors.ERR_NOT_INTEGER)
   }
   const random = (): number => server.world.random.uint32() / 2 ** 32
   reply.verbatim(`${picture(random)}\nringtier ver. ${version}\n`)

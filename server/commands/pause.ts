@@ -71,10 +71,12 @@ export const pauseRows = [
     name: 'pause',
     arity: -3,
     since: '2.9.50',
+    history: [['6.2.0', '`CLIENT PAUSE WRITE` mode added along with the `mode` option.']],
     complexity: 'O(1)',
     summary:
       'Holds the commands of all clients, or those that write, for so many milliseconds; they run afterwards.',
     syntax: 'timeout [WRITE | ALL]',
+    argumentNotes: { write_all: { as: 'mode', since: '6.2.0' } },
     argumentTypes: { timeout: 'integer' },
     run: pause,
   },

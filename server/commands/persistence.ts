@@ -63,9 +63,11 @@ export const persistenceCommands = [
     keys: noKeys,
     group: 'server',
     since: '1.0.0',
+    history: [['3.2.2', 'Added the `SCHEDULE` option.']],
     complexity: 'O(1)',
     summary: 'Begins to write a snapshot to disk.',
     syntax: '[SCHEDULE]',
+    argumentNotes: { schedule: { since: '3.2.2' } },
     run: bgsave,
   },
   {

@@ -354,6 +354,12 @@ export const renameCommands = [
     ],
     group: 'generic',
     since: '1.0.0',
+    history: [
+      [
+        '3.2.0',
+        'The command no longer returns an error when source and destination names are the same.',
+      ],
+    ],
     complexity: 'O(1)',
     summary: 'Gives a key another name, if there is no such key.',
     syntax: 'key newkey',

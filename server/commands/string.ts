@@ -676,11 +676,27 @@ export const stringCommands = [
     keyFlagsOf: setKeyFlags,
     group: 'string',
     since: '1.0.0',
+    history: [
+      ['2.6.12', 'Added the `EX`, `PX`, `NX` and `XX` options.'],
+      ['6.0.0', 'Added the `KEEPTTL` option.'],
+      ['6.2.0', 'Added the `GET`, `EXAT` and `PXAT` option.'],
+      ['7.0.0', 'Allowed the `NX` and `GET` options to be used together.'],
+    ],
     complexity: 'O(1)',
     summary: 'Sets a key to a value, whatever it held, with an expiry or a condition if wanted.',
     syntax:
       'key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | ' +
       'PXAT unix-time-milliseconds | KEEPTTL]',
+    argumentNotes: {
+      nx_xx: { as: 'condition', since: '2.6.12' },
+      get: { since: '6.2.0' },
+      seconds: { since: '2.6.12' },
+      milliseconds: { since: '2.6.12' },
+      'unix-time-seconds': { since: '6.2.0' },
+      'unix-time-milliseconds': { since: '6.2.0' },
+      keepttl: { since: '6.0.0' },
+      'seconds_milliseconds_unix-time-seconds_unix-time-milliseconds_keepttl': { as: 'expiration' },
+    },
     takesPages: true,
     repeatable: isRepeatableSet,
     originWrites: setOriginWrites,
@@ -700,6 +716,9 @@ export const stringCommands = [
     syntax:
       'key [EX seconds | PX milliseconds | EXAT unix-time-seconds | ' +
       'PXAT unix-time-milliseconds | PERSIST]',
+    argumentNotes: {
+      'seconds_milliseconds_unix-time-seconds_unix-time-milliseconds_persist': { as: 'expiration' },
+    },
     loads: getexLoaded,
     run: getex,
   },

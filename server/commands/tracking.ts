@@ -192,6 +192,7 @@ export const trackingRows = [
     differs: 'not in a cluster; a key counts in the databases in which it was read',
     syntax:
       '<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]',
+    argumentNotes: { on_off: { as: 'status' } },
     wordsMax: 4096,
     run: clientTracking,
   },
@@ -203,6 +204,7 @@ export const trackingRows = [
     complexity: 'O(1)',
     summary: 'Says whether the keys of the next command are to be tracked (OPTIN, OPTOUT).',
     syntax: '<YES | NO>',
+    argumentNotes: { yes_no: { as: 'mode' } },
     run: clientCaching,
   },
   {

@@ -12,6 +12,7 @@ import { DEFAULT_POLICY_NAME, policyNames, policyNotice } from '../policies.ts'
 import {
   BadValue,
   choice,
+  clamped,
   eventFlags,
   flags,
   integer,
@@ -26,6 +27,9 @@ import {
   text,
   yesNo,
 } from './kinds.ts'
+
+/** Redis's levels of its log. */
+const levels = ['debug', 'verbose', 'notice', 'warning'] as const
 
 export const sections = [
   'Network',
@@ -358,7 +362,7 @@ export const directives = {
     mutable: true,
     summary: 'The percentiles that INFO latencystats tells, 0 to 100.',
   }),
-  loglevel: row(choice(['debug', 'verbose', 'notice', 'warning', 'nothing']), {
+  loglevel: row(choice([...levels, 'nothing'], levels), {
     default: 'notice',
     section: 'Process and logs',
     mutable: true,
@@ -567,7 +571,7 @@ const ignoredByReason: readonly (readonly [string, Readonly<Record<string, Ignor
   [
     noTuning,
     {
-      hz: [count(), '10'],
+      hz: [clamped(count(), 1, 500), '10'],
       'dynamic-hz': [yesNo(), 'yes'],
       activedefrag: [yesNo(), 'no'],
       'active-defrag-cycle-max': [integer(1, 99), '25'],

@@ -67,6 +67,15 @@ export function integer(min: number, max: number): Kind<number> {
   }
 }
 
+/** One that takes the nearest of these limits where it is beyond them. */
+export function clamped(kind: Kind<number>, min: number, max: number): Kind<number> {
+  return {
+    ...kind,
+    limits: `${min} to ${max}, the nearest of what is beyond`,
+    parse: (...given) => Math.min(max, Math.max(min, kind.parse(...given))),
+  }
+}
+
 /** Bytes. Written as a plain number. */
 export function size(min: number, max: number): Kind<number> {
   return {
@@ -122,8 +131,11 @@ export function yesNo(): Kind<boolean> {
   }
 }
 
-/** One of a few words. */
-export function choice<const Word extends string>(words: readonly Word[]): Kind<Word> {
+/** One of a few words. `named`: those that an error names, where Redis does not know all. */
+export function choice<const Word extends string>(
+  words: readonly Word[],
+  named: readonly Word[] = words,
+): Kind<Word> {
   return {
     type: 'one of',
     limits: words.join(', '),
@@ -132,7 +144,7 @@ export function choice<const Word extends string>(words: readonly Word[]): Kind<
       const lower = word.toLowerCase()
       const chosen = words.find((candidate) => candidate === lower)
       if (chosen !== undefined) return chosen
-      throw new BadValue(configOneOf(words))
+      throw new BadValue(configOneOf(named))
     },
     format: (value) => value,
   }

@@ -76,8 +76,8 @@ function readText(path: string | number, where: string): string {
 
 function cannotRead(path: string | number, where: string, cause: unknown): ConfigError {
   const reason = reasonOf(cause as NodeJS.ErrnoException)
-  const what = path === where ? 'cannot read it' : `cannot read '${path}'`
-  return new ConfigError(where, `${what}: ${reason}`, { cause })
+  const what = path === where ? 'it' : `config file '${path}'`
+  return new ConfigError(where, `can't open ${what}: ${reason}`, { cause })
 }
 
 /** What the system's error code means, in Redis's (that is, C's) words. */

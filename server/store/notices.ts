@@ -27,6 +27,16 @@ export class Notices<Notice> {
     this.#verb.hasNotices = true
   }
 
+  /** How many are in the queue. */
+  get length(): number {
+    return this.#queue.length
+  }
+
+  /** Puts the one that came last before the one at `index`, if both are still to be told. */
+  lastBefore(index: number): void {
+    if (index < this.#queue.length - 1) this.#queue.splice(index, 0, this.#queue.pop()!)
+  }
+
   /**
    * Tells all that is in the queue, unless this thread has buckets locked. What the listener throws
    * is kept for `tell`: the others are told all the same.

@@ -670,6 +670,7 @@ export class Store {
   }
 
   #transfer(from: KeyPlace, to: KeyPlace, moves: boolean): number {
+    const told = this.#touched.length
     const result = this.#handTo(from, to, moves)
     if (result === STORED) this.#countSet()
     this.#releaseAfterWrite()
@@ -678,7 +679,10 @@ export class Store {
       this.#lock()
       // Its value may have gone already, with its pages.
       buckets.remove(this.#header)
+      const before = this.#touched.length
       this.#countChange()
+      // As Redis tells it: the one that is gone, then the other one.
+      if (this.#touched.length > before) this.#touched.lastBefore(told)
       this.#releaseAfterWrite()
     }
     this.#tell()

@@ -180,6 +180,22 @@ const table: Transcripts = {
     'GET k',
     ...EXPIRES.map((command) => `${command} nokey 100`),
   ],
+  'the latest expiry there is, and what is beyond': [
+    'SET k v',
+    'PEXPIREAT k 9223372036854775807',
+    'PEXPIRETIME k',
+    'EXPIRETIME k',
+    '~3000 PTTL k',
+    '~3 TTL k',
+    'PEXPIREAT k 9223372036854775808',
+    'EXPIREAT k 9223372036854774',
+    'EXPIRETIME k',
+    'EXPIREAT k 9223372036854776',
+    'PEXPIREAT k 18014398509481984',
+    'PEXPIRETIME k',
+    'EXPIRETIME k',
+    'PEXPIRE k 9223372036854775807',
+  ],
   'EXPIRE with a time that is over removes the key': EXPIRES.flatMap((command) =>
     ['0', '-1', '-1000000', ...(command.endsWith('AT') ? ['1', '1000000000'] : [])].flatMap((n) => [
       'SET k v',

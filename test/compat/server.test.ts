@@ -44,6 +44,14 @@ transcripts({
     'CONFIG SET Timeout 0 MAXCLIENTS 10000',
     'CONFIG GET timeout',
   ],
+  'CONFIG SET hz takes the nearest that there is': [
+    ...['0', '1', '1000', '500', '-1', 'x', '1.5', '2147483648', '10'].flatMap((hz) => [
+      `CONFIG SET hz ${hz}`,
+      'CONFIG GET hz',
+      '#configured_hz INFO server',
+    ]),
+    'CONFIG SET loglevel loud',
+  ],
   'CONFIG REWRITE without a file, and RESETSTAT': [
     'CONFIG REWRITE',
     'CONFIG REWRITE x',

@@ -126,6 +126,18 @@ const scenes: Readonly<Record<string, readonly string[]>> = {
       .filter(isKnown)
       .flatMap((command) => ['a: GET k', `b: ${command}`]),
   ],
+  'the old name is told before the new one': [
+    'a: CLIENT TRACKING ON',
+    'b: MSET x 1 y 2',
+    'a: MGET x y',
+    'b: RENAME x y',
+    'b: SET x 1',
+    'a: MGET y x',
+    'b: RENAME x y',
+    'a: MGET y x',
+    'b: RENAMENX y x',
+    'b: MULTI ; SET y 1 ; RENAME x y ; EXEC',
+  ],
   'a missing key is told when it comes': [
     'a: CLIENT TRACKING ON',
     'a: GET k',
@@ -235,6 +247,9 @@ const scenes: Readonly<Record<string, readonly string[]>> = {
       'TRACKING ON REDIRECT 0',
       'TRACKING ON REDIRECT -1',
       'TRACKING ON REDIRECT {b} REDIRECT {b}',
+      'TRACKING ON REDIRECT {b} REDIRECT 999999',
+      'TRACKING ON REDIRECT 999999 REDIRECT 999999',
+      'TRACKING ON REDIRECT 999999 REDIRECT x',
       'TRACKING ON REDIRECT {b} FOO',
       'TRACKING ON PREFIX a',
       'TRACKING ON PREFIX',

@@ -80,7 +80,7 @@ test('a file is wanted', (t) => {
   t.throws(() => check(['--port', '1'], {}), { instanceOf: ConfigError, message: line })
   t.throws(() => check(['/no/such'], {}), {
     instanceOf: ConfigError,
-    message: '/no/such: cannot read it: No such file or directory',
+    message: "/no/such: can't open it: No such file or directory",
   })
 })
 

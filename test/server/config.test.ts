@@ -110,7 +110,7 @@ test('include reads files where it stands, by name or by pattern, in order', (t)
 test('an include of a missing file, of itself, or of nothing is refused', (t) => {
   t.is(
     refused(t, () => withFile(t, '\ninclude /no/such.conf')),
-    "redis.conf:2: cannot read '/no/such.conf': No such file or directory",
+    "redis.conf:2: can't open config file '/no/such.conf': No such file or directory",
   )
   t.is(
     refused(t, () => withFile(t, 'include')),
@@ -133,20 +133,20 @@ test('an include by pattern passes folders that are none, and names one that can
   }
   t.is(
     refused(t, () => withFile(t, `include ${path}/loop/*.conf`)),
-    `redis.conf:1: cannot read '${path}/loop': Too many levels of symbolic links`,
+    `redis.conf:1: can't open config file '${path}/loop': Too many levels of symbolic links`,
   )
 })
 
 test('a config file that cannot be read is named', (t) => {
   t.is(
     refused(t, () => from('/no/redis.conf')),
-    'redis.conf: cannot read it: No such file or directory',
+    "redis.conf: can't open it: No such file or directory",
   )
   const path = folder(t)
   symlinkSync(path, join(path, 'redis.conf'))
   t.is(
     refused(t, () => from(join(path, 'redis.conf'))),
-    'redis.conf: cannot read it: Is a directory',
+    "redis.conf: can't open it: Is a directory",
   )
 })
 

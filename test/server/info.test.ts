@@ -10,6 +10,7 @@ import { PubSub } from '../../server/pubsub.ts'
 import { shareStats, Stats } from '../../server/stats.ts'
 import { version } from '../../server/version.ts'
 import { available, PROJECT, startRedis } from '../process.ts'
+import { ABSENT_INFO_FIELDS, INFO_FIELDS_OF_NEW_NODES } from '../redis-info-fields.ts'
 
 const storeStats: InfoSource['store']['stats'] = {
   entries: 7,
@@ -308,4 +309,16 @@ oracleTest('fields that Redis has too stand in the section where Redis has them'
     if (ourFields.test(field) || field.startsWith('db')) continue
     t.is(theirs.get(field), section, field)
   }
+  const ours = sectionsOf(info(source(), facts, ['everything']))
+  const sectionsByCommand = /^# (Commandstats|Latencystats|Errorstats|Keyspace)$/
+  const absent = [...theirs].filter(
+    ([field, section]) =>
+      !ours.has(field) &&
+      !sectionsByCommand.test(section) &&
+      !INFO_FIELDS_OF_NEW_NODES.includes(field),
+  )
+  t.deepEqual(
+    absent.map(([field]) => field).sort(),
+    Object.values(ABSENT_INFO_FIELDS).flat().sort(),
+  )
 })

@@ -54,10 +54,38 @@ test('several arguments in brackets are a block', (t) => {
     {
       name: 'username_password',
       type: 'block',
+      token: 'AUTH',
       optional: true,
       arguments: [
-        { name: 'username', type: 'string', token: 'AUTH' },
+        { name: 'username', type: 'string' },
         { name: 'password', type: 'string' },
+      ],
+    },
+  ])
+  const [block] = parseSyntax('[GET x y [GET x y ...]]')
+  t.is(block?.token, 'GET')
+  t.true(block?.multipleToken)
+})
+
+test('a note names what is made of several, and what that is within', (t) => {
+  const notes = { a_b: { as: 'choice', since: '7.0.0' }, x_choice: { as: 'whole' } }
+  t.deepEqual(parseSyntax('[x [A | B]]', {}, notes), [
+    {
+      name: 'whole',
+      type: 'block',
+      optional: true,
+      arguments: [
+        { name: 'x', type: 'string' },
+        {
+          name: 'choice',
+          type: 'oneof',
+          since: '7.0.0',
+          optional: true,
+          arguments: [
+            { name: 'a', type: 'pure-token', token: 'A' },
+            { name: 'b', type: 'pure-token', token: 'B' },
+          ],
+        },
       ],
     },
   ])

@@ -176,7 +176,7 @@ test('CLIENT INFO is one line of name=value', async (t) => {
     'qbuf=11',
     'oll=3',
     'omem=22',
-    'tot-mem=33',
+    `tot-mem=${6 * 1024 + 33}`,
     'cmd=client|info',
     'resp=2',
   ]) {
