@@ -273,7 +273,8 @@ export const directives = {
     default: '',
     section: 'Groups and cluster',
     mutable: false,
-    summary: 'The nodes of the cluster: `host:port,host:port,...`, with or without this one.',
+    summary:
+      'The nodes of the cluster: `host:port,host:port,...`, with or without this one; `host:port*3` owns three times as much.',
   }),
   'cluster-secret': row(text(), {
     default: '',
