@@ -225,6 +225,7 @@ export class Membership {
   readonly #epoch: EpochCounter
   readonly #listeners = new Set<(changed: Member) => void>()
   readonly #listListeners = new Set<(change: ListChange) => void>()
+  readonly #firstListeners = new Set<() => void>()
   readonly #epochListeners = new Set<(epoch: number) => void>()
   #viewHash = 0
   #beat: Timer | null = null
@@ -263,6 +264,13 @@ export class Membership {
     return this.#byName.get(name)
   }
 
+  /** How many members are live and have answered since they became members, this one included. */
+  get heard(): number {
+    return this.#members.filter((member) => {
+      return member.state !== 'down' && (member.self || member.answeredAt > 0)
+    }).length
+  }
+
   /** The number of the view, from 1; all nodes that see the same agree on it soon (view-epoch.ts). */
   get epoch(): number {
     return this.#epoch.epoch
@@ -283,6 +291,12 @@ export class Membership {
   onList(listener: (change: ListChange) => void): () => void {
     this.#listListeners.add(listener)
     return () => void this.#listListeners.delete(listener)
+  }
+
+  /** Is called after a member has answered for the first time. Returns its end. */
+  onFirstAnswer(listener: () => void): () => void {
+    this.#firstListeners.add(listener)
+    return () => void this.#firstListeners.delete(listener)
   }
 
   /** Is called after each change of the epoch, also of one without a change here. Returns its end. */
@@ -418,12 +432,15 @@ export class Membership {
   #answered(member: Tracked): void {
     member.misses = 0
     member.opinion.clear()
+    const isFirst = member.answeredAt === 0
     member.answeredAt = this.#clock.now()
     const wasDown = member.state === 'down'
     member.state = 'up'
-    if (!wasDown) return
-    this.#ring.add(member)
-    this.#changed(member)
+    if (wasDown) {
+      this.#ring.add(member)
+      this.#changed(member)
+    }
+    if (isFirst) for (const listener of this.#firstListeners) listener()
   }
 
   #missed(member: Tracked): void {

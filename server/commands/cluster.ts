@@ -119,14 +119,14 @@ function flagsOf({ self, state }: Member): string {
   return state === 'down' ? 'master,fail' : 'master'
 }
 
-function clusterInfo({ reply }: Client, membership: Membership): void {
+function clusterInfo({ reply, server }: Client, membership: Membership): void {
   const ring = membership.live()
   const suspected = membership.members
     .filter(({ state }) => state === 'suspect')
     .reduce((sum, { name }) => sum + ring.slotsOf(name), 0)
   const fields = {
-    // A ring without a node is no ring; as long as this one answers, every slot has an owner.
-    cluster_state: 'ok',
+    // As long as this node answers, every slot has an owner; but writes may be refused.
+    cluster_state: server.gate.minority ? 'fail' : 'ok',
     cluster_slots_assigned: SLOT_COUNT,
     cluster_slots_ok: SLOT_COUNT - suspected,
     cluster_slots_pfail: suspected,

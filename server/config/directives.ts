@@ -285,6 +285,13 @@ export const directives = {
     summary:
       'What the nodes prove to each other to know; all have the same. A cluster on one machine may do without.',
   }),
+  'cluster-min-members': row(integer(0, 4096), {
+    default: 0,
+    section: 'Groups and cluster',
+    mutable: true,
+    summary:
+      'While this node hears fewer nodes than this, itself included, it refuses writes (CLUSTERDOWN) and goes on reading; more than half of the nodes keeps a minority from writing.',
+  }),
   'cluster-virtual-nodes': row(integer(1, 1024), {
     default: VIRTUAL_NODES,
     section: 'Groups and cluster',

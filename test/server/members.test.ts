@@ -130,3 +130,52 @@ test('what nodes ask of each other is refused to clients', async (t) => {
   t.is(await client.command('PEER', 'VIEW'), refusal)
   t.is(await client.command('PEER', 'PROBE', b), refusal)
 })
+
+const down = '-CLUSTERDOWN The cluster is down and only accepts read commands\r\n'
+
+test('below cluster-min-members writes are refused and reads go on, until enough are there', async (t) => {
+  const nodes = new Nodes()
+  t.teardown(() => nodes.shutdown())
+  const all = `${a},${b},${c}`
+  const min = ['--cluster-min-members', '2']
+  const first = await nodes.start(a, all, min)
+  const { membership } = first.server.routing
+  const client = first.connect()
+  const say = async (...words: string[]): Promise<string> => {
+    const reply = client.command(...words)
+    await nodes.clock.advance(50)
+    return reply
+  }
+  const key = keyOf(first)
+  t.is(await say('SET', key, 'early'), down, 'nobody has answered yet')
+  t.is(await say('GET', key), '$-1\r\n')
+  t.regex(await say('CLUSTER', 'INFO'), /cluster_state:fail/)
+  await nodes.start(b, all, min)
+  await nodes.clock.until(() => membership!.member(b)!.state === 'up')
+  t.is(await say('SET', key, 'v'), '+OK\r\n')
+  t.regex(await say('CLUSTER', 'INFO'), /cluster_state:ok/)
+
+  t.is(await say('MULTI'), '+OK\r\n')
+  t.is(await say('SET', key, 'w'), '+QUEUED\r\n')
+  nodes.break(`${a}>${b}`)
+  await nodes.clock.until(() => !membership!.isLive(b))
+  t.is(await say('EXEC'), `-EXECABORT Transaction discarded because of: ${down.slice(1)}`)
+  for (const words of [
+    ['SET', key, 'x'],
+    ['DEL', key],
+    ['INCR', key],
+    ['EXPIRE', key, '1'],
+    ['FLUSHALL'],
+  ]) {
+    t.is(await say(...words), down, words[0])
+  }
+  t.is(await say('GET', key), '$1\r\nv\r\n')
+  t.is(await say('PING'), '+PONG\r\n')
+  t.is(await say('CONFIG', 'SET', 'cluster-min-members', '0'), '+OK\r\n')
+  t.is(await say('SET', key, 'x'), '+OK\r\n')
+})
+
+/** A key whose owner is this node, in the full ring as it sees it. */
+function keyOf({ server }: InProcess): string {
+  for (let i = 0; ; i++) if (server.routing.isHere(Buffer.from(`k${i}`))) return `k${i}`
+}
