@@ -2,8 +2,9 @@
  * Who is in the cluster, and who of them answers.
  *
  * The members are the union of this node and the peers it was given: a list with or without
- * oneself is the same list. A node is its name, never an IP address; in a static list the name is
- * the normalised host:port.
+ * oneself is the same list. A node is its name, never an IP address: the normalised host:port of its
+ * `cluster-self`. Where it is dialled may be something else, and may change. A list that is found
+ * (discovery/) changes while the node runs, by `update`.
  *
  * Each node asks each other one for a sign of life every period and keeps its own opinion:
  *
@@ -14,15 +15,21 @@
  *       `------------------------------------------------------'
  *                             an answer
  *
- * `up` and `suspect` stand in this node's ring, `down` does not. Everybody begins as a suspect:
- * a node that starts alone would otherwise own every key until the first answers come. Opinions
+ * `up` and `suspect` stand in this node's ring, `down` does not. At the start everybody is a suspect:
+ * a node that starts alone would otherwise own every key until the first answers come. Who comes
+ * later is down until it answers. And who does not answer is down only if it answers nobody else
+ * either (second-opinion.ts). Opinions
  * may differ for a moment; that costs a second load, never a loop, because a peer's request is
  * never passed on. Nodes compare their views by a hash that travels with every request.
  */
 import { strict as assert } from 'node:assert'
 import { createHash } from 'node:crypto'
-import { Ring, RING_NODES_MAX, VIRTUAL_NODES } from './ring.ts'
+import { Ring, RING_NODES_MAX, VIRTUAL_NODES, WEIGHT_MAX } from './ring.ts'
 import type { RingHash } from './ring.ts'
+import { HELPERS_MAX, SecondOpinion } from './second-opinion.ts'
+import type { Probe } from './second-opinion.ts'
+import { EpochCounter } from './view-epoch.ts'
+import type { ViewEpoch } from './view-epoch.ts'
 import type { Clock, Timer } from './world.ts'
 
 /** Often enough that a dead node is out of the ring within a second. */
@@ -36,10 +43,26 @@ const MISSES_UNTIL_DOWN = 3
 
 const PORT_MAX = 65535
 
+/** Of a list that is found, which whoever writes there may fill with anything: each node asks each other. */
+const FOUND_NODES_MAX = 256
+
 /** Where a node listens; the host as it is dialled, an IPv6 address without brackets. */
 export interface NodeAddress {
   /** Normalised host:port, by which nodes know each other: `10.0.0.1:7001`, `[::1]:7001`. */
   readonly name: string
+  readonly host: string
+  readonly port: number
+}
+
+/** A node of the cluster, as a list of members has it. */
+export interface ClusterNode extends NodeAddress {
+  /** How large its share of the keys is, beside others. */
+  readonly weight: number
+  /** Where it is dialled: the host and port of its name, or what a look-up gave. */
+  readonly dial: DialAddress
+}
+
+export interface DialAddress {
   readonly host: string
   readonly port: number
 }
@@ -76,32 +99,59 @@ export function parseAddress(text: string, directive: string): NodeAddress {
   return { name: `${host}:${port}`, host: host.slice(1, -1), port }
 }
 
+/**
+ * Reads `host:port`, or `host:port*weight` for a node that is to own several times as much as others.
+ *
+ * @throws MemberListError
+ */
+export function parseNode(text: string, directive: string): ClusterNode {
+  const star = text.indexOf('*')
+  const address = parseAddress(star < 0 ? text : text.slice(0, star), directive)
+  const word = star < 0 ? '1' : text.slice(star + 1)
+  const weight = /^[0-9]{1,3}$/.test(word) ? Number(word) : 0
+  if (weight < 1 || weight > WEIGHT_MAX) {
+    const why = `the weight behind the * is 1 to ${WEIGHT_MAX}`
+    throw new MemberListError(`${directive}: "${text}" is not host:port*weight (${why})`)
+  }
+  const { host, port } = address
+  return { ...address, weight, dial: { host, port } }
+}
+
 /** The static list of a cluster, read. */
 export interface MemberList {
-  readonly self: NodeAddress
+  readonly self: ClusterNode
   /** This node and its peers, each once, sorted by name: the same list on every node. */
-  readonly all: readonly NodeAddress[]
+  readonly all: readonly ClusterNode[]
 }
 
 /**
  * The members from the two directives, `cluster-self host:port` and `cluster-peers
- * host:port,host:port ...` (commas or blanks between, empty for a cluster of one).
+ * host:port,host:port ...` (commas or blanks between, empty for a cluster of one), each with a weight
+ * perhaps: `host:port*2`.
  *
  * @throws MemberListError
  */
 export function parseMembers(self: string, peers: string): MemberList {
-  const own = parseAddress(self.trim(), 'cluster-self')
+  const own = parseNode(self.trim(), 'cluster-self')
   const byName = new Map([[own.name, own]])
   for (const word of peers.split(/[\s,]+/)) {
     if (word === '') continue
-    const address = parseAddress(word, 'cluster-peers')
-    byName.set(address.name, address)
+    const node = parseNode(word, 'cluster-peers')
+    // The others know this node's weight from the list.
+    if (node.name === own.name && node.weight !== own.weight && self.includes('*')) {
+      const why = `${own.name} has another weight in cluster-self`
+      throw new MemberListError(`cluster-peers: ${why}`)
+    }
+    byName.set(node.name, node)
   }
   if (byName.size > RING_NODES_MAX) {
     throw new MemberListError(`cluster-peers: more than ${RING_NODES_MAX} nodes`)
   }
-  const all = [...byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
-  return { self: own, all }
+  return { self: byName.get(own.name)!, all: sorted(byName.values()) }
+}
+
+function sorted<Node extends NodeAddress>(nodes: Iterable<Node>): Node[] {
+  return [...nodes].sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 /** Is this the machine itself? Without a cluster secret only such nodes may form a cluster. */
@@ -118,10 +168,10 @@ export function clusterId(name: string): string {
 export type MemberState = 'up' | 'suspect' | 'down'
 
 /** One member as CLUSTER NODES shows it. Its fields change as answers come; do not keep copies. */
-export interface Member extends NodeAddress {
+export interface Member extends ClusterNode {
   readonly id: string
   readonly self: boolean
-  /** Index in the sorted list of all members: the same on every node, in every view. */
+  /** Index in the sorted list of all members: the same on every node that has the same list. */
   readonly rank: number
   readonly state: MemberState
   /** Clock of the last sign of life asked for, and got; 0 before the first. */
@@ -139,6 +189,8 @@ export interface MembershipOptions {
   readonly clock: Clock
   readonly hash: RingHash
   readonly ping: Ping
+  /** Without it nobody else is asked about a node that does not answer. */
+  readonly probe?: Probe
   readonly heartbeatMs?: number
   readonly virtualNodes?: number
 }
@@ -147,6 +199,16 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 interface Tracked extends Writable<Member> {
   misses: number
+  opinion: SecondOpinion
+}
+
+/** What an update did to the list. */
+export interface ListChange {
+  readonly added: readonly Member[]
+  /** They are members no more. */
+  readonly removed: readonly Member[]
+  /** They are dialled elsewhere now. */
+  readonly moved: readonly Member[]
 }
 
 /** The members, their states and the ring of those that are not down. */
@@ -155,12 +217,16 @@ export class Membership {
   readonly #clock: Clock
   readonly #hash: RingHash
   readonly #ping: Ping
+  readonly #probe: Probe | null
   readonly #heartbeatMs: number
-  readonly #members: readonly Tracked[]
-  readonly #byName: ReadonlyMap<string, Tracked>
+  #members: readonly Tracked[] = []
+  #byName: ReadonlyMap<string, Tracked> = new Map()
   readonly #ring: Ring
+  readonly #epoch: EpochCounter
   readonly #listeners = new Set<(changed: Member) => void>()
-  #epoch = 1
+  readonly #listListeners = new Set<(change: ListChange) => void>()
+  readonly #firstListeners = new Set<() => void>()
+  readonly #epochListeners = new Set<(epoch: number) => void>()
   #viewHash = 0
   #beat: Timer | null = null
 
@@ -169,21 +235,17 @@ export class Membership {
     this.#clock = options.clock
     this.#hash = options.hash
     this.#ping = options.ping
+    this.#probe = options.probe ?? null
     this.#heartbeatMs = options.heartbeatMs ?? HEARTBEAT_PERIOD_MS
-    this.#members = list.all.map((address, rank) => {
-      const self = address.name === list.self.name
-      const state = self ? 'up' : 'suspect'
-      const id = clusterId(address.name)
-      return { ...address, id, self, rank, state, pingedAt: 0, answeredAt: 0, misses: 0 }
-    })
-    this.#byName = new Map(this.#members.map((member) => [member.name, member]))
+    this.#list(list.all.map((node) => this.#newcomer(node, 'suspect')))
     assert(this.#byName.get(this.self)?.self, 'self is a member')
     this.#ring = new Ring(options.hash, options.virtualNodes ?? VIRTUAL_NODES)
-    this.#ring.add(...this.#byName.keys())
+    this.#ring.add(...list.all)
     this.#viewHash = this.#hashOfView()
+    this.#epoch = new EpochCounter(this.#viewHash)
   }
 
-  /** All members, live or not, by rank. */
+  /** All members, live or not, by rank. A new array with each change of the list. */
   get members(): readonly Member[] {
     return this.#members
   }
@@ -202,9 +264,16 @@ export class Membership {
     return this.#byName.get(name)
   }
 
-  /** Counts the views this node has had, from 1. */
+  /** How many members are live and have answered since they became members, this one included. */
+  get heard(): number {
+    return this.#members.filter((member) => {
+      return member.state !== 'down' && (member.self || member.answeredAt > 0)
+    }).length
+  }
+
+  /** The number of the view, from 1; all nodes that see the same agree on it soon (view-epoch.ts). */
   get epoch(): number {
-    return this.#epoch
+    return this.#epoch.epoch
   }
 
   /** A uint32 that is equal on two nodes when they see the same live nodes. */
@@ -218,6 +287,24 @@ export class Membership {
     return () => void this.#listeners.delete(listener)
   }
 
+  /** Is called after each change of the list, before what the ring's changes call. Returns its end. */
+  onList(listener: (change: ListChange) => void): () => void {
+    this.#listListeners.add(listener)
+    return () => void this.#listListeners.delete(listener)
+  }
+
+  /** Is called after a member has answered for the first time. Returns its end. */
+  onFirstAnswer(listener: () => void): () => void {
+    this.#firstListeners.add(listener)
+    return () => void this.#firstListeners.delete(listener)
+  }
+
+  /** Is called after each change of the epoch, also of one without a change here. Returns its end. */
+  onEpoch(listener: (epoch: number) => void): () => void {
+    this.#epochListeners.add(listener)
+    return () => void this.#epochListeners.delete(listener)
+  }
+
   /** Begins to ask the others for signs of life. */
   start(): void {
     assert(this.#beat === null, 'started twice')
@@ -226,18 +313,82 @@ export class Membership {
   }
 
   /**
+   * The members are these from now on, and this node, whether it is among them or not; of more than
+   * FOUND_NODES_MAX the last by name are left out. Who was a member keeps its state. Who comes is in the
+   * ring before `start`, and afterwards when it has answered; it is asked at once.
+   */
+  update(nodes: readonly ClusterNode[]): void {
+    const own = this.#byName.get(this.self)!
+    const given = new Map([[own.name, own as ClusterNode]])
+    for (const node of nodes) given.set(node.name, node)
+    const wanted = sorted(given.values())
+    for (let i = wanted.length - 1; wanted.length > FOUND_NODES_MAX; i--) {
+      if (wanted[i]!.name !== this.self) wanted.splice(i, 1)
+    }
+    const before = this.#byName
+    const state = this.#beat === null ? 'suspect' : 'down'
+    const [added, moved, changed]: [Tracked[], Tracked[], Tracked[]] = [[], [], []]
+    const members = wanted.map((node) => {
+      const member = before.get(node.name)
+      if (member === undefined) {
+        const newcomer = this.#newcomer(node, state)
+        added.push(newcomer)
+        if (state !== 'down') changed.push(newcomer)
+        return newcomer
+      }
+      const { host, port } = node.dial
+      if (host !== member.dial.host || port !== member.dial.port) {
+        member.dial = node.dial
+        if (!member.self) moved.push(member)
+      }
+      if (node.weight !== member.weight) {
+        member.weight = node.weight
+        if (member.state !== 'down') changed.push(member)
+      }
+      return member
+    })
+    const removed = [...before.values()].filter(({ name }) => !given.has(name))
+    if (added.length + removed.length + moved.length + changed.length === 0) return
+    this.#list(members)
+    const entered = [...changed]
+    for (const member of removed) {
+      this.#epoch.forget(member.name)
+      member.opinion.clear()
+      if (member.state === 'down') continue
+      member.state = 'down'
+      this.#ring.remove(member.name)
+      changed.push(member)
+    }
+    if (entered.length > 0) this.#ring.add(...entered)
+    for (const listener of this.#listListeners) listener({ added, removed, moved })
+    if (changed.length > 0) this.#changed(...changed)
+    if (this.#beat !== null) for (const member of added) this.#askFor(member)
+  }
+
+  /**
    * Instead of `start`: takes over what another thread of this node has found out about a node, `up`
    * or `down`.
    */
   follow(name: string, state: MemberState): void {
     assert(this.#beat === null, 'it finds out itself')
-    const member = this.#byName.get(name)!
-    if (state === member.state) return
+    const member = this.#byName.get(name)
+    if (member === undefined || state === member.state) return
     const wasDown = member.state === 'down'
     member.state = state
     if (state === 'down') this.#ring.remove(name)
-    else if (wasDown) this.#ring.add(name)
+    else if (wasDown) this.#ring.add(member)
     if (wasDown || state === 'down') this.#changed(member)
+  }
+
+  /** Beside `follow`: takes over the epoch. */
+  followEpoch(epoch: number): void {
+    this.#epoch.follow(epoch)
+  }
+
+  /** Another member told which view it has. */
+  heardView(name: string, told: ViewEpoch): void {
+    if (!this.#byName.has(name) || !this.#epoch.heard(name, told)) return
+    for (const listener of this.#epochListeners) listener(this.epoch)
   }
 
   /** Asks no more; answers still under way change nothing. */
@@ -246,47 +397,99 @@ export class Membership {
     this.#beat = null
   }
 
+  #newcomer(node: ClusterNode, state: MemberState): Tracked {
+    const self = node.name === this.self
+    const { name, host, port, weight, dial } = node
+    return {
+      ...{ name, host, port, weight, dial, id: clusterId(name), self, rank: 0 },
+      ...{ state: self ? 'up' : state, pingedAt: 0, answeredAt: 0, misses: 0 },
+      opinion: new SecondOpinion(name, this.#probe ?? ((_helper, _name, _ms, done) => done(false))),
+    }
+  }
+
+  #list(members: readonly Tracked[]): void {
+    for (const [rank, member] of members.entries()) member.rank = rank
+    this.#members = members
+    this.#byName = new Map(members.map((member) => [member.name, member]))
+  }
+
   #beatOnce(): void {
+    for (const member of this.#members) if (!member.self) this.#askFor(member)
+  }
+
+  #askFor(member: Tracked): void {
     const beat = this.#beat
     const askedAt = this.#clock.now()
-    for (const member of this.#members) {
-      if (member.self) continue
-      member.pingedAt = askedAt
-      this.#ping(member.name, this.#heartbeatMs * PING_TIMEOUT_PERIODS, (answered) => {
-        if (this.#beat !== beat) return
-        if (answered) this.#answered(member)
-        // A later question may have been answered in the meantime.
-        else if (member.answeredAt <= askedAt) this.#missed(member)
-      })
-    }
+    member.pingedAt = askedAt
+    this.#ping(member.name, this.#heartbeatMs * PING_TIMEOUT_PERIODS, (answered) => {
+      if (this.#beat !== beat || this.#byName.get(member.name) !== member) return
+      if (answered) this.#answered(member)
+      // A later question may have been answered in the meantime.
+      else if (member.answeredAt <= askedAt) this.#missed(member)
+    })
   }
 
   #answered(member: Tracked): void {
     member.misses = 0
+    member.opinion.clear()
+    const isFirst = member.answeredAt === 0
     member.answeredAt = this.#clock.now()
     const wasDown = member.state === 'down'
     member.state = 'up'
-    if (!wasDown) return
-    this.#ring.add(member.name)
-    this.#changed(member)
+    if (wasDown) {
+      this.#ring.add(member)
+      this.#changed(member)
+    }
+    if (isFirst) for (const listener of this.#firstListeners) listener()
   }
 
   #missed(member: Tracked): void {
     if (member.state === 'down') return
     member.misses++
-    member.state = member.misses < MISSES_UNTIL_DOWN ? 'suspect' : 'down'
-    if (member.state !== 'down') return
+    member.state = 'suspect'
+    const { opinion } = member
+    if (member.misses >= MISSES_UNTIL_DOWN) opinion.unlessVouched(() => this.#lost(member))
+    if (member.misses < MISSES_UNTIL_DOWN - 1 || this.#isDown(member)) return
+    opinion.ask(this.#helpersFor(member), this.#heartbeatMs)
+  }
+
+  #isDown({ state }: Member): boolean {
+    return state === 'down'
+  }
+
+  /** Neither this node nor anybody that it asked hears it. */
+  #lost(member: Tracked): void {
+    if (this.#beat === null || this.#byName.get(member.name) !== member) return
+    if (member.state === 'down') return
+    member.state = 'down'
     this.#ring.remove(member.name)
     this.#changed(member)
   }
 
-  #changed(member: Tracked): void {
-    this.#epoch++
-    this.#viewHash = this.#hashOfView()
-    for (const listener of this.#listeners) listener(member)
+  /** Those who answer this node, the next ones by rank: they differ from node to node asked about. */
+  #helpersFor({ name, rank }: Member): string[] {
+    const all = this.#members
+    const helpers: string[] = []
+    for (let step = 1; step < all.length && helpers.length < HELPERS_MAX; step++) {
+      const other = all[(rank + step) % all.length]!
+      if (!other.self && other.state === 'up' && other.name !== name) helpers.push(other.name)
+    }
+    return helpers
   }
 
+  #changed(...members: readonly Tracked[]): void {
+    this.#viewHash = this.#hashOfView()
+    this.#epoch.changed(this.#viewHash)
+    for (const member of members) for (const listener of this.#listeners) listener(member)
+    for (const listener of this.#epochListeners) listener(this.epoch)
+  }
+
+  /** As without weights where all have one of 1. */
   #hashOfView(): number {
-    return this.#hash(this.#ring.names.join('\n'))
+    const words = this.#ring.names.map((name) => {
+      const { weight } = this.#byName.get(name)!
+      return weight === 1 ? name : `${name}*${weight}`
+    })
+    return this.#hash(words.join('\n'))
   }
 }

@@ -17,6 +17,10 @@
  * Several virtual nodes can fall on one slot. The one with the smallest rest of the hash wins: a
  * rule that does not depend on the order of joining and favours nobody (the smallest name would
  * win always, and with a hundred nodes most slots are contested).
+ *
+ * A node of weight 3 stands on the circle three times as often as one of weight 1, and owns three
+ * times as much. What it stood on with a smaller weight it keeps: a change of weight moves keys
+ * between this node and the others only.
  */
 import { strict as assert } from 'node:assert'
 import { SLOT_COUNT } from './slots.ts'
@@ -27,8 +31,18 @@ export const VIRTUAL_NODES = 160
 /** The slot table holds 16-bit indexes. */
 export const RING_NODES_MAX = 4096
 
+/** A node of more than this weight stands for more machines than one. */
+export const WEIGHT_MAX = 16
+
 /** A uint32 for a text, the same on every node; the server passes xxhash. */
 export type RingHash = (text: string) => number
+
+/** A node on the circle, by its name. */
+export interface RingNode {
+  readonly name: string
+  /** 1 to WEIGHT_MAX, 1 if absent; the same on all nodes. */
+  readonly weight?: number
+}
 
 /** Slots `start` to `end`, both included, of one owner. */
 export interface SlotRange {
@@ -77,10 +91,16 @@ export class Ring {
     return this.#table
   }
 
-  /** Lets nodes stand on the circle. A name that is there already changes nothing. */
-  add(...names: string[]): void {
-    for (const name of names) {
-      if (!this.#standing.has(name)) this.#standing.set(name, this.#virtualNodesOf(name))
+  /**
+   * Lets nodes stand on the circle, those given by name alone with a weight of 1. One that stands
+   * there already has the new weight from now on.
+   */
+  add(...nodes: readonly (string | RingNode)[]): void {
+    for (const node of nodes) {
+      const { name, weight = 1 } = typeof node === 'string' ? { name: node } : node
+      assert(Number.isInteger(weight) && weight >= 1 && weight <= WEIGHT_MAX, 'a weight of 1 to 16')
+      if (this.#standing.get(name)?.length === weight * this.#virtualNodes) continue
+      this.#standing.set(name, this.#virtualNodesOf(name, weight))
     }
     assert(this.#standing.size <= RING_NODES_MAX, 'too many nodes for the slot table')
     this.#rebuild()
@@ -138,9 +158,9 @@ export class Ring {
     return count
   }
 
-  #virtualNodesOf(name: string): VirtualNode[] {
+  #virtualNodesOf(name: string, weight: number): VirtualNode[] {
     const nodes: VirtualNode[] = []
-    for (let i = 0; i < this.#virtualNodes; i++) {
+    for (let i = 0; i < weight * this.#virtualNodes; i++) {
       const hash = this.#hash(`${i} ${name}`)
       nodes.push({ slot: hash % SLOT_COUNT, rest: Math.floor(hash / SLOT_COUNT), name })
     }

@@ -483,6 +483,10 @@ export const ERR_CROSSSLOT = "CROSSSLOT Keys in request don't hash to the same s
 /** CLUSTER and READONLY, when cluster mode is off. */
 export const ERR_CLUSTER_DISABLED = 'ERR This instance has cluster support disabled'
 
+/** A write, when too few nodes are there (cluster-min-members). */
+export const ERR_CLUSTER_READS_ONLY =
+  'CLUSTERDOWN The cluster is down and only accepts read commands'
+
 /** The slot's owner: the client asks there, and every cluster client refreshes its topology. */
 export function moved(slot: number, address: string): string {
   return `MOVED ${slot} ${address}`

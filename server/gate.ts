@@ -1,16 +1,24 @@
 /**
  * Which commands may run now. While the snapshot is read at the start nearly all are refused
- * (LOADING), after a failed save writes are (MISCONF), during a pause clients' commands are held
+ * (LOADING), after a failed save writes are (MISCONF), and while too few nodes of the cluster are there
+ * (CLUSTERDOWN); during a pause clients' commands are held
  * (pauses.ts), and while the last snapshot is written none runs: then requests wait.
  *
  * The state lies in words that all threads share. One of them, the hub, writes it; dispatch looks at
  * it before each command, which costs a plain read.
  */
-import { ERR_LOADING, ERR_MISCONF } from '../protocol/errors.ts'
+import { ERR_CLUSTER_READS_ONLY, ERR_LOADING, ERR_MISCONF } from '../protocol/errors.ts'
 import { type CommandEntry, flagBits } from './command.ts'
 
 /** The words, as index of an Int32Array. */
-const word = { loading: 0, deniesWrites: 1, restricts: 2, frozen: 3, paused: 4 } as const
+const word = {
+  loading: 0,
+  deniesWrites: 1,
+  restricts: 2,
+  frozen: 3,
+  paused: 4,
+  minority: 5,
+} as const
 
 /** Which commands of clients a pause holds: none, those that write, all. */
 export type PauseMode = 'none' | 'write' | 'all'
@@ -38,8 +46,10 @@ export class Gate {
   refusalOf({ flags, fullName }: Asked): string | null {
     const words = this.#words
     if (words[word.loading] !== 0) return (flags & flagBits.loading) === 0 ? ERR_LOADING : null
+    const writes = (flags & flagBits.write) !== 0
+    if (words[word.minority] !== 0 && writes) return ERR_CLUSTER_READS_ONLY
     if (words[word.deniesWrites] === 0) return null
-    return (flags & flagBits.write) !== 0 || fullName === 'ping' ? ERR_MISCONF : null
+    return writes || fullName === 'ping' ? ERR_MISCONF : null
   }
 
   restrict(state: { readonly loading: boolean; readonly deniesWrites: boolean }): void {
@@ -62,9 +72,20 @@ export class Gate {
     this.#settle()
   }
 
+  /** Fewer nodes of the cluster are there than are to be for a write. */
+  get minority(): boolean {
+    return this.#words[word.minority] !== 0
+  }
+
+  set minority(minority: boolean) {
+    Atomics.store(this.#words, word.minority, minority ? 1 : 0)
+    this.#settle()
+  }
+
   #settle(): void {
     const words = this.#words
-    const restricts = [word.loading, word.deniesWrites, word.paused].some((i) => words[i] !== 0)
+    const { deniesWrites, loading, minority, paused } = word
+    const restricts = [loading, deniesWrites, paused, minority].some((i) => words[i] !== 0)
     Atomics.store(words, word.restricts, restricts ? 1 : 0)
   }
 

@@ -4,11 +4,13 @@ import { allOk, concatenated, summed } from '../cluster/fan-out.ts'
 import { readHeader, type RequestHeader } from '../cluster/frame.ts'
 import type { LinkError } from '../cluster/link.ts'
 import { Membership } from '../cluster/membership.ts'
-import { Peer, REPLY_DEPTH_MAX } from '../cluster/peer.ts'
+import { type Peer, REPLY_DEPTH_MAX } from '../cluster/peer.ts'
+import { Peers } from '../cluster/peers.ts'
 import { PeerError, PeerStatus, Replies, type PeerValue } from '../cluster/replies.ts'
 import { HUNT_MS } from '../cluster/hunt.ts'
 import { type Routed, Router } from '../cluster/router.ts'
 import type { RunHere } from '../cluster/scatter.ts'
+import { askAbout, askView } from '../cluster/opinions.ts'
 import { keySlot } from '../cluster/slots.ts'
 import { Args } from '../protocol/args.ts'
 import { ERR_CROSSSLOT } from '../protocol/errors.ts'
@@ -36,6 +38,7 @@ export class Routing {
   /** Messages that other nodes may not have got. */
   untold = 0
   readonly #server: IoThread
+  readonly #peers: Peers | null = null
   /** Why the last link to each node ended. */
   readonly #linkReasons = new Map<string, string>()
 
@@ -44,35 +47,45 @@ export class Routing {
     const { config, world } = server
     if (config.members === null) return
     const { self, all } = config.members
-    const peers = new Map<string, Peer>()
     const membership = new Membership(config.members, {
       clock: world.clock,
       hash,
-      ping: (name, timeoutMs, done) => peers.get(name)!.ping(timeoutMs, done),
+      ping: (name, timeoutMs, done) => this.#ping(name, timeoutMs, done),
+      probe: (helper, name, timeoutMs, done) => {
+        askAbout(this.#peers!.get(helper), name, timeoutMs, done)
+      },
       virtualNodes: config['cluster-virtual-nodes'],
     })
-    for (const node of all) {
-      if (node.name === self.name) continue
-      const peer = new Peer(world, node, {
-        self: self.name,
-        secret: config['cluster-secret'],
-        view: () => membership.viewHash,
-        replyBytesMax: 2 * config['proto-max-bulk-len'],
-        onLinkEnd: (reason) => this.#reportLink(node.name, reason),
-      })
-      peers.set(node.name, peer)
-    }
-    membership.onChange(({ name, state }) => {
-      if (state === 'down') peers.get(name)?.drop('it does not answer')
+    const peers = new Peers(world, all, {
+      self: self.name,
+      secret: config['cluster-secret'],
+      view: () => membership.viewHash,
+      replyBytesMax: 2 * config['proto-max-bulk-len'],
+      onLinkEnd: (name, reason) => this.#reportLink(name, reason),
     })
-    this.peers = peers
+    membership.onList((change) => {
+      peers.follow(change)
+      for (const { name } of change.removed) this.#linkReasons.delete(name)
+    })
+    membership.onChange(({ name, state }) => {
+      if (state === 'down') peers.all.get(name)?.drop('it does not answer')
+    })
+    this.#peers = peers
+    this.peers = peers.all
     this.membership = membership
     this.router = new Router({
       view: membership,
-      peer: (name) => peers.get(name)!,
+      peer: (name) => peers.get(name),
       clock: world.clock,
       random: world.random,
     })
+  }
+
+  /** A heartbeat: is the node there, and which view has it? */
+  #ping(name: string, timeoutMs: number, done: (answered: boolean) => void): void {
+    const peer = this.peers.get(name)!
+    peer.ping(timeoutMs, done)
+    askView(peer, timeoutMs, (told) => this.membership!.heardView(name, told))
   }
 
   /**
@@ -105,7 +118,7 @@ export class Routing {
 
   close(): void {
     this.membership?.stop()
-    for (const peer of this.peers.values()) peer.close()
+    this.#peers?.close()
   }
 
   /** The id in the header of a peer's request, which stands as its first argument; 0: none. */

@@ -20,6 +20,7 @@ import { LoadStore } from './load-store.ts'
 import type { Flights } from './loading.ts'
 import type { Log } from './log.ts'
 import { MaxMemory, type OpenedStore, openStore, sharingThreads } from './maxmemory.ts'
+import { countMembers } from './min-members.ts'
 import { Pauses } from './pauses.ts'
 import { Routing } from './routing.ts'
 import { SlowLog } from './slow-log.ts'
@@ -259,6 +260,7 @@ export class Server extends IoThread {
     this.pauses = new Pauses(clock, this.gate, () => this.ask('resume', null, () => {}))
     this.#maxMemory = new MaxMemory(store, config, { clock, log, onSlice })
     const { membership } = this.routing
+    if (membership !== null) countMembers(membership, config, this.gate, log)
     membership?.onChange(({ name, state }) => {
       log.notice({ node: name, state, epoch: membership.epoch }, `node ${name} is ${state}`)
     })

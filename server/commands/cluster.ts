@@ -119,14 +119,14 @@ function flagsOf({ self, state }: Member): string {
   return state === 'down' ? 'master,fail' : 'master'
 }
 
-function clusterInfo({ reply }: Client, membership: Membership): void {
+function clusterInfo({ reply, server }: Client, membership: Membership): void {
   const ring = membership.live()
   const suspected = membership.members
     .filter(({ state }) => state === 'suspect')
     .reduce((sum, { name }) => sum + ring.slotsOf(name), 0)
   const fields = {
-    // A ring without a node is no ring; as long as this one answers, every slot has an owner.
-    cluster_state: 'ok',
+    // As long as this node answers, every slot has an owner; but writes may be refused.
+    cluster_state: server.gate.minority ? 'fail' : 'ok',
     cluster_slots_assigned: SLOT_COUNT,
     cluster_slots_ok: SLOT_COUNT - suspected,
     cluster_slots_pfail: suspected,
@@ -185,10 +185,33 @@ function peerAuth(client: Client): void {
   client.peer = meeting.caller
 }
 
+/** Which view this node has: another one asks with each heartbeat. */
+function peerView({ peer, reply }: Client, { epoch, viewHash }: Membership): void {
+  if (peer === null) return reply.error(errors.ERR_PEER_ONLY)
+  reply.array(2)
+  reply.integer(epoch)
+  reply.integer(viewHash)
+}
+
+/** Does a node answer this one? For another one, whom it does not answer. */
+function peerProbe(client: Client): void {
+  const { args, peer, reply, server } = client
+  if (peer === null) return reply.error(errors.ERR_PEER_ONLY)
+  const asked = server.routing.peers.get(args.text(2))
+  const slot = client.defer()
+  const answer = (answers: boolean): void => slot.settle((to) => to.integer(answers ? 1 : 0))
+  if (asked === undefined) answer(false)
+  // Who asks wants to hear it in time.
+  else asked.ping(Math.min(server.routing.header.deadlineMs * 0.75, PROBE_MS_MAX), answer)
+}
+
 /** Without a secret anybody could prove to know it: only on one machine, and past no password. */
 function mayGoWithoutSecret(client: Client): boolean {
   return client.server.config.requirepass === '' && isLocal(client.address)
 }
+
+/** A heartbeat waits no longer for its answer. */
+const PROBE_MS_MAX = 300
 
 const noKeys = [0, 0, 0] as const
 const stale = ['stale'] as const
@@ -304,6 +327,29 @@ const peerRows = [
     summary: 'Ends the handshake: the other node proves it too, and speaks as a peer from now on.',
     syntax: 'proof',
     run: inCluster(peerAuth),
+  },
+  {
+    name: 'view',
+    arity: 2,
+    flags: ['noscript', 'loading', 'stale', 'fast', 'no_multi', 'allow_busy'],
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(1)',
+    summary: 'Tells another node the epoch of this one and the hash of its view.',
+    run: inCluster(peerView),
+  },
+  {
+    name: 'probe',
+    arity: 3,
+    flags: ['noscript', 'loading', 'stale', 'fast', 'no_multi', 'allow_busy'],
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(1)',
+    summary: 'Tells another node whether a third one answers this one.',
+    syntax: 'name',
+    run: inCluster(peerProbe),
   },
   {
     name: 'watch',

@@ -277,7 +277,8 @@ export const directives = {
     default: '',
     section: 'Groups and cluster',
     mutable: false,
-    summary: 'The nodes of the cluster: `host:port,host:port,...`, with or without this one.',
+    summary:
+      'The nodes of the cluster: `host:port,host:port,...`, with or without this one; `host:port*3` owns three times as much.',
   }),
   'cluster-secret': row(text(), {
     default: '',
@@ -287,6 +288,13 @@ export const directives = {
     hidden: true,
     summary:
       'What the nodes prove to each other to know; all have the same. A cluster on one machine may do without.',
+  }),
+  'cluster-min-members': row(integer(0, 4096), {
+    default: 0,
+    section: 'Groups and cluster',
+    mutable: true,
+    summary:
+      'While this node hears fewer nodes than this, itself included, it refuses writes (CLUSTERDOWN) and goes on reading; more than half of the nodes keeps a minority from writing.',
   }),
   'cluster-virtual-nodes': row(integer(1, 1024), {
     default: VIRTUAL_NODES,

@@ -124,9 +124,16 @@ export class Hub implements Workers {
     }
     config.onSet((pairs) => hub.#tellAll({ kind: 'config', pairs }))
     config.onGroupSet((change) => hub.#tellAll({ kind: 'group', change }))
-    server.routing.membership?.onChange(({ name, state }) => {
-      hub.#tellAll({ kind: 'member', name, state })
+    const { membership } = server.routing
+    membership?.onList(() => {
+      const members = membership.members.map((member) => {
+        const { name, host, port, weight, dial, state } = member
+        return { name, host, port, weight, dial, state }
+      })
+      hub.#tellAll({ kind: 'members', members })
     })
+    membership?.onChange(({ name, state }) => hub.#tellAll({ kind: 'member', name, state }))
+    membership?.onEpoch((epoch) => hub.#tellAll({ kind: 'epoch', epoch }))
     server.employ(hub)
     await Promise.all(ready)
     return hub

@@ -4,7 +4,7 @@
  * larger one would travel with all of it.
  */
 import type { Outcome } from '../../cluster/loads.ts'
-import type { MemberState } from '../../cluster/membership.ts'
+import type { ClusterNode, MemberState } from '../../cluster/membership.ts'
 import type { ConfigSource, GroupChange, Pair } from '../config.ts'
 import type { LatencyEvent } from '../latency.ts'
 import type { Accepted, ListenAddress } from '../listener.ts'
@@ -45,6 +45,11 @@ export interface SessionFacts {
   readonly protocol: number
 }
 
+/** A member as the hub sees it. */
+export interface FoundMember extends ClusterNode {
+  readonly state: MemberState
+}
+
 export type ToWorker =
   | { readonly kind: 'socket'; readonly socket: Accepted }
   | { readonly kind: 'listen'; readonly id: number; readonly at: ListenAddress }
@@ -69,6 +74,10 @@ export type ToWorker =
   | { readonly kind: 'monitored'; readonly line: Uint8Array }
   /** The load of this token has ended. */
   | { readonly kind: 'landed'; readonly token: number; readonly outcome: Outcome }
+  /** Who is in the cluster. */
+  | { readonly kind: 'members'; readonly members: readonly FoundMember[] }
+  /** The number of the view. */
+  | { readonly kind: 'epoch'; readonly epoch: number }
   /** A node of the cluster came or went. */
   | { readonly kind: 'member'; readonly name: string; readonly state: MemberState }
   | { readonly kind: 'drain'; readonly timeoutMs: number }

@@ -145,6 +145,15 @@ hub.on('message', (message: ToWorker) => {
     case 'landed':
       flights.landed(message.token, message.outcome)
       return
+    case 'members': {
+      const membership = thread.routing.membership!
+      membership.update(message.members)
+      for (const { name, state } of message.members) membership.follow(name, state)
+      return
+    }
+    case 'epoch':
+      thread.routing.membership!.followEpoch(message.epoch)
+      return
     case 'member':
       thread.routing.membership!.follow(message.name, message.state)
       return

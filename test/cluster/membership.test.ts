@@ -6,8 +6,9 @@ import {
   Membership,
   parseAddress,
   parseMembers,
+  parseNode,
 } from '../../cluster/membership.ts'
-import type { Ping } from '../../cluster/membership.ts'
+import type { ListChange, Ping } from '../../cluster/membership.ts'
 import { Peer } from '../../cluster/peer.ts'
 import { VirtualClock } from '../sim/clock.ts'
 import { LocalNetwork } from '../sim/network.ts'
@@ -250,4 +251,262 @@ test('over real links a node that hangs is out within a second, and back when it
   membership.stop()
   peer.close()
   t.is(clock.timers, 0)
+})
+
+/* ---- weights ---- */
+
+test('a weight stands behind the address', (t) => {
+  t.like(parseNode('B:07*3', 'x'), { name: 'b:7', weight: 3, dial: { host: 'b', port: 7 } })
+  t.is(parseNode('b:7', 'x').weight, 1)
+  t.is(parseNode('b:7*16', 'x').weight, 16)
+  for (const word of ['b:7*0', 'b:7*17', 'b:7*', 'b:7*x', 'b:7*1.5', 'b:7*2*2']) {
+    const why = `cluster-peers: "${word}" is not host:port*weight (the weight behind the * is 1 to 16)`
+    t.throws(() => parseMembers('a:1', word), { message: why })
+  }
+})
+
+test('this node has the weight that the list gives it, and two weights are refused', (t) => {
+  t.is(parseMembers('a:1*2', 'b:1').self.weight, 2)
+  t.is(parseMembers('a:1', 'a:1*2,b:1').self.weight, 2)
+  t.throws(() => parseMembers('a:1*2', 'a:1*3'), {
+    message: 'cluster-peers: a:1 has another weight in cluster-self',
+  })
+})
+
+test('equal weights make equal views, other weights another one', (t) => {
+  const options = { clock: new VirtualClock(), hash, ping: () => {} }
+  const a = new Membership(parseMembers('a:1*2', 'b:1'), options)
+  const b = new Membership(parseMembers('b:1', 'a:1*2'), options)
+  const plain = new Membership(parseMembers('b:1', 'a:1'), options)
+  t.is(a.viewHash, b.viewHash)
+  t.deepEqual(a.live().ranges(), b.live().ranges())
+  t.not(a.viewHash, plain.viewHash)
+})
+
+/* ---- a list that changes ---- */
+
+const nodesOf = (...words: string[]) => words.map((word) => parseNode(word, 'test'))
+
+test('who joins a running cluster is in the ring when it has answered, and asked at once', async (t) => {
+  const { clock, membership, answers, pings } = nodeA()
+  const lists: string[][] = []
+  const named = (list: ListChange['added']) => list.map(({ name }) => name)
+  membership.onList(({ added, removed, moved }) => {
+    lists.push([...named(added), '-', ...named(removed), '-', ...named(moved)])
+  })
+  membership.start()
+  await clock.advance(100)
+  pings.length = 0
+  answers.set('d:1', true)
+  membership.update(nodesOf('c:1', 'd:1', 'b:1'))
+  t.deepEqual(pings, ['d:1'])
+  t.deepEqual(lists, [['d:1', '-', '-']])
+  t.false(membership.isLive('d:1'))
+  t.deepEqual(
+    membership.members.map(({ name, rank }) => [name, rank]),
+    [
+      ['a:1', 0],
+      ['b:1', 1],
+      ['c:1', 2],
+      ['d:1', 3],
+    ],
+  )
+  await clock.advance(1)
+  t.true(membership.isLive('d:1'))
+  t.is(membership.epoch, 2)
+  membership.update(nodesOf('b:1', 'c:1', 'd:1'))
+  t.is(lists.length, 1, 'the same list is no change')
+})
+
+test('before the start all members that are found stand in the ring', (t) => {
+  const { membership } = nodeA()
+  membership.update(nodesOf('x:1', 'b:1'))
+  t.deepEqual(membership.live().names, ['a:1', 'b:1', 'x:1'])
+  t.is(membership.member('x:1')!.state, 'suspect')
+})
+
+test('who leaves the list leaves the ring, and late answers do not bring it back', async (t) => {
+  const { clock, membership } = nodeA()
+  const told: string[] = []
+  membership.start()
+  await clock.advance(200)
+  membership.onChange(({ name, state }) => told.push(`${name} ${state}`))
+  membership.update(nodesOf('b:1'))
+  t.deepEqual(membership.live().names, ['a:1', 'b:1'])
+  t.is(membership.member('c:1'), undefined)
+  await clock.advance(1000)
+  t.deepEqual(told, ['c:1 down'])
+  t.deepEqual(membership.live().names, ['a:1', 'b:1'])
+})
+
+test('this node stays a member whatever the list says', (t) => {
+  const { membership } = nodeA()
+  membership.update([])
+  t.deepEqual(membership.live().names, ['a:1'])
+  t.deepEqual(
+    membership.members.map(({ self }) => self),
+    [true],
+  )
+})
+
+test('a node at another address is the same node, and keeps its state', async (t) => {
+  const { clock, membership } = nodeA()
+  membership.start()
+  await clock.advance(100)
+  const { epoch, viewHash } = membership
+  const moved: string[] = []
+  membership.onList((change) => moved.push(...change.moved.map(({ dial }) => dial.host)))
+  const [b, c] = nodesOf('b:1', 'c:1')
+  membership.update([{ ...b!, dial: { host: '10.0.0.9', port: 1 } }, c!])
+  t.deepEqual(moved, ['10.0.0.9'])
+  t.is(membership.member('b:1')!.state, 'up')
+  t.like(membership.member('b:1'), { host: 'b', port: 1 })
+  t.deepEqual([membership.epoch, membership.viewHash], [epoch, viewHash])
+})
+
+test('a new weight is a new view', (t) => {
+  const { membership } = nodeA()
+  const before = membership.viewHash
+  const changed: string[] = []
+  membership.onChange(({ name }) => changed.push(name))
+  membership.update(nodesOf('b:1*4', 'c:1'))
+  t.not(membership.viewHash, before)
+  t.deepEqual(changed, ['b:1'])
+  t.true(membership.live().slotsOf('b:1') > membership.live().slotsOf('c:1') * 2)
+})
+
+test('a list has its limit, and this node is never left out of it', (t) => {
+  const { membership } = nodeA()
+  membership.update(nodesOf(...Array.from({ length: 300 }, (_, i) => `0${i}:1`)))
+  t.is(membership.members.length, 256)
+  t.truthy(membership.member('a:1'))
+})
+
+/* ---- one link of many is bad ---- */
+
+/** Nodes whose pings and probes fail where `cut` says so, 'a>b': from a to b. */
+function several(...words: string[]): {
+  clock: VirtualClock
+  cut: Set<string>
+  nodes: Map<string, Membership>
+} {
+  const clock = new VirtualClock()
+  const cut = new Set<string>()
+  const nodes = new Map<string, Membership>()
+  const reaches = (from: string, to: string) =>
+    !cut.has(`${from}>${to}`) && !cut.has(`${to}>${from}`)
+  const answer = (reached: boolean, timeoutMs: number, done: () => void) => {
+    clock.after(reached ? 1 : timeoutMs - 1, done)
+  }
+  for (const self of words) {
+    const ping: Ping = (name, timeoutMs, done) => {
+      const reached = reaches(self, name)
+      answer(reached, timeoutMs, () => done(reached))
+      if (reached) nodes.get(self)!.heardView(name, viewOf(nodes.get(name)!))
+    }
+    const probe = (helper: string, name: string, timeoutMs: number, done: (a: boolean) => void) => {
+      const reached = reaches(self, helper) && reaches(helper, name)
+      answer(reached, timeoutMs, () => done(reached))
+    }
+    const list = parseMembers(self, words.join(','))
+    nodes.set(self, new Membership(list, { clock, hash, ping, probe, heartbeatMs: 200 }))
+  }
+  for (const node of nodes.values()) node.start()
+  return { clock, cut, nodes }
+}
+
+function viewOf({ epoch, viewHash }: Membership): { epoch: number; view: number } {
+  return { epoch, view: viewHash }
+}
+
+test('a node behind one bad link stays in all rings, and is a suspect where the link is bad', async (t) => {
+  const { clock, cut, nodes } = several('a:1', 'b:1', 'c:1')
+  await clock.advance(300)
+  cut.add('a:1>b:1')
+  await clock.advance(10_000)
+  for (const node of nodes.values()) {
+    t.deepEqual(node.live().names, ['a:1', 'b:1', 'c:1'])
+    t.is(node.epoch, 1)
+  }
+  t.is(nodes.get('a:1')!.member('b:1')!.state, 'suspect')
+  t.is(nodes.get('c:1')!.member('b:1')!.state, 'up')
+  cut.clear()
+  await clock.advance(300)
+  t.is(nodes.get('a:1')!.member('b:1')!.state, 'up')
+})
+
+test('a node whom nobody hears is out within a second, although others are asked first', async (t) => {
+  const { clock, cut, nodes } = several('a:1', 'b:1', 'c:1', 'd:1', 'e:1')
+  await clock.advance(300)
+  for (const name of ['a:1', 'c:1', 'd:1', 'e:1']) cut.add(`b:1>${name}`)
+  await clock.advance(1000)
+  for (const [name, node] of nodes) {
+    t.deepEqual(node.live().names, name === 'b:1' ? ['b:1'] : ['a:1', 'c:1', 'd:1', 'e:1'])
+  }
+  cut.clear()
+  await clock.advance(500)
+  for (const node of nodes.values()) t.is(node.live().names.length, 5)
+})
+
+test('one whom others heard goes when they hear it no more', async (t) => {
+  const { clock, cut, nodes } = several('a:1', 'b:1', 'c:1')
+  cut.add('a:1>b:1')
+  await clock.advance(3000)
+  t.true(nodes.get('a:1')!.isLive('b:1'))
+  cut.add('c:1>b:1')
+  await clock.advance(1000)
+  t.false(nodes.get('a:1')!.isLive('b:1'))
+})
+
+test('of many nodes three are asked', async (t) => {
+  const clock = new VirtualClock()
+  const asked = new Set<string>()
+  const ping: Ping = (name, _, done) => clock.after(1, () => done(name !== 'a:1'))
+  const probe = (helper: string, name: string, _: number, done: (answers: boolean) => void) => {
+    asked.add(`${helper} for ${name}`)
+    done(false)
+  }
+  const list = parseMembers('m:1', 'a:1,b:1,c:1,d:1,e:1,f:1,g:1')
+  const membership = new Membership(list, { clock, hash, ping, probe })
+  membership.start()
+  await clock.advance(1000)
+  t.deepEqual([...asked].sort(), ['b:1 for a:1', 'c:1 for a:1', 'd:1 for a:1'])
+  t.false(membership.isLive('a:1'))
+})
+
+/* ---- epochs ---- */
+
+test('nodes with the same view agree on its number, whoever saw it first', async (t) => {
+  const { clock, cut, nodes } = several('a:1', 'b:1', 'c:1', 'd:1')
+  const random = new SeededRandom(5)
+  const names = [...nodes.keys()]
+  for (let round = 0; round < 20; round++) {
+    const lone = random.pick(names)
+    for (const name of names) if (name !== lone) cut.add(`${lone}>${name}`)
+    await clock.advance(1000 + random.below(400))
+    if (random.below(2) === 0) cut.clear()
+    await clock.advance(2000)
+    cut.clear()
+    await clock.advance(1500)
+    const views = [...nodes.values()].map(({ epoch, viewHash }) => `${epoch} ${viewHash}`)
+    t.is(new Set(views).size, 1, `round ${round}: ${views.join(', ')}`)
+  }
+  t.true(nodes.get('a:1')!.epoch <= 200)
+})
+
+test('an epoch that is none counts for nothing', (t) => {
+  const { membership } = nodeA()
+  const view = membership.viewHash
+  for (const epoch of [0, -1, 1.5, NaN, Infinity, 2 ** 53])
+    membership.heardView('b:1', { epoch, view })
+  membership.heardView('stranger:1', { epoch: 70, view })
+  t.is(membership.epoch, 1)
+  const epochs: number[] = []
+  membership.onEpoch((epoch) => epochs.push(epoch))
+  membership.heardView('b:1', { epoch: 7, view })
+  membership.heardView('c:1', { epoch: 9, view: view ^ 1 })
+  t.is(membership.epoch, 7, 'that of another view is not taken over')
+  membership.update([])
+  t.is(membership.epoch, 10, 'but the next one is higher')
+  t.deepEqual(epochs, [7, 10])
 })

@@ -165,3 +165,57 @@ test('the table holds the index of each owner in the sorted names', (t) => {
     SLOT_COUNT,
   )
 })
+
+test('on many random sets a join or leave moves at most 1.3/N, to or from that node only', (t) => {
+  const random = new SeededRandom(20)
+  for (let round = 0; round < 200; round++) {
+    const count = 2 + random.below(15)
+    const members = Array.from({ length: count }, () => {
+      return `10.${random.below(256)}.${random.below(256)}.${random.below(256)}:${random.below(65536)}`
+    })
+    const ring = ringOf(members.slice(1))
+    const without = [...ring.table].map((index) => ring.names[index])
+    ring.add(members[0]!)
+    let moved = 0
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      if (ring.owner(slot) === without[slot]) continue
+      moved++
+      if (ring.owner(slot) !== members[0]) t.fail()
+    }
+    t.true(moved > 0 && moved <= (1.3 / count) * SLOT_COUNT, `${moved} of ${count}`)
+    ring.remove(members[0]!)
+    t.deepEqual(
+      [...ring.table].map((index) => ring.names[index]),
+      without,
+    )
+  }
+})
+
+test('a node owns as much as its weight says, and equal sets of nodes and weights are equal rings', (t) => {
+  const weights = [3, 1, 2, 1, 16]
+  const nodes = names(5).map((name, i) => ({ name, weight: weights[i]! }))
+  const ring = new Ring(xxh)
+  ring.add(...nodes)
+  for (const { name, weight } of nodes) {
+    const share = (ring.slotsOf(name) * 23) / SLOT_COUNT / weight
+    t.true(share < 1.3 && share > 0.7, `${name} ${share}`)
+  }
+  const other = new Ring(xxh)
+  other.add(...names(5))
+  other.add(...nodes.reverse())
+  t.deepEqual(other.ranges(), ring.ranges())
+})
+
+test('a change of weight moves slots between that node and others only', (t) => {
+  const ring = ringOf(names(5))
+  const before = owners(ring)
+  ring.add({ name: names(5)[2]!, weight: 3 })
+  const after = owners(ring)
+  const changed = after.filter((owner, slot) => owner !== before[slot])
+  t.true(changed.length > SLOT_COUNT / 5)
+  t.true(changed.every((owner) => owner === names(5)[2]))
+  ring.add(names(5)[2]!)
+  t.deepEqual(owners(ring), before)
+  t.throws(() => ring.add({ name: 'x:1', weight: 17 }))
+  t.throws(() => ring.add({ name: 'x:1', weight: 0 }))
+})

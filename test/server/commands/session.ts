@@ -11,6 +11,7 @@ import type { Client } from '../../../server/client.ts'
 import { type Command, CommandTable, takes } from '../../../server/command.ts'
 import { loadConfig } from '../../../server/config.ts'
 import { Databases } from '../../../server/databases.ts'
+import { Gate } from '../../../server/gate.ts'
 import { PubSub } from '../../../server/pubsub.ts'
 import type { EndOptions, Server } from '../../../server/server.ts'
 import { answer, type ArgumentOf, type QuestionName } from '../../../server/threads/questions.ts'
@@ -42,6 +43,7 @@ export class Bench {
       table: new CommandTable(rows),
       world: { clock, random: new SeededRandom(1) },
       routing: { enabled: membership !== null, membership },
+      gate: new Gate(),
       clients,
       stats,
       databases: new Databases(16),
