@@ -11,7 +11,7 @@ import { Gate } from '../gate.ts'
 import { type Delegate, IoThread } from '../io-thread.ts'
 import { listen, type ListenAddress, type Listener, openTaker } from '../listener.ts'
 import { createThreadLog } from '../log.ts'
-import { groupMatcher } from '../maxmemory.ts'
+import { keyKnowledge } from '../maxmemory.ts'
 import { Routing } from '../routing.ts'
 import type { Slot } from '../slot.ts'
 import { Store } from '../store/store.ts'
@@ -58,7 +58,7 @@ const slowRelay = new SlowRelay(
 )
 const thread = new IoThread({
   ...{ config, world, log, flights, delegate, writes: null, stats: start.stats, row: start.row },
-  store: new Store({ ...start.store, matcherOf: groupMatcher(config.groups) }),
+  store: new Store({ ...start.store, ...keyKnowledge(config.groups) }),
   gate: new Gate(start.gate),
   databases: new Databases(start.databases),
   ringHash: await Routing.loadHash(),
