@@ -1,7 +1,8 @@
 /**
  * Which commands may run now. While the snapshot is read at the start nearly all are refused
  * (LOADING), after a failed save writes are (MISCONF), during a pause clients' commands are held
- * (pauses.ts), and while the last snapshot is written none runs: then requests wait.
+ * (pauses.ts), a node of a cluster that may have been down for others holds those for keys
+ * (owned-slots.ts), and while the last snapshot is written none runs: then requests wait.
  *
  * The state lies in words that all threads share. One of them, the hub, writes it; dispatch looks at
  * it before each command, which costs a plain read.
@@ -10,7 +11,10 @@ import { ERR_LOADING, ERR_MISCONF } from '../protocol/errors.ts'
 import { type CommandEntry, flagBits } from './command.ts'
 
 /** The words, as index of an Int32Array. */
-const word = { loading: 0, deniesWrites: 1, restricts: 2, frozen: 3, paused: 4 } as const
+const word = {
+  ...{ loading: 0, deniesWrites: 1, restricts: 2, frozen: 3, paused: 4 },
+  ...{ doubts: 5, settled: 6, forgets: 7 },
+} as const
 
 /** Which commands of clients a pause holds: none, those that write, all. */
 export type PauseMode = 'none' | 'write' | 'all'
@@ -64,8 +68,42 @@ export class Gate {
 
   #settle(): void {
     const words = this.#words
-    const restricts = [word.loading, word.deniesWrites, word.paused].some((i) => words[i] !== 0)
+    const states = [word.loading, word.deniesWrites, word.paused, word.forgets]
+    const restricts = this.isInDoubt || states.some((i) => words[i] !== 0)
     Atomics.store(words, word.restricts, restricts ? 1 : 0)
+    // Another thread may have begun a doubt in between.
+    if (!restricts && this.isInDoubt) Atomics.store(words, word.restricts, 1)
+  }
+
+  /* ---- doubts of a node of a cluster ---- */
+
+  /** Are commands for keys to wait? */
+  get doubtsKeys(): boolean {
+    return this.isInDoubt || this.#words[word.forgets] !== 0
+  }
+
+  /** Is it to be found out whether others missed this node? */
+  get isInDoubt(): boolean {
+    return this.#words[word.doubts] !== this.#words[word.settled]
+  }
+
+  /** Any thread may say so. Returns the number of the doubt. */
+  beginDoubt(): number {
+    const number = Atomics.add(this.#words, word.doubts, 1) + 1
+    Atomics.store(this.#words, word.restricts, 1)
+    return number
+  }
+
+  /** The doubts up to this one are settled. */
+  endDoubt(number: number): void {
+    Atomics.store(this.#words, word.settled, number)
+    this.#settle()
+  }
+
+  /** Must something be forgotten before any key is answered for? */
+  set forgets(forgets: boolean) {
+    Atomics.store(this.#words, word.forgets, forgets ? 1 : 0)
+    this.#settle()
   }
 
   /** No command runs: the last snapshot is being written. */

@@ -4,6 +4,8 @@ import { allOk, concatenated, summed } from '../cluster/fan-out.ts'
 import { readHeader, type RequestHeader } from '../cluster/frame.ts'
 import type { LinkError } from '../cluster/link.ts'
 import { Membership } from '../cluster/membership.ts'
+import { Ownership } from '../cluster/ownership.ts'
+import { Absent, pingOrRejoin } from '../cluster/rejoin.ts'
 import { Peer, REPLY_DEPTH_MAX } from '../cluster/peer.ts'
 import { PeerError, PeerStatus, Replies, type PeerValue } from '../cluster/replies.ts'
 import { HUNT_MS } from '../cluster/hunt.ts'
@@ -28,6 +30,8 @@ export class Routing {
   /** Null: this node stands alone. */
   readonly membership: Membership | null = null
   readonly router: Router | null = null
+  /** Since when which slots are this node's, and whose they were. */
+  readonly ownership: Ownership | null = null
   readonly peers: ReadonlyMap<string, Peer> = new Map()
   /** The header of the peer request that is being executed. */
   readonly header: RequestHeader = { id: 0, deadlineMs: 0, view: 0 }
@@ -48,9 +52,15 @@ export class Routing {
     const membership = new Membership(config.members, {
       clock: world.clock,
       hash,
-      ping: (name, timeoutMs, done) => peers.get(name)!.ping(timeoutMs, done),
+      ping: pingOrRejoin(
+        () => absent,
+        (name) => peers.get(name)!,
+      ),
       virtualNodes: config['cluster-virtual-nodes'],
     })
+    const absent = new Absent(membership)
+    const { slotStates: states } = server
+    this.ownership = new Ownership({ membership, states, clock: world.clock })
     for (const node of all) {
       if (node.name === self.name) continue
       const peer = new Peer(world, node, {
@@ -165,6 +175,7 @@ export class Routing {
     }
     router.forward(request, (routed: Routed) => {
       if (routed.kind === 'here') {
+        this.visit(entry, Args.of(copies), db)
         this.#server.answerLater(client, entry, Args.of(copies), db, reply)
       } else if (routed.kind === 'failed') {
         reply.settle((to) => to.error(routed.line))
@@ -173,6 +184,23 @@ export class Routing {
       }
     })
     return true
+  }
+
+  /**
+   * A command is about to run here whose keys may be another node's: nothing is seen under them that is
+   * left from before (cluster/slot-states.ts).
+   */
+  visit(entry: CommandEntry, args: Args, db: number): void {
+    if (entry.firstKey === 0) return
+    const { slotStates, store } = this.#server
+    const last = lastKeyOf(entry, args)
+    for (let i = entry.firstKey; i <= last; i += entry.keyStep) {
+      const pos = args.pos(i)
+      const length = args.length(i)
+      if (slotStates.visit(keySlot(args.bytes, pos, length))) {
+        store.delete(db, args.bytes, pos, length)
+      }
+    }
   }
 
   /** The name of the node that has a key now; '' where there is no cluster. */
@@ -302,6 +330,7 @@ export class Routing {
   #runHere(client: Client, entry: CommandEntry, db: number): RunHere {
     return (words, done) => {
       const slot = client.call((bytes) => done(valueOf(bytes)))
+      this.visit(entry, Args.of(words), db)
       this.#server.answerLater(client, entry, Args.of(words), db, slot)
     }
   }

@@ -5,6 +5,7 @@
  */
 import { strict as assert } from 'node:assert'
 import { parentPort, workerData } from 'node:worker_threads'
+import { SlotStates } from '../../cluster/slot-states.ts'
 import { type Config, Settings } from '../config.ts'
 import { Databases } from '../databases.ts'
 import { Gate } from '../gate.ts'
@@ -40,11 +41,11 @@ const slots = new Map<number, Slot>()
 let nextSlot = 0
 
 const delegate: Delegate = (client, call, slot) => {
-  const { id, address, localAddress, name } = client
+  const { id, address, localAddress, name, peer } = client
   const { db } = call
   const args = call.args.copy().map(ownBytes)
   slots.set(nextSlot, slot)
-  const session = { id, address, localAddress, name, db, protocol: slot.protocol }
+  const session = { id, address, localAddress, name, peer, db, protocol: slot.protocol }
   slowRelay.flush()
   tell({ kind: 'run', id: nextSlot++, session, args })
 }
@@ -60,6 +61,7 @@ const thread = new IoThread({
   ...{ config, world, log, flights, delegate, writes: null, stats: start.stats, row: start.row },
   store: new Store({ ...start.store, ...keyKnowledge(config.groups) }),
   gate: new Gate(start.gate),
+  slotStates: new SlotStates(start.slotStates),
   databases: new Databases(start.databases),
   ringHash: await Routing.loadHash(),
   sink: {
