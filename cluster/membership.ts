@@ -33,13 +33,13 @@ import type { ViewEpoch } from './view-epoch.ts'
 import type { Clock, Timer } from './world.ts'
 
 /** Often enough that a dead node is out of the ring within a second. */
-const HEARTBEAT_PERIOD_MS = 200
+export const HEARTBEAT_PERIOD_MS = 200
 
 /** In periods. Longer than one, so that a busy moment of a node is not three misses at once. */
 const PING_TIMEOUT_PERIODS = 1.5
 
 /** One lost packet or a busy moment must not move keys. */
-const MISSES_UNTIL_DOWN = 3
+export const MISSES_UNTIL_DOWN = 3
 
 const PORT_MAX = 65535
 

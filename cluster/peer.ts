@@ -211,6 +211,11 @@ export class Peer implements PeerPort {
     })
   }
 
+  /** Somebody heard from the node: the next request makes an attempt at once. */
+  retry(): void {
+    this.#retryAt = 0
+  }
+
   /** Ends the link, as when the node was found to be dead: what is under way fails now. */
   drop(why: string): void {
     this.#link?.end(new LinkError(LINK_DROPPED, `${this.node.name}: ${why}`))

@@ -232,6 +232,7 @@ export class Connection implements ClientConnection {
     const server = this.#server
     const now = server.world.clock.now()
     server.store.now = now
+    if (now > server.missedAt) server.wake(now)
     server.timer.begin(now)
     this.output.beginTurn()
     server.areas.own(this.output)

@@ -79,7 +79,7 @@ function judge(server: IoThread, connection: Connection): void {
       refuse(server, client, entry, line)
       return
     }
-    isHeld = isPaused(client, entry)
+    isHeld = isPaused(client, entry) || isDoubted(client, entry)
   }
   if (connection.lostBulk) {
     refuse(server, client, entry, errors.ERR_OOM)
@@ -114,14 +114,37 @@ function isPaused(client: Client, entry: CommandEntry): boolean {
   return queued?.some((command) => gate.holds(command.entry)) ?? false
 }
 
-/** Puts it off until the pause is over. */
+/** Is it about keys, of which this node may have been relieved? See owned-slots.ts. */
+function isDoubted(client: Client, entry: CommandEntry): boolean {
+  if (!client.server.gate.doubtsKeys) return false
+  if (entry.firstKey > 0 || entry.fullName === 'peer|exec') return true
+  return entry.fullName === 'exec' && client.transaction !== null
+}
+
+/** Puts it off until the pause or the doubt is over. */
 function hold(server: IoThread, client: Client, entry: CommandEntry): void {
+  if (client.peer !== null) return holdPeers(server, client, entry)
   const command = client.postpone(() => {
     server.timer.begin(server.world.clock.now())
     perform(server, client, entry, client.isSpecial)
     server.timer.end()
   })
-  server.held.hold(client, () => isPaused(client, entry), command)
+  server.held.hold(client, () => isPaused(client, entry) || isDoubted(client, entry), command)
+}
+
+/**
+ * The same for another node's request. Its other requests go on, for among them may be the one that ends
+ * the doubt. If its connection is closed meanwhile it is not run: nobody waits for it.
+ */
+function holdPeers(server: IoThread, client: Client, entry: CommandEntry): void {
+  const args = Args.of(client.args.copy())
+  const { db } = client
+  const slot = client.defer()
+  server.held.holdPeers(() => {
+    if (client.isGone) return
+    server.routing.visit(entry, args, db)
+    server.answerLater(client, entry, args, db, slot)
+  })
 }
 
 /** Runs a command that may run, or queues it, and shows it to those who watch. */
@@ -173,7 +196,10 @@ function executeWhereItBelongs(
   isSpecial: boolean,
   cell: CommandCell,
 ): void {
-  if (server.routing.enabled && client.peer === null && server.routing.takes(client, entry)) return
+  if (server.routing.enabled) {
+    if (client.peer !== null) server.routing.visit(entry, client.args, client.db)
+    else if (server.routing.takes(client, entry)) return
+  }
   if (entry.onHub && server.delegate !== null) {
     // Who waits for a value may share its connection with whoever is to bring it.
     const slot = entry.row.waits === undefined ? client.hold() : client.defer()

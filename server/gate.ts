@@ -1,8 +1,9 @@
 /**
  * Which commands may run now. While the snapshot is read at the start nearly all are refused
  * (LOADING), after a failed save writes are (MISCONF), and while too few nodes of the cluster are there
- * (CLUSTERDOWN); during a pause clients' commands are held
- * (pauses.ts), and while the last snapshot is written none runs: then requests wait.
+ * (CLUSTERDOWN); during a pause clients' commands are held (pauses.ts), a node of a cluster that may have
+ * been down for others holds those for keys (owned-slots.ts), and while the last snapshot is written
+ * none runs: then requests wait.
  *
  * The state lies in words that all threads share. One of them, the hub, writes it; dispatch looks at
  * it before each command, which costs a plain read.
@@ -12,12 +13,8 @@ import { type CommandEntry, flagBits } from './command.ts'
 
 /** The words, as index of an Int32Array. */
 const word = {
-  loading: 0,
-  deniesWrites: 1,
-  restricts: 2,
-  frozen: 3,
-  paused: 4,
-  minority: 5,
+  ...{ loading: 0, deniesWrites: 1, restricts: 2, frozen: 3, paused: 4 },
+  ...{ minority: 5, doubts: 6, settled: 7, forgets: 8 },
 } as const
 
 /** Which commands of clients a pause holds: none, those that write, all. */
@@ -84,9 +81,43 @@ export class Gate {
 
   #settle(): void {
     const words = this.#words
-    const { deniesWrites, loading, minority, paused } = word
-    const restricts = [loading, deniesWrites, paused, minority].some((i) => words[i] !== 0)
+    const { deniesWrites, forgets, loading, minority, paused } = word
+    const states = [loading, deniesWrites, paused, minority, forgets]
+    const restricts = this.isInDoubt || states.some((i) => words[i] !== 0)
     Atomics.store(words, word.restricts, restricts ? 1 : 0)
+    // Another thread may have begun a doubt in between.
+    if (!restricts && this.isInDoubt) Atomics.store(words, word.restricts, 1)
+  }
+
+  /* ---- doubts of a node of a cluster ---- */
+
+  /** Are commands for keys to wait? */
+  get doubtsKeys(): boolean {
+    return this.isInDoubt || this.#words[word.forgets] !== 0
+  }
+
+  /** Is it to be found out whether others missed this node? */
+  get isInDoubt(): boolean {
+    return this.#words[word.doubts] !== this.#words[word.settled]
+  }
+
+  /** Any thread may say so. Returns the number of the doubt. */
+  beginDoubt(): number {
+    const number = Atomics.add(this.#words, word.doubts, 1) + 1
+    Atomics.store(this.#words, word.restricts, 1)
+    return number
+  }
+
+  /** The doubts up to this one are settled. */
+  endDoubt(number: number): void {
+    Atomics.store(this.#words, word.settled, number)
+    this.#settle()
+  }
+
+  /** Must something be forgotten before any key is answered for? */
+  set forgets(forgets: boolean) {
+    Atomics.store(this.#words, word.forgets, forgets ? 1 : 0)
+    this.#settle()
   }
 
   /** No command runs: the last snapshot is being written. */

@@ -3,7 +3,8 @@ import type { Client } from './client.ts'
 import type { Turns } from './turns.ts'
 
 /**
- * CACHE.INVALIDATE of a group or a prefix: from the moment it is answered no entry that was there
+ * CACHE.INVALIDATE of a group or a prefix, and slots that a node of a cluster must not answer for from
+ * what it has (ownership.ts): from the moment it is answered no entry that was there
  * before is seen, and the store is swept afterwards, in turns with everything else. The store does
  * one at a time; a second one waits, and helps to bring the first one to its end.
  */
@@ -22,15 +23,18 @@ export class Invalidations {
   begin(client: Client, matcher: Matcher, whenSwept = false): void {
     let begun = false
     client.inSteps(() => {
-      begun ||= this.#begins(matcher)
+      begun ||= this.begins(matcher)
       const done = begun && (!whenSwept || this.#step())
       if (done) client.reply.ok()
       return done
     })
   }
 
-  /** False: the one before is not through. */
-  #begins(matcher: Matcher): boolean {
+  /**
+   * Begins one for nobody's command, in force when this returns. False: the one before is not through,
+   * which this has brought forward by a step.
+   */
+  begins(matcher: Matcher): boolean {
     if (!this.#store.beginInvalidation(matcher)) {
       this.#step()
       return false

@@ -1,4 +1,6 @@
 import type { Duplex } from 'node:stream'
+import { PATIENCE_MS } from '../cluster/doubt.ts'
+import type { SlotStates } from '../cluster/slot-states.ts'
 import type { World } from '../cluster/world.ts'
 import type { Writes } from '../cluster/writes.ts'
 import type { Args } from '../protocol/args.ts'
@@ -38,6 +40,8 @@ import { Writing } from './writing.ts'
 const idlePeriodMs = 1000
 /** A bulk longer than this is received into pages of the store. */
 const bigBytesMin = 64 * 1024
+/** How often a node of a cluster notes that it is awake; see `missedAt`. */
+const wakePeriodMs = 100
 
 /** What a thread is handed: where it differs from others, and what it shares with them. */
 export interface IoThreadParts {
@@ -46,6 +50,7 @@ export interface IoThreadParts {
   readonly log: Log
   readonly store: Store
   readonly gate: Gate
+  readonly slotStates: SlotStates
   readonly databases: Databases
   readonly stats: SharedStats
   /** Its row of `stats`; 0 is the hub's. */
@@ -81,6 +86,7 @@ export class IoThread {
   readonly log: Log
   readonly store: Store
   readonly gate: Gate
+  readonly slotStates: SlotStates
   readonly databases: Databases
   readonly table = new CommandTable(commands)
   readonly stats: Stats
@@ -102,9 +108,15 @@ export class IoThread {
   /** Null: it is in another thread, `delegate` leads to it. */
   readonly hub: Server | null = null
   outputLimits: Readonly<Record<OutputClass, OutputLimit>>
+  /**
+   * Who reads the clock later than that stood still for so long that the other nodes of its cluster may
+   * have missed it (cluster/doubt.ts).
+   */
+  missedAt = Infinity
   readonly #connections = new Map<number, Connection>()
   readonly #clients = new Map<number, Client>()
   readonly #idleTimer: { cancel(): void }
+  readonly #wakeTimer: { cancel(): void } | null
   /** Not null once it is to close: to be called when the last connection is gone. */
   #whenEmpty: (() => void) | null = null
 
@@ -116,6 +128,7 @@ export class IoThread {
     this.log = parts.log
     this.store = parts.store
     this.gate = parts.gate
+    this.slotStates = parts.slotStates
     this.databases = parts.databases
     this.delegate = parts.delegate
     this.stats = new Stats(parts.stats, parts.row)
@@ -147,6 +160,9 @@ export class IoThread {
       this.outputLimits = outputLimits(value)
     })
     this.#idleTimer = world.clock.every(idlePeriodMs, () => this.#judgeClients())
+    this.#wakeTimer = this.routing.enabled
+      ? world.clock.every(wakePeriodMs, () => this.wake(world.clock.now()))
+      : null
   }
 
   /** Those connected to this thread. */
@@ -248,6 +264,20 @@ export class IoThread {
     else slot.answer(() => client.runAs(entry.run, args, db))
   }
 
+  /** Notes that this thread is awake. If it stood still, no command for a key runs from now on. */
+  wake(now: number): void {
+    if (now > this.missedAt) this.gate.beginDoubt()
+    this.missedAt = now + PATIENCE_MS
+  }
+
+  /** Closes the connections of a node that are older than `before`, on the clock's scale. */
+  cut(node: string, before: number): void {
+    for (const connection of [...this.#connections.values()]) {
+      const { createdAt, peer } = connection.client
+      if (peer === node && createdAt < before) connection.destroy()
+    }
+  }
+
   /** Commands may run again (gate.ts): those that wait do. */
   thaw(): void {
     this.held.resume()
@@ -260,6 +290,7 @@ export class IoThread {
    */
   drain(timeoutMs: number, done: () => void): void {
     this.#idleTimer.cancel()
+    this.#wakeTimer?.cancel()
     this.loading.close()
     this.routing.close()
     this.#whenEmpty = () => {

@@ -10,6 +10,7 @@
  */
 import type { Groups } from '../cluster/group.ts'
 import { sizeText } from '../cluster/size.ts'
+import { keySlot } from '../cluster/slots.ts'
 import type { Clock } from '../cluster/world.ts'
 import type { Config } from './config.ts'
 import { BadValue } from './config/kinds.ts'
@@ -56,9 +57,9 @@ export function openStore(
     watches: shareWatches(),
     groupUsage: shareGroupUsage(config.groups.all.length),
   }
-  const matcherOf = groupMatcher(config.groups)
+  const known = keyKnowledge(config.groups)
   try {
-    const store = new Store({ ...options, ceiling, matcherOf })
+    const store = new Store({ ...options, ...known, ceiling })
     return { store, options: { ...options, ceiling } }
   } catch (error) {
     const isOurs = ceiling > maxMemory && !config.isSet('maxmemory-ceiling')
@@ -67,17 +68,18 @@ export function openStore(
       { ceiling },
       'no address space for a ceiling above maxmemory: maxmemory cannot be raised while this server runs',
     )
-    return { store: new Store({ ...options, matcherOf }), options }
+    return { store: new Store({ ...options, ...known }), options }
   }
 }
 
-/** Which keys a group has, for the store, which knows of no groups. */
-export function groupMatcher(groups: Groups): MatcherOf {
-  return (name) => {
+/** Which keys a group has, and their slots, for the store, which knows of neither. */
+export function keyKnowledge(groups: Groups): Required<Pick<StoreOptions, 'matcherOf' | 'slotOf'>> {
+  const matcherOf: MatcherOf = (name) => {
     const group = groups.get(name)
     if (group === undefined) return null
     return (bytes, pos, length) => groups.match(bytes, pos, length) === group
   }
+  return { matcherOf, slotOf: keySlot }
 }
 
 /** Has the store follow `maxmemory` and `maxmemory-policy`. */

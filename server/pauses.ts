@@ -82,7 +82,7 @@ export interface Postponed {
   drop(): void
 }
 
-/** The commands of one thread's clients that wait for the end of a pause: of each client one. */
+/** The commands of one thread's clients that wait for the end of a pause or a doubt: of each client one. */
 export class HeldCommands {
   readonly #gate: Gate
   readonly #held = new Map<
@@ -94,6 +94,14 @@ export class HeldCommands {
     this.#gate = gate
   }
 
+  /** What other nodes asked while this one was in doubt (dispatch.ts). */
+  #ofPeers: (() => void)[] = []
+
+  /** Of another node: `run` is called when there is no doubt any more. */
+  holdPeers(run: () => void): void {
+    this.#ofPeers.push(run)
+  }
+
   /** `isHeld`: must it wait any longer? */
   hold(client: Client, isHeld: () => boolean, command: Postponed): void {
     this.#held.set(client, { isHeld, command })
@@ -102,6 +110,9 @@ export class HeldCommands {
   /** Runs those that may run now, in the order in which they came. */
   resume(): void {
     if (this.#gate.frozen) return
+    if (!this.#gate.doubtsKeys) {
+      for (const run of this.#ofPeers.splice(0)) run()
+    }
     for (const [client, { isHeld, command }] of [...this.#held]) {
       if (isHeld()) continue
       this.#held.delete(client)

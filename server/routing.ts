@@ -4,8 +4,10 @@ import { allOk, concatenated, summed } from '../cluster/fan-out.ts'
 import { readHeader, type RequestHeader } from '../cluster/frame.ts'
 import type { LinkError } from '../cluster/link.ts'
 import { Membership } from '../cluster/membership.ts'
+import { Ownership } from '../cluster/ownership.ts'
 import { type Peer, REPLY_DEPTH_MAX } from '../cluster/peer.ts'
 import { Peers } from '../cluster/peers.ts'
+import { Absent, pingOrRejoin } from '../cluster/rejoin.ts'
 import { PeerError, PeerStatus, Replies, type PeerValue } from '../cluster/replies.ts'
 import { HUNT_MS } from '../cluster/hunt.ts'
 import { type Routed, Router } from '../cluster/router.ts'
@@ -30,6 +32,8 @@ export class Routing {
   /** Null: this node stands alone. */
   readonly membership: Membership | null = null
   readonly router: Router | null = null
+  /** Since when which slots are this node's, and whose they were. */
+  readonly ownership: Ownership | null = null
   readonly peers: ReadonlyMap<string, Peer> = new Map()
   /** The header of the peer request that is being executed. */
   readonly header: RequestHeader = { id: 0, deadlineMs: 0, view: 0 }
@@ -47,15 +51,26 @@ export class Routing {
     const { config, world } = server
     if (config.members === null) return
     const { self, all } = config.members
+    // A heartbeat: is the node there, and which view has it?
+    const ping = pingOrRejoin(
+      () => absent,
+      (name) => this.peers.get(name)!,
+    )
     const membership = new Membership(config.members, {
       clock: world.clock,
       hash,
-      ping: (name, timeoutMs, done) => this.#ping(name, timeoutMs, done),
+      ping: (name, timeoutMs, done) => {
+        ping(name, timeoutMs, done)
+        askView(this.#peers!.get(name), timeoutMs, (told) => membership.heardView(name, told))
+      },
       probe: (helper, name, timeoutMs, done) => {
         askAbout(this.#peers!.get(helper), name, timeoutMs, done)
       },
       virtualNodes: config['cluster-virtual-nodes'],
     })
+    const absent = new Absent(membership)
+    const { slotStates: states } = server
+    this.ownership = new Ownership({ membership, states, clock: world.clock })
     const peers = new Peers(world, all, {
       self: self.name,
       secret: config['cluster-secret'],
@@ -79,13 +94,6 @@ export class Routing {
       clock: world.clock,
       random: world.random,
     })
-  }
-
-  /** A heartbeat: is the node there, and which view has it? */
-  #ping(name: string, timeoutMs: number, done: (answered: boolean) => void): void {
-    const peer = this.peers.get(name)!
-    peer.ping(timeoutMs, done)
-    askView(peer, timeoutMs, (told) => this.membership!.heardView(name, told))
   }
 
   /**
@@ -178,6 +186,7 @@ export class Routing {
     }
     router.forward(request, (routed: Routed) => {
       if (routed.kind === 'here') {
+        this.visit(entry, Args.of(copies), db)
         this.#server.answerLater(client, entry, Args.of(copies), db, reply)
       } else if (routed.kind === 'failed') {
         reply.settle((to) => to.error(routed.line))
@@ -186,6 +195,23 @@ export class Routing {
       }
     })
     return true
+  }
+
+  /**
+   * A command is about to run here whose keys may be another node's: nothing is seen under them that is
+   * left from before (cluster/slot-states.ts).
+   */
+  visit(entry: CommandEntry, args: Args, db: number): void {
+    if (entry.firstKey === 0) return
+    const { slotStates, store } = this.#server
+    const last = lastKeyOf(entry, args)
+    for (let i = entry.firstKey; i <= last; i += entry.keyStep) {
+      const pos = args.pos(i)
+      const length = args.length(i)
+      if (slotStates.visit(keySlot(args.bytes, pos, length))) {
+        store.delete(db, args.bytes, pos, length)
+      }
+    }
   }
 
   /** The name of the node that has a key now; '' where there is no cluster. */
@@ -315,6 +341,7 @@ export class Routing {
   #runHere(client: Client, entry: CommandEntry, db: number): RunHere {
     return (words, done) => {
       const slot = client.call((bytes) => done(valueOf(bytes)))
+      this.visit(entry, Args.of(words), db)
       this.#server.answerLater(client, entry, Args.of(words), db, slot)
     }
   }

@@ -2,6 +2,7 @@ import { dirname } from 'node:path'
 import { cwd } from 'node:process'
 import type { Group } from '../cluster/group.ts'
 import { Loads } from '../cluster/loads.ts'
+import { SlotStates } from '../cluster/slot-states.ts'
 import { Writes } from '../cluster/writes.ts'
 import type { Loader, OriginGroup } from '../cluster/origin/loader.ts'
 import { CommandTable } from './command.ts'
@@ -21,6 +22,7 @@ import type { Flights } from './loading.ts'
 import type { Log } from './log.ts'
 import { MaxMemory, type OpenedStore, openStore, sharingThreads } from './maxmemory.ts'
 import { countMembers } from './min-members.ts'
+import { OwnedSlots } from './owned-slots.ts'
 import { Pauses } from './pauses.ts'
 import { Routing } from './routing.ts'
 import { SlowLog } from './slow-log.ts'
@@ -184,6 +186,8 @@ export class Server extends IoThread {
   readonly loadStore: LoadStore
   readonly breakerOf: (group: Group) => string
   readonly invalidations: Invalidations
+  /** Null: it stands alone. */
+  readonly ownedSlots: OwnedSlots | null
   readonly warming: Warming
   readonly snapshots: Snapshots
   readonly sweeper: Sweeper
@@ -231,7 +235,7 @@ export class Server extends IoThread {
     })
     super({
       ...{ config, world, log, store, gate: new Gate(), stats: parts.stats, row: 0 },
-      databases: new Databases(config.databases),
+      ...{ databases: new Databases(config.databases), slotStates: new SlotStates() },
       ...{ ringHash: parts.ringHash, flights: flightsOf(loads, writes), writes, delegate: null },
       sink: {
         slow: (command) => slowLog.add(command),
@@ -259,8 +263,9 @@ export class Server extends IoThread {
     const onSlice = watch('eviction-cycle')
     this.pauses = new Pauses(clock, this.gate, () => this.ask('resume', null, () => {}))
     this.#maxMemory = new MaxMemory(store, config, { clock, log, onSlice })
-    const { membership } = this.routing
+    const { membership, ownership } = this.routing
     if (membership !== null) countMembers(membership, config, this.gate, log)
+    this.ownedSlots = membership && new OwnedSlots(this, membership, ownership!)
     membership?.onChange(({ name, state }) => {
       log.notice({ node: name, state, epoch: membership.epoch }, `node ${name} is ${state}`)
     })
@@ -268,6 +273,12 @@ export class Server extends IoThread {
     this.snapshots = this.#openSnapshots(parts)
     const { snapshot } = parts
     this.loaded = snapshot === null ? Promise.resolve() : this.snapshots.load(snapshot)
+  }
+
+  override wake(now: number): void {
+    super.wake(now)
+    // Not now: this may be the begin of somebody's commands.
+    if (this.gate.isInDoubt) this.world.clock.soon(() => this.ownedSlots?.look())
   }
 
   get listeners(): readonly Listener[] {
@@ -393,6 +404,7 @@ export class Server extends IoThread {
     this.#stopping = true
     this.sweeper.stop()
     this.pauses.stop()
+    this.ownedSlots?.stop()
     this.warming.stop()
     this.stats.stop()
     this.#maxMemory.stop()

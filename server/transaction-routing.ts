@@ -218,7 +218,15 @@ function answerExec(
   dropTickets(client, tickets)
   if (routed.kind === 'failed') reply.error(routed.line)
   else if (tickets.length > 0) reply.nullArray()
-  else transaction.run(client, [])
+  else {
+    visitAll(client, transaction)
+    transaction.run(client, [])
+  }
+}
+
+/** Its keys may be another node's. */
+function visitAll({ db, server }: Client, transaction: Transaction): void {
+  for (const { entry, args } of transaction.commands) server.routing.visit(entry, args, db)
 }
 
 function request(args: readonly Buffer[], slot: number): ForwardRequest {
@@ -352,6 +360,7 @@ export function peerExec(client: Client): void {
       place.answer(() => client.runAs(() => transaction.runOne(client, queued), args, db))
     }
   }
+  visitAll(client, transaction)
   client.transaction = transaction
   const done = transaction.attempt(client, watches, runAll)
   client.transaction = null

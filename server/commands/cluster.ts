@@ -205,6 +205,22 @@ function peerProbe(client: Client): void {
   else asked.ping(Math.min(server.routing.header.deadlineMs * 0.75, PROBE_MS_MAX), answer)
 }
 
+/**
+ * PEER REJOIN: this node was down for the one that asks, which counts on it again once it has forgotten
+ * all that it had.
+ */
+function peerRejoin({ hub, peer, reply }: Client): void {
+  if (peer === null) return reply.error(errors.ERR_PEER_ONLY)
+  if (hub.ownedSlots!.doubt.rejoin(peer)) reply.ok()
+  else reply.error(errors.ERR_PEER_NOT_YET)
+}
+
+/** PEER LIVE: is the node that asks in this one's ring? */
+function peerLive({ hub, peer, reply }: Client): void {
+  if (peer === null) return reply.error(errors.ERR_PEER_ONLY)
+  reply.integer(hub.ownedSlots!.isLive(peer) ? 1 : 0)
+}
+
 /** Without a secret anybody could prove to know it: only on one machine, and past no password. */
 function mayGoWithoutSecret(client: Client): boolean {
   return client.server.config.requirepass === '' && isLocal(client.address)
@@ -350,6 +366,30 @@ const peerRows = [
     summary: 'Tells another node whether a third one answers this one.',
     syntax: 'name',
     run: inCluster(peerProbe),
+  },
+  {
+    name: 'rejoin',
+    onHub: true,
+    arity: 2,
+    flags: [...amongNodes, 'loading', 'stale'],
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(1), and what was forgotten is removed in the background.',
+    summary: 'Makes a node that was down for the one that asks forget all that it has.',
+    run: inCluster(peerRejoin),
+  },
+  {
+    name: 'live',
+    onHub: true,
+    arity: 2,
+    flags: [...amongNodes, 'loading', 'stale', 'fast'],
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(1)',
+    summary: 'Tells a node whether it is in the ring of the one that it asks.',
+    run: inCluster(peerLive),
   },
   {
     name: 'watch',

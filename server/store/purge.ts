@@ -1,5 +1,5 @@
 /*
- * Entries by prefix or by group made worthless at once, and removed afterwards.
+ * Entries by prefix, by group or by slot made worthless at once, and removed afterwards.
  *
  *   store:   color 0            color 1, matcher "user:"            color 1
  *   entries: all 0              0 and matching: dead                all 1
@@ -17,7 +17,7 @@
  *
  * What threads share (part of the array of invalidation.ts):
  *
- *   lock | version | color | active | kind | database | bytes | prefix or name, 65,536 bytes
+ *   lock | version | color | active | kind | database | bytes | prefix, name or slots, 65,536 bytes
  *
  * A thread looks at the version whenever it has locked a bucket, and reads the rest if it is another.
  * That is soon enough: the sweep takes each bucket's lock after the change. So a write of the old
@@ -51,11 +51,16 @@ export const PURGE_WORDS = TEXT + MATCHER_BYTES_MAX / 4
 const NOTHING = 0
 const PREFIX = 1
 const GROUP = 2
+const SLOTS = 3
 
-/** Which keys; of one database, or of all (-1). */
+/** Bytes of a set of a cluster's 16,384 slots: slot s is bit s & 7 of byte s >> 3. */
+export const SLOT_SET_BYTES = 16_384 / 8
+
+/** Which keys; of one database, or of all (-1). `slots` has SLOT_SET_BYTES. */
 export type Matcher =
   | { readonly kind: 'prefix'; readonly db: number; readonly bytes: Uint8Array }
   | { readonly kind: 'group'; readonly db: number; readonly name: string }
+  | { readonly kind: 'slots'; readonly db: number; readonly slots: Uint8Array }
 
 /** Is the key at bytes[pos, pos + length) meant? */
 export type KeyMatcher = (bytes: Uint8Array, pos: number, length: number) => boolean
@@ -63,25 +68,48 @@ export type KeyMatcher = (bytes: Uint8Array, pos: number, length: number) => boo
 /** The keys of the group of this name; null: there is none. */
 export type MatcherOf = (name: string) => KeyMatcher | null
 
+/** The slot of the key at bytes[pos, pos + length), below 16,384. */
+export type SlotOf = (bytes: Uint8Array, pos: number, length: number) => number
+
+/** What the store does not know of keys itself. */
+export interface KeyKnowledge {
+  readonly matcherOf: MatcherOf
+  readonly slotOf: SlotOf
+}
+
+const KINDS = { prefix: PREFIX, group: GROUP, slots: SLOTS } as const
+
+function textOf(matcher: Matcher): Uint8Array {
+  switch (matcher.kind) {
+    case 'prefix':
+      return matcher.bytes
+    case 'group':
+      return new TextEncoder().encode(matcher.name)
+    case 'slots':
+      assert(matcher.slots.length === SLOT_SET_BYTES, 'a set of slots has a bit for each')
+      return matcher.slots
+  }
+}
+
 /** What is being invalidated by key, as one thread sees it. */
 export class Purge {
   readonly #words: Int32Array
   readonly #text: Uint8Array
   readonly #at: number
   readonly #verb: Verb
-  readonly #matcherOf: MatcherOf
+  readonly #known: KeyKnowledge
   #seen = -1
   #db = -1
   /** Null: nobody is meant. */
   #matcher: KeyMatcher | null = null
 
   /** `at`: the first word of this part. */
-  constructor(words: Int32Array, at: number, verb: Verb, matcherOf: MatcherOf) {
+  constructor(words: Int32Array, at: number, verb: Verb, known: KeyKnowledge) {
     this.#words = words
     this.#text = new Uint8Array(words.buffer, words.byteOffset + 4 * (at + TEXT), MATCHER_BYTES_MAX)
     this.#at = at
     this.#verb = verb
-    this.#matcherOf = matcherOf
+    this.#known = known
   }
 
   /** Right after a bucket was locked: takes note of what changed. */
@@ -101,13 +129,13 @@ export class Purge {
   begin(matcher: Matcher): boolean {
     const words = this.#words
     const at = this.#at
-    const text = matcher.kind === 'prefix' ? matcher.bytes : new TextEncoder().encode(matcher.name)
+    const text = textOf(matcher)
     if (text.length > MATCHER_BYTES_MAX) {
       throw new RangeError(`what is invalidated must have at most ${MATCHER_BYTES_MAX} bytes`)
     }
     if (Atomics.compareExchange(words, at + ACTIVE, 0, 1) !== 0) return false
     acquire(words, at + LOCK)
-    words[at + KIND] = matcher.kind === 'prefix' ? PREFIX : GROUP
+    words[at + KIND] = KINDS[matcher.kind]
     words[at + DATABASE] = matcher.db
     words[at + LENGTH] = text.length
     this.#text.set(text)
@@ -148,8 +176,22 @@ export class Purge {
     this.#matcher = null
     if (kind === PREFIX)
       this.#matcher = (bytes, pos, length) => startsWith(text, bytes, pos, length)
-    if (kind === GROUP) this.#matcher = this.#matcherOf(new TextDecoder().decode(text))
+    if (kind === GROUP) this.#matcher = this.#known.matcherOf(new TextDecoder().decode(text))
+    if (kind === SLOTS) {
+      const { slotOf } = this.#known
+      this.#matcher = (bytes, pos, length) => hasSlot(text, slotOf(bytes, pos, length))
+    }
   }
+}
+
+/** Is the slot in this set? */
+export function hasSlot(slots: Uint8Array, slot: number): boolean {
+  return (slots[slot >> 3]! & (1 << (slot & 7))) !== 0
+}
+
+/** Puts the slot into this set. */
+export function addSlot(slots: Uint8Array, slot: number): void {
+  slots[slot >> 3]! |= 1 << (slot & 7)
 }
 
 function startsWith(prefix: Uint8Array, bytes: Uint8Array, pos: number, length: number): boolean {

@@ -52,9 +52,8 @@ import {
   scopeOf,
   trailerBytesOf,
 } from './policy.ts'
-import type { Matcher, MatcherOf } from './purge.ts'
-import { MATCHER_BYTES_MAX } from './purge.ts'
-import { Purge } from './purge.ts'
+import type { Matcher, MatcherOf, SlotOf } from './purge.ts'
+import { addSlot, hasSlot, MATCHER_BYTES_MAX, Purge, SLOT_SET_BYTES } from './purge.ts'
 import { Notices } from './notices.ts'
 import { Pool, POLICY, SETTING, TOKEN_BLOCKS } from './pool.ts'
 import { Relief } from './relief.ts'
@@ -78,8 +77,9 @@ export type {
   Sink,
   StoreStats,
 }
-export type { Extras, FillExtras, Growth, Matcher, MatcherOf }
+export type { Extras, FillExtras, Growth, Matcher, MatcherOf, SlotOf }
 export type { Interest, TouchListener, Watch }
+export { addSlot, hasSlot, SLOT_SET_BYTES }
 export { MATCHER_BYTES_MAX, shareInvalidations, shareWatches, TRACKED, WATCHED }
 export { ABSENT, ERROR_ONLY, FRESH, NEGATIVE, STALE }
 export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_STRING }
@@ -179,6 +179,8 @@ export interface StoreOptions {
   readonly groupUsage?: Int32Array
   /** Which keys a group has, by its name, for `beginInvalidation`. Default: none. */
   readonly matcherOf?: MatcherOf
+  /** A key's slot in a cluster, for `beginInvalidation`. Default: all keys are in slot 0. */
+  readonly slotOf?: SlotOf
   /** To which group the entries of a snapshot belong that belonged to one. Default: to none. */
   readonly groupOf?: GroupOf
   /** Tests lower it: a larger bucket is written to snapshots entry by entry. Default: 32 MB. */
@@ -340,8 +342,11 @@ export class Store {
     const invalidations = options.invalidations ?? shareInvalidations()
     this.#invalidation = new Invalidation(invalidations)
     this.#usage = new Usage(options.groupUsage ?? new Int32Array(0))
-    const matcherOf = options.matcherOf ?? (() => null)
-    this.#purge = new Purge(invalidations, PURGE_AT, this.#verb, matcherOf)
+    const known = {
+      matcherOf: options.matcherOf ?? (() => null),
+      slotOf: options.slotOf ?? (() => 0),
+    }
+    this.#purge = new Purge(invalidations, PURGE_AT, this.#verb, known)
     this.#arrivals = new Arrivals(this.#invalidation, options.groupOf ?? (() => -1))
     this.#endings = options.onRemoved ? new Endings(this.#verb, options.onRemoved) : null
     this.onTouched = options.onTouched ?? null

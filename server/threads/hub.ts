@@ -107,6 +107,7 @@ export class Hub implements Workers {
       store: { ...options, attach: store.shared },
       stats: server.sharedStats,
       gate: server.gate.shared,
+      slotStates: server.slotStates.shared,
       databases: server.databases.shared,
       originMs,
     }
@@ -352,6 +353,7 @@ class Caller implements ClientConnection {
     this.output.protocol = session.protocol
     this.#client = new Client(server, this, { id, address, localAddress, authenticated: true })
     this.#client.name = session.name
+    this.#client.peer = session.peer
     this.#client.db = session.db
   }
 

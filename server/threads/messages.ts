@@ -27,6 +27,7 @@ export interface WorkerStart {
   readonly store: StoreOptions
   readonly stats: SharedStats
   readonly gate: SharedArrayBuffer
+  readonly slotStates: SharedArrayBuffer
   readonly databases: SharedArrayBuffer
   /** Publish and subscribe. */
   readonly mesh: MeshStart
@@ -41,6 +42,8 @@ export interface SessionFacts {
   readonly address: string
   readonly localAddress: string
   readonly name: string
+  /** The node that speaks there; null: a client. */
+  readonly peer: string | null
   readonly db: number
   readonly protocol: number
 }

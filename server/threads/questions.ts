@@ -15,6 +15,11 @@ const questions = {
     thread.thaw()
     return null
   },
+  /** What a node sent before this moment is not to be run. */
+  cut: (thread: IoThread, { node, before }: { readonly node: string; readonly before: number }) => {
+    thread.cut(node, before)
+    return null
+  },
   /** A pause is over, or holds fewer commands. */
   resume: (thread: IoThread) => {
     thread.held.resume()

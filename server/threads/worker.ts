@@ -5,13 +5,14 @@
  */
 import { strict as assert } from 'node:assert'
 import { parentPort, workerData } from 'node:worker_threads'
+import { SlotStates } from '../../cluster/slot-states.ts'
 import { type Config, Settings } from '../config.ts'
 import { Databases } from '../databases.ts'
 import { Gate } from '../gate.ts'
 import { type Delegate, IoThread } from '../io-thread.ts'
 import { listen, type ListenAddress, type Listener, openTaker } from '../listener.ts'
 import { createThreadLog } from '../log.ts'
-import { groupMatcher } from '../maxmemory.ts'
+import { keyKnowledge } from '../maxmemory.ts'
 import { Routing } from '../routing.ts'
 import type { Slot } from '../slot.ts'
 import { Store } from '../store/store.ts'
@@ -40,11 +41,11 @@ const slots = new Map<number, Slot>()
 let nextSlot = 0
 
 const delegate: Delegate = (client, call, slot) => {
-  const { id, address, localAddress, name } = client
+  const { id, address, localAddress, name, peer } = client
   const { db } = call
   const args = call.args.copy().map(ownBytes)
   slots.set(nextSlot, slot)
-  const session = { id, address, localAddress, name, db, protocol: slot.protocol }
+  const session = { id, address, localAddress, name, peer, db, protocol: slot.protocol }
   slowRelay.flush()
   tell({ kind: 'run', id: nextSlot++, session, args })
 }
@@ -58,8 +59,9 @@ const slowRelay = new SlowRelay(
 )
 const thread = new IoThread({
   ...{ config, world, log, flights, delegate, writes: null, stats: start.stats, row: start.row },
-  store: new Store({ ...start.store, matcherOf: groupMatcher(config.groups) }),
+  store: new Store({ ...start.store, ...keyKnowledge(config.groups) }),
   gate: new Gate(start.gate),
+  slotStates: new SlotStates(start.slotStates),
   databases: new Databases(start.databases),
   ringHash: await Routing.loadHash(),
   sink: {

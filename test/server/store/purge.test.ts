@@ -2,7 +2,7 @@ import test from 'ava'
 import { Args } from '../../../protocol/args.ts'
 import { shareInvalidations } from '../../../server/store/invalidation.ts'
 import { multiMemory } from '../../../server/store/memory.ts'
-import { MATCHER_BYTES_MAX } from '../../../server/store/purge.ts'
+import { addSlot, hasSlot, MATCHER_BYTES_MAX, SLOT_SET_BYTES } from '../../../server/store/purge.ts'
 import type { Matcher } from '../../../server/store/store.ts'
 import { ABSENT, checkInvariants, FRESH, NEGATIVE, STORED } from '../../../server/store/store.ts'
 import { Texts } from './texts.ts'
@@ -107,6 +107,29 @@ test('a group is invalidated by what says which keys are its', (t) => {
   t.deepEqual(s.keys(), ['abcd', 'k'.repeat(70_000)])
   sweep(s)
   t.is(s.store.size(0), 2)
+})
+
+test('slots are invalidated by what says which slot a key has, in all databases', (t) => {
+  // The slot is the first byte, a thousandfold.
+  const s = new Texts({ slotOf: (bytes, pos) => (bytes[pos]! - 0x61) * 1000 })
+  for (const key of ['a1', 'b1', 'b2', 'c1', `b${'k'.repeat(70_000)}`]) s.set(key, 'v')
+  s.set('b1', 'v', 0, 3)
+  const slots = new Uint8Array(SLOT_SET_BYTES)
+  for (const slot of [1000, 16_383]) addSlot(slots, slot)
+  t.deepEqual(
+    [999, 1000, 1001, 16_383].map((slot) => hasSlot(slots, slot)),
+    [false, true, false, true],
+  )
+  const lease = s.lease('b3')
+  t.true(s.store.beginInvalidation({ kind: 'slots', db: -1, slots }))
+  t.deepEqual(s.keys(), ['a1', 'c1'])
+  t.is(s.get('b1', 3), null)
+  t.false(s.fill('b3', lease, 'from before'), 'its load is fenced off')
+  s.set('b1', 'w')
+  sweep(s)
+  t.deepEqual(s.keys(), ['a1', 'b1', 'c1'])
+  t.is(s.store.size(0), 3)
+  checkInvariants(s.store)
 })
 
 test('keys in pages, big values and negative entries are dead as well', (t) => {

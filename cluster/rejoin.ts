@@ -1,0 +1,77 @@
+/**
+ * Signs of life among nodes, in words.
+ *
+ *     PING          are you there?
+ *     PEER REJOIN   you were down for me, and I would count on you again: forget what you have first
+ *     PEER LIVE     am I in your ring?
+ *
+ * Whom this node had down comes back into its ring only with the answer to a REJOIN: the answer to a PING
+ * that was sent before, or bytes that a link brings late, do not say that what it has was forgotten. A
+ * node of an older version does not know the word; it is counted on as if it had been asked with PING.
+ */
+import type { Membership, Ping } from './membership.ts'
+import type { PeerOutcome, PeerPort } from './peer.ts'
+import { PeerError, PeerStatus } from './replies.ts'
+import type { PeerValue } from './replies.ts'
+
+const REJOIN = [Buffer.from('PEER'), Buffer.from('REJOIN')]
+const LIVE = [Buffer.from('PEER'), Buffer.from('LIVE')]
+
+/** As far as a peer must be one here. */
+export interface PingPort extends PeerPort {
+  ping(timeoutMs: number, done: (answered: boolean) => void): void
+}
+
+/** Who was in this node's ring and is not any more. */
+export class Absent {
+  readonly #names = new Set<string>()
+
+  constructor(membership: Pick<Membership, 'onChange'>) {
+    membership.onChange(({ name, state }) => {
+      if (state === 'down') this.#names.add(name)
+      else this.#names.delete(name)
+    })
+  }
+
+  has(name: string): boolean {
+    return this.#names.has(name)
+  }
+}
+
+/** The membership's pings: those that it had down are asked to rejoin. */
+export function pingOrRejoin(absent: () => Absent, peer: (name: string) => PingPort): Ping {
+  return (name, timeoutMs, done) => {
+    if (!absent().has(name)) {
+      // It may have gone down while it was asked.
+      peer(name).ping(timeoutMs, (answered) => done(answered && !absent().has(name)))
+      return
+    }
+    const request = { deadlineMs: timeoutMs, keyAt: -1, share: false }
+    peer(name).request(REJOIN, request, (outcome, value) => {
+      const hasForgotten = outcome === 'reply' && value instanceof PeerStatus
+      done(hasForgotten || isUnknown(outcome, value))
+    })
+  }
+}
+
+/** Asks a node whether this one is in its ring; null: no answer. */
+export function askWhetherLive(
+  peer: PeerPort,
+  timeoutMs: number,
+  done: (isLive: boolean | null) => void,
+): void {
+  const request = { deadlineMs: timeoutMs, hearMs: timeoutMs, keyAt: -1, share: false }
+  peer.request(LIVE, request, (outcome, value) => {
+    if (outcome === 'reply' && typeof value === 'number') done(value === 1)
+    else done(isUnknown(outcome, value) ? true : null)
+  })
+}
+
+/** An older node's answer to a word that it does not know. */
+function isUnknown(outcome: PeerOutcome, value: PeerValue): boolean {
+  return (
+    outcome === 'reply' &&
+    value instanceof PeerError &&
+    value.line.toLowerCase().startsWith('err unknown subcommand')
+  )
+}

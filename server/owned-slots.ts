@@ -1,0 +1,193 @@
+/**
+ * The hub's part in slots that come and go: when entries are removed, and when commands wait.
+ *
+ * - A slot is lost: its entries are hidden at once (slot-states.ts), and removed when nobody may ask for
+ *   them any more (ownership.ts).
+ * - A slot is gained: entries that are hidden in it are removed before it is this node's own again.
+ * - This node may have been down for others: nothing is answered from what it has until that is known
+ *   (doubt.ts), and if it was all of it is removed.
+ *
+ * To remove is to make worthless at once, however many they are, and to sweep afterwards (store/purge.ts).
+ * The store can do that once at a time. Where it must be done before anything else, and another one (a
+ * CACHE.INVALIDATE) is being swept, commands for keys wait.
+ */
+import { askWhetherLive } from '../cluster/rejoin.ts'
+import { Doubt } from '../cluster/doubt.ts'
+import type { Membership } from '../cluster/membership.ts'
+import type { Move, Ownership } from '../cluster/ownership.ts'
+import { SLOT_COUNT } from '../cluster/slots.ts'
+import type { Timer } from '../cluster/world.ts'
+import type { Server } from './server.ts'
+import { addSlot, SLOT_SET_BYTES } from './store/store.ts'
+
+/** What visits left in a slot may be seen for two of these at most; see slot-states.ts. */
+const TICK_MS = 1000
+
+/** See the top of the file. */
+export class OwnedSlots {
+  readonly doubt: Doubt
+  readonly #server: Server
+  readonly #membership: Membership
+  readonly #ownership: Ownership
+  readonly #tick: Timer
+  /** Slots that have been visited for a tick already. */
+  #visited = new Set<number>()
+  /** Slots that are this node's as soon as what is hidden in them is removed. */
+  readonly #pending = new Set<number>()
+  /** When this process was found to have stood still; -Infinity: in this doubt it was not. */
+  #stalledAt = -Infinity
+  /** Of the last doubt that was begun here (gate.ts). */
+  #doubtNumber = 0
+
+  constructor(server: Server, membership: Membership, ownership: Ownership) {
+    this.#server = server
+    this.#membership = membership
+    this.#ownership = ownership
+    const { gate, slotStates, world } = server
+    slotStates.begunAt = world.clock.now()
+    for (let slot = 0; slot < SLOT_COUNT; slot++) slotStates.begin(slot, ownership.isOwn(slot))
+    this.doubt = new Doubt({
+      clock: world.clock,
+      others: () => membership.live().names.filter((name) => name !== membership.self),
+      ask: (name, timeoutMs, done) =>
+        askWhetherLive(server.routing.peers.get(name)!, timeoutMs, done),
+      hold: () => {
+        this.#doubtNumber = gate.beginDoubt()
+      },
+      over: () => this.#doubtOver(),
+      forget: () => this.#forgetAll(),
+      forgetSoon: (done) => this.#soon(() => this.#forgetAll(), done),
+      cut: (name) => this.#cut(name),
+    })
+    ownership.onMove((move) => this.#onMove(move))
+    this.#tick = world.clock.every(TICK_MS, () => this.#settle())
+  }
+
+  /** To be called now and then: did another thread notice that it stood still? */
+  look(): void {
+    if (this.#server.gate.isInDoubt && !this.doubt.isRaised) this.stoodStill()
+  }
+
+  /** This process, or a thread of it, stood still for so long that others may have missed it. */
+  stoodStill(): void {
+    this.#stalledAt = this.#server.world.clock.now()
+    this.#server.log.notice(
+      'this process stood still: the other nodes are asked what they know of it',
+    )
+    this.doubt.raise()
+  }
+
+  stop(): void {
+    this.#tick.cancel()
+    this.doubt.stop()
+  }
+
+  #doubtOver(): void {
+    this.#stalledAt = -Infinity
+    this.#server.gate.endDoubt(this.#doubtNumber)
+    this.#resume()
+  }
+
+  #resume(): void {
+    this.#server.ask('resume', null, () => {})
+  }
+
+  /** What a node sent before this one stood still has been waiting too long to be run. */
+  #cut(node: string): void {
+    const before = this.#stalledAt
+    if (before > 0) this.#server.ask('cut', { node, before }, () => {})
+  }
+
+  /* ---- entries ---- */
+
+  #forgetAll(): boolean {
+    const { log, slotStates, world } = this.#server
+    const slots = new Uint8Array(SLOT_SET_BYTES).fill(0xff)
+    if (!this.#begins(slots)) return false
+    slotStates.begunAt = world.clock.now()
+    log.notice('this node was down for others: all that it had is forgotten')
+    return true
+  }
+
+  #begins(slots: Uint8Array): boolean {
+    return this.#server.invalidations.begins({ kind: 'slots', db: -1, slots })
+  }
+
+  /** Takes turns with everything else until it is done. */
+  #soon(attempt: () => boolean, done: () => void): void {
+    const takeTurn = (): boolean => {
+      if (!attempt()) return true
+      done()
+      return false
+    }
+    this.#server.turns.add({ takeTurn })
+  }
+
+  #onMove({ gained, lost }: Move): void {
+    const { gate, slotStates } = this.#server
+    for (const slot of lost) {
+      this.#pending.delete(slot)
+      slotStates.lose(slot)
+    }
+    const wasWaiting = this.#pending.size > 0
+    for (const slot of gained) {
+      if (slotStates.hidesSome(slot)) this.#pending.add(slot)
+      else slotStates.gain(slot)
+    }
+    if (this.#pending.size === 0 || wasWaiting || this.#takesPending()) return
+    gate.forgets = true
+    this.#soon(
+      () => this.#takesPending(),
+      () => {
+        gate.forgets = false
+        this.#resume()
+      },
+    )
+  }
+
+  /** Removes what is hidden in the slots that were gained. False: not yet. */
+  #takesPending(): boolean {
+    if (this.#pending.size === 0) return true
+    if (!this.#begins(setOf(this.#pending))) return false
+    for (const slot of this.#pending) this.#server.slotStates.gain(slot)
+    this.#pending.clear()
+    return true
+  }
+
+  /** A second has gone by. Removes what has been hidden for long enough. */
+  #settle(): void {
+    const { clock } = this.#server.world
+    const { slotStates } = this.#server
+    const visited = new Set<number>()
+    const due: number[] = []
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      const state = slotStates.of(slot)
+      if (state === 'own' || state === 'clean') continue
+      if (state === 'visited' && !this.#visited.has(slot)) visited.add(slot)
+      if (state === 'stale') {
+        const keptMs = clock.now() - this.#ownership.lostAt(slot)
+        if (keptMs >= this.#ownership.windowMs && !this.#pending.has(slot)) due.push(slot)
+      } else {
+        slotStates.settle(slot, this.#visited.has(slot))
+      }
+    }
+    this.#visited = visited
+    // If another one is being swept: in a second.
+    if (due.length === 0 || !this.#begins(setOf(due))) return
+    for (const slot of due) slotStates.clean(slot)
+  }
+
+  /** For PEER LIVE, by the node that asks. */
+  isLive(name: string): boolean {
+    const isLive = this.#membership.isLive(name)
+    // It is there: it hears soon that it is to rejoin.
+    if (!isLive) this.#server.routing.peers.get(name)?.retry()
+    return isLive
+  }
+}
+
+function setOf(slots: Iterable<number>): Uint8Array {
+  const set = new Uint8Array(SLOT_SET_BYTES)
+  for (const slot of slots) addSlot(set, slot)
+  return set
+}
