@@ -284,6 +284,13 @@ export const directives = {
     summary:
       'What the nodes prove to each other to know; all have the same. A cluster on one machine may do without.',
   }),
+  'cluster-redirect': row(choice(['auto', 'always', 'never']), {
+    default: 'auto',
+    section: 'Groups and cluster',
+    mutable: true,
+    summary:
+      'Who is told MOVED for a key of another node instead of being forwarded: with auto a client that has sent keys to their owners only, once, when the ring changes under it.',
+  }),
   'cluster-virtual-nodes': row(integer(1, 1024), {
     default: VIRTUAL_NODES,
     section: 'Groups and cluster',
