@@ -146,6 +146,7 @@ export class Peer implements PeerPort {
 
   #link: Link | null = null
   #linkReady = false
+  #linkedAt = 0
   /** The request whose reply comes next; 0: an id comes next. */
   #answering = 0
   /** When the node last gave a sign of life on the link: bytes of it, or room for more of ours. */
@@ -170,6 +171,16 @@ export class Peer implements PeerPort {
   /** The link stands and both sides are sure of each other. */
   get connected(): boolean {
     return this.#linkReady
+  }
+
+  /** Since when the link stands, on the clock's scale; null: there is none. */
+  get linkedAt(): number | null {
+    return this.#linkReady ? this.#linkedAt : null
+  }
+
+  /** Bytes of requests that the link has not taken yet. */
+  get waitingBytes(): number {
+    return this.#queueBytes + (this.#link?.keptBytes ?? 0)
   }
 
   /** Why the last link ended, or never came to be. */
@@ -293,6 +304,7 @@ export class Peer implements PeerPort {
     this.#link = new Link(this.#world, this.node, this.#options, limits, {
       ready: () => {
         this.#linkReady = true
+        this.#linkedAt = this.#world.clock.now()
         this.#failures = 0
         this.counters.links++
         this.#pump()

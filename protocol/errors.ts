@@ -481,6 +481,15 @@ export const ERR_TRACKING_IN_CLUSTER =
 /** Keys of one command that have different owners, where they must have one. */
 export const ERR_CROSSSLOT = "CROSSSLOT Keys in request don't hash to the same slot"
 /** CLUSTER and READONLY, when cluster mode is off. */
+/** CLUSTER COUNTKEYSINSLOT, GETKEYSINSLOT. */
+export const ERR_SLOT = 'ERR Invalid slot'
+export const ERR_SLOT_OR_COUNT = 'ERR Invalid slot or number of keys'
+
+/** CLUSTER REPLICAS. */
+export function unknownNode(id: string): string {
+  return `ERR Unknown node ${id}`
+}
+
 export const ERR_CLUSTER_DISABLED = 'ERR This instance has cluster support disabled'
 
 /** A write, when too few nodes are there (cluster-min-members). */

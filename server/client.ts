@@ -7,6 +7,7 @@ import type { CommandEntry } from './command.ts'
 import type { Output } from './output.ts'
 import type { Postponed } from './pauses.ts'
 import type { Subscriber } from './pubsub.ts'
+import type { RoutingHistory } from './redirects.ts'
 import type { Slot } from './slot.ts'
 import type { IoThread } from './io-thread.ts'
 import type { Server } from './server.ts'
@@ -81,6 +82,8 @@ export class Client {
   peer: string | null = null
   /** What PEER HELLO agreed on, until PEER AUTH. */
   peerChallenge: Meeting | null = null
+  /** In a cluster: what keys it has sent here (redirects.ts). */
+  routingHistory: RoutingHistory | null = null
   #watched: WatchedKeys | null = null
   #where: Whereabouts | null = null
   #tickets: Tickets | null = null

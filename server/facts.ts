@@ -40,6 +40,8 @@ export interface Facts {
   readonly links: Readonly<PeerCounters>
   /** Requests of nodes that saw other nodes alive than this one. */
   readonly otherViews: number
+  /** Clients told MOVED. */
+  readonly redirected: number
   /** Published messages that other nodes may not have got, or other threads. */
   readonly untold: number
   /** CLIENT TRACKING: see tracking/tracking.ts. Keys and prefixes of several threads count several times. */
@@ -59,6 +61,7 @@ export const noFacts: Facts = {
     waiters: {},
     hits: {},
     otherViews: 0,
+    redirected: 0,
     untold: 0,
     heapUsedBytes: 0,
     heapTotalBytes: 0,
@@ -71,7 +74,7 @@ export const noFacts: Facts = {
 export function factsOf(thread: IoThread): Facts {
   const { loading, tracking } = thread
   const { flights, groups } = loading
-  const { router, peers, otherViews, untold } = thread.routing
+  const { router, peers, redirects, otherViews, untold } = thread.routing
   const { usedBytes, totalBytes } = readHeap()
   return {
     ...clientFacts(thread.clients.values()),
@@ -81,6 +84,7 @@ export function factsOf(thread: IoThread): Facts {
     routed: router?.counters ?? noFacts.routed,
     links: [...peers.values()].reduce((sum, { counters }) => added(sum, counters), noFacts.links),
     otherViews,
+    redirected: redirects?.told ?? 0,
     untold: untold + thread.pubsub.lost,
     trackers: tracking.trackers,
     trackedKeys: tracking.keys,

@@ -416,7 +416,10 @@ function latencyFields({ config, stats }: InfoSource): Fields {
   return fields
 }
 
-function clusterFields({ routing }: InfoSource, { links, otherViews, routed }: Facts): Fields {
+function clusterFields(
+  { routing }: InfoSource,
+  { links, otherViews, redirected, routed }: Facts,
+): Fields {
   const { membership } = routing
   if (membership === null) return { cluster_enabled: 0 }
   const ofLinks = Object.entries(links).map(([name, count]) => [`cluster_link_${name}`, count])
@@ -429,6 +432,8 @@ function clusterFields({ routing }: InfoSource, { links, otherViews, routed }: F
     cluster_forwarded: routed.forwarded,
     cluster_scattered: routed.scattered,
     cluster_fanned_out: routed.fannedOut,
+    // Clients that were told MOVED instead (cluster-redirect).
+    cluster_redirected: redirected,
     // Answered here for an owner that is gone; asked of the next node; answered by nobody.
     cluster_stood_in: routed.stoodIn,
     cluster_failovers: routed.failovers,

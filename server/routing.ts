@@ -15,11 +15,12 @@ import type { RunHere } from '../cluster/scatter.ts'
 import { askAbout, askView } from '../cluster/opinions.ts'
 import { keySlot } from '../cluster/slots.ts'
 import { Args } from '../protocol/args.ts'
-import { ERR_CROSSSLOT } from '../protocol/errors.ts'
+import { ERR_CROSSSLOT, moved } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, flagBits, lastKeyOf } from './command.ts'
 import type { IoThread } from './io-thread.ts'
+import { Redirects } from './redirects.ts'
 import type { Call, Slot } from './slot.ts'
 
 /**
@@ -34,6 +35,7 @@ export class Routing {
   readonly router: Router | null = null
   /** Since when which slots are this node's, and whose they were. */
   readonly ownership: Ownership | null = null
+  readonly redirects: Redirects | null = null
   readonly peers: ReadonlyMap<string, Peer> = new Map()
   /** The header of the peer request that is being executed. */
   readonly header: RequestHeader = { id: 0, deadlineMs: 0, view: 0 }
@@ -88,6 +90,7 @@ export class Routing {
     this.#peers = peers
     this.peers = peers.all
     this.membership = membership
+    this.redirects = new Redirects(config, membership)
     this.router = new Router({
       view: membership,
       peer: (name) => peers.get(name),
@@ -171,7 +174,11 @@ export class Routing {
         return true
       }
     }
-    if (router.isHere(slot)) return false
+    if (router.isHere(slot)) {
+      this.redirects!.own(client, slot)
+      return false
+    }
+    if (this.#redirects(client, slot, call)) return true
     const oneKey = last === entry.firstKey
     const isRead = (entry.flags & flagBits.readonly) !== 0
     const copies = args.copy()
@@ -212,6 +219,20 @@ export class Routing {
         store.delete(db, args.bytes, pos, length)
       }
     }
+  }
+
+  /** Tells a client where to go with its keys instead of going there for it; false: it is not to be told. */
+  #redirects(client: Client, slot: number, call: Call): boolean {
+    // Calls from within the process have nowhere else to go.
+    if (call.slot !== undefined || !this.redirects!.foreign(client, slot)) return false
+    client.reply.error(moved(slot, this.ownerOfSlot(slot)))
+    return true
+  }
+
+  /** The line for who is always told where to go with keys of this slot; null: they are this node's, or it is not. */
+  refusalOf(slot: number): string | null {
+    if (this.router!.isHere(slot) || !this.redirects!.isAlways) return null
+    return moved(slot, this.ownerOfSlot(slot))
   }
 
   /** The name of the node that has a key now; '' where there is no cluster. */
@@ -287,7 +308,21 @@ export class Routing {
 
   #scatters(client: Client, entry: CommandEntry, call: Call): boolean {
     const { args, db } = call
-    if (this.#areAllHere(args, entry)) return false
+    const owner = this.#ownerOfAll(args, entry)
+    const slot = this.slotOf(args, entry.firstKey)
+    if (owner === this.membership!.self) {
+      this.redirects!.own(client, slot)
+      return false
+    }
+    if (owner === null) {
+      if (call.slot === undefined && this.redirects!.isAlways) {
+        client.reply.error(ERR_CROSSSLOT)
+        return true
+      }
+      this.redirects!.scattered(client)
+    } else if (this.#redirects(client, slot, call)) {
+      return true
+    }
     const reply = call.slot ?? client.defer()
     const gather = entry.fullName === 'mget' ? 'list' : entry.fullName === 'mset' ? 'ok' : 'sum'
     const request = {
@@ -304,12 +339,15 @@ export class Routing {
     return true
   }
 
-  #areAllHere(args: Args, entry: CommandEntry): boolean {
+  /** The node that has all keys of a command now; null: they are several nodes'. */
+  #ownerOfAll(args: Args, entry: CommandEntry): string | null {
     const last = lastKeyOf(entry, args)
-    for (let i = entry.firstKey; i <= last; i += entry.keyStep) {
-      if (!this.router!.isHere(keySlot(args.bytes, args.pos(i), args.length(i)))) return false
+    const ring = this.membership!.live()
+    const owner = ring.owner(this.slotOf(args, entry.firstKey))
+    for (let i = entry.firstKey + entry.keyStep; i <= last; i += entry.keyStep) {
+      if (ring.owner(this.slotOf(args, i)) !== owner) return null
     }
-    return true
+    return owner ?? this.membership!.self
   }
 
   /* ---- all nodes ---- */

@@ -241,6 +241,8 @@ function refusalOfKeys({ args, server, where }: Client, keys: readonly number[])
     if (first < 0) first = slot
     else if (!server.routing.haveOneOwner(first, slot)) return ERR_CROSSSLOT
   }
+  const refusal = first < 0 ? null : server.routing.refusalOf(first)
+  if (refusal !== null) return refusal
   where.slot = first
   return null
 }

@@ -103,10 +103,6 @@ const replication: Absence = {
   instead: 'a cluster; `origin redis://...` to move over',
 }
 const slots: Absence = { why: slotsFromRing, instead: membership }
-const bySlot: Absence = {
-  why: 'keys are not kept by slot (not yet)',
-  instead: '`SCAN`, and `CLUSTER KEYSLOT`',
-}
 const gossip: Absence = { why: membersFromConfig, instead: membership }
 
 /** By a command's name, or its container's. */
@@ -127,16 +123,12 @@ const ABSENT_COMMANDS: Readonly<Record<string, Absence>> = {
   'restore-asking': { why: 'slots do not migrate key by key', instead: '`RESTORE`' },
   sort: { why: noStructures, instead: 'sort in the client' },
   sort_ro: { why: noStructures, instead: 'sort in the client' },
-  asking: { why: 'no node answers `ASK`', instead: 'nothing is needed' },
   'cluster|addslots': slots,
   'cluster|addslotsrange': slots,
   'cluster|delslots': slots,
   'cluster|delslotsrange': slots,
   'cluster|flushslots': slots,
   'cluster|setslot': slots,
-  'cluster|countkeysinslot': bySlot,
-  'cluster|getkeysinslot': bySlot,
-  'cluster|links': { why: 'not yet', instead: '`INFO cluster`, `CLIENT LIST TYPE peer`' },
   'cluster|bumpepoch': gossip,
   'cluster|set-config-epoch': gossip,
   'cluster|count-failure-reports': gossip,
@@ -145,9 +137,7 @@ const ABSENT_COMMANDS: Readonly<Record<string, Absence>> = {
   'cluster|reset': gossip,
   'cluster|saveconfig': gossip,
   'cluster|failover': replication,
-  'cluster|replicas': replication,
   'cluster|replicate': replication,
-  'cluster|slaves': replication,
 }
 
 /** Why a command of Redis is not here; undefined: nobody has said so. */

@@ -9,6 +9,7 @@ import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { peerExec, peerUnwatch, peerWatch } from '../transaction-routing.ts'
 import { helpRow, noSubcommand } from './container.ts'
+import { countKeysInSlot, getKeysInSlot } from './slot-keys.ts'
 
 /**
  * A command that makes sense in a cluster only. HELP is refused outside of one as well, as in
@@ -138,6 +139,38 @@ function clusterInfo({ reply, server }: Client, membership: Membership): void {
   }
   const lines = Object.entries(fields).map(([name, value]) => `${name}:${value}\r\n`)
   reply.verbatim(lines.join(''))
+}
+
+/** All connections with other nodes, those of all threads. */
+function links(client: Client): void {
+  client.survey('links', null, (threads) => {
+    const { reply } = client
+    const { membership } = client.server.routing
+    const all = threads.flat()
+    reply.array(all.length)
+    for (const { direction, node, createdAt, waitingBytes } of all) {
+      reply.map(6)
+      reply.text('direction')
+      reply.text(direction)
+      reply.text('node')
+      reply.text(membership?.member(node)?.id ?? '')
+      reply.text('create-time')
+      reply.integer(Math.floor(createdAt))
+      reply.text('events')
+      reply.text(waitingBytes > 0 ? 'rw' : 'r')
+      reply.text('send-buffer-allocated')
+      reply.integer(waitingBytes)
+      reply.text('send-buffer-used')
+      reply.integer(waitingBytes)
+    }
+  })
+}
+
+/** There are none: of a node that there is. */
+function replicas({ args, reply }: Client, membership: Membership): void {
+  const id = args.text(2)
+  if (membership.members.some((member) => member.id === id)) reply.array(0)
+  else reply.error(errors.unknownNode(id))
 }
 
 function myId({ reply }: Client, membership: Membership): void {
@@ -314,6 +347,75 @@ const clusterRows = [
     syntax: 'key',
     run: inCluster(keySlotOf),
   },
+  {
+    name: 'countkeysinslot',
+    arity: 3,
+    flags: stale,
+    keys: noKeys,
+    group: 'cluster',
+    since: '3.0.0',
+    complexity: 'O(N) where N is the number of keys of this node',
+    summary: 'Counts the keys of a slot that this node has.',
+    syntax: 'slot',
+    differs:
+      'keys are not kept by slot: it looks at all keys of the node, and lets others in between',
+    run: inCluster(countKeysInSlot),
+  },
+  {
+    name: 'getkeysinslot',
+    arity: 4,
+    flags: stale,
+    keys: noKeys,
+    group: 'cluster',
+    tips: ['nondeterministic_output'],
+    since: '3.0.0',
+    complexity: 'O(N) where N is the number of keys of this node',
+    summary: 'Gives the names of so many keys of a slot that this node has.',
+    syntax: 'slot count',
+    differs:
+      'keys are not kept by slot: it looks at all keys of the node, and lets others in between',
+    run: inCluster(getKeysInSlot),
+  },
+  {
+    name: 'links',
+    onHub: true,
+    arity: 2,
+    flags: stale,
+    keys: noKeys,
+    group: 'cluster',
+    tips: ['nondeterministic_output'],
+    since: '7.0.0',
+    complexity: 'O(N) where N is the number of connections',
+    summary: 'Lists the connections with other nodes, those of all threads.',
+    run: inCluster(links),
+  },
+  {
+    name: 'replicas',
+    arity: 3,
+    flags: ['admin', 'stale'],
+    keys: noKeys,
+    group: 'cluster',
+    tips: ['nondeterministic_output'],
+    since: '5.0.0',
+    complexity: 'O(N) where N is the number of nodes',
+    summary: 'Lists the replicas of a node: there are none.',
+    syntax: 'node-id',
+    run: inCluster(replicas),
+  },
+  {
+    name: 'slaves',
+    arity: 3,
+    flags: ['admin', 'stale'],
+    keys: noKeys,
+    group: 'cluster',
+    tips: ['nondeterministic_output'],
+    since: '3.0.0',
+    complexity: 'O(N) where N is the number of nodes',
+    deprecated: { since: '5.0.0', replacedBy: '`CLUSTER REPLICAS`' },
+    summary: 'Lists the replicas of a node: there are none.',
+    syntax: 'node-id',
+    run: inCluster(replicas),
+  },
   { ...help, run: inCluster(help.run) },
 ] as const satisfies readonly Command[]
 
@@ -443,6 +545,18 @@ export const clusterCommands = [
     summary: 'Commands about the cluster that this node is a part of.',
     subcommands: clusterRows,
     run: noSubcommand,
+  },
+  {
+    name: 'asking',
+    arity: 1,
+    flags: ['fast'],
+    keys: noKeys,
+    group: 'cluster',
+    categories: ['connection'],
+    since: '3.0.0',
+    complexity: 'O(1)',
+    summary: 'Says that the client follows an ASK; no node answers one, so it changes nothing.',
+    run: inCluster(ok),
   },
   {
     name: 'readonly',

@@ -296,6 +296,13 @@ export const directives = {
     summary:
       'While this node hears fewer nodes than this, itself included, it refuses writes (CLUSTERDOWN) and goes on reading; more than half of the nodes keeps a minority from writing.',
   }),
+  'cluster-redirect': row(choice(['auto', 'always', 'never']), {
+    default: 'auto',
+    section: 'Groups and cluster',
+    mutable: true,
+    summary:
+      'Who is told MOVED for a key of another node instead of being forwarded: with auto a client that has sent keys to their owners only, once, when the ring changes under it.',
+  }),
   'cluster-virtual-nodes': row(integer(1, 1024), {
     default: VIRTUAL_NODES,
     section: 'Groups and cluster',

@@ -6,6 +6,7 @@ import { clientLines, killClients } from '../commands/connection.ts'
 import { unblockClient } from '../commands/pause.ts'
 import { factsOf } from '../facts.ts'
 import type { IoThread } from '../io-thread.ts'
+import { linksOf } from '../node-links.ts'
 
 const questions = {
   /** Have you done all that you were told before? */
@@ -31,6 +32,8 @@ const questions = {
   clients: clientLines,
   /** CLIENT KILL; how many it were */
   kill: killClients,
+  /** CLUSTER LINKS */
+  links: linksOf,
   /** What INFO and MEMORY add up over all threads. */
   facts: factsOf,
 } as const satisfies Record<string, (thread: IoThread, argument: never) => unknown>
