@@ -161,7 +161,13 @@ function execute(server: IoThread, client: Client, entry: CommandEntry, isSpecia
   server.stats.row[counter.commandsProcessed]!++
   const cell = server.cellOf(entry)
   cell.called()
-  if (server.routing.enabled && client.peer === null && server.routing.takes(client, entry)) return
+  if (server.routing.enabled) {
+    if (client.peer === null) {
+      if (server.routing.takes(client, entry)) return
+    } else if ((entry.flags & flagBits.readonly) !== 0) {
+      server.hotReads.asked(client.args, entry)
+    }
+  }
   if (entry.onHub && server.delegate !== null) {
     // Who waits for a value may share its connection with whoever is to bring it.
     const slot = entry.row.waits === undefined ? client.hold() : client.defer()
