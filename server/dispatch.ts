@@ -197,8 +197,12 @@ function executeWhereItBelongs(
   cell: CommandCell,
 ): void {
   if (server.routing.enabled) {
-    if (client.peer !== null) server.routing.visit(entry, client.args, client.db)
-    else if (server.routing.takes(client, entry)) return
+    if (client.peer === null) {
+      if (server.routing.takes(client, entry)) return
+    } else {
+      server.routing.visit(entry, client.args, client.db)
+      if ((entry.flags & flagBits.readonly) !== 0) server.hotReads.asked(client.args, entry)
+    }
   }
   if (entry.onHub && server.delegate !== null) {
     // Who waits for a value may share its connection with whoever is to bring it.

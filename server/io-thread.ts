@@ -16,6 +16,7 @@ import { Connection, type Socket } from './connection.ts'
 import { DuplexSocket } from './duplex.ts'
 import type { Databases } from './databases.ts'
 import type { Gate } from './gate.ts'
+import { HotReads } from './hot-keys.ts'
 import type { ListenerSocket } from './listener.ts'
 import { type Flights, Loading } from './loading.ts'
 import type { Log } from './log.ts'
@@ -97,6 +98,7 @@ export class IoThread {
   readonly loading: Loading
   readonly writing: Writing
   readonly routing: Routing
+  readonly hotReads: HotReads
   readonly timer: CommandTimer
   readonly monitors: Monitors
   readonly held: HeldCommands
@@ -145,6 +147,7 @@ export class IoThread {
     this.loading = new Loading(this, config.groups, parts.flights)
     this.writing = new Writing(this, parts.writes)
     this.routing = new Routing(this, parts.ringHash)
+    this.hotReads = new HotReads(world.clock)
     this.timer = this.#openTimer(parts.sink)
     this.tracking = new Tracking({
       ...{ store: this.store, clock: world.clock, timer: this.timer, clients: this.#clients },

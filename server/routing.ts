@@ -19,6 +19,7 @@ import { ERR_CROSSSLOT, moved } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { Client } from './client.ts'
 import { type CommandEntry, flagBits, lastKeyOf } from './command.ts'
+import { joinedHotKeys, writeHotKeys } from './hot-keys.ts'
 import type { IoThread } from './io-thread.ts'
 import { Redirects } from './redirects.ts'
 import type { Call, Slot } from './slot.ts'
@@ -368,8 +369,15 @@ export class Routing {
         (words, then) => (isNamed(words, 'dbsize') ? sizeHere : runHere)(words, then),
         done,
       )
+    } else if (entry.fullName === 'hotkeys|get') {
+      router.fanOut({ args }, runHere, (parts) => {
+        reply.settle((to) => writeHotKeys(to, joinedHotKeys(parts)))
+      })
     } else {
-      const saysOk = (entry.flags & flagBits.write) !== 0 || entry.fullName === 'group|set'
+      const saysOk =
+        (entry.flags & flagBits.write) !== 0 ||
+        entry.fullName === 'group|set' ||
+        entry.fullName === 'hotkeys|reset'
       const join = saysOk ? allOk : entry.fullName === 'keys' ? concatenated : summed
       router.fanOut({ args }, runHere, (parts) => done(join(parts)))
     }

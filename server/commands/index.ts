@@ -10,6 +10,7 @@ import { diagnosisCommands } from './diagnosis.ts'
 import { dumpCommands } from './dump.ts'
 import { functionCommands } from './function.ts'
 import { groupCommands } from './group.ts'
+import { hotKeysCommands } from './hotkeys.ts'
 import { keyCommands } from './key.ts'
 import { keyspaceCommands } from './keyspace.ts'
 import { leaseCommands } from './lease.ts'
@@ -51,6 +52,7 @@ export const commands: readonly Command[] = [
   ...storeCommands,
   ...commandCommands,
   ...clusterCommands,
+  ...hotKeysCommands,
   ...pubsubCommands,
   ...cacheCommands,
   ...leaseCommands,

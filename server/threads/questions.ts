@@ -36,6 +36,13 @@ const questions = {
   links: linksOf,
   /** What INFO and MEMORY add up over all threads. */
   facts: factsOf,
+  /** HOTKEYS GET */
+  hotKeys: (thread: IoThread) => thread.hotReads.top,
+  /** HOTKEYS RESET */
+  resetHotKeys: (thread: IoThread) => {
+    thread.hotReads.counter.reset()
+    return null
+  },
 } as const satisfies Record<string, (thread: IoThread, argument: never) => unknown>
 
 type Questions = typeof questions
