@@ -92,8 +92,12 @@ const costsOtherwise: ReadonlySet<string> = new Set([
   'shutdown', // nothing is saved
   'monitor', // Redis tells nothing
   'lolwut', // Redis tells nothing
+  'cluster|countkeysinslot', // there is no index by slot
+  'cluster|getkeysinslot',
   'cluster|info', // slots are counted
   'cluster|nodes', // a node owns many ranges
+  'cluster|replicas', // nodes are looked for by their id
+  'cluster|slaves',
   'cluster|shards',
   'cluster|slots',
   'command',
