@@ -257,6 +257,11 @@ export function noSuchUser(user: string): string {
   return `ERR No such user '${cString(user)}'`
 }
 
+/** ACL CAT. */
+export function unknownCategory(category: string): string {
+  return `ERR Unknown category '${cString(category)}'`
+}
+
 /** CLIENT SETINFO of another attribute than LIB-NAME and LIB-VER (Redis 7.2). */
 export function unrecognizedOption(attribute: string): string {
   return `ERR Unrecognized option '${cString(attribute)}'`

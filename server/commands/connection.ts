@@ -7,12 +7,10 @@ import type { Command } from '../command.ts'
 import { idleClientBytes } from '../facts.ts'
 import type { IoThread } from '../io-thread.ts'
 import { redisVersion } from '../version.ts'
+import { defaultUser } from './acl.ts'
 import { helpRow, noSubcommand } from './container.ts'
 import { pauseRows } from './pause.ts'
 import { redirectOf, trackingRows } from './tracking.ts'
-
-/** The only user there is. */
-const defaultUser = 'default'
 
 const int32Min = -0x80000000
 const int32Max = 0x7fffffff

@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts'
+import { aclCommands } from './acl.ts'
 import { bitmapCommands } from './bitmap.ts'
 import { cacheCommands } from './cache.ts'
 import { clusterCommands } from './cluster.ts'
@@ -16,6 +17,7 @@ import { keyspaceCommands } from './keyspace.ts'
 import { leaseCommands } from './lease.ts'
 import { lolwutCommands } from './lolwut.ts'
 import { memoryCommands } from './memory.ts'
+import { moduleCommands } from './module.ts'
 import { objectCommands } from './object.ts'
 import { persistenceCommands } from './persistence.ts'
 import { pubsubCommands } from './pubsub.ts'
@@ -39,6 +41,8 @@ export const commands: readonly Command[] = [
   ...swapdbCommands,
   ...objectCommands,
   ...connectionCommands,
+  ...aclCommands,
+  ...moduleCommands,
   ...transactionCommands,
   ...serverCommands,
   ...persistenceCommands,

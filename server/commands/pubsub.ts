@@ -42,21 +42,34 @@ const subscribe =
       return reply.error(errors.ERR_SSUBSCRIBE_IN_MULTI)
     const subscriber = (client.subscriber ??= new Subscriber(client))
     const had = subscriber.names[kind]
-    const fresh = [...new Set(names)].filter((name) => !had.has(name))
+    const [fresh, isFresh] = firsts(names, (name) => !had.has(name))
     if (!server.pubsub.hasRoom(subscriber, fresh)) {
       return reply.error(errors.ERR_TOO_MANY_SUBSCRIPTIONS)
     }
-    const coming = new Set(fresh)
     let count = subscriber.count(kind)
     server.pubsub.subscribe(subscriber, kind, fresh)
     client.judgeSpecial()
     answer(client, (to) => {
-      for (const name of names) {
-        if (coming.delete(name)) count++
-        confirm(to, subscribeWords[kind], name, count)
+      for (const [i, name] of names.entries()) {
+        confirm(to, subscribeWords[kind], name, (count += isFresh[i]!))
       }
     })
   }
+
+/** The names that are meant, each once; and of all of them 1 where such a one stands first, else 0. */
+function firsts(
+  names: readonly string[],
+  isMeant: (name: string) => boolean,
+): [names: string[], isFirst: Uint8Array] {
+  const seen = new Set<string>()
+  const isFirst = new Uint8Array(names.length)
+  for (const [i, name] of names.entries()) {
+    if (!isMeant(name) || seen.has(name)) continue
+    seen.add(name)
+    isFirst[i] = 1
+  }
+  return [[...seen], isFirst]
+}
 
 /** As in Redis, what is subscribed to is answered also after CLIENT REPLY OFF or SKIP. */
 function answer(client: Client, write: (reply: Reply) => void): void {
@@ -98,15 +111,14 @@ const unsubscribe =
     if (names === null) return reply.error(errors.ERR_CHANNEL_TOO_LONG)
     const { subscriber } = client
     const had = subscriber?.names[kind] ?? new Set<string>()
-    if (args.count === 1) names.push(...had)
-    const left = [...new Set(names)].filter((name) => had.has(name))
+    const isAll = args.count === 1
+    if (isAll) for (const name of had) names.push(name)
+    const [left, isLeft] = isAll ? [names, null] : firsts(names, (name) => had.has(name))
     let count = subscriber?.count(kind) ?? 0
-    const leaving = new Set(left)
     const confirmAll = (to: Reply): void => {
       if (names.length === 0) confirm(to, unsubscribeWords[kind], null, count)
-      for (const name of names) {
-        if (leaving.delete(name)) count--
-        confirm(to, unsubscribeWords[kind], name, count)
+      for (const [i, name] of names.entries()) {
+        confirm(to, unsubscribeWords[kind], name, (count -= isLeft?.[i] ?? 1))
       }
     }
     if (subscriber === null || left.length === 0 || server.pubsub.isAlone) {

@@ -69,8 +69,8 @@ export class TrackingTable {
   #entries = new Map<string, Entry>()
   #items = 0
   #nameBytes = 0
-  /** What is to be let go of. */
-  #garbage: Entry[] = []
+  /** What is to be let go of: the entries of whole tables. */
+  #garbage: MapIterator<Entry>[] = []
   #looked: MapIterator<[string, Entry]> | null = null
   /** Stands before the oldest key: to begin anew each time would pass over all that are gone. */
   #ages: MapIterator<[string, Entry]> | null = null
@@ -131,7 +131,7 @@ export class TrackingTable {
 
   /** Forgets all keys. The store hears of it in `collect`. */
   clear(): void {
-    for (const entry of this.#entries.values()) this.#garbage.push(entry)
+    this.#garbage.push(this.#entries.values())
     this.#entries = new Map()
     this.#looked = null
     this.#ages = null
@@ -141,7 +141,11 @@ export class TrackingTable {
 
   /** Lets go of some of what was cleared. True: of all of it. */
   collect(): boolean {
-    for (const entry of this.#garbage.splice(-dropsPerTurn)) this.#untrack(entry)
+    for (let i = 0; i < dropsPerTurn && this.#garbage.length > 0; i++) {
+      const { value, done } = this.#garbage[0]!.next()
+      if (done === true) this.#garbage.shift()
+      else this.#untrack(value)
+    }
     return this.#garbage.length === 0
   }
 

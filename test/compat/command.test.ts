@@ -89,6 +89,9 @@ const costsOtherwise: ReadonlySet<string> = new Set([
   'restore',
   'unlink', // memory is given back at once
   'auth', // one password
+  'acl|getuser', // one user
+  'acl|list',
+  'acl|users',
   'shutdown', // nothing is saved
   'monitor', // Redis tells nothing
   'lolwut', // Redis tells nothing
