@@ -90,5 +90,5 @@ export function textOf(value: PeerValue): string {
   if (value instanceof PeerError) return `-${value.line}`
   if (Buffer.isBuffer(value)) return value.toString('latin1')
   if (Array.isArray(value)) return `[${value.map(textOf).join(' ')}]`
-  return String(value as number | bigint)
+  return `${value as number}`
 }

@@ -80,11 +80,11 @@ function oneProcess(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = fork(fileURLToPath(import.meta.url), ['worker', faults.join()])
-    let seed = 0
+    let seed: number | undefined
     let left = SEEDS_PER_PROCESS
     const next = (): void => {
-      seed = left-- > 0 ? (queue.shift() ?? 0) : 0
-      if (seed === 0) child.disconnect()
+      seed = left-- > 0 ? queue.shift() : undefined
+      if (seed === undefined) child.disconnect()
       else child.send(seed)
     }
     child.on('message', (told: Told) => {
@@ -147,7 +147,7 @@ async function main(args: readonly string[]): Promise<void> {
   console.log(
     `${count} seeds in ${seconds.toFixed(0)} s, ${each} CPU seconds each; ${failed} failed`,
   )
-  for (const [name, seeds] of [...broken].sort()) {
+  for (const [name, seeds] of [...broken].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const some = [...seeds].sort((a, b) => a - b)
     const more = some.length > 12 ? ` ... (${some.length})` : ''
     console.log(`  ${name}: ${some.slice(0, 12).join(' ')}${more}`)

@@ -148,7 +148,7 @@ export class Wires {
       // The kernel has it; the process learns of it when it runs.
       scheduler.at(scheduler.now, listener.host, () => listener.accept(far), true)
       // Of a doubled attempt the second is nobody's, and ends.
-      if (isGhost) scheduler.at(scheduler.now + 500, null, () => far.takeIn('reset'))
+      if (isGhost) scheduler.at(scheduler.now + 500, listener.host, () => far.takeIn('reset'), true)
       if (!isGhost) scheduler.at(back, host, () => near.opened(), true)
     }
     scheduler.at(scheduler.now + this.delay(host.name, farName), null, arrive)
