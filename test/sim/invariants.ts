@@ -34,8 +34,6 @@ export interface Violation {
 export interface Run {
   readonly history: History
   readonly origin: SimOrigin
-  /** Faults come to an end then. */
-  readonly healedAt: number
   /** Nodes were given different lists: then they need not agree, but answer. */
   readonly listsDiffer: boolean
   readonly report: (violation: Violation) => void
@@ -217,7 +215,7 @@ function counters(run: Run): void {
     if (own >= 0 && digits[own] !== '1') fail(`an INCRBY of ${key} did not count itself`)
     if (run.listsDiffer) continue
     for (const count of counts) {
-      if (!count.acked || count.end >= start || digits[count.digit] === '1') continue
+      if (!count.acked || count.end >= start || (digits[count.digit] ?? '0') !== '0') continue
       if (isCalm(run, count.start, end)) fail(`an acknowledged 4^${count.digit} of ${key} is lost`)
     }
   }

@@ -224,7 +224,7 @@ class SimRun {
 
   #judge(): void {
     const run = {
-      ...{ history: this.#history, origin: this.#origin, healedAt: START_MS + HEALED_MS },
+      ...{ history: this.#history, origin: this.#origin },
       ...{ listsDiffer: this.#listsDiffer, report: (one: Violation) => this.#violations.push(one) },
     }
     for (const check of checks) check(run)
