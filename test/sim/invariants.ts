@@ -1,0 +1,306 @@
+/*
+ * What must be true of every run, each a named check over what clients saw (history.ts), what the
+ * origin was asked (origin.ts) and what the nodes say of the ring. The names are those of the promises
+ * in docs/cluster.md.
+ *
+ * A miss is always allowed while something is disturbed. An old value is one whose write had ended
+ * before a newer write of the key began. It may be read for STALE_MS after the newer one was
+ * acknowledged, and for good only where that newer one was made while a partition kept sides apart:
+ * then it may have been made on the side that gives way.
+ */
+import type { Disturbance, History, Read, Write } from './history.ts'
+import { GROUP_TIMEOUT_MS, GROUP_TTL_MS } from './cluster.ts'
+import type { SimOrigin } from './origin.ts'
+
+/** How long other nodes may serve an old value after the newer one's acknowledgement. */
+export const STALE_MS = 2000
+
+/** After a disturbance everything agrees again within this. */
+export const AGREE_MS = 5000
+
+/** A stall shorter than this goes unnoticed by requests (cluster/frame.ts, SILENCE_MS). */
+export const SHORT_STALL_MS = 250
+
+const ERRORS_MAX = 0.02
+
+export interface Violation {
+  readonly invariant: string
+  readonly at: number
+  readonly text: string
+  /** By which the trace is searched. */
+  readonly about: string
+}
+
+export interface Run {
+  readonly history: History
+  readonly origin: SimOrigin
+  /** Nodes were given different lists: then they need not agree, but answer. */
+  readonly listsDiffer: boolean
+  readonly report: (violation: Violation) => void
+}
+
+type Check = (run: Run) => void
+
+/** Values come from a client or the origin, of this key and group. */
+function neverProduced(run: Run): void {
+  const { history, origin, report } = run
+  for (const [key, reads] of history.reads) {
+    const written = new Set((history.writes.get(key) ?? []).map(({ value }) => value))
+    for (const { value, node, end } of reads) {
+      if (value === null || written.has(value)) continue
+      const made = madeByOrigin(value)
+      const isRight =
+        made !== null &&
+        made.key === key &&
+        key.startsWith(`${made.group}:`) &&
+        (origin.versionsOf(key)[made.version] ?? Infinity) <= end
+      if (isRight) continue
+      const named = value.split('|').some((word) => word !== key && /^[a-z]+:/.test(word))
+      const invariant = named ? 'C11 groups and keys never share values' : 'no value is made up'
+      report({ invariant, at: end, about: key, text: `${node} answered ${value} for ${key}` })
+    }
+  }
+}
+
+/** C2, C3, C4, C6: old values. */
+function staleness(run: Run): void {
+  const { history, report } = run
+  if (run.listsDiffer) return
+  for (const [key, reads] of history.reads) {
+    const writes = history.writes.get(key) ?? []
+    const newer = writes.filter((write) => {
+      return write.acked && !mayBeLost(run, write) && !isPostponed(write, writes)
+    })
+    for (const read of reads) {
+      if (read.value === null) continue
+      const from = madeByOrigin(read.value)
+      const by = writes.find(({ value }) => value === read.value)
+      const passed = newer.find((write) => {
+        const allowedMs = read.atOwner && isCalm(run, write.start, read.end) ? 0 : STALE_MS
+        if (Math.max(write.end, write.effectAt) + allowedMs > read.start) return false
+        return from === null ? (by?.end ?? Infinity) < write.start : from.version < write.version
+      })
+      if (passed === undefined) continue
+      const old = Math.round(read.start - Math.max(passed.end, passed.effectAt))
+      report({
+        invariant: nameOfStale(history, passed, read),
+        at: read.end,
+        about: key,
+        text:
+          `${read.node} answered ${read.value} for ${key}, ${old} ms after the ` +
+          `${passed.kind} of ${String(passed.value)} by ${passed.node} was acknowledged`,
+      })
+    }
+  }
+}
+
+function nameOfStale({ disturbances }: History, write: Write, read: Read): string {
+  const between = disturbances.filter(({ start, end }) => {
+    return start <= read.end && end + AGREE_MS >= write.start
+  })
+  const had = (kind: Disturbance['kind']): boolean => between.some((one) => one.kind === kind)
+  if (had('freeze')) return 'C3 a thawed owner never brings old values back'
+  if (had('crash')) return 'C4 who rejoins serves no key that moved'
+  if (had('cut')) return 'C6 entries of slots no longer owned are never merged'
+  return 'C2 a write is seen at the owner at once, everywhere within 2 s'
+}
+
+/** Was it made where it may have to give way? */
+function mayBeLost({ history }: Run, { start, end }: Write): boolean {
+  const kinds = ['cut', 'stall'] as const
+  return history.disturbed(start, end, { kinds, afterMs: AGREE_MS })
+}
+
+/** An EXPIRE counts only if no other came after it, or at about the same time. */
+function isPostponed(write: Write, writes: readonly Write[]): boolean {
+  if (write.kind !== 'expire') return false
+  return writes.some((other) => {
+    return other !== write && other.kind === 'expire' && other.end > write.start
+  })
+}
+
+function isCalm({ history }: Run, from: number, to: number): boolean {
+  return !history.disturbed(from, to, { afterMs: AGREE_MS })
+}
+
+/** C2: what was written is there, as long as nothing happens. */
+function nothingIsLost(run: Run): void {
+  const { history, report } = run
+  if (run.listsDiffer) return
+  for (const [key, reads] of history.reads) {
+    const writes = history.writes.get(key) ?? []
+    for (const read of reads) {
+      if (read.value !== null) continue
+      const before = writes.filter(({ start }) => start < read.end)
+      const last = before.at(-1)
+      if (last === undefined || !last.acked || last.kind === 'del' || last.kind === 'expire')
+        continue
+      if (last.end > read.start || !isCalm(run, last.start, read.end)) continue
+      if (before.some((other) => other !== last && other.end > last.start)) continue
+      report({
+        invariant: 'C2 a write is seen at the owner at once, everywhere within 2 s',
+        at: read.end,
+        about: key,
+        text: `${read.node} answered nil for ${key} after ${String(last.value)} was acknowledged`,
+      })
+    }
+  }
+}
+
+/** What the group's ttl and a load's deadline allow is the longest that an old version is served. */
+function ttlHolds({ history, origin, report }: Run): void {
+  for (const [key, reads] of history.reads) {
+    const versions = origin.versionsOf(key)
+    for (const { value, start, end, node } of reads) {
+      const made = value === null ? null : madeByOrigin(value)
+      const passedAt = made === null ? undefined : versions[made.version + 1]
+      if (passedAt === undefined || start <= passedAt + GROUP_TTL_MS + GROUP_TIMEOUT_MS) continue
+      const text = `${node} answered ${value} for ${key}, which the origin changed long ago`
+      report({ invariant: 'C2 what was loaded ends with its ttl', at: end, about: key, text })
+    }
+  }
+}
+
+/** C1, C3: one load a key and view, two while views change. */
+function loads(run: Run): void {
+  const { history, origin, report } = run
+  if (run.listsDiffer) return
+  const byKey = new Map<string, typeof origin.loads>()
+  for (const load of origin.loads) byKey.set(load.key, [...(byKey.get(load.key) ?? []), load])
+  for (const [key, all] of byKey) {
+    const dels = (history.writes.get(key) ?? []).filter(({ kind }) => kind === 'del')
+    for (const [i, load] of all.entries()) {
+      const hadDel = dels.some(
+        ({ start, end }) => start <= load.start && end >= all[Math.max(0, i - 2)]!.start,
+      )
+      if (hadDel) continue
+      const before = all[i - 1]
+      if (before === undefined) continue
+      const isStillGood =
+        before.outcome === 'value'
+          ? load.start < before.end + GROUP_TTL_MS
+          : before.outcome === 'none' && load.start < before.start + GROUP_TIMEOUT_MS - 1
+      if (isStillGood && isCalm(run, before.start - 1, load.start)) {
+        const text = `${load.node} loaded ${key}, which ${before.node} had loaded or was loading`
+        report({ invariant: 'C1 one load per cold key and view', at: load.start, about: key, text })
+      }
+      const first = all[i - 2]
+      if (first === undefined) continue
+      const together = [first, before].filter((other) => {
+        const end = Math.min(other.end, other.start + GROUP_TIMEOUT_MS - 1)
+        return end > load.start && other.node !== load.node
+      })
+      if (together.length === 2 && first.node !== before.node) {
+        const text = `${first.node}, ${before.node} and ${load.node} load ${key} at once`
+        report({ invariant: 'C3 at most two loads a key', at: load.start, about: key, text })
+      }
+    }
+  }
+}
+
+/** C12: each INCRBY is counted once, if at all; what was acknowledged is, as long as nothing happens. */
+function counters(run: Run): void {
+  const { history, report } = run
+  const invariant = 'C12 INCR happens at the owner only and is never repeated'
+  for (const { key, value, own, start, end } of history.sums) {
+    const fail = (text: string): void => report({ invariant, at: end, about: key, text })
+    const counts = history.counts.get(key) ?? []
+    const digits = [...value.toString(4)].reverse()
+    for (const [digit, times] of digits.entries()) {
+      if (times === '0') continue
+      const count = counts.find((one) => one.digit === digit)
+      if (times !== '1') fail(`4^${digit} was counted ${times} times in ${key}`)
+      else if (count === undefined || count.start > end) fail(`4^${digit} of ${key} is nobody's`)
+    }
+    if (own >= 0 && digits[own] !== '1') fail(`an INCRBY of ${key} did not count itself`)
+    if (run.listsDiffer) continue
+    for (const count of counts) {
+      if (!count.acked || count.end >= start || (digits[count.digit] ?? '0') !== '0') continue
+      if (isCalm(run, count.start, end)) fail(`an acknowledged 4^${count.digit} of ${key} is lost`)
+    }
+  }
+}
+
+/** C12: of those who SET NX a key one hears yes. */
+function locks(run: Run): void {
+  const { history, report } = run
+  if (run.listsDiffer) return
+  const invariant = 'C12 SET NX happens at the owner only and is never repeated'
+  for (const [key, writes] of history.writes) {
+    const taken = writes.filter(({ kind }) => kind === 'setnx')
+    if (taken.length === 0) continue
+    const others = writes.filter(({ kind }) => kind !== 'setnx')
+    for (const [i, one] of taken.entries()) {
+      if (!one.acked) continue
+      for (const two of taken.slice(i + 1)) {
+        if (!two.acked) continue
+        const [from, to] = [one.start, Math.max(one.end, two.end)]
+        if (others.some(({ start, end }) => start <= to && end >= from)) continue
+        if (!isCalm(run, from, to)) continue
+        const text = `${String(one.value)} and ${String(two.value)} both got ${key}`
+        report({ invariant, at: to, about: key, text })
+      }
+    }
+    const values = new Map((history.reads.get(key) ?? []).map((read) => [read.value, read]))
+    for (const write of taken) {
+      // It was answered that somebody else has it.
+      const read = values.get(write.value)
+      if (write.acked || write.end === Infinity || read === undefined) continue
+      const text = `${String(write.value)} was refused ${key}, and has it`
+      report({ invariant, at: read.end, about: key, text })
+    }
+  }
+}
+
+/** C3 to C7: every request ends, and within its time. */
+function deadlines({ history, report }: Run): void {
+  for (const step of history.steps) {
+    const tookMs = step.end - step.start
+    if (step.outcome !== 'open' && tookMs <= step.limitMs) continue
+    const own = history.disturbances.some(({ kind, nodes, start, end }) => {
+      const isIts = (kind === 'freeze' || kind === 'crash') && nodes[0] === step.node
+      return isIts && start <= step.end && end >= step.start
+    })
+    if (own) continue
+    const took = step.outcome === 'open' ? 'did not end' : `took ${Math.round(tookMs)} ms`
+    const text = `${step.client} at ${step.node}: ${step.words} ${took} (${step.outcome} ${step.line})`
+    report({
+      invariant: 'C5 every request ends within its time',
+      at: Math.min(step.end, step.start + step.limitMs),
+      about: step.words.split(' ')[1] ?? '',
+      text,
+    })
+  }
+}
+
+/** C4: few errors, where nothing but a crash happened. */
+function errorsAreFew({ history, report }: Run): void {
+  if (history.disturbances.some(({ kind }) => kind !== 'crash')) return
+  const told = history.steps.filter(({ outcome }) => outcome === 'value' || outcome === 'error')
+  const errors = told.filter(
+    ({ outcome, line }) => outcome === 'error' && !line.startsWith('ORIGIN'),
+  )
+  if (errors.length <= told.length * ERRORS_MAX) return
+  const text = `${errors.length} errors of ${told.length} answers: ${errors[0]!.line}`
+  report({ invariant: 'C4 at most 2 % errors', at: errors[0]!.end, about: '', text })
+}
+
+/** Group, key and version of a value that the origin made; null: it is none. */
+function madeByOrigin(value: string): { group: string; key: string; version: number } | null {
+  const words = value.split('|')
+  if (words.length !== 4 || words[0] !== 'o') return null
+  return { group: words[1]!, key: words[2]!, version: Number(words[3]) }
+}
+
+/** Those that look at the whole run when it is over. */
+export const checks: readonly Check[] = [
+  neverProduced,
+  staleness,
+  nothingIsLost,
+  ttlHolds,
+  loads,
+  counters,
+  locks,
+  deadlines,
+  errorsAreFew,
+]

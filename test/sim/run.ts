@@ -1,0 +1,260 @@
+/*
+ * One run: five nodes, some clients on each, a minute of virtual time. Faults in the first 45 seconds;
+ * then all heals, and after 5 more seconds all nodes must agree.
+ */
+import { checkRings, RingBook } from './ring-book.ts'
+import { SimClient, textOf } from './client.ts'
+import { SimNode } from './cluster.ts'
+import { type FaultName, Faults } from './faults.ts'
+import { History } from './history.ts'
+import { Intruder } from './intruder.ts'
+import { checks, type Violation } from './invariants.ts'
+import { SimOrigin } from './origin.ts'
+import { SeededRandom } from './random.ts'
+import { Host, Scheduler } from './scheduler.ts'
+import { Trace } from './trace.ts'
+import { Wires } from './wires.ts'
+import { PLAIN_LIMIT_MS, Workload } from './workload.ts'
+
+const START_MS = 1_700_000_000_000
+const NODES = 5
+const CLIENTS_PER_NODE = 2
+const WORK_MS = 50_000
+const HEALED_MS = 45_000
+/** Those whose command is under way hear its end by then. */
+const LAST_MS = 53_000
+const END_MS = 60_000
+const COLD_KEYS = 5
+
+export interface RunOptions {
+  readonly seed: number
+  readonly faults: ReadonlySet<FaultName>
+  /** Hears of every event. */
+  readonly tell?: (line: string) => void
+}
+
+export interface RunResult {
+  readonly seed: number
+  readonly hash: string
+  readonly events: number
+  readonly commands: number
+  readonly errors: number
+  readonly loads: number
+  readonly disturbances: number
+  readonly violations: readonly Violation[]
+  /** The last lines about the first violation. */
+  readonly lines: readonly string[]
+}
+
+/** Runs one seed. */
+export async function runSeed(options: RunOptions): Promise<RunResult> {
+  return new SimRun(options).run()
+}
+
+class SimRun {
+  readonly #seed: number
+  readonly #allowed: ReadonlySet<FaultName>
+  readonly #scheduler = new Scheduler(START_MS)
+  readonly #trace: Trace
+  readonly #random: SeededRandom
+  readonly #wires: Wires
+  readonly #history = new History()
+  readonly #origin: SimOrigin
+  readonly #nodes: SimNode[] = []
+  readonly #clients: SimClient[] = []
+  readonly #workload: Workload
+  readonly #rings = new RingBook()
+  readonly #violations: Violation[] = []
+  #listsDiffer = false
+
+  constructor({ seed, faults, tell }: RunOptions) {
+    this.#seed = seed
+    this.#allowed = faults
+    const scheduler = this.#scheduler
+    this.#trace = new Trace(() => scheduler.now, tell ?? null)
+    this.#random = new SeededRandom(seed)
+    this.#wires = new Wires(scheduler, this.#fork(), this.#trace)
+    this.#origin = new SimOrigin(scheduler, this.#fork(), this.#trace)
+    this.#workload = new Workload({
+      ...{ scheduler, random: this.#fork(), nodes: this.#nodes, history: this.#history },
+      ...{ origin: this.#origin, trace: this.#trace },
+    })
+  }
+
+  async run(): Promise<RunResult> {
+    await this.#open()
+    await this.#until(HEALED_MS)
+    this.#origin.faults = { slow: 0, error: 0, hang: 0 }
+    this.#wires.doubled = 0
+    await this.#until(WORK_MS)
+    this.#workload.isOver = true
+    await this.#until(LAST_MS)
+    await this.#agree()
+    await this.#until(END_MS)
+    this.#judge()
+    return this.#result()
+  }
+
+  async #open(): Promise<void> {
+    const random = this.#random
+    const allowed = this.#allowed
+    const names = Array.from({ length: NODES }, (_, i) => `10.0.0.${i + 1}:7000`)
+    this.#listsDiffer = allowed.has('lists') && random.below(10) === 0
+    this.#layLanes(names)
+    if (allowed.has('double') && random.below(3) === 0) this.#wires.doubled = 0.3
+    if (allowed.has('origin') && random.below(3) > 0) {
+      this.#origin.faults = {
+        slow: random.below(200),
+        error: random.below(200),
+        hang: random.below(60),
+      }
+    }
+    for (const name of names) {
+      const peers = this.#listsDiffer ? this.#someOf(names) : names
+      const parts = { scheduler: this.#scheduler, wires: this.#wires, origin: this.#origin }
+      const node = new SimNode(name, peers, { ...parts, seed: random.uint32() })
+      this.#nodes.push(node)
+      await node.start()
+    }
+    // Until they know each other they are many clusters of one.
+    await this.#until(1_000)
+    for (const name of names) {
+      for (let i = 0; i < CLIENTS_PER_NODE; i++) this.#employ(`${name}/${i}`, name)
+    }
+    new Intruder(this.#wires, new Host('intruder', this.#scheduler), {
+      ...{ random: this.#fork(), names, report: (violation) => this.#violations.push(violation) },
+    }).start()
+    new Faults({
+      ...{ scheduler: this.#scheduler, random: this.#fork(), wires: this.#wires },
+      ...{ nodes: this.#nodes, history: this.#history, trace: this.#trace },
+      wait: (work) => this.#scheduler.wait(work),
+    }).plan(allowed)
+    this.#watchRings()
+  }
+
+  #employ(name: string, node: string): void {
+    const client = new SimClient(name, node, {
+      wires: this.#wires,
+      host: new Host(name, this.#scheduler),
+    })
+    this.#clients.push(client)
+    this.#workload.employ(client)
+  }
+
+  /** Each pair of nodes has its own distance, in each direction. */
+  #layLanes(names: readonly string[]): void {
+    for (const from of names) {
+      for (const to of names) {
+        const lane = this.#wires.lane(from, to)
+        lane.delayMs = 0.1 + this.#random.below(20) / 10
+        lane.jitterMs = this.#random.below(20) / 10
+      }
+    }
+  }
+
+  /** C5: lists that lack a node or two, or have one that nobody ever saw. */
+  #someOf(names: readonly string[]): string[] {
+    const known = names.filter(() => this.#random.below(4) > 0)
+    return this.#random.below(4) === 0 ? [...known, '10.0.0.9:7000'] : known
+  }
+
+  #watchRings(): void {
+    const { now } = this.#scheduler
+    this.#scheduler.at(now + 500, null, () => {
+      for (const node of this.#nodes) {
+        if (node.host.fate !== 'up' || node.server === null) continue
+        const text = this.#rings.enter(node.server.routing.membership!)
+        if (text !== null) this.#fail('C8 the ring is identical for a view', text)
+      }
+      if (now < START_MS + LAST_MS) this.#watchRings()
+    })
+  }
+
+  /** After all is healed: every node answers the same for every key, and loads a cold one once. */
+  async #agree(): Promise<void> {
+    if (this.#listsDiffer) return
+    const text = checkRings(this.#nodes.map(({ server }) => server!.routing.membership!))
+    if (text !== null) this.#fail('C6 after healing all agree within 5 s', text)
+    const { plainKeys, groupKeys, lockKeys } = this.#workload
+    for (const key of [...plainKeys, ...groupKeys, ...lockKeys]) {
+      // Twice: a key may expire between two answers.
+      const one = await this.#answers(key)
+      const two = one.size > 1 ? await this.#answers(key) : one
+      if (one.size > 1 && two.size > 1) {
+        const text = `${key} is ${[...two].map(([value, at]) => `${value} at ${at.join()}`).join('; ')}`
+        this.#fail('C1 all nodes give the same value', text, key)
+      }
+    }
+    const loadsBefore = this.#origin.loads.length
+    for (let i = 0; i < COLD_KEYS; i++) {
+      const values = await this.#answers(`user:cold-${i}`)
+      if (values.size > 1) {
+        this.#fail(
+          'C1 all nodes give the same value',
+          [...values.keys()].join(' and '),
+          `cold-${i}`,
+        )
+      }
+    }
+    const loads = this.#origin.loads.length - loadsBefore
+    if (loads === COLD_KEYS) return
+    this.#fail('C1 one load per cold key and view', `${loads} loads of ${COLD_KEYS} keys`, 'cold-')
+  }
+
+  /** What each node answers for a key, asked at the same moment: nodes by value. */
+  async #answers(key: string): Promise<Map<string, string[]>> {
+    const answers = new Map<string, string[]>()
+    for (const { name } of this.#nodes) {
+      const client = this.#clients.find(({ node, isWaiting }) => node === name && !isWaiting)
+      const isAsked = client?.ask(['GET', key], (answer) => {
+        const text = answer.kind === 'value' ? textOf(answer.value) : JSON.stringify(answer)
+        this.#trace.say(`at the end ${name} says ${text} for ${key}`)
+        answers.set(text, [...(answers.get(text) ?? []), name])
+      })
+      if (isAsked !== true) answers.set('no connection', [name])
+    }
+    const until = this.#scheduler.now + PLAIN_LIMIT_MS
+    const asked = this.#nodes.length
+    const heard = (): number => [...answers.values()].reduce((sum, { length }) => sum + length, 0)
+    while (heard() < asked && this.#scheduler.now < until) {
+      await this.#scheduler.run(this.#scheduler.now + 5)
+    }
+    return answers
+  }
+
+  #judge(): void {
+    const run = {
+      ...{ history: this.#history, origin: this.#origin },
+      ...{ listsDiffer: this.#listsDiffer, report: (one: Violation) => this.#violations.push(one) },
+    }
+    for (const check of checks) check(run)
+    this.#violations.sort((a, b) => a.at - b.at)
+  }
+
+  #fail(invariant: string, text: string, about = ''): void {
+    this.#violations.push({ invariant, text, about, at: this.#scheduler.now })
+  }
+
+  #result(): RunResult {
+    const { steps, disturbances } = this.#history
+    const first = this.#violations[0]
+    const lines = first === undefined ? [] : this.#trace.until(first.at, first.about)
+    return {
+      ...{ seed: this.#seed, hash: this.#trace.hash, events: this.#scheduler.events },
+      commands: steps.length,
+      errors: steps.filter(({ outcome }) => outcome === 'error').length,
+      loads: this.#origin.loads.length,
+      disturbances: disturbances.length,
+      violations: this.#violations.map((one) => ({ ...one, at: one.at - START_MS })),
+      lines,
+    }
+  }
+
+  async #until(ms: number): Promise<void> {
+    await this.#scheduler.run(START_MS + ms)
+  }
+
+  #fork(): SeededRandom {
+    return new SeededRandom(this.#random.uint32())
+  }
+}
