@@ -12,6 +12,8 @@ import { Databases } from './databases.ts'
 import { Gate } from './gate.ts'
 import { IoThread } from './io-thread.ts'
 import { Invalidations } from './invalidations.ts'
+import type { Discovery } from '../cluster/discovery/discovery.ts'
+import { openDiscovery } from './discovery.ts'
 import { Failures, reportBreaker } from './failures.ts'
 import { Landings } from './landings.ts'
 import { type LatencyEvent, LatencyMonitor } from './latency.ts'
@@ -81,7 +83,8 @@ async function snapshotFor(
     path,
     databaseCount: config.databases,
   })
-  if (snapshot === null || config.members === null || config.members.all.length < 2) return snapshot
+  const isAlone = (config.members?.all.length ?? 1) < 2 && config.discovery === null
+  if (snapshot === null || isAlone) return snapshot
   await snapshot.close()
   log.warning('the snapshot is not loaded: other nodes may have answered for its keys since')
   return null
@@ -201,6 +204,8 @@ export class Server extends IoThread {
   #stop!: () => void
   readonly #maxMemory: MaxMemory
   #workers: Workers | null = null
+  /** Null: the list of members does not change. */
+  readonly #discovery: Discovery | null
   #listeners: Listener[] = []
   #stopping = false
 
@@ -264,6 +269,7 @@ export class Server extends IoThread {
     membership?.onChange(({ name, state }) => {
       log.notice({ node: name, state, epoch: membership.epoch }, `node ${name} is ${state}`)
     })
+    this.#discovery = membership === null ? null : openDiscovery(config, world, membership, log)
     this.stats.start(clock, () => store.usedBytes)
     this.snapshots = this.#openSnapshots(parts)
     const { snapshot } = parts
@@ -328,6 +334,8 @@ export class Server extends IoThread {
    */
   async listen({ anyPort = false } = {}): Promise<void> {
     const { config } = this
+    await this.#discovery?.start()
+    if (this.#stopping) return
     this.routing.start()
     if (config.port === 0 && !anyPort) return
     for (const bind of config.bind) {
@@ -400,11 +408,8 @@ export class Server extends IoThread {
     this.snapshots.stop()
     void this.snapshots.abort()
     const timeoutMs = this.config['shutdown-timeout'] * 1000
-    const others = this.#workers?.drain(timeoutMs)
-    this.drain(timeoutMs, () => {
-      if (others === undefined) this.#stop()
-      else void others.then(this.#stop)
-    })
+    const others = Promise.all([this.#workers?.drain(timeoutMs), this.#discovery?.close()])
+    this.drain(timeoutMs, () => void others.then(this.#stop))
   }
 
   #openSnapshots({ world, checksum }: ServerParts): Snapshots {

@@ -276,6 +276,19 @@ export const directives = {
     summary:
       'The nodes of the cluster: `host:port,host:port,...`, with or without this one; `host:port*3` owns three times as much.',
   }),
+  'cluster-dns': row(text(), {
+    default: '',
+    section: 'Groups and cluster',
+    mutable: false,
+    summary:
+      'Instead of `cluster-peers`: the nodes are at the addresses of this name, `name:port`; one that begins with `_` is looked up as SRV.',
+  }),
+  'cluster-dns-interval': row(integer(1, 3600), {
+    default: 5,
+    section: 'Groups and cluster',
+    mutable: false,
+    summary: 'Seconds between two look-ups of `cluster-dns`.',
+  }),
   'cluster-secret': row(text(), {
     default: '',
     section: 'Groups and cluster',
@@ -485,7 +498,8 @@ const noScripts = 'there are no scripts yet'
 const noTuning = 'it tunes a part of Redis that is not here'
 const noTls = 'TLS is not built yet'
 const noAcl = 'ACL users are not built yet; requirepass is'
-const ownCluster = 'the cluster is set up by cluster-self, cluster-peers and cluster-secret'
+const ownCluster =
+  'the cluster is set up by cluster-self, cluster-secret, and cluster-peers or cluster-dns'
 const noSyslog = 'logs go to standard output or to logfile'
 const noProcess = 'the process is left as the system starts it'
 const freedAtOnce = 'memory is given back at once and in small steps'
