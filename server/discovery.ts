@@ -9,12 +9,12 @@ import type { ServerWorld } from './files.ts'
 import type { Log } from './log.ts'
 
 /** Null: the list is the one of the configuration. */
-export function openDiscovery(
+export async function openDiscovery(
   config: Config,
   world: ServerWorld,
   membership: Membership,
   log: Log,
-): Discovery | null {
+): Promise<Discovery | null> {
   const { discovery } = config
   if (discovery === null) return null
   const secret = config['cluster-secret']
@@ -30,8 +30,15 @@ export function openDiscovery(
     },
   }
   const { clock, resolver } = world
-  assert(resolver !== undefined, 'cluster-dns wants a World with DNS')
   const isUp = (name: string): boolean => membership.member(name)?.state === 'up'
+  if (discovery.kind === 'etcd') {
+    // Its HTTP is large and slow to load.
+    const { EtcdDiscovery } = await import('../cluster/discovery/etcd.ts')
+    const self = membership.member(membership.self)!
+    const prefix = config['cluster-etcd-prefix']
+    return new EtcdDiscovery({ clock, self, prefix, isUp, ...discovery.servers }, events)
+  }
+  assert(resolver !== undefined, 'cluster-dns wants a World with DNS')
   const identify = identifier(world, { self: membership.self, secret })
   const periodMs = config['cluster-dns-interval'] * 1000
   return new DnsDiscovery(

@@ -205,7 +205,8 @@ export class Server extends IoThread {
   readonly #maxMemory: MaxMemory
   #workers: Workers | null = null
   /** Null: the list of members does not change. */
-  readonly #discovery: Discovery | null
+  #discovery: Discovery | null = null
+  readonly #outside: ServerWorld
   #listeners: Listener[] = []
   #stopping = false
 
@@ -244,6 +245,7 @@ export class Server extends IoThread {
       },
       tellMonitors: (line) => this.#workers?.tellMonitors(line),
     })
+    this.#outside = world
     this.opened = opened
     this.sharedStats = parts.stats
     this.startedAt = startedAt
@@ -269,7 +271,6 @@ export class Server extends IoThread {
     membership?.onChange(({ name, state }) => {
       log.notice({ node: name, state, epoch: membership.epoch }, `node ${name} is ${state}`)
     })
-    this.#discovery = membership === null ? null : openDiscovery(config, world, membership, log)
     this.stats.start(clock, () => store.usedBytes)
     this.snapshots = this.#openSnapshots(parts)
     const { snapshot } = parts
@@ -334,7 +335,7 @@ export class Server extends IoThread {
    */
   async listen({ anyPort = false } = {}): Promise<void> {
     const { config } = this
-    await this.#discovery?.start()
+    await this.#findMembers()
     if (this.#stopping) return
     this.routing.start()
     if (config.port === 0 && !anyPort) return
@@ -352,6 +353,16 @@ export class Server extends IoThread {
         throw error
       }
     }
+  }
+
+  /** The list that there is when it begins; from then on it changes by itself. */
+  async #findMembers(): Promise<void> {
+    const { config, log, routing } = this
+    if (routing.membership === null) return
+    const discovery = await openDiscovery(config, this.#outside, routing.membership, log)
+    if (this.#stopping) return
+    this.#discovery = discovery
+    await discovery?.start()
   }
 
   #listenOn(at: ListenAddress): Promise<Listener> {

@@ -1,5 +1,6 @@
 /** What the directives about the cluster mean together: who is in it, or where that is found out. */
 import { type DnsQuery, parseDnsQuery } from '../../cluster/discovery/dns.ts'
+import { type EtcdServers, parseEtcd } from '../../cluster/discovery/etcd-servers.ts'
 import {
   isLoopback,
   type MemberList,
@@ -9,7 +10,9 @@ import {
 import { ConfigError } from './sources.ts'
 
 /** Where the list of members comes from while the node runs. */
-export type DiscoverySource = { readonly kind: 'dns'; readonly query: DnsQuery }
+export type DiscoverySource =
+  | { readonly kind: 'dns'; readonly query: DnsQuery }
+  | { readonly kind: 'etcd'; readonly servers: EtcdServers }
 
 export interface ClusterConfig {
   /** Null: this node stands alone. With a `discovery` this node only, at the start. */
@@ -23,11 +26,12 @@ export interface ClusterValues {
   readonly 'cluster-self': string
   readonly 'cluster-peers': string
   readonly 'cluster-dns': string
+  readonly 'cluster-etcd': string
   readonly 'cluster-secret': string
   readonly requirepass: string
 }
 
-const listed = ['cluster-peers', 'cluster-dns'] as const
+const listed = ['cluster-peers', 'cluster-dns', 'cluster-etcd'] as const
 
 /**
  * @param whereOf where a directive was given, for errors
@@ -60,9 +64,9 @@ export function readCluster(
 }
 
 function discoveryOf(values: ClusterValues): DiscoverySource | null {
-  const dns = values['cluster-dns']
+  const { 'cluster-dns': dns, 'cluster-etcd': etcd } = values
   if (dns !== '') return { kind: 'dns', query: parseDnsQuery(dns) }
-  return null
+  return etcd === '' ? null : { kind: 'etcd', servers: parseEtcd(etcd) }
 }
 
 function checkSecret(values: ClusterValues, { all }: MemberList, where: string): void {
