@@ -1,7 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { challenge, PEER_PROTOCOL_VERSION, prove, verify } from './handshake.ts'
 import type { Meeting } from './handshake.ts'
-import type { NodeAddress } from './membership.ts'
 import { PeerError, PeerStatus, Replies } from './replies.ts'
 import type { ReplyLimits } from './reply-gate.ts'
 import type { PeerValue } from './replies.ts'
@@ -31,6 +30,16 @@ export const LINK_PROTOCOL = 'LINK_PROTOCOL'
 /** Somebody else answers there, or one of the two has another secret. */
 export const LINK_AUTH = 'LINK_AUTH'
 
+/** At that address is this node itself. */
+export const LINK_SELF = 'LINK_SELF'
+
+/** Where to dial, and who is to be there; null: whichever node of the cluster it is. */
+export interface LinkTarget {
+  readonly name: string | null
+  readonly host: string
+  readonly port: number
+}
+
 /** How this node introduces itself. */
 export interface LinkIdentity {
   readonly self: string
@@ -52,7 +61,9 @@ export interface LinkEvents {
 /** One connection to another node: dialled, shaken hands, then a stream of replies. Dies once. */
 export class Link {
   readonly #stream: Duplex
-  readonly #node: NodeAddress
+  readonly #node: { readonly name: string }
+  /** Null: any node. */
+  readonly #expected: string | null
   readonly #identity: LinkIdentity
   readonly #limits: ReplyLimits
   readonly #events: LinkEvents
@@ -61,15 +72,18 @@ export class Link {
   #state: 'connecting' | 'hello' | 'auth' | 'ready' | 'ended' = 'connecting'
   #patience: Timer
   #blocked = false
+  #owner = ''
 
   constructor(
     world: World,
-    node: NodeAddress,
+    target: LinkTarget,
     identity: LinkIdentity,
     limits: ReplyLimits,
     events: LinkEvents,
   ) {
+    const node = { name: target.name ?? `${target.host}:${target.port}` }
     this.#node = node
+    this.#expected = target.name
     this.#identity = identity
     this.#limits = limits
     this.#events = events
@@ -79,7 +93,7 @@ export class Link {
       // After a stall of this process the answer may be among the input that waits.
       world.clock.soon(() => this.#lostPatience())
     })
-    const stream = world.network.connect(node)
+    const stream = world.network.connect(target)
     this.#stream = stream
     stream.on('connect', () => this.#onConnect())
     stream.on('data', (chunk: Buffer) => this.#onData(chunk))
@@ -91,6 +105,11 @@ export class Link {
     const closed = () => this.end(new LinkError(LINK_CLOSED, `${node.name} closed the link`))
     stream.on('end', closed)
     stream.on('close', closed)
+  }
+
+  /** The node at the other end, which has proved it when the link is ready. */
+  get owner(): string {
+    return this.#owner
   }
 
   /** False while the stream has not taken what was written; `drained` follows. */
@@ -168,13 +187,18 @@ export class Link {
     if (owner === undefined || ownerNonce === undefined || proof === undefined) {
       return this.#refuse('is no node of this cluster')
     }
-    if (owner === this.#identity.self) return this.#refuse('is this node under another name')
-    if (owner !== this.#node.name) return this.#refuse(`calls itself ${JSON.stringify(owner)}`)
+    if (owner === this.#identity.self) {
+      const why = `${this.#node.name} is this node under another name`
+      return this.end(new LinkError(LINK_SELF, why))
+    }
+    if (this.#expected !== null && owner !== this.#expected)
+      return this.#refuse(`calls itself ${JSON.stringify(owner)}`)
     const caller = this.#identity.self
     const meeting: Meeting = { caller, callerNonce: this.#nonce, owner, ownerNonce }
     if (!verify(this.#identity.secret, 'owner', meeting, proof)) {
       return this.#refuse('does not know the cluster secret')
     }
+    this.#owner = owner
     this.#state = 'auth'
     this.#say(['PEER', 'AUTH', prove(this.#identity.secret, 'caller', meeting)])
   }

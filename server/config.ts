@@ -6,12 +6,7 @@
 import { chmodSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Group, GroupError, Groups, parseGroup } from '../cluster/group.ts'
-import {
-  isLoopback,
-  type MemberList,
-  MemberListError,
-  parseMembers,
-} from '../cluster/membership.ts'
+import type { MemberList } from '../cluster/membership.ts'
 import {
   CONFIG_DUPLICATE,
   CONFIG_IMMUTABLE,
@@ -22,6 +17,7 @@ import {
   noSuchGroup,
   unknownDirective,
 } from '../protocol/errors.ts'
+import { type DiscoverySource, readCluster } from './config/cluster.ts'
 import {
   directives,
   ignored,
@@ -136,6 +132,8 @@ export class Settings {
   readonly groups: Groups
   /** Who is in the cluster; null: this node stands alone. */
   readonly members: MemberList | null
+  /** Where more of them are found; null: that is all. */
+  readonly discovery: DiscoverySource | null
   /** What the log should say at the start about values that are accepted and have no effect. */
   readonly notices: readonly string[]
   readonly source: ConfigSource
@@ -156,7 +154,9 @@ export class Settings {
     for (const statement of statements) this.#read(statement)
     for (const directive of all) this.#resolveAtStart(directive)
     this.groups = source.groups === undefined ? this.#readGroups() : new Groups(source.groups)
-    this.members = this.#readMembers()
+    const cluster = readCluster(this as unknown as Values, (name) => this.whereOf(name))
+    this.members = cluster.members
+    this.discovery = cluster.discovery
     this.notices = this.#collectNotices()
   }
 
@@ -391,37 +391,6 @@ export class Settings {
       }
     }
     return new Groups([...groups.values()])
-  }
-
-  #readMembers(): MemberList | null {
-    const config = this as unknown as Values
-    const self = config['cluster-self']
-    const peers = config['cluster-peers']
-    if (self === '') {
-      if (peers === '') return null
-      throw new ConfigError(this.whereOf('cluster-peers'), 'cluster-peers also wants cluster-self')
-    }
-    let members: MemberList
-    try {
-      members = parseMembers(self, peers)
-    } catch (error) {
-      if (!(error instanceof MemberListError)) throw error
-      const name = error.message.startsWith('cluster-peers') ? 'cluster-peers' : 'cluster-self'
-      throw new ConfigError(this.whereOf(name), error.message, { cause: error })
-    }
-    if (config['cluster-secret'] === '' && config.requirepass !== '') {
-      throw new ConfigError(
-        this.whereOf('cluster-self'),
-        'a cluster behind requirepass wants cluster-secret: nodes prove it to each other instead of a password',
-      )
-    }
-    if (config['cluster-secret'] === '' && !members.all.every(({ host }) => isLoopback(host))) {
-      throw new ConfigError(
-        this.whereOf('cluster-self'),
-        'a cluster of several machines wants cluster-secret, the same on all nodes',
-      )
-    }
-    return members
   }
 
   /** One line for each reason, with all directives it holds for. */

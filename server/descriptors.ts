@@ -22,9 +22,13 @@ const forTurnedAway = 8
 /** To each other node: a link there and back, each perhaps while the one before is closing. */
 const forPeer = 4
 
+/** Where nodes are found nobody knows at the start how many there will be. */
+const peersFoundMin = 16
+
 /** Clients that fit in. The origins' part is cut to a half of what there is: their loads can wait. */
 export function clientsThatFit({ open, max }: Descriptors, config: Config): number {
-  const peers = forPeer * ((config.members?.all.length ?? 1) - 1)
+  const peersMin = config.discovery === null ? 0 : peersFoundMin
+  const peers = forPeer * Math.max((config.members?.all.length ?? 1) - 1, peersMin)
   const free = max - open - forFiles - forTurnedAway - peers
   const origins = config.groups.all.reduce((sum, { concurrency }) => sum + concurrency, 0)
   return Math.max(0, free - Math.min(origins, Math.floor(free / 2)))

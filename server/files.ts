@@ -5,11 +5,14 @@
  * All methods reject with the system's error, which has a `code` (ENOSPC, EACCES, EISDIR ...).
  */
 import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises'
+import type { Resolver } from '../cluster/discovery/dns.ts'
 import type { World } from '../cluster/world.ts'
 
 /** What the server is handed: the outside of the cluster, and a disk. */
 export interface ServerWorld extends World {
   readonly files: Files
+  /** DNS, for `cluster-dns`. */
+  readonly resolver?: Resolver
 }
 
 /** Whatever fails rejects with the system's error and its `code`. */

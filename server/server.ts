@@ -13,6 +13,8 @@ import { Databases } from './databases.ts'
 import { Gate } from './gate.ts'
 import { IoThread } from './io-thread.ts'
 import { Invalidations } from './invalidations.ts'
+import type { Discovery } from '../cluster/discovery/discovery.ts'
+import { openDiscovery } from './discovery.ts'
 import { Failures, reportBreaker } from './failures.ts'
 import { Landings } from './landings.ts'
 import { type LatencyEvent, LatencyMonitor } from './latency.ts'
@@ -83,7 +85,8 @@ async function snapshotFor(
     path,
     databaseCount: config.databases,
   })
-  if (snapshot === null || config.members === null || config.members.all.length < 2) return snapshot
+  const isAlone = (config.members?.all.length ?? 1) < 2 && config.discovery === null
+  if (snapshot === null || isAlone) return snapshot
   await snapshot.close()
   log.warning('the snapshot is not loaded: other nodes may have answered for its keys since')
   return null
@@ -205,6 +208,9 @@ export class Server extends IoThread {
   #stop!: () => void
   readonly #maxMemory: MaxMemory
   #workers: Workers | null = null
+  /** Null: the list of members does not change. */
+  #discovery: Discovery | null = null
+  readonly #outside: ServerWorld
   #listeners: Listener[] = []
   #stopping = false
 
@@ -243,6 +249,7 @@ export class Server extends IoThread {
       },
       tellMonitors: (line) => this.#workers?.tellMonitors(line),
     })
+    this.#outside = world
     this.opened = opened
     this.sharedStats = parts.stats
     this.startedAt = startedAt
@@ -339,6 +346,8 @@ export class Server extends IoThread {
    */
   async listen({ anyPort = false } = {}): Promise<void> {
     const { config } = this
+    await this.#findMembers()
+    if (this.#stopping) return
     this.routing.start()
     if (config.port === 0 && !anyPort) return
     for (const bind of config.bind) {
@@ -355,6 +364,16 @@ export class Server extends IoThread {
         throw error
       }
     }
+  }
+
+  /** The list that there is when it begins; from then on it changes by itself. */
+  async #findMembers(): Promise<void> {
+    const { config, log, routing } = this
+    if (routing.membership === null) return
+    const discovery = await openDiscovery(config, this.#outside, routing.membership, log)
+    if (this.#stopping) return
+    this.#discovery = discovery
+    await discovery?.start()
   }
 
   #listenOn(at: ListenAddress): Promise<Listener> {
@@ -412,11 +431,8 @@ export class Server extends IoThread {
     this.snapshots.stop()
     void this.snapshots.abort()
     const timeoutMs = this.config['shutdown-timeout'] * 1000
-    const others = this.#workers?.drain(timeoutMs)
-    this.drain(timeoutMs, () => {
-      if (others === undefined) this.#stop()
-      else void others.then(this.#stop)
-    })
+    const others = Promise.all([this.#workers?.drain(timeoutMs), this.#discovery?.close()])
+    this.drain(timeoutMs, () => void others.then(this.#stop))
   }
 
   #openSnapshots({ world, checksum }: ServerParts): Snapshots {

@@ -4,12 +4,14 @@
  * simulator.
  */
 import { randomBytes } from 'node:crypto'
+import { lookup, resolveSrv } from 'node:dns/promises'
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { availableParallelism, devNull, totalmem } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
 import { getHeapStatistics } from 'node:v8'
+import type { Resolver } from '../cluster/discovery/dns.ts'
 import type { Clock, Network, Random, Timer } from '../cluster/world.ts'
 import { type ServerWorld, systemFiles } from './files.ts'
 
@@ -89,6 +91,18 @@ const systemNetwork: Network = {
   },
 }
 
+/** By the system's own look-up, which also knows /etc/hosts and search domains; SRV knows neither. */
+const systemResolver: Resolver = {
+  async addresses(host) {
+    const found = await lookup(host, { all: true, order: 'ipv4first' })
+    return found.map(({ address }) => address)
+  },
+  async services(name) {
+    const found = await resolveSrv(name)
+    return found.map(({ name: host, port }) => ({ host, port }))
+  },
+}
+
 /**
  * The World of this machine: monotonic clock, unguessable numbers, TCP, disks. `originMs`: where the
  * clock's scale begins, see readClockOrigin.
@@ -96,7 +110,7 @@ const systemNetwork: Network = {
 export function createSystemWorld(originMs = readClockOrigin()): ServerWorld {
   return {
     ...{ clock: new SystemClock(originMs), random: new SystemRandom() },
-    ...{ network: systemNetwork, files: systemFiles },
+    ...{ network: systemNetwork, files: systemFiles, resolver: systemResolver },
   }
 }
 

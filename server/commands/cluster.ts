@@ -226,6 +226,13 @@ function peerView({ peer, reply }: Client, { epoch, viewHash }: Membership): voi
   reply.integer(viewHash)
 }
 
+/** Who this node is, as a list of members would have it. */
+function peerSelf({ peer, reply }: Client, membership: Membership): void {
+  if (peer === null) return reply.error(errors.ERR_PEER_ONLY)
+  const { name, weight } = membership.member(membership.self)!
+  reply.text(`${name}*${weight}`)
+}
+
 /** Does a node answer this one? For another one, whom it does not answer. */
 function peerProbe(client: Client): void {
   const { args, peer, reply, server } = client
@@ -456,6 +463,17 @@ const peerRows = [
     complexity: 'O(1)',
     summary: 'Tells another node the epoch of this one and the hash of its view.',
     run: inCluster(peerView),
+  },
+  {
+    name: 'self',
+    arity: 2,
+    flags: ['noscript', 'loading', 'stale', 'fast', 'no_multi', 'allow_busy'],
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(1)',
+    summary: 'Tells another node, which knows an address only, the name and weight of this one.',
+    run: inCluster(peerSelf),
   },
   {
     name: 'probe',

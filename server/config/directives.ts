@@ -280,6 +280,34 @@ export const directives = {
     summary:
       'The nodes of the cluster: `host:port,host:port,...`, with or without this one; `host:port*3` owns three times as much.',
   }),
+  'cluster-dns': row(text(), {
+    default: '',
+    section: 'Groups and cluster',
+    mutable: false,
+    summary:
+      'Instead of `cluster-peers`: the nodes are at the addresses of this name, `name:port`; one that begins with `_` is looked up as SRV.',
+  }),
+  'cluster-dns-interval': row(integer(1, 3600), {
+    default: 5,
+    section: 'Groups and cluster',
+    mutable: false,
+    summary: 'Seconds between two look-ups of `cluster-dns`.',
+  }),
+  'cluster-etcd': row(text(), {
+    default: '',
+    section: 'Groups and cluster',
+    mutable: false,
+    // It may have a password.
+    secret: true,
+    summary:
+      'Instead of `cluster-peers`: the nodes enter themselves in etcd, `http://host:2379,http://host:2379,...`.',
+  }),
+  'cluster-etcd-prefix': row(text(checkEtcdPrefix), {
+    default: '/ringtier/',
+    section: 'Groups and cluster',
+    mutable: false,
+    summary: 'What the keys of this cluster in etcd begin with; each cluster has its own.',
+  }),
   'cluster-secret': row(text(), {
     default: '',
     section: 'Groups and cluster',
@@ -488,6 +516,11 @@ const count = (): Kind<number> => integer(0, intMax)
 const anySize = (): Kind<number> => size(0, longMax)
 const portNumber = (): Kind<number> => integer(0, 65535)
 
+/** As a key in etcd, and so that the end of the range is one byte away. */
+function checkEtcdPrefix(prefix: string): string | null {
+  return /^[!-~]{1,255}$/.test(prefix) ? null : 'wants 1 to 255 printable characters'
+}
+
 const noLogFile = 'there is no append-only file; snapshots are what is written to disk'
 const ownFormat = 'snapshots have a format of their own: always checksummed, never compressed'
 const noReplicas = 'there is no replication: each key lives on one node of the cluster'
@@ -496,7 +529,8 @@ const noScripts = 'there are no scripts yet'
 const noTuning = 'it tunes a part of Redis that is not here'
 const noTls = 'TLS is not built yet'
 const noAcl = 'ACL users are not built yet; requirepass is'
-const ownCluster = 'the cluster is set up by cluster-self, cluster-peers and cluster-secret'
+const ownCluster =
+  'the cluster is set up by cluster-self, cluster-secret, and cluster-peers, cluster-dns or cluster-etcd'
 const noSyslog = 'logs go to standard output or to logfile'
 const noProcess = 'the process is left as the system starts it'
 const freedAtOnce = 'memory is given back at once and in small steps'

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { LINK_AUTH, LINK_PROTOCOL, LINK_TIMEOUT } from '../../cluster/link.ts'
+import { LINK_AUTH, LINK_PROTOCOL, LINK_SELF, LINK_TIMEOUT } from '../../cluster/link.ts'
 import { parseAddress } from '../../cluster/membership.ts'
 import { Peer } from '../../cluster/peer.ts'
 import type { PeerOptions, PeerRequest } from '../../cluster/peer.ts'
@@ -407,7 +407,7 @@ for (const [what, command, answer] of [
     const ended = scene.ask('SET k v')
     await scene.clock.settle()
     t.deepEqual(ended, [['unreachable', null, false]])
-    t.is(scene.peer.lastError!.code, LINK_AUTH)
+    t.is(scene.peer.lastError!.code, what === 'is this node' ? LINK_SELF : LINK_AUTH)
     t.deepEqual(scene.owner.seen, [])
   })
 }

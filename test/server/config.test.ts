@@ -261,6 +261,23 @@ const bad: [args: string[], line: string][] = [
     'command line: cluster-peers: "c" is not host:port',
   ],
   [['--cluster-peers', 'b:1'], 'command line: cluster-peers also wants cluster-self'],
+  [['--cluster-dns', 'b:1'], 'command line: cluster-dns also wants cluster-self'],
+  [
+    ['--cluster-self', '127.0.0.1:1', '--cluster-peers', 'b:1', '--cluster-dns', 'c:1'],
+    'command line: cluster-peers and cluster-dns cannot be had together',
+  ],
+  [
+    ['--cluster-self', '127.0.0.1:1', '--cluster-dns', 'c'],
+    'command line: cluster-dns: "c" is not host:port',
+  ],
+  [
+    ['--cluster-self', '127.0.0.1:1', '--cluster-etcd', 'me:hush@c'],
+    'command line: cluster-etcd: wants host:port or host:port',
+  ],
+  [
+    ['--cluster-etcd-prefix', ''],
+    'command line: cluster-etcd-prefix: wants 1 to 255 printable characters',
+  ],
   [
     ['--cluster-self', 'a:1'],
     'command line: a cluster of several machines wants cluster-secret, the same on all nodes',

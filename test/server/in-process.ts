@@ -1,4 +1,5 @@
 import { duplexPair } from 'node:stream'
+import type { Resolver } from '../../cluster/discovery/dns.ts'
 import type { Loader } from '../../cluster/origin/loader.ts'
 import type { Network } from '../../cluster/world.ts'
 import type { Client } from '../../server/client.ts'
@@ -33,6 +34,7 @@ export interface InProcessOptions {
   readonly network?: Network
   readonly files?: Files
   readonly log?: Log
+  readonly resolver?: Resolver
   /** Default: one of its own. */
   readonly clock?: VirtualClock
 }
@@ -49,6 +51,7 @@ export async function startInProcess(
     random: new SeededRandom(options.seed ?? 1),
     network: options.network ?? noNetwork,
     files: options.files ?? new MemoryFiles(),
+    ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
   }
   const log = options.log ?? createLog({ level: 'nothing' })
   const server = await createServer(config, world, log, { loader: options.loader })

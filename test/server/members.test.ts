@@ -1,5 +1,6 @@
 /* Whole nodes in this process, whose list of members or links change while they run. */
 import test from 'ava'
+import type { Resolver } from '../../cluster/discovery/dns.ts'
 import { parseNode } from '../../cluster/membership.ts'
 import type { Network } from '../../cluster/world.ts'
 import { VirtualClock } from '../sim/clock.ts'
@@ -17,7 +18,17 @@ class Nodes {
   readonly #streams = new Map<string, LocalStream[]>()
   readonly #running: InProcess[] = []
 
-  async start(self: string, peers: string, args: readonly string[] = []): Promise<InProcess> {
+  start(self: string, peers: string, args: readonly string[] = []): Promise<InProcess> {
+    return this.startAt(self, self, ['--cluster-peers', peers, ...args])
+  }
+
+  /** A node that listens elsewhere than its name says, with these arguments about the others. */
+  async startAt(
+    self: string,
+    at: string,
+    args: readonly string[],
+    resolver?: Resolver,
+  ): Promise<InProcess> {
     const { clock, cut, network } = this
     const own: Network = {
       connect: ({ host, port }) => {
@@ -30,11 +41,15 @@ class Nodes {
       },
     }
     network.hang('nowhere:1')
-    const list = ['--cluster-self', self, '--cluster-peers', peers]
+    const list = ['--cluster-self', self]
     const seed = this.#running.length + 1
-    const node = await startInProcess([...list, ...secret, ...args], { clock, network: own, seed })
-    network.listen(self, (stream) => node.server.handle(stream))
-    await node.server.listen()
+    const dns = resolver === undefined ? {} : { resolver }
+    const options = { clock, network: own, seed, ...dns }
+    const node = await startInProcess([...list, ...secret, ...args], options)
+    let listens = false
+    void node.server.listen().then(() => (listens = true))
+    await clock.until(() => listens)
+    network.listen(at, (stream) => node.server.handle(stream))
     this.#running.push(node)
     return node
   }
@@ -179,3 +194,51 @@ test('below cluster-min-members writes are refused and reads go on, until enough
 function keyOf({ server }: InProcess): string {
   for (let i = 0; ; i++) if (server.routing.isHere(Buffer.from(`k${i}`))) return `k${i}`
 }
+
+/* ---- DNS ---- */
+
+test('nodes find each other by DNS; one that comes back at another address is the same node', async (t) => {
+  const nodes = new Nodes()
+  t.teardown(() => nodes.shutdown())
+  const hosts = ['10.0.0.1', '10.0.0.2']
+  let fails = false
+  const resolver: Resolver = {
+    addresses: (host) => {
+      t.is(host, 'ringtier')
+      if (fails) return Promise.reject(Object.assign(new Error('no'), { code: 'EAI_AGAIN' }))
+      return Promise.resolve([...hosts])
+    },
+    services: () => Promise.reject(new Error('no SRV is asked')),
+  }
+  const byDns = ['--cluster-dns', 'ringtier:7000']
+  const start = (self: string, host: string) => {
+    return nodes.startAt(self, `${host}:7000`, byDns, resolver)
+  }
+  const one = await start('rt-0:7000*2', '10.0.0.1')
+  t.is(one.server.routing.membership!.members.length, 1)
+  const two = await start('rt-1:7000', '10.0.0.2')
+  t.deepEqual(two.server.routing.membership!.live().names, ['rt-0:7000', 'rt-1:7000'])
+  t.is(two.server.routing.membership!.member('rt-0:7000')!.weight, 2)
+  const { membership } = one.server.routing
+  await nodes.clock.until(() => membership!.isLive('rt-1:7000'))
+  const third = await start('rt-2:7000', '10.0.0.3')
+  hosts.push('10.0.0.3')
+  const views = () => [one, two, third].map(({ server }) => server.routing.membership!.viewHash)
+  await nodes.clock.until(() => new Set(views()).size === 1 && membership!.isLive('rt-2:7000'))
+
+  // A restart: the old address is gone, the new one is in DNS some time later.
+  nodes.network.refuse('10.0.0.2:7000')
+  nodes.break('rt-0:7000*2>10.0.0.2:7000')
+  nodes.network.listen('10.0.0.9:7000', (stream) => two.server.handle(stream))
+  hosts[1] = '10.0.0.9'
+  await nodes.clock.until(() => membership!.member('rt-1:7000')!.dial.host === '10.0.0.9')
+  await nodes.clock.until(() => membership!.isLive('rt-1:7000'))
+  t.is(membership!.members.length, 3)
+
+  fails = true
+  await nodes.clock.advance(60_000)
+  t.is(membership!.live().names.length, 3)
+  fails = false
+  hosts.pop()
+  await nodes.clock.until(() => membership!.members.length === 2)
+})
