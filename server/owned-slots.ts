@@ -56,7 +56,7 @@ export class OwnedSlots {
       },
       over: () => this.#doubtOver(),
       forget: () => this.#forgetAll(),
-      forgetSoon: (done) => this.#soon(() => this.#forgetAll(), done),
+      repeat: (attempt) => this.#repeat(attempt),
       cut: (name) => this.#cut(name),
     })
     ownership.onMove((move) => this.#onMove(move))
@@ -114,13 +114,8 @@ export class OwnedSlots {
   }
 
   /** Takes turns with everything else until it is done. */
-  #soon(attempt: () => boolean, done: () => void): void {
-    const takeTurn = (): boolean => {
-      if (!attempt()) return true
-      done()
-      return false
-    }
-    this.#server.turns.add({ takeTurn })
+  #repeat(attempt: () => boolean): void {
+    this.#server.turns.add({ takeTurn: () => !attempt() })
   }
 
   #onMove({ gained, lost }: Move): void {
@@ -136,13 +131,12 @@ export class OwnedSlots {
     }
     if (this.#pending.size === 0 || wasWaiting || this.#takesPending()) return
     gate.forgets = true
-    this.#soon(
-      () => this.#takesPending(),
-      () => {
-        gate.forgets = false
-        this.#resume()
-      },
-    )
+    this.#repeat(() => {
+      if (!this.#takesPending()) return false
+      gate.forgets = false
+      this.#resume()
+      return true
+    })
   }
 
   /** Removes what is hidden in the slots that were gained. False: not yet. */
