@@ -141,7 +141,7 @@ function holdPeers(server: IoThread, client: Client, entry: CommandEntry): void 
   const slot = client.defer()
   server.held.holdPeers(() => {
     if (client.isGone) return
-    server.routing.visit(entry, args, db)
+    server.routing.visitFor(entry, args, db)
     server.answerLater(client, entry, args, db, slot)
   })
 }
@@ -185,7 +185,7 @@ function execute(server: IoThread, client: Client, entry: CommandEntry, isSpecia
   const cell = server.cellOf(entry)
   cell.called()
   if (server.routing.enabled) {
-    if (client.peer !== null) server.routing.visit(entry, client.args, client.db)
+    if (client.peer !== null) server.routing.visitFor(entry, client.args, client.db)
     else if (server.routing.takes(client, entry)) return
   }
   if (entry.onHub && server.delegate !== null) {

@@ -30,6 +30,7 @@ export class OwnedSlots {
   readonly #membership: Membership
   readonly #ownership: Ownership
   readonly #tick: Timer
+  readonly #onForget: (() => void)[] = []
   /** Slots that have been visited for a tick already. */
   #visited = new Set<number>()
   /** Slots that are this node's as soon as what is hidden in them is removed. */
@@ -44,8 +45,8 @@ export class OwnedSlots {
     this.#membership = membership
     this.#ownership = ownership
     const { gate, slotStates, world } = server
-    slotStates.begunAt = world.clock.now()
-    for (let slot = 0; slot < SLOT_COUNT; slot++) slotStates.begin(slot, ownership.isOwn(slot))
+    slotStates.begin(world.clock.now(), true)
+    for (let slot = 0; slot < SLOT_COUNT; slot++) slotStates.set(slot, ownership.isOwn(slot))
     this.doubt = new Doubt({
       clock: world.clock,
       others: () => membership.live().names.filter((name) => name !== membership.self),
@@ -77,6 +78,11 @@ export class OwnedSlots {
     this.doubt.raise()
   }
 
+  /** Calls `listener` whenever all that this node had has been forgotten. */
+  onForget(listener: () => void): void {
+    this.#onForget.push(listener)
+  }
+
   stop(): void {
     this.#tick.cancel()
     this.doubt.stop()
@@ -104,7 +110,9 @@ export class OwnedSlots {
     const { log, slotStates, world } = this.#server
     const slots = new Uint8Array(SLOT_SET_BYTES).fill(0xff)
     if (!this.#begins(slots)) return false
-    slotStates.begunAt = world.clock.now()
+    // Who was awake all the time was cut off: others may know less than it did.
+    slotStates.begin(world.clock.now(), this.#stalledAt > 0)
+    for (const listener of this.#onForget) listener()
     log.notice('this node was down for others: all that it had is forgotten')
     return true
   }

@@ -15,7 +15,7 @@ function nodeA() {
     ...{ clock, hash: (text) => h32(text), ping: () => {} },
   })
   const states = new SlotStates()
-  states.begunAt = clock.now()
+  states.begin(clock.now(), true)
   const ownership = new Ownership({ membership, states, clock })
   const moves: Move[] = []
   ownership.onMove((move) => moves.push(move))
@@ -87,10 +87,12 @@ test('who has forgotten all keeps nothing, and asks as if it had just begun', as
   membership.follow('b:1', 'up')
   const slot = moves[1]!.lost[0]!
   await clock.advance(1)
-  states.begunAt = clock.now()
+  states.begin(clock.now(), true)
   t.is(ownership.keepsFor(slot), null)
   const own = SLOTS.find((each) => ownership.isOwn(each))!
   t.is(ownership.previousOwner(own), membership.live().after(own, ['a:1']))
+  states.begin(clock.now(), false)
+  t.is(ownership.previousOwner(own), null, 'it was cut off')
 })
 
 test('a change among others moves nothing here', (t) => {

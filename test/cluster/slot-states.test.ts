@@ -4,7 +4,7 @@ import { SlotStates } from '../../cluster/slot-states.ts'
 /** A slot that this node does not own, seen by two threads. */
 function foreign(): { hub: SlotStates; worker: SlotStates } {
   const hub = new SlotStates()
-  hub.begin(7, false)
+  hub.set(7, false)
   return { hub, worker: new SlotStates(hub.shared) }
 }
 
@@ -55,6 +55,9 @@ test("a slot that is gained is this node's own, whatever it was", (t) => {
 
 test('threads share since when this node has what it has', (t) => {
   const { hub, worker } = foreign()
-  hub.begunAt = 1_700_000_000_000.5
+  hub.begin(1_700_000_000_000.5, true)
   t.is(worker.begunAt, 1_700_000_000_000.5)
+  t.true(worker.wasReplaced)
+  hub.begin(1_700_000_000_001, false)
+  t.false(worker.wasReplaced)
 })

@@ -105,6 +105,8 @@ test('what a node has of a slot that it lost is seen by nobody, and gone when it
   t.is(slotStates.of(slotOf(theirs)), 'stale')
   t.is(server.routing.ownership!.keepsFor(slotOf(theirs)), OTHER)
   t.is(server.store.size(0), 1, 'it is kept for the owner')
+  t.is(await ask('KEYS', '*'), '')
+  t.is(await ask('SCAN', '0'), '0,')
   await lose()
   t.is(await say('GET', theirs), '$-1')
   t.is(await say('SET', theirs, 'again'), '+OK')
