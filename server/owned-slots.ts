@@ -112,8 +112,9 @@ export class OwnedSlots {
     if (!this.#begins(slots)) return false
     // Who was awake all the time was cut off: others may know less than it did.
     slotStates.begin(world.clock.now(), this.#stalledAt > 0)
+    this.#server.ask('spoil', null, () => {})
     for (const listener of this.#onForget) listener()
-    log.notice('this node was down for others: all that it had is forgotten')
+    log.warning('this node was down for others: all that it had is forgotten')
     return true
   }
 
@@ -132,6 +133,7 @@ export class OwnedSlots {
       this.#pending.delete(slot)
       slotStates.lose(slot)
     }
+    if (lost.length > 0) this.#server.ask('spoil', null, () => {})
     const wasWaiting = this.#pending.size > 0
     for (const slot of gained) {
       if (slotStates.hidesSome(slot)) this.#pending.add(slot)

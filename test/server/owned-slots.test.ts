@@ -150,6 +150,42 @@ test('PEER REJOIN forgets all that is here, also when something else is being re
   end()
 })
 
+test('what is watched counts as changed when others may have written it', async (t) => {
+  const { ask, say, end, own } = await pair()
+  for (const reply of ['*1\r\n+OK', '*-1']) {
+    t.is(await say('WATCH', own), '+OK')
+    if (reply === '*-1') t.is(await ask('PEER', 'REJOIN'), 'OK')
+    t.is(await say('MULTI'), '+OK')
+    t.is(await say('SET', `{${own}}`, 'v'), '+QUEUED')
+    t.is(await say('EXEC'), reply)
+  }
+  end()
+})
+
+test('a slot that is gained is not answered for before what was hidden in it is removed', async (t) => {
+  const { server, clock, say, lose, find, end, theirs, membership } = await pair()
+  await lose()
+  t.is(await say('SET', theirs, 'old'), '+OK')
+  await find()
+  const { invalidations } = server
+  const begins = invalidations.begins.bind(invalidations)
+  // Something else is being removed, for some turns.
+  let turns = 5
+  invalidations.begins = (matcher) => turns-- <= 0 && begins(matcher)
+  let waited = false
+  membership.onChange(() => {
+    waited = server.gate.doubtsKeys
+    t.not(server.slotStates.of(slotOf(theirs)), 'own')
+  })
+  await lose()
+  t.true(waited)
+  await clock.settle()
+  t.false(server.gate.doubtsKeys)
+  t.is(server.slotStates.of(slotOf(theirs)), 'own')
+  t.is(await say('GET', theirs), '$-1')
+  end()
+})
+
 test('after standing still nothing is answered before the others have been asked', async (t) => {
   const { server, clock, client, state, words, ask, say, wait, end, own } = await pair()
   t.is(await say('SET', own, 'v'), '+OK')
