@@ -40,8 +40,8 @@ export interface DoubtOptions {
   readonly over: () => void
   /** Makes all that is here worthless. False: not yet. */
   readonly forget: () => boolean
-  /** The same as soon as it can be done. */
-  readonly forgetSoon: (done: () => void) => void
+  /** Calls this now and then, until it is true. */
+  readonly repeat: (attempt: () => boolean) => void
   /** This node was down for this one, or does not know: what it has sent before is not to be run. */
   readonly cut: (name: string) => void
 }
@@ -62,6 +62,7 @@ export class Doubt {
   /** Is there reason to forget, and has it been done since the doubt began? */
   #mustForget = false
   #hasForgotten = false
+  #isForgetting = false
   /** Doubts since the start, and those after which all was forgotten. */
   raised = 0
   forgotten = 0
@@ -139,11 +140,19 @@ export class Doubt {
     const isLate = this.#options.clock.now() >= round.deadlineAt
     if (!isLate && round.asked.size + round.awaited.size > 0) return
     if (!this.#mustForget || this.#hasForgotten) return this.#end(round)
-    this.#options.forgetSoon(() => {
-      if (this.#round === null) return
-      if (!this.#hasForgotten) this.#noteForgotten()
-      this.#judge()
-    })
+    if (this.#isForgetting) return
+    this.#isForgetting = true
+    this.#options.repeat(() => this.#forgets())
+  }
+
+  /** True: it has, or has no reason any more. */
+  #forgets(): boolean {
+    const isOpen = this.#round !== null && !this.#hasForgotten
+    if (isOpen && !this.#options.forget()) return false
+    this.#isForgetting = false
+    if (isOpen) this.#noteForgotten()
+    this.#judge()
+    return true
   }
 
   #noteForgotten(): void {

@@ -8,8 +8,10 @@
  *     a node joined, weights changed     the new owner asks the one before
  *     a node left in an orderly way      who gained its slots asks it while it can be reached
  *     a node is down                     nobody has what it had: null
- *     this node has just begun, or was   it asks for its slots who comes next on the ring: those stood
- *     down and has forgotten all         in for it, or were the owners before it came
+ *     this node has just begun, or       it asks for its slots who comes next on the ring: those stood
+ *     stood still and has forgotten all  in for it, or were the owners before it came
+ *     it was cut off from others, and    nobody: both sides went on, and what one of them has may be
+ *     has forgotten all                  older than what was seen on the other
  *
  * What happens to the entries themselves is decided in one place, server/forgetting.ts; who asks for them
  * uses `previousOwner`, and who is asked may answer from what it has in a slot for which `keepsFor` names
@@ -79,7 +81,7 @@ export class Ownership {
     if (since === null || this.#clock.now() - since >= this.windowMs) return null
     const { self } = this.#membership
     if (since > this.#states.begunAt) return this.#previous[slot]!
-    return this.#membership.live().after(slot, [self])
+    return this.#states.wasReplaced ? this.#membership.live().after(slot, [self]) : null
   }
 
   /** When this node lost the slot; -Infinity: it never had it, or has it. */

@@ -40,8 +40,8 @@ const DISTURBED = 4
 const NAMES = ['own', 'clean', 'visited', 'stale', 'disturbed'] as const
 export type SlotState = (typeof NAMES)[number]
 
-/** Behind the states: since when this node has what it has. */
-const BEGUN_BYTES = Float64Array.BYTES_PER_ELEMENT
+/** Behind the states: since when this node has what it has, and whether others may have it too. */
+const BEGUN_BYTES = 2 * Float64Array.BYTES_PER_ELEMENT
 
 /** Before a cluster sets them, all slots are this node's own. */
 export class SlotStates {
@@ -65,8 +65,9 @@ export class SlotStates {
     return this.#begun[0]!
   }
 
-  set begunAt(now: number) {
-    this.#begun[0] = now
+  /** May other nodes have what was this node's before that? */
+  get wasReplaced(): boolean {
+    return this.#begun[1] === 1
   }
 
   /**
@@ -86,8 +87,14 @@ export class SlotStates {
 
   /* ---- the hub's ---- */
 
-  /** At the start: there is nothing in any slot. */
-  begin(slot: number, isOwn: boolean): void {
+  /** There is nothing in any slot from now on; see `begunAt` and `wasReplaced`. */
+  begin(now: number, wasReplaced: boolean): void {
+    this.#begun[0] = now
+    this.#begun[1] = wasReplaced ? 1 : 0
+  }
+
+  /** At the start: whose is the slot? */
+  set(slot: number, isOwn: boolean): void {
     Atomics.store(this.#states, slot, isOwn ? OWN : CLEAN)
   }
 

@@ -383,6 +383,12 @@ export class Client {
     return this.#watched
   }
 
+  /** Others may have written what it watches here, itself or for clients of another node. */
+  spoilWatches(): void {
+    this.#watched?.spoil()
+    this.#tickets?.spoil()
+  }
+
   /** Keys that it watches, on whichever node. */
   get watches(): number {
     return (this.#watched?.count ?? 0) + (this.#where?.watches ?? 0)

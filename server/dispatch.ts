@@ -142,7 +142,7 @@ function holdPeers(server: IoThread, client: Client, entry: CommandEntry): void 
   const slot = client.defer()
   server.held.holdPeers(() => {
     if (client.isGone) return
-    server.routing.visit(entry, args, db)
+    server.routing.visitFor(entry, args, db)
     server.answerLater(client, entry, args, db, slot)
   })
 }
@@ -200,7 +200,7 @@ function executeWhereItBelongs(
     if (client.peer === null) {
       if (server.routing.takes(client, entry)) return
     } else {
-      server.routing.visit(entry, client.args, client.db)
+      server.routing.visitFor(entry, client.args, client.db)
       if ((entry.flags & flagBits.readonly) !== 0) server.hotReads.asked(client.args, entry)
     }
   }

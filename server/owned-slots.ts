@@ -30,6 +30,7 @@ export class OwnedSlots {
   readonly #membership: Membership
   readonly #ownership: Ownership
   readonly #tick: Timer
+  readonly #onForget: (() => void)[] = []
   /** Slots that have been visited for a tick already. */
   #visited = new Set<number>()
   /** Slots that are this node's as soon as what is hidden in them is removed. */
@@ -44,8 +45,8 @@ export class OwnedSlots {
     this.#membership = membership
     this.#ownership = ownership
     const { gate, slotStates, world } = server
-    slotStates.begunAt = world.clock.now()
-    for (let slot = 0; slot < SLOT_COUNT; slot++) slotStates.begin(slot, ownership.isOwn(slot))
+    slotStates.begin(world.clock.now(), true)
+    for (let slot = 0; slot < SLOT_COUNT; slot++) slotStates.set(slot, ownership.isOwn(slot))
     this.doubt = new Doubt({
       clock: world.clock,
       others: () => membership.live().names.filter((name) => name !== membership.self),
@@ -56,7 +57,7 @@ export class OwnedSlots {
       },
       over: () => this.#doubtOver(),
       forget: () => this.#forgetAll(),
-      forgetSoon: (done) => this.#soon(() => this.#forgetAll(), done),
+      repeat: (attempt) => this.#repeat(attempt),
       cut: (name) => this.#cut(name),
     })
     ownership.onMove((move) => this.#onMove(move))
@@ -75,6 +76,11 @@ export class OwnedSlots {
       'this process stood still: the other nodes are asked what they know of it',
     )
     this.doubt.raise()
+  }
+
+  /** Calls `listener` whenever all that this node had has been forgotten. */
+  onForget(listener: () => void): void {
+    this.#onForget.push(listener)
   }
 
   stop(): void {
@@ -104,8 +110,11 @@ export class OwnedSlots {
     const { log, slotStates, world } = this.#server
     const slots = new Uint8Array(SLOT_SET_BYTES).fill(0xff)
     if (!this.#begins(slots)) return false
-    slotStates.begunAt = world.clock.now()
-    log.notice('this node was down for others: all that it had is forgotten')
+    // Who was awake all the time was cut off: others may know less than it did.
+    slotStates.begin(world.clock.now(), this.#stalledAt > 0)
+    this.#server.ask('spoil', null, () => {})
+    for (const listener of this.#onForget) listener()
+    log.warning('this node was down for others: all that it had is forgotten')
     return true
   }
 
@@ -114,13 +123,8 @@ export class OwnedSlots {
   }
 
   /** Takes turns with everything else until it is done. */
-  #soon(attempt: () => boolean, done: () => void): void {
-    const takeTurn = (): boolean => {
-      if (!attempt()) return true
-      done()
-      return false
-    }
-    this.#server.turns.add({ takeTurn })
+  #repeat(attempt: () => boolean): void {
+    this.#server.turns.add({ takeTurn: () => !attempt() })
   }
 
   #onMove({ gained, lost }: Move): void {
@@ -129,6 +133,7 @@ export class OwnedSlots {
       this.#pending.delete(slot)
       slotStates.lose(slot)
     }
+    if (lost.length > 0) this.#server.ask('spoil', null, () => {})
     const wasWaiting = this.#pending.size > 0
     for (const slot of gained) {
       if (slotStates.hidesSome(slot)) this.#pending.add(slot)
@@ -136,13 +141,12 @@ export class OwnedSlots {
     }
     if (this.#pending.size === 0 || wasWaiting || this.#takesPending()) return
     gate.forgets = true
-    this.#soon(
-      () => this.#takesPending(),
-      () => {
-        gate.forgets = false
-        this.#resume()
-      },
-    )
+    this.#repeat(() => {
+      if (!this.#takesPending()) return false
+      gate.forgets = false
+      this.#resume()
+      return true
+    })
   }
 
   /** Removes what is hidden in the slots that were gained. False: not yet. */

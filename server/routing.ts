@@ -205,6 +205,16 @@ export class Routing {
     return true
   }
 
+  /** `visit` for another node's request. What nodes say to each other sees to that itself. */
+  visitFor(entry: CommandEntry, args: Args, db: number): void {
+    if (entry.parent?.name !== 'peer') this.visit(entry, args, db)
+  }
+
+  /** Is the key one of those that nobody may see? */
+  hides(bytes: Uint8Array, pos: number, length: number): boolean {
+    return this.enabled && this.#server.slotStates.hidesSome(keySlot(bytes, pos, length))
+  }
+
   /**
    * A command is about to run here whose keys may be another node's: nothing is seen under them that is
    * left from before (cluster/slot-states.ts).

@@ -104,6 +104,11 @@ export class Tickets {
     return keys.take()
   }
 
+  /** Any key of them may have changed where this node did not see it. */
+  spoil(): void {
+    for (const keys of this.#watched.values()) keys.spoil()
+  }
+
   /** The link is gone. */
   end(): void {
     for (const keys of this.#watched.values()) keys.end()

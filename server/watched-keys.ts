@@ -43,9 +43,17 @@ export class WatchedKeys {
 
   /** Two databases have been exchanged: what was in the one is another one's, so all there has changed. */
   exchange(one: number, two: number): void {
+    this.#spoil((watch) => watch.db === one || watch.db === two)
+  }
+
+  /** Any of them may have changed where this node did not see it. */
+  spoil(): void {
+    this.#spoil(() => true)
+  }
+
+  #spoil(isMeant: (watch: Watch) => boolean): void {
     for (const [name, watch] of this.#watches) {
-      const isMeant = watch.db === one || watch.db === two
-      if (isMeant) this.#watches.set(name, { ...watch, count: NaN })
+      if (isMeant(watch)) this.#watches.set(name, { ...watch, count: NaN })
     }
   }
 

@@ -57,7 +57,9 @@ function keys(client: Client): void {
   const { store, db, reply } = client
   const pattern = readPattern(client.args, 1)
   const list = new BulkList()
+  const { routing } = client.server
   const visit = (bytes: Uint8Array, pos: number, length: number): void => {
+    if (routing.hides(bytes, pos, length)) return
     if (pattern === null || globMatches(pattern, bytes, pos, length)) list.add(bytes, pos, length)
   }
   let cursor = 0
@@ -135,10 +137,12 @@ function scan(client: Client): void {
   const given = readScanOptions(client)
   if (given === null) return
   const { pattern } = given
+  const { routing } = client.server
   const list = new BulkList()
   let seen = 0
   const visit = (bytes: Uint8Array, pos: number, length: number, valueType: number): void => {
     seen++
+    if (routing.hides(bytes, pos, length)) return
     if (given.type !== null && given.type !== typeNames[valueType]) return
     if (pattern === null || globMatches(pattern, bytes, pos, length)) list.add(bytes, pos, length)
   }

@@ -21,6 +21,11 @@ const questions = {
     thread.cut(node, before)
     return null
   },
+  /** Keys of this node were others' for a while: what is watched counts as changed. */
+  spoil: (thread: IoThread) => {
+    for (const client of thread.clients.values()) client.spoilWatches()
+    return null
+  },
   /** A pause is over, or holds fewer commands. */
   resume: (thread: IoThread) => {
     thread.held.resume()

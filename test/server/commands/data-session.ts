@@ -122,6 +122,7 @@ export class DataSession {
       server: {
         ...{ world: { clock, random }, stats, config, notifier: null },
         tracking: { flushed: () => {} },
+        routing: { hides: () => false },
       },
       tracker: null,
       store,

@@ -1,0 +1,113 @@
+import test from 'ava'
+import xxhash from 'xxhash-wasm'
+import { Membership, parseMembers } from '../../cluster/membership.ts'
+import { type Move, Ownership, WINDOW_MS } from '../../cluster/ownership.ts'
+import { SlotStates } from '../../cluster/slot-states.ts'
+import { VirtualClock } from '../sim/clock.ts'
+
+const { h32 } = await xxhash()
+const SLOTS = Array.from({ length: 16_384 }, (_, slot) => slot)
+
+/** Node a of a, b and c. */
+function nodeA() {
+  const clock = new VirtualClock()
+  const membership = new Membership(parseMembers('a:1', 'b:1,c:1'), {
+    ...{ clock, hash: (text) => h32(text), ping: () => {} },
+  })
+  const states = new SlotStates()
+  states.begin(clock.now(), true)
+  const ownership = new Ownership({ membership, states, clock })
+  const moves: Move[] = []
+  ownership.onMove((move) => moves.push(move))
+  const own = () => SLOTS.filter((slot) => ownership.isOwn(slot))
+  return { clock, membership, states, ownership, moves, own }
+}
+
+test('who has just begun may ask for its slots who comes next on the ring, for a while', async (t) => {
+  const { clock, membership, ownership, own } = nodeA()
+  const ring = membership.live()
+  for (const slot of SLOTS) {
+    const isOwn = ring.owner(slot) === 'a:1'
+    t.is(ownership.isOwn(slot), isOwn)
+    t.is(ownership.previousOwner(slot), isOwn ? ring.after(slot, ['a:1']) : null)
+    t.is(ownership.ownSince(slot), isOwn ? clock.now() : null)
+  }
+  const [slot] = own() as [number]
+  await clock.advance(WINDOW_MS - 1)
+  t.not(ownership.previousOwner(slot), null)
+  await clock.advance(1)
+  t.is(ownership.previousOwner(slot), null)
+})
+
+test('what a node has that is down nobody can be asked for', async (t) => {
+  const { clock, membership, ownership, moves, own } = nodeA()
+  await clock.advance(1000)
+  const before = own()
+  const ofB = SLOTS.filter((slot) => membership.live().owner(slot) === 'b:1')
+  membership.follow('b:1', 'down')
+  t.is(moves.length, 1)
+  const { gained, lost } = moves[0]!
+  t.deepEqual(lost, [])
+  t.true(gained.length > 0)
+  t.true(gained.every((slot) => ofB.includes(slot)))
+  t.deepEqual(
+    own(),
+    [...before, ...gained].sort((x, y) => x - y),
+  )
+  for (const slot of gained) {
+    t.is(ownership.previousOwner(slot), null)
+    t.is(ownership.ownSince(slot), clock.now())
+  }
+  t.is(ownership.previousOwner(before[0]!), membership.live().after(before[0]!, ['a:1']))
+})
+
+test('who stood in keeps what it has for who is back, until the window is over', async (t) => {
+  const { clock, membership, ownership, moves } = nodeA()
+  await clock.advance(1000)
+  membership.follow('b:1', 'down')
+  await clock.advance(1000)
+  membership.follow('b:1', 'up')
+  const [{ gained }, { lost }] = moves as [Move, Move]
+  t.deepEqual(lost, gained)
+  const slot = lost[0]!
+  t.is(ownership.keepsFor(slot), 'b:1')
+  t.is(ownership.lostAt(slot), clock.now())
+  t.is(ownership.previousOwner(slot), null)
+  await clock.advance(WINDOW_MS - 1)
+  t.is(ownership.keepsFor(slot), 'b:1')
+  await clock.advance(1)
+  t.is(ownership.keepsFor(slot), null)
+  t.is(ownership.keepsFor(moves[0]!.gained.length), null, 'never had')
+})
+
+test('who has forgotten all keeps nothing, and asks as if it had just begun', async (t) => {
+  const { clock, membership, states, ownership, moves } = nodeA()
+  await clock.advance(2 * WINDOW_MS)
+  membership.follow('b:1', 'down')
+  membership.follow('b:1', 'up')
+  const slot = moves[1]!.lost[0]!
+  await clock.advance(1)
+  states.begin(clock.now(), true)
+  t.is(ownership.keepsFor(slot), null)
+  const own = SLOTS.find((each) => ownership.isOwn(each))!
+  t.is(ownership.previousOwner(own), membership.live().after(own, ['a:1']))
+  states.begin(clock.now(), false)
+  t.is(ownership.previousOwner(own), null, 'it was cut off')
+})
+
+test('a change among others moves nothing here', (t) => {
+  const clock = new VirtualClock()
+  const membership = new Membership(parseMembers('a:1', 'b:1,c:1'), {
+    ...{ clock, hash: (text) => h32(text), ping: () => {}, virtualNodes: 1 },
+  })
+  const ownership = new Ownership({ membership, states: new SlotStates(), clock })
+  const moves: Move[] = []
+  const end = ownership.onMove((move) => moves.push(move))
+  for (const name of ['b:1', 'c:1']) membership.follow(name, 'down')
+  const all = moves.flatMap(({ gained }) => gained)
+  t.is(new Set(all).size, all.length)
+  t.true(SLOTS.every((slot) => ownership.isOwn(slot)))
+  end()
+  membership.follow('b:1', 'up')
+  t.true(moves.length <= 2)
+})

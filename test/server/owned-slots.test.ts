@@ -1,0 +1,224 @@
+import test from 'ava'
+import { Peer } from '../../cluster/peer.ts'
+import { PeerError, PeerStatus, type PeerValue } from '../../cluster/replies.ts'
+import { keySlot } from '../../cluster/slots.ts'
+import { FakeOwner } from '../cluster/fake-owner.ts'
+import { LocalNetwork } from '../sim/network.ts'
+import { VirtualClock } from '../sim/clock.ts'
+import { SeededRandom } from '../sim/random.ts'
+import { startInProcess } from './in-process.ts'
+
+const SELF = '127.0.0.1:7001'
+const OTHER = '127.0.0.1:7002'
+const SECRET = 'a secret of this test'
+
+/** A node and another one, of which the test says what it answers. */
+async function pair() {
+  const clock = new VirtualClock()
+  const network = new LocalNetwork()
+  const args = ['--cluster-self', SELF, '--cluster-peers', OTHER, '--cluster-secret', SECRET]
+  const node = await startInProcess(args, { clock, network })
+  const { server } = node
+  network.listen(SELF, (stream) => server.handle(stream))
+  const other = new FakeOwner(OTHER, SECRET)
+  const words: string[] = []
+  const state = { hears: true, live: ':1\r\n' }
+  other.onRequest = ({ id, args: [name = '', verb] }) => {
+    if (!state.hears) return
+    words.push(verb ?? name)
+    other.answer(id, verb === 'LIVE' ? state.live : name === 'GET' ? '$-1\r\n' : '+OK\r\n')
+  }
+  network.listen(OTHER, (stream) => other.accept(stream))
+  await server.listen()
+  await clock.advance(150)
+  const membership = server.routing.membership!
+  const link = new Peer(
+    { clock, network, random: new SeededRandom(5) },
+    { name: SELF, host: '127.0.0.1', port: 7001 },
+    { self: OTHER, secret: SECRET, view: () => membership.viewHash, replyBytesMax: 10_000 },
+  )
+  /** Has the other node ask this one; the answer comes when time passes. */
+  const send = (...asked: string[]): Promise<string> => {
+    const bytes = asked.map((word) => Buffer.from(word))
+    return new Promise((resolve) => {
+      link.request(bytes, { deadlineMs: 2000, keyAt: -1, share: false }, (outcome, value) => {
+        resolve(outcome === 'reply' ? textOf(value) : outcome)
+      })
+    })
+  }
+  const wait = async (sent: Promise<string>): Promise<string> => {
+    let reply: string | undefined
+    void sent.then((text) => (reply = text.trim()))
+    await clock.until(() => reply !== undefined)
+    return reply!
+  }
+  const ask = (...asked: string[]): Promise<string> => wait(send(...asked))
+  const client = node.connect()
+  const say = (...said: string[]): Promise<string> => wait(client.command(...said))
+  /** The other one answers nothing, until it is down here. */
+  const lose = async (): Promise<void> => {
+    state.hears = false
+    network.hang(OTHER)
+    await clock.until(() => !membership.isLive(OTHER))
+  }
+  const find = async (): Promise<void> => {
+    state.hears = true
+    words.length = 0
+    network.listen(OTHER, (stream) => other.accept(stream))
+    await clock.until(() => membership.isLive(OTHER))
+  }
+  const end = (): void => {
+    link.close()
+    server.shutdown()
+  }
+  const keys = Array.from({ length: 100 }, (_, i) => `key:${i}`)
+  const isOwn = (key: string): boolean => server.routing.isHere(Buffer.from(key))
+  const theirs = keys.find((key) => !isOwn(key))!
+  const own = keys.find(isOwn)!
+  const members = { own, theirs, membership }
+  return { ...node, ...members, clock, state, words, client, send, wait, ask, say, lose, find, end }
+}
+
+function textOf(value: PeerValue): string {
+  if (value instanceof PeerStatus) return value.text
+  return value instanceof PeerError ? value.line : String(value)
+}
+
+const slotOf = (key: string): number => keySlot(Buffer.from(key), 0, key.length)
+
+test('who was down is told to rejoin, and back when it has said that it has', async (t) => {
+  const { words, lose, find, end } = await pair()
+  t.false(words.includes('REJOIN'))
+  await lose()
+  await find()
+  t.deepEqual(words, ['REJOIN'])
+  end()
+})
+
+test('what a node has of a slot that it lost is seen by nobody, and gone when it is its own again', async (t) => {
+  const { server, clock, ask, say, lose, find, end, theirs } = await pair()
+  const { slotStates } = server
+  await lose()
+  t.is(await say('SET', theirs, 'stand-in'), '+OK')
+  t.is(slotStates.of(slotOf(theirs)), 'own')
+  await find()
+  t.is(slotStates.of(slotOf(theirs)), 'stale')
+  t.is(server.routing.ownership!.keepsFor(slotOf(theirs)), OTHER)
+  t.is(server.store.size(0), 1, 'it is kept for the owner')
+  t.is(await ask('KEYS', '*'), '')
+  t.is(await ask('SCAN', '0'), '0,')
+  await lose()
+  t.is(await say('GET', theirs), '$-1')
+  t.is(await say('SET', theirs, 'again'), '+OK')
+  await find()
+  t.is(await ask('GET', theirs), 'null', 'also when the owner is passed over for this request')
+  t.is(await ask('SET', theirs, 'passing'), 'OK')
+  t.is(await ask('GET', theirs), 'null', 'that was for a moment only')
+  await clock.advance(62_000)
+  t.is(slotStates.of(slotOf(theirs)), 'clean')
+  t.is(server.store.size(0), 0)
+  end()
+})
+
+test('a stand-in for a moment has what it was told in that moment, and not much later', async (t) => {
+  const { server, clock, ask, end, theirs } = await pair()
+  t.is(await ask('SET', theirs, 'v'), 'OK')
+  t.is(await ask('GET', theirs), 'v')
+  t.is(server.slotStates.of(slotOf(theirs)), 'visited')
+  await clock.advance(2_100)
+  t.is(await ask('GET', theirs), 'null')
+  await clock.advance(3_000)
+  t.is(server.slotStates.of(slotOf(theirs)), 'clean')
+  t.is(await ask('MSET', theirs, 'w'), 'OK')
+  t.is(await ask('GET', theirs), 'w')
+  end()
+})
+
+test('PEER REJOIN forgets all that is here, also when something else is being removed', async (t) => {
+  const { server, ask, say, end, own } = await pair()
+  t.is(await say('PEER', 'REJOIN'), '-ERR only nodes of the cluster ask this of each other')
+  t.is(await say('PEER', 'LIVE'), '-ERR only nodes of the cluster ask this of each other')
+  t.is(await ask('PEER', 'LIVE'), '1')
+  t.is(await say('SET', own, 'v'), '+OK')
+  t.is(await ask('PEER', 'REJOIN'), 'OK')
+  t.is(await say('GET', own), '$-1')
+  t.is(await say('SET', own, 'w'), '+OK')
+  t.true(server.invalidations.begins({ kind: 'prefix', db: -1, bytes: Buffer.from('x') }))
+  t.regex(await ask('PEER', 'REJOIN'), /^ERR what this node had is not forgotten yet$|^OK$/)
+  t.is(await say('GET', own), '$-1')
+  t.is(await ask('PEER', 'REJOIN'), 'OK')
+  end()
+})
+
+test('what is watched counts as changed when others may have written it', async (t) => {
+  const { ask, say, end, own } = await pair()
+  for (const reply of ['*1\r\n+OK', '*-1']) {
+    t.is(await say('WATCH', own), '+OK')
+    if (reply === '*-1') t.is(await ask('PEER', 'REJOIN'), 'OK')
+    t.is(await say('MULTI'), '+OK')
+    t.is(await say('SET', `{${own}}`, 'v'), '+QUEUED')
+    t.is(await say('EXEC'), reply)
+  }
+  end()
+})
+
+test('a slot that is gained is not answered for before what was hidden in it is removed', async (t) => {
+  const { server, clock, say, lose, find, end, theirs, membership } = await pair()
+  await lose()
+  t.is(await say('SET', theirs, 'old'), '+OK')
+  await find()
+  const { invalidations } = server
+  const begins = invalidations.begins.bind(invalidations)
+  // Something else is being removed, for some turns.
+  let turns = 5
+  invalidations.begins = (matcher) => turns-- <= 0 && begins(matcher)
+  let waited = false
+  membership.onChange(() => {
+    waited = server.gate.doubtsKeys
+    t.not(server.slotStates.of(slotOf(theirs)), 'own')
+  })
+  await lose()
+  t.true(waited)
+  await clock.settle()
+  t.false(server.gate.doubtsKeys)
+  t.is(server.slotStates.of(slotOf(theirs)), 'own')
+  t.is(await say('GET', theirs), '$-1')
+  end()
+})
+
+test('after standing still nothing is answered before the others have been asked', async (t) => {
+  const { server, clock, client, state, words, ask, say, wait, end, own } = await pair()
+  t.is(await say('SET', own, 'v'), '+OK')
+  await clock.leap(5_000)
+  t.is(await say('GET', own), '$1\r\nv', 'it was missed by nobody')
+  t.true(words.includes('LIVE'))
+  t.is(server.ownedSlots!.doubt.raised, 1)
+  state.live = ':0\r\n'
+  await clock.leap(5_000)
+  const read = client.command('GET', own)
+  await clock.settle()
+  t.true(server.gate.doubtsKeys)
+  t.is(await ask('PEER', 'REJOIN'), 'OK')
+  t.is(await wait(read), '$-1')
+  t.false(server.gate.doubtsKeys)
+  t.is(server.ownedSlots!.doubt.forgotten, 1)
+  end()
+})
+
+test('in doubt commands without a key are answered, and what other nodes ask comes in its turn', async (t) => {
+  const { server, clock, client, connect, state, send, say, wait, end, own } = await pair()
+  t.is(await say('SET', own, 'v'), '+OK')
+  state.hears = false
+  await clock.leap(5_000)
+  const asked = [send('GET', own), send('SET', own, 'w'), send('GET', own)]
+  const read = client.command('GET', own)
+  const other = connect()
+  t.is(await wait(other.command('PING')), '+PONG')
+  t.true(server.gate.doubtsKeys)
+  t.deepEqual(
+    [await wait(asked[0]!), await wait(asked[1]!), await wait(asked[2]!), await wait(read)],
+    ['null', 'OK', 'w', '$1\r\nw'],
+  )
+  t.false(server.gate.doubtsKeys)
+  end()
+})
