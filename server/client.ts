@@ -199,8 +199,7 @@ export class Client {
       return
     }
     const { timer, turns } = server
-    // What a peer's reply begins with must stand in front of it: it is written into a slot whole.
-    if (output.requestId === 0 && turns.slice(step, () => output.hasRoom)) return
+    if (turns.slice(step, () => output.hasRoom)) return
     const args = this.#detachedArgs()
     if (args.bigs.length > 0) this.#connection.handOverPages()
     const { db } = this

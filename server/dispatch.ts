@@ -34,6 +34,7 @@ export function dispatch(server: IoThread, connection: Connection): void {
   if (client.peer !== null && !beginPeerRequest(server, connection)) return
   if (client.replyMode === 'on') judge(server, connection)
   else judgeUnheard(server, connection)
+  if (client.peer !== null) connection.output.endRequest()
 }
 
 /** Finds the command and runs it, or says why not. */

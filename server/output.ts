@@ -80,8 +80,13 @@ export class Output implements ParkingOutput, SlotOutput {
   muted = false
   /** The id of the peer request that is being executed; 0: the client is no peer. */
   requestId = 0
-  /** Where that id stands in the reply area, before its reply. */
+  /** Between `beginRequest` and the end of its reply, or the slot that it takes. */
+  #isAnswering = false
+  /** Where that id stands in the reply area, before its reply, and where it ends. */
   #requestMark = 0
+  #requestIdEnd = 0
+  /** What was written of that reply and had to make room, its id included; null: all stands in the area. */
+  #answered: Part[] | null = null
   readonly #sink: ByteSink
   readonly #areas: ReplyAreas
   readonly #events: OutputEvents
@@ -159,6 +164,10 @@ export class Output implements ParkingOutput, SlotOutput {
     const areas = this.#areas
     const { reply } = areas
     if (reply.pos === reply.start) return
+    if (this.#isAnswering && this.#capture === null && !this.#closed) {
+      this.#setAside()
+      if (reply.pos === reply.start) return
+    }
     if (this.#capture !== null && !this.#closed) {
       this.#capture.push(this.#copyArea())
     } else if (this.muted || this.#closed) {
@@ -221,11 +230,64 @@ export class Output implements ParkingOutput, SlotOutput {
     reply.room(requestIdBytesMax)
     this.#requestMark = reply.pos
     reply.integer(id)
+    this.#requestIdEnd = reply.pos
+    this.#isAnswering = true
+  }
+
+  /** The command of a peer's request has run. */
+  endRequest(): void {
+    this.#isAnswering = false
+    const answered = this.#takeAnswered()
+    if (answered === null) return
+    for (const part of answered) this.#enqueuePart(part)
+    this.#sendLater()
   }
 
   /**
-   * A place for a reply that comes later. The command must not have written anything yet. `holds`:
-   * no later command of this connection runs until it is settled. (Requests of peers are
+   * While a peer's request is answered its reply does not leave piece by piece: in between there may be
+   * the reply to another request, of a slot that is settled meanwhile; and should the command take a slot
+   * after all, the pieces go into it. What is in the area before it are whole replies, which stay.
+   */
+  #setAside(): void {
+    const { reply } = this.#areas
+    if (this.#answered !== null) {
+      this.#answered.push(this.#takeArea())
+      return
+    }
+    this.#answered = [reply.bytes.slice(this.#requestMark, reply.pos)]
+    reply.pos = this.#requestMark
+  }
+
+  /** What was set aside, and what stands in the area behind it; null: nothing was set aside. */
+  #takeAnswered(): Part[] | null {
+    const answered = this.#answered
+    if (answered === null) return null
+    this.#answered = null
+    const { reply } = this.#areas
+    if (reply.pos > reply.start) answered.push(this.#takeArea())
+    if (!this.#closed) return answered
+    for (const part of answered) releaseParts(part)
+    return null
+  }
+
+  /** The bytes in the area, which is empty then. */
+  #takeArea(): Uint8Array {
+    const areas = this.#areas
+    if (areas.isHome) return this.#copyArea()
+    const { reply } = areas
+    const bytes = reply.bytes.subarray(reply.start, reply.pos)
+    areas.reset()
+    return bytes
+  }
+
+  #enqueuePart(part: Part): void {
+    this.#queue.push(part)
+    if (part instanceof Uint8Array) this.#queuedBytes += part.length
+  }
+
+  /**
+   * A place for a reply that comes later; if the command has written something already, for the rest of
+   * it, which must then be streamed. `holds`: no later command of this connection runs until it is settled. (Requests of peers are
    * independent of each other: they are never held.)
    */
   defer(holds = false): Slot {
@@ -239,12 +301,26 @@ export class Output implements ParkingOutput, SlotOutput {
       this.#lineUp(part)
       return part
     }
-    // The id goes out again together with the reply.
-    if (requestId !== 0) this.#areas.reply.pos = this.#requestMark
     const slot = new OpenSlot(this, { protocol, requestId, holds: isHeld })
+    if (requestId !== 0) this.#moveAnswerInto(slot)
     this.#openSlots++
     if (slot.requestId === 0) this.#lineUp(slot)
     return slot
+  }
+
+  /** What is written so far goes out again with the rest, behind the id. */
+  #moveAnswerInto(slot: OpenSlot): void {
+    if (!this.#isAnswering) return
+    const { reply } = this.#areas
+    if (this.#answered === null && reply.pos === this.#requestIdEnd) {
+      reply.pos = this.#requestMark
+    } else {
+      this.flush()
+      const [begin, ...rest] = this.#takeAnswered()!
+      const idBytes = this.#requestIdEnd - this.#requestMark
+      slot.begun = [(begin as Uint8Array).subarray(idBytes), ...rest]
+    }
+    this.#isAnswering = false
   }
 
   /** A slot whose reply is handed back whole instead of being sent. */
@@ -306,11 +382,12 @@ export class Output implements ParkingOutput, SlotOutput {
   }
 
   finishSlot(slot: OpenSlot): void {
-    const { requestId, streamed } = slot
+    const { begun, requestId, streamed } = slot
+    slot.begun = []
     slot.streamed = []
     slot.streamedBytes = 0
     const id = requestId === 0 ? [] : [Buffer.from(`:${requestId}\r\n`)]
-    this.#fillSlot(slot, [...id, ...streamed])
+    this.#fillSlot(slot, [...id, ...begun, ...streamed])
   }
 
   hasRoomFor(slot: OpenSlot): boolean {
@@ -481,6 +558,8 @@ export class Output implements ParkingOutput, SlotOutput {
   /** The connection is gone: nothing more is written, pages are given back. */
   close(): void {
     this.#closed = true
+    for (const part of this.#answered ?? []) releaseParts(part)
+    this.#answered = null
     const queue = this.#queue
     this.#queue = []
     for (const part of queue) {
@@ -552,12 +631,12 @@ export class Output implements ParkingOutput, SlotOutput {
 
   /** Puts a part behind what is in the area and in the queue. */
   #lineUp(part: Part): void {
-    if (this.#capture !== null) {
-      this.flush()
-      this.#capture.push(part)
+    this.flush()
+    const parts = this.#capture ?? this.#answered
+    if (parts !== null) {
+      parts.push(part)
       return
     }
-    this.flush()
     if (this.#parked > 0) this.#areas.sendParked()
     this.#queue.push(part)
     this.#sendLater()

@@ -100,6 +100,8 @@ export class OpenSlot implements Slot {
   onFilled: (() => void) | null = null
   judge: (() => string | null) | null = null
   settled = false
+  /** What the command had written of a peer's reply before it took the slot. */
+  begun: Part[] = []
   /** Parts that were streamed, and have not gone into the queue. */
   streamed: Part[] = []
   streamedBytes = 0

@@ -55,6 +55,8 @@ export interface StartOptions {
   readonly file?: string
   /** The Node that runs ringtier; by default the one that runs the test. */
   readonly node?: string
+  /** Another build's server/main.js. */
+  readonly program?: string
 }
 
 /** A server that has not answered by then will not. Starting takes 0.1-0.5 s on a quiet machine. */
@@ -103,7 +105,7 @@ export function available(program: string): boolean {
 /** ringtier on a free port of 127.0.0.1. Rejects with its output if it ends before it answers. */
 export async function startRingtier(options: StartOptions = {}): Promise<RunningServer> {
   const port = options.port ?? (await freePort())
-  const args = [RINGTIER, ...(options.file === undefined ? [] : [options.file])]
+  const args = [options.program ?? RINGTIER, ...(options.file === undefined ? [] : [options.file])]
   args.push('--port', String(port), '--bind', '127.0.0.1', ...(options.args ?? []))
   return start(options.node ?? process.execPath, args, port, options.env)
 }
