@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import type { Stamps } from '../cluster/hot/stamps.ts'
 import type { World } from '../cluster/world.ts'
 import type { Writes } from '../cluster/writes.ts'
 import type { Args } from '../protocol/args.ts'
@@ -14,6 +15,7 @@ import { Connection, type Socket } from './connection.ts'
 import { DuplexSocket } from './duplex.ts'
 import type { Databases } from './databases.ts'
 import type { Gate } from './gate.ts'
+import { HotGrants } from './hot-grants.ts'
 import { HotReads } from './hot-keys.ts'
 import type { ListenerSocket } from './listener.ts'
 import { type Flights, Loading } from './loading.ts'
@@ -52,6 +54,8 @@ export interface IoThreadParts {
   /** Its row of `stats`; 0 is the hub's. */
   readonly row: number
   readonly ringHash: (text: string) => number
+  /** Of copies of hot keys. */
+  readonly stamps: Stamps
   readonly flights: Flights
   /** Null: the hub has them. */
   readonly writes: Writes | null
@@ -93,6 +97,7 @@ export class IoThread {
   readonly writing: Writing
   readonly routing: Routing
   readonly hotReads: HotReads
+  readonly hotGrants: HotGrants
   readonly timer: CommandTimer
   readonly monitors: Monitors
   readonly held: HeldCommands
@@ -133,12 +138,18 @@ export class IoThread {
     })
     this.loading = new Loading(this, config.groups, parts.flights)
     this.writing = new Writing(this, parts.writes)
-    this.routing = new Routing(this, parts.ringHash)
+    this.routing = new Routing(this, parts.ringHash, parts.stamps)
     this.hotReads = new HotReads(world.clock)
     this.timer = this.#openTimer(parts.sink)
     this.tracking = new Tracking({
       ...{ store: this.store, clock: world.clock, timer: this.timer, clients: this.#clients },
       keysMax: () => Math.ceil(config['tracking-table-max-keys'] / config.threads),
+    })
+    this.hotGrants = new HotGrants({
+      ...{ world, store: this.store, routing: this.routing, tracking: this.tracking },
+      reads: this.hotReads,
+      rate: () => config['cluster-hot-rate'] / config.threads,
+      ttlMs: () => config['cluster-hot-ttl'],
     })
     this.monitors = new Monitors(world.clock, this.stats, parts.tellMonitors)
     this.held = new HeldCommands(parts.gate)
@@ -223,6 +234,7 @@ export class IoThread {
     this.held.forget(connection.client)
     connection.client.forgetWait()
     connection.client.leaveAll()
+    this.hotGrants.forget(connection.client)
     this.tracking.forget(connection.client)
     if (this.#connections.size === 0) this.#whenEmpty?.()
   }

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import { cwd } from 'node:process'
 import type { Group } from '../cluster/group.ts'
+import { Stamps } from '../cluster/hot/stamps.ts'
 import { Loads } from '../cluster/loads.ts'
 import { Writes } from '../cluster/writes.ts'
 import type { Loader, OriginGroup } from '../cluster/origin/loader.ts'
@@ -177,6 +178,7 @@ export class Server extends IoThread {
   /** With these a worker attaches to the store and the counters. */
   readonly opened: OpenedStore
   readonly sharedStats: SharedStats
+  readonly stamps: Stamps
   readonly loads: Loads
   readonly writes: Writes
   readonly landings: Landings
@@ -228,10 +230,17 @@ export class Server extends IoThread {
         log.notice({ group: miss.group.name }, `group ${miss.group.name}: not kept: ${note}`)
       },
     })
+    const stamps = new Stamps()
     super({
       ...{ config, world, log, store, gate: new Gate(), stats: parts.stats, row: 0 },
       databases: new Databases(config.databases),
-      ...{ ringHash: parts.ringHash, flights: flightsOf(loads, writes), writes, delegate: null },
+      ...{
+        ringHash: parts.ringHash,
+        stamps,
+        flights: flightsOf(loads, writes),
+        writes,
+        delegate: null,
+      },
       sink: {
         slow: (command) => slowLog.add(command),
         latency: (event, micros, seconds) => latency.watch(event, micros, seconds),
@@ -240,6 +249,7 @@ export class Server extends IoThread {
     })
     this.opened = opened
     this.sharedStats = parts.stats
+    this.stamps = stamps
     this.startedAt = startedAt
     this.runId = parts.runId
     this.stopped = new Promise((resolve) => (this.#stop = resolve))

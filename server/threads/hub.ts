@@ -108,6 +108,7 @@ export class Hub implements Workers {
       stats: server.sharedStats,
       gate: server.gate.shared,
       databases: server.databases.shared,
+      stamps: server.stamps.shared,
       originMs,
     }
     const rows = Array.from({ length: config.threads + 1 }, (_, row) => row)

@@ -28,6 +28,8 @@ export interface WorkerStart {
   readonly stats: SharedStats
   readonly gate: SharedArrayBuffer
   readonly databases: SharedArrayBuffer
+  /** Of copies of hot keys. */
+  readonly stamps: SharedArrayBuffer
   /** Publish and subscribe. */
   readonly mesh: MeshStart
   readonly tracking: TrackingStart

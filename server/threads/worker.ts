@@ -5,6 +5,7 @@
  */
 import { strict as assert } from 'node:assert'
 import { parentPort, workerData } from 'node:worker_threads'
+import { Stamps } from '../../cluster/hot/stamps.ts'
 import { type Config, Settings } from '../config.ts'
 import { Databases } from '../databases.ts'
 import { Gate } from '../gate.ts'
@@ -61,6 +62,7 @@ const thread = new IoThread({
   store: new Store({ ...start.store, matcherOf: groupMatcher(config.groups) }),
   gate: new Gate(start.gate),
   databases: new Databases(start.databases),
+  stamps: new Stamps(start.stamps),
   ringHash: await Routing.loadHash(),
   sink: {
     slow: (command) => slowRelay.add(command),
