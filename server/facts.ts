@@ -2,9 +2,11 @@
  * What each I/O thread knows of itself alone, and INFO and MEMORY show of all of them together.
  * What is counted in shared memory needs no such question: see stats.ts.
  */
+import { type CopiesCounters, noCopies } from '../cluster/hot/copies.ts'
 import type { LoadCounters } from '../cluster/loads.ts'
 import type { PeerCounters } from '../cluster/peer.ts'
 import type { RouterCounters } from '../cluster/router.ts'
+import type { GrantCounters } from './hot-grants.ts'
 import type { IoThread } from './io-thread.ts'
 import { readHeap } from './system.ts'
 
@@ -38,6 +40,9 @@ export interface Facts {
   readonly hits: Readonly<Record<string, GroupHits>>
   readonly routed: RouterCounters
   readonly links: Readonly<PeerCounters>
+  /** Copies of hot keys, and what others were granted. */
+  readonly copies: CopiesCounters
+  readonly grants: GrantCounters
   /** Requests of nodes that saw other nodes alive than this one. */
   readonly otherViews: number
   /** Clients told MOVED. */
@@ -69,12 +74,14 @@ export const noFacts: Facts = {
   ...{ trackers: 0, trackedKeys: 0, trackedItems: 0, trackedPrefixes: 0 },
   routed: { forwarded: 0, scattered: 0, fannedOut: 0, stoodIn: 0, failovers: 0, failures: 0 },
   links: { requests: 0, shared: 0, links: 0, silent: 0, lost: 0 },
+  copies: noCopies,
+  grants: { granted: 0, told: 0 },
 }
 
 export function factsOf(thread: IoThread): Facts {
   const { loading, tracking } = thread
   const { flights, groups } = loading
-  const { router, peers, redirects, otherViews, untold } = thread.routing
+  const { copied, router, peers, redirects, otherViews, untold } = thread.routing
   const { usedBytes, totalBytes } = readHeap()
   return {
     ...clientFacts(thread.clients.values()),
@@ -83,6 +90,8 @@ export function factsOf(thread: IoThread): Facts {
     hits: Object.fromEntries(groups.all.map((group) => [group.name, loading.hits(group)])),
     routed: router?.counters ?? noFacts.routed,
     links: [...peers.values()].reduce((sum, { counters }) => added(sum, counters), noFacts.links),
+    copies: copied?.copies.counters ?? noCopies,
+    grants: thread.hotGrants.counters,
     otherViews,
     redirected: redirects?.told ?? 0,
     untold: untold + thread.pubsub.lost,
@@ -137,6 +146,8 @@ export function sumOfFacts(all: readonly Facts[]): Facts {
     hits: merged(sum.hits, facts.hits),
     routed: added(sum.routed, facts.routed),
     links: added(sum.links, facts.links),
+    copies: added(sum.copies, facts.copies),
+    grants: added(sum.grants, facts.grants),
   }))
 }
 

@@ -41,6 +41,16 @@ export class HotReads {
     this.counter.add(args.text(at), this.#clock.now())
   }
 
+  /** Another node has answered so many reads of a key with its copy. */
+  reported(key: string, times: number): void {
+    this.counter.add(key, this.#clock.now(), times)
+  }
+
+  /** See HotCounter.rate. */
+  rateOf(key: string): number {
+    return this.counter.rate(key, this.#clock.now())
+  }
+
   /** Its hottest keys. */
   get top(): HotKey[] {
     return this.counter.top(SHOWN_MAX, this.#clock.now())

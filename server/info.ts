@@ -416,10 +416,8 @@ function latencyFields({ config, stats }: InfoSource): Fields {
   return fields
 }
 
-function clusterFields(
-  { routing }: InfoSource,
-  { links, otherViews, redirected, routed }: Facts,
-): Fields {
+function clusterFields({ routing }: InfoSource, facts: Facts): Fields {
+  const { copies, grants, links, otherViews, redirected, routed } = facts
   const { membership } = routing
   if (membership === null) return { cluster_enabled: 0 }
   const ofLinks = Object.entries(links).map(([name, count]) => [`cluster_link_${name}`, count])
@@ -442,6 +440,18 @@ function clusterFields(
     ...(Object.fromEntries(ofLinks) as Fields),
     // Requests of nodes that saw other nodes alive than this one.
     cluster_other_views: otherViews,
+    // Copies of other nodes' hot keys: now; reads answered with one; asked for, and kept; gone because
+    // their key has changed, or all of an owner's because something of it may have been missed.
+    cluster_hot_copies: copies.copies,
+    cluster_hot_bytes: copies.bytes,
+    cluster_hot_hits: copies.hits,
+    cluster_hot_asked: copies.asked,
+    cluster_hot_kept: copies.kept,
+    cluster_hot_changed: copies.changed,
+    cluster_hot_flushes: copies.flushes,
+    // Copies that other nodes were granted, and how often they were told of changes.
+    cluster_hot_granted: grants.granted,
+    cluster_hot_told: grants.told,
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { PATIENCE_MS } from '../cluster/doubt.ts'
+import type { Stamps } from '../cluster/hot/stamps.ts'
 import type { SlotStates } from '../cluster/slot-states.ts'
 import type { World } from '../cluster/world.ts'
 import type { Writes } from '../cluster/writes.ts'
@@ -16,6 +17,7 @@ import { Connection, type Socket } from './connection.ts'
 import { DuplexSocket } from './duplex.ts'
 import type { Databases } from './databases.ts'
 import type { Gate } from './gate.ts'
+import { HotGrants } from './hot-grants.ts'
 import { HotReads } from './hot-keys.ts'
 import type { ListenerSocket } from './listener.ts'
 import { type Flights, Loading } from './loading.ts'
@@ -57,6 +59,8 @@ export interface IoThreadParts {
   /** Its row of `stats`; 0 is the hub's. */
   readonly row: number
   readonly ringHash: (text: string) => number
+  /** Of copies of hot keys. */
+  readonly stamps: Stamps
   readonly flights: Flights
   /** Null: the hub has them. */
   readonly writes: Writes | null
@@ -99,6 +103,7 @@ export class IoThread {
   readonly writing: Writing
   readonly routing: Routing
   readonly hotReads: HotReads
+  readonly hotGrants: HotGrants
   readonly timer: CommandTimer
   readonly monitors: Monitors
   readonly held: HeldCommands
@@ -146,12 +151,18 @@ export class IoThread {
     })
     this.loading = new Loading(this, config.groups, parts.flights)
     this.writing = new Writing(this, parts.writes)
-    this.routing = new Routing(this, parts.ringHash)
+    this.routing = new Routing(this, parts.ringHash, parts.stamps)
     this.hotReads = new HotReads(world.clock)
     this.timer = this.#openTimer(parts.sink)
     this.tracking = new Tracking({
       ...{ store: this.store, clock: world.clock, timer: this.timer, clients: this.#clients },
       keysMax: () => Math.ceil(config['tracking-table-max-keys'] / config.threads),
+    })
+    this.hotGrants = new HotGrants({
+      ...{ world, store: this.store, routing: this.routing, tracking: this.tracking },
+      reads: this.hotReads,
+      rate: () => config['cluster-hot-rate'] / config.threads,
+      ttlMs: () => config['cluster-hot-ttl'],
     })
     this.monitors = new Monitors(world.clock, this.stats, parts.tellMonitors)
     this.held = new HeldCommands(parts.gate)
@@ -239,6 +250,7 @@ export class IoThread {
     this.held.forget(connection.client)
     connection.client.forgetWait()
     connection.client.leaveAll()
+    this.hotGrants.forget(connection.client)
     this.tracking.forget(connection.client)
     if (this.#connections.size === 0) this.#whenEmpty?.()
   }

@@ -2,6 +2,7 @@ import { strict as assert } from 'node:assert'
 import xxhash from 'xxhash-wasm'
 import { allOk, concatenated, summed } from '../cluster/fan-out.ts'
 import { readHeader, type RequestHeader } from '../cluster/frame.ts'
+import type { Stamps } from '../cluster/hot/stamps.ts'
 import type { LinkError } from '../cluster/link.ts'
 import { Membership } from '../cluster/membership.ts'
 import { Ownership } from '../cluster/ownership.ts'
@@ -18,7 +19,8 @@ import { Args } from '../protocol/args.ts'
 import { ERR_CROSSSLOT, moved } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/reply.ts'
 import type { Client } from './client.ts'
-import { type CommandEntry, flagBits, lastKeyOf } from './command.ts'
+import { type CommandEntry, flagBits, keysOf, lastKeyOf } from './command.ts'
+import { CopiedReads } from './copied-reads.ts'
 import { joinedHotKeys, writeHotKeys } from './hot-keys.ts'
 import type { IoThread } from './io-thread.ts'
 import { Redirects } from './redirects.ts'
@@ -38,6 +40,8 @@ export class Routing {
   readonly ownership: Ownership | null = null
   readonly redirects: Redirects | null = null
   readonly peers: ReadonlyMap<string, Peer> = new Map()
+  /** Null where `router` is. */
+  readonly copied: CopiedReads | null = null
   /** The header of the peer request that is being executed. */
   readonly header: RequestHeader = { id: 0, deadlineMs: 0, view: 0 }
   /** Peer requests whose sender saw another set of live nodes. */
@@ -49,7 +53,7 @@ export class Routing {
   /** Why the last link to each node ended. */
   readonly #linkReasons = new Map<string, string>()
 
-  constructor(server: IoThread, hash: (text: string) => number) {
+  constructor(server: IoThread, hash: (text: string) => number, stamps: Stamps) {
     this.#server = server
     const { config, world } = server
     if (config.members === null) return
@@ -92,6 +96,19 @@ export class Routing {
     this.peers = peers.all
     this.membership = membership
     this.redirects = new Redirects(config, membership)
+    const copied = new CopiedReads({
+      ...{ clock: world.clock, stamps, peer: (name) => peers.get(name)! },
+      isOn: () => config['cluster-hot-rate'] > 0,
+      // What is hot at its owner is read here as often as anywhere, or half of it.
+      rateMin: () => {
+        const readers = Math.max(1, membership.live().names.length - 1) * config.threads
+        return config['cluster-hot-rate'] / readers / 2
+      },
+      // An eighth of what the store may have, of all threads together.
+      bytesMax: () => config.maxmemory / 8 / config.threads,
+    })
+    membership.onChange(() => copied.copies.clear())
+    this.copied = copied
     this.router = new Router({
       view: membership,
       peer: (name) => peers.get(name),
@@ -130,6 +147,7 @@ export class Routing {
 
   close(): void {
     this.membership?.stop()
+    this.copied?.copies.close()
     this.#peers?.close()
   }
 
@@ -182,6 +200,12 @@ export class Routing {
     if (this.#redirects(client, slot, call)) return true
     const oneKey = last === entry.firstKey
     const isRead = (entry.flags & flagBits.readonly) !== 0
+    const copied = this.copied!
+    if (oneKey && isRead) {
+      if (copied.answers(client, entry, call, this.ownerOfSlot(slot), slot)) return true
+    }
+    const written = isRead ? NO_SLOTS : this.slotsOf(args, entry)
+    copied.wrote(written)
     const copies = args.copy()
     const reply = call.slot ?? client.defer()
     const request = {
@@ -193,6 +217,7 @@ export class Routing {
       deadlineMs: this.#deadlineOf(args, entry),
     }
     router.forward(request, (routed: Routed) => {
+      copied.wrote(written)
       if (routed.kind === 'here') {
         this.visit(entry, Args.of(copies), db)
         this.#server.answerLater(client, entry, Args.of(copies), db, reply)
@@ -255,6 +280,11 @@ export class Routing {
   /** Is a key, or a shard channel, this node's? */
   isHere(key: Uint8Array): boolean {
     return this.router === null || this.router.isHere(keySlot(key, 0, key.length))
+  }
+
+  /** Of all keys of a command. */
+  slotsOf(args: Args, entry: CommandEntry): number[] {
+    return (keysOf(entry, args) ?? []).map((i) => this.slotOf(args, i))
   }
 
   slotOf(args: Args, i: number): number {
@@ -334,10 +364,20 @@ export class Routing {
     } else if (this.#redirects(client, slot, call)) {
       return true
     }
+    const copied = this.copied!
+    if (entry.fullName === 'exists' && copied.answersExists(client, call)) return true
+    const some = entry.fullName === 'mget' ? copied.ofMany(client, args) : null
+    const isRead = (entry.flags & flagBits.readonly) !== 0
+    const written = isRead ? NO_SLOTS : this.slotsOf(args, entry)
+    copied.wrote(written)
     const reply = call.slot ?? client.defer()
+    if (some?.isWhole === true) {
+      reply.settle((to) => writeValue(to, some.joined([])))
+      return true
+    }
     const gather = entry.fullName === 'mget' ? 'list' : entry.fullName === 'mset' ? 'ok' : 'sum'
     const request = {
-      args: args.copy(),
+      args: some?.rest ?? args.copy(),
       step: entry.keyStep,
       firstKey: entry.firstKey,
       gather,
@@ -345,7 +385,8 @@ export class Routing {
       deadlineMs: this.#deadlineOf(args, entry),
     } as const
     this.router!.scatter(request, this.#runHere(client, entry, db), (value) => {
-      reply.settle((to) => writeValue(to, value))
+      copied.wrote(written)
+      reply.settle((to) => writeValue(to, some?.joined(value) ?? value))
     })
     return true
   }
@@ -368,7 +409,12 @@ export class Routing {
     const args = call.args.copy()
     const runHere = this.#runHere(client, entry, call.db)
     const reply = call.slot ?? client.defer()
-    const done = (value: PeerValue): void => reply.settle((to) => writeValue(to, value))
+    const mayWrite = (entry.flags & flagBits.readonly) === 0 && entry.parent?.name !== 'hotkeys'
+    if (mayWrite) this.copied!.wroteAll()
+    const done = (value: PeerValue): void => {
+      if (mayWrite) this.copied!.wroteAll()
+      reply.settle((to) => writeValue(to, value))
+    }
     if (entry.fullName === 'scan') {
       router.scan({ args }, runHere, done)
     } else if (entry.fullName === 'randomkey') {
@@ -402,6 +448,8 @@ export class Routing {
     }
   }
 }
+
+const NO_SLOTS: readonly number[] = []
 
 function isNamed(words: readonly Buffer[], name: string): boolean {
   return words[0]?.toString('latin1').toLowerCase() === name

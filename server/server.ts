@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import { cwd } from 'node:process'
 import type { Group } from '../cluster/group.ts'
+import { Stamps } from '../cluster/hot/stamps.ts'
 import { Loads } from '../cluster/loads.ts'
 import { SlotStates } from '../cluster/slot-states.ts'
 import { Writes } from '../cluster/writes.ts'
@@ -183,6 +184,7 @@ export class Server extends IoThread {
   /** With these a worker attaches to the store and the counters. */
   readonly opened: OpenedStore
   readonly sharedStats: SharedStats
+  readonly stamps: Stamps
   readonly loads: Loads
   readonly writes: Writes
   readonly landings: Landings
@@ -239,9 +241,10 @@ export class Server extends IoThread {
         log.notice({ group: miss.group.name }, `group ${miss.group.name}: not kept: ${note}`)
       },
     })
+    const stamps = new Stamps()
     super({
       ...{ config, world, log, store, gate: new Gate(), stats: parts.stats, row: 0 },
-      ...{ databases: new Databases(config.databases), slotStates: new SlotStates() },
+      ...{ databases: new Databases(config.databases), slotStates: new SlotStates(), stamps },
       ...{ ringHash: parts.ringHash, flights: flightsOf(loads, writes), writes, delegate: null },
       sink: {
         slow: (command) => slowLog.add(command),
@@ -252,6 +255,7 @@ export class Server extends IoThread {
     this.#outside = world
     this.opened = opened
     this.sharedStats = parts.stats
+    this.stamps = stamps
     this.startedAt = startedAt
     this.runId = parts.runId
     this.stopped = new Promise((resolve) => (this.#stop = resolve))

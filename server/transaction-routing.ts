@@ -201,7 +201,13 @@ export function execInCluster(client: Client, transaction: Transaction): void {
     const answer = (write: () => void): void => slot.answer(() => client.runAs(write, own, db))
     const words = wordsOf(client, transaction, tickets)
     transaction.isRunning = true
+    const { routing } = server
+    const written = transaction.commands.flatMap((queued) =>
+      routing.slotsOf(queued.args, queued.entry),
+    )
+    routing.copied!.wrote(written)
     router.forward(request(words, where.slot), (routed) => {
+      routing.copied!.wrote(written)
       answer(() => answerExec(client, transaction, { routed, tickets }))
       transaction.isRunning = false
       client.endTransaction()

@@ -549,6 +549,30 @@ const peerRows = [
     syntax: 'protocol tickets requests',
     run: peerExec,
   },
+  {
+    name: 'hotget',
+    arity: 3,
+    flags: amongNodes,
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(1)',
+    summary: 'Asks for a copy of a hot key, and to be told when it changes.',
+    syntax: 'key',
+    run: (client: Client) => client.server.hotGrants.grant(client),
+  },
+  {
+    name: 'hotlog',
+    arity: -4,
+    flags: amongNodes,
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(N) where N is the number of keys that have changed',
+    summary: 'Waits for changes of keys that were granted, and reports reads of their copies.',
+    syntax: 'log number [key reads [key reads ...]]',
+    run: (client: Client) => client.server.hotGrants.tell(client),
+  },
 ] as const satisfies readonly Command[]
 
 export const clusterCommands = [

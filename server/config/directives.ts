@@ -337,6 +337,20 @@ export const directives = {
     mutable: false,
     summary: 'Points of each node on the ring of slots; the same on all nodes.',
   }),
+  'cluster-hot-rate': row(integer(0, 1_000_000_000), {
+    default: 1000,
+    section: 'Groups and cluster',
+    mutable: true,
+    summary:
+      'Requests a second of other nodes for one key from which on it is hot, and they may keep copies of it for `cluster-hot-ttl`; 0: never.',
+  }),
+  'cluster-hot-ttl': row(integer(20, 2000), {
+    default: 1000,
+    section: 'Groups and cluster',
+    mutable: true,
+    summary:
+      'Milliseconds for which another node may answer reads of a hot key with its copy. Changes are told at once; this is how old a copy may be where they do not arrive.',
+  }),
   save: row(savePoints(), {
     default: [],
     section: 'Snapshots',

@@ -109,6 +109,7 @@ export class Hub implements Workers {
       gate: server.gate.shared,
       slotStates: server.slotStates.shared,
       databases: server.databases.shared,
+      stamps: server.stamps.shared,
       originMs,
     }
     const rows = Array.from({ length: config.threads + 1 }, (_, row) => row)

@@ -29,6 +29,8 @@ export interface WorkerStart {
   readonly gate: SharedArrayBuffer
   readonly slotStates: SharedArrayBuffer
   readonly databases: SharedArrayBuffer
+  /** Of copies of hot keys. */
+  readonly stamps: SharedArrayBuffer
   /** Publish and subscribe. */
   readonly mesh: MeshStart
   readonly tracking: TrackingStart

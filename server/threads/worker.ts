@@ -6,6 +6,7 @@
 import { strict as assert } from 'node:assert'
 import { parentPort, workerData } from 'node:worker_threads'
 import { SlotStates } from '../../cluster/slot-states.ts'
+import { Stamps } from '../../cluster/hot/stamps.ts'
 import { type Config, Settings } from '../config.ts'
 import { Databases } from '../databases.ts'
 import { Gate } from '../gate.ts'
@@ -63,6 +64,7 @@ const thread = new IoThread({
   gate: new Gate(start.gate),
   slotStates: new SlotStates(start.slotStates),
   databases: new Databases(start.databases),
+  stamps: new Stamps(start.stamps),
   ringHash: await Routing.loadHash(),
   sink: {
     slow: (command) => slowRelay.add(command),

@@ -56,6 +56,10 @@ class Entry {
   get count(): number {
     return typeof this.ids === 'number' ? 1 : this.ids.size
   }
+
+  isReadBy(id: number): boolean {
+    return typeof this.ids === 'number' ? this.ids === id : this.ids.has(id)
+  }
 }
 
 /** A key that made room for others, and who read it. */
@@ -109,6 +113,18 @@ export class TrackingTable {
   take(db: number, name: string): readonly number[] {
     const entry = this.#entries.get(name)
     return entry?.has(db) ? this.#remove(name, entry) : []
+  }
+
+  /** Client `id` does not want to hear of a key any more. */
+  drop(id: number, db: number, name: string): void {
+    const entry = this.#entries.get(name)
+    if (entry === undefined || !entry.has(db) || !entry.isReadBy(id)) return
+    if (entry.count === 1) {
+      this.#remove(name, entry)
+      return
+    }
+    ;(entry.ids as Set<number>).delete(id)
+    this.#items--
   }
 
   /** Are there more keys than this, or too long ones? */

@@ -83,6 +83,8 @@ export class Tracking {
   readonly #table: TrackingTable
   readonly #prefixes = new Prefixes<Tracker>()
   readonly #trackers = new Map<number, Tracker>()
+  /** Other nodes, by the id of their link, which have copies of what was read: see hot-grants.ts. */
+  readonly #holders = new Map<number, (keys: readonly string[] | null) => void>()
   #links: TrackingLinks | null = null
   #queue: Queued[] = []
   #drainsSoon = false
@@ -182,7 +184,11 @@ export class Tracking {
   /** A client is gone. Where none is left nobody will want to know what they have read. */
   forget(client: Client): void {
     this.end(client)
-    if (this.#trackers.size > 0 || this.#lookTimer === null) return
+    this.#rest()
+  }
+
+  #rest(): void {
+    if (this.#trackers.size > 0 || this.#holders.size > 0 || this.#lookTimer === null) return
     this.#clear()
     this.#links?.listens(false)
     this.#lookTimer.cancel()
@@ -191,7 +197,32 @@ export class Tracking {
 
   /** Is a change of a key of interest here? */
   get #listens(): boolean {
-    return this.#trackers.size > 0 || this.#table.keys > 0
+    return this.#trackers.size > 0 || this.#holders.size > 0 || this.#table.keys > 0
+  }
+
+  /* ---- other nodes that have copies ---- */
+
+  /** `hear` is told of each key that `hold` was called with and that has changed; null: all have. */
+  beginHolding(id: number, hear: (keys: readonly string[] | null) => void): void {
+    this.#holders.set(id, hear)
+    this.#links?.listens(true)
+    this.#lookTimer ??= this.#clock.every(lookPeriodMs, () => this.#lookOver())
+  }
+
+  /** The link is about to read a key. */
+  hold(id: number, db: number, name: string, key: Uint8Array): void {
+    this.#add(id, db, name, key)
+  }
+
+  /** What it has read of a key is not kept any more. */
+  letGo(id: number, db: number, name: string): void {
+    this.#table.drop(id, db, name)
+  }
+
+  endHolding(id: number): void {
+    this.#holders.delete(id)
+    this.#links?.listens(this.#listens)
+    this.#rest()
   }
 
   /* ---- commands of clients that track ---- */
@@ -367,6 +398,7 @@ export class Tracking {
     if (queued.what === 'flushed') {
       this.#clear()
       for (const tracker of [...this.#trackers.values()]) this.#tell(tracker, null)
+      for (const hear of [...this.#holders.values()]) hear(null)
       return
     }
     if (queued.what === 'full') {
@@ -388,6 +420,7 @@ export class Tracking {
   /** `by`: who has changed the key, if it does not want to hear of that. */
   #tellReaders(name: string, ids: readonly number[], by: number): void {
     for (const id of ids) {
+      this.#holders.get(id)?.([name])
       const tracker = this.#trackers.get(id)
       if (tracker === undefined || tracker.options.bcast) continue
       if (id === by && tracker.options.noloop) continue
