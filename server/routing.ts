@@ -97,7 +97,7 @@ export class Routing {
     this.membership = membership
     this.redirects = new Redirects(config, membership)
     const copied = new CopiedReads({
-      ...{ clock: world.clock, stamps, peer: (name) => peers.get(name)! },
+      ...{ clock: world.clock, stamps, peer: (name) => peers.get(name) },
       isOn: () => config['cluster-hot-rate'] > 0,
       // What is hot at its owner is read here as often as anywhere, or half of it.
       rateMin: () => {
