@@ -80,6 +80,15 @@ export class NodeGroup<Value> {
   }
 
   /**
+   * Loads the value anew, or joins a load of it that is under way, and waits to its end. What is there
+   * stays if the load fails, but is no answer: this rejects. Rejects as `get` does.
+   */
+  async refresh(id: string): Promise<Value | undefined> {
+    const key = this.#source.keyOf(id)
+    return this.#valueIn(await this.#ask(key, ['CACHE.GET', key, 'REFRESH', 'META']))
+  }
+
+  /**
    * Stores a value, in place of the one before; a load that is under way does not undo it. A value that
    * finds no room in the group's share (`maxBytes`) goes at once. Rejects with a TypeError for what
    * cannot be encoded, with OutOfMemoryError, and as `get` does.

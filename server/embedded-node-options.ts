@@ -112,6 +112,8 @@ function inOptionsWords(message: string): string {
     .replaceAll('requirepass', 'password')
     .replaceAll('maxmemory', 'maxMemory')
     .replaceAll('loglevel', 'logLevel')
+    // The error names only those that Redis knows.
+    .replace(/(: debug, .*, warning)$/, '$1, nothing')
 }
 
 function checkTypes(options: NodeOptions): void {

@@ -243,6 +243,27 @@ test('without `wait` a get waits to the end of the load, and with it no longer',
   await hasty.close()
 })
 
+test('refresh has the owner load anew what is fresh; what is there stays if that fails', async (t) => {
+  const cluster = await Cluster.start()
+  const [one, two] = cluster.users as [NodeGroup<User>, NodeGroup<User>]
+  const id = cluster.idAt(1)
+  const got = one.get(id)
+  ;(await cluster.call(0)).answer(ADA)
+  await cluster.end(got)
+  const failing = one.refresh(id)
+  const failed = await cluster.call(1)
+  t.is(failed.at, 1)
+  failed.fail(new Error('down'))
+  t.true((await cluster.end(failing)) instanceof LoadFailedError)
+  t.deepEqual(await cluster.end(two.get(id)), ADA)
+  const both = [one.refresh(id), two.refresh(id)]
+  ;(await cluster.call(2)).answer(GRACE)
+  t.deepEqual(await cluster.end(Promise.all(both)), [GRACE, GRACE])
+  t.deepEqual(await cluster.end(one.get(id)), GRACE)
+  t.is(cluster.calls.length, 3)
+  await cluster.close()
+})
+
 /* ---- changes ---- */
 
 test('what one program sets or deletes the others see, and a load under way does not undo it', async (t) => {
