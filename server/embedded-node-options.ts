@@ -107,13 +107,15 @@ function isThisMachine(peer: string, port: number): boolean {
 
 /** A ConfigError speaks of directives, and callers know options. */
 function inOptionsWords(message: string): string {
-  return message
-    .replace(/\bcluster-(self|peers|secret)\b/g, '$1')
-    .replaceAll('requirepass', 'password')
-    .replaceAll('maxmemory', 'maxMemory')
-    .replaceAll('loglevel', 'logLevel')
-    // The error names only those that Redis knows.
-    .replace(/(: debug, .*, warning)$/, '$1, nothing')
+  return (
+    message
+      .replace(/\bcluster-(self|peers|secret)\b/g, '$1')
+      .replaceAll('requirepass', 'password')
+      .replaceAll('maxmemory', 'maxMemory')
+      .replaceAll('loglevel', 'logLevel')
+      // The error names only those that Redis knows.
+      .replace(/(: debug, .*, warning)$/, '$1, nothing')
+  )
 }
 
 function checkTypes(options: NodeOptions): void {
