@@ -18,15 +18,15 @@ import {
   type NodeOptions,
   NodeStateError,
   OutOfMemoryError,
-} from '../../server/embedded.ts'
-import type { NodeGroup } from '../../server/embedded-node-group.ts'
-import { CacheNode } from '../../server/embedded-node.ts'
-import type { Server } from '../../server/server.ts'
-import { RawClient } from '../raw.ts'
-import { VirtualClock } from '../sim/clock.ts'
-import { LocalNetwork } from '../sim/network.ts'
-import { SeededRandom } from '../sim/random.ts'
-import { MemoryFiles } from './memory-files.ts'
+} from '../../../server/embedded/cache.ts'
+import type { NodeGroup } from '../../../server/embedded/node-group.ts'
+import { CacheNode } from '../../../server/embedded/node.ts'
+import type { Server } from '../../../server/server.ts'
+import { RawClient } from '../../raw.ts'
+import { VirtualClock } from '../../sim/clock.ts'
+import { LocalNetwork } from '../../sim/network.ts'
+import { SeededRandom } from '../../sim/random.ts'
+import { MemoryFiles } from '../memory-files.ts'
 
 interface User {
   readonly name: string
