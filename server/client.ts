@@ -14,10 +14,10 @@ import type { Server } from './server.ts'
 import type { Pages, Store } from './store/store.ts'
 import type { AnswerOf, ArgumentOf, QuestionName } from './threads/questions.ts'
 import type { Tracker } from './tracking/tracker.ts'
-import { dropTickets, Tickets, Whereabouts } from './transaction-routing.ts'
-import { Transaction } from './transaction.ts'
+import { dropTickets, Tickets, Whereabouts } from './transactions/routing.ts'
+import { Transaction } from './transactions/transaction.ts'
 import type { Step } from './turns.ts'
-import { WatchedKeys } from './watched-keys.ts'
+import { WatchedKeys } from './transactions/watched-keys.ts'
 
 /** What a client's session needs of its connection. */
 export interface ClientConnection {

@@ -4,7 +4,7 @@ import type { Client } from './client.ts'
 import { type CommandEntry, flagBits, keysOf, takes } from './command.ts'
 import type { Connection } from './connection.ts'
 import type { IoThread } from './io-thread.ts'
-import { refusalInMulti, refusalOfExec, refusedInMulti } from './queueing.ts'
+import { refusalInMulti, refusalOfExec, refusedInMulti } from './transactions/queueing.ts'
 import { type CommandCell, counter } from './stats.ts'
 
 /**

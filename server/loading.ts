@@ -283,6 +283,11 @@ export class Loading {
   load(wanted: Wanted, done: (outcome: Outcome) => void): void {
     this.#lookUp.load(wanted, done)
   }
+
+  /** See LookUp.reload. */
+  reload(wanted: Wanted, done: (outcome: Outcome) => void): void {
+    this.#lookUp.reload(wanted, done)
+  }
 }
 
 /** Answers an MGET: what was loaded for it, and what the store had. */

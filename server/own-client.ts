@@ -1,6 +1,6 @@
 /*
  * The process itself as a client of its server: commands without a socket, for a program that embeds a
- * node (embedded-node.ts).
+ * node (embedded/node.ts).
  *
  *     call(words) ──> route ──> another node
  *                       └─────> load, write, run here ──> reply, handed back whole

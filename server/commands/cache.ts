@@ -77,23 +77,27 @@ function factsOf(client: Client, i: number): KeyFacts {
 interface GetOptions {
   readonly staleMsMax: number
   readonly isPeek: boolean
+  readonly isRefresh: boolean
   readonly hasMeta: boolean
 }
 
 function readGetOptions(args: Args): GetOptions | string {
   let staleMsMax = Infinity
   let isPeek = false
+  let isRefresh = false
   let hasMeta = false
   for (let i = 2; i < args.count; i++) {
     if (args.is(i, 'fresh')) staleMsMax = 0
     else if (args.is(i, 'peek')) isPeek = true
+    else if (args.is(i, 'refresh')) isRefresh = true
     else if (args.is(i, 'meta')) hasMeta = true
     else if (args.is(i, 'stale') && i + 1 < args.count) {
       staleMsMax = args.integer(++i)
       if (!(staleMsMax >= 0)) return ERR_NOT_INTEGER
     } else return ERR_SYNTAX
   }
-  return { staleMsMax, isPeek, hasMeta }
+  if (isPeek && isRefresh) return ERR_SYNTAX
+  return { staleMsMax, isPeek, isRefresh, hasMeta }
 }
 
 function cacheGet(client: Client): void {
@@ -111,7 +115,8 @@ function cacheGet(client: Client): void {
     return
   }
   // A stale value that is too old for this client is none.
-  if (loading.judge(client, 1, group, state === STALE && !isGood ? ABSENT : state)) {
+  const judged = state === STALE && !isGood ? ABSENT : state
+  if (!options.isRefresh && loading.judge(client, 1, group, judged)) {
     replyKept(client, facts, options, isGood)
     return
   }
@@ -119,10 +124,12 @@ function cacheGet(client: Client): void {
   const args = client.args.detached()
   const slot = client.defer()
   const key = new Uint8Array(args.buffer(1))
-  const { staleMsMax } = options
-  loading.load({ db, key, group, staleMsMax }, (outcome) => {
+  const { isRefresh, staleMsMax } = options
+  const done = (outcome: Outcome): void => {
     slot.answer(() => client.runAs(() => replyLoaded(client, outcome, options), args, db))
-  })
+  }
+  if (isRefresh) loading.reload({ db, key, group }, done)
+  else loading.load({ db, key, group, staleMsMax }, done)
 }
 
 /** Answers with what is there. */
@@ -299,8 +306,8 @@ export const cacheCommands = [
     keys: oneKey,
     keyFlags: ['RO', 'access'],
     summary:
-      'Gives the value of a key, only a fresh one, or one that is stale for so many milliseconds at most; PEEK: without a load; META: with what is known of it.',
-    syntax: 'key [FRESH] [STALE milliseconds] [PEEK] [META]',
+      'Gives the value of a key, only a fresh one, or one that is stale for so many milliseconds at most; PEEK: without a load; REFRESH: loaded anew; META: with what is known of it.',
+    syntax: 'key [FRESH] [STALE milliseconds] [PEEK] [REFRESH] [META]',
     waits: 'load',
     run: cacheGet,
   },

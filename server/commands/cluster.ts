@@ -7,7 +7,7 @@ import type { Reply } from '../../protocol/reply.ts'
 import { isLocal } from '../address.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
-import { peerExec, peerUnwatch, peerWatch } from '../transaction-routing.ts'
+import { peerExec, peerUnwatch, peerWatch } from '../transactions/routing.ts'
 import { helpRow, noSubcommand } from './container.ts'
 import { countKeysInSlot, getKeysInSlot } from './slot-keys.ts'
 

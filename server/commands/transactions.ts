@@ -2,7 +2,7 @@
 import * as errors from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
-import { execInCluster, watchHere, watchInCluster } from '../transaction-routing.ts'
+import { execInCluster, watchHere, watchInCluster } from '../transactions/routing.ts'
 
 const flags = ['noscript', 'loading', 'stale', 'fast', 'allow_busy'] as const
 

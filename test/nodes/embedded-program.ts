@@ -4,7 +4,7 @@
  */
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
-import { createNode } from '../../server/embedded.ts'
+import { createNode } from '../../server/embedded/cache.ts'
 
 interface User {
   readonly id: string

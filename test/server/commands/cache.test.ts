@@ -159,6 +159,26 @@ test('CACHE.GET of a group loads what is missing or too old, unless it peeks', a
   t.is(origin.loads, 2)
 })
 
+test('CACHE.GET REFRESH loads anew what is fresh, and what is there stays if that fails', async (t) => {
+  const { say, origin } = await start(t)
+  t.is(await say('CACHE.GET k:1'), 'origin k:1 1')
+  origin.version = 2
+  t.is(await say('CACHE.GET k:1'), 'origin k:1 1')
+  t.is(await say('CACHE.GET k:1 REFRESH'), 'origin k:1 2')
+  t.is(await say('GET k:1'), 'origin k:1 2')
+  origin.mode = 'fails'
+  t.is(await say('CACHE.GET k:1 REFRESH META'), 'ORIGIN k: the origin answered 500')
+  t.is(await say('GET k:1'), 'origin k:1 2')
+  t.is(origin.loads, 3)
+  origin.mode = 'lacks'
+  t.is(await say('CACHE.GET k:1 REFRESH'), 'nil')
+  t.is(await say('GET k:1'), 'nil')
+  // No group loads this one.
+  await say('SET a v')
+  t.is(await say('CACHE.GET a REFRESH'), 'v')
+  t.is(await say('CACHE.GET k:1 PEEK REFRESH'), 'ERR syntax error')
+})
+
 test('CACHE.GET FRESH never gives what is stale, and CACHE.GET does when a load fails', async (t) => {
   const { say, pass, origin } = await start(t)
   await say('GET k:1')

@@ -18,15 +18,15 @@ import {
   type NodeOptions,
   NodeStateError,
   OutOfMemoryError,
-} from '../../server/embedded.ts'
-import type { NodeGroup } from '../../server/embedded-node-group.ts'
-import { CacheNode } from '../../server/embedded-node.ts'
-import type { Server } from '../../server/server.ts'
-import { RawClient } from '../raw.ts'
-import { VirtualClock } from '../sim/clock.ts'
-import { LocalNetwork } from '../sim/network.ts'
-import { SeededRandom } from '../sim/random.ts'
-import { MemoryFiles } from './memory-files.ts'
+} from '../../../server/embedded/cache.ts'
+import type { NodeGroup } from '../../../server/embedded/node-group.ts'
+import { CacheNode } from '../../../server/embedded/node.ts'
+import type { Server } from '../../../server/server.ts'
+import { RawClient } from '../../raw.ts'
+import { VirtualClock } from '../../sim/clock.ts'
+import { LocalNetwork } from '../../sim/network.ts'
+import { SeededRandom } from '../../sim/random.ts'
+import { MemoryFiles } from '../memory-files.ts'
 
 interface User {
   readonly name: string
@@ -241,6 +241,27 @@ test('without `wait` a get waits to the end of the load, and with it no longer',
   await hasty.clock.settle()
   t.deepEqual(await hasty.end(hasty.users[0]!.get(id)), ADA)
   await hasty.close()
+})
+
+test('refresh has the owner load anew what is fresh; what is there stays if that fails', async (t) => {
+  const cluster = await Cluster.start()
+  const [one, two] = cluster.users as [NodeGroup<User>, NodeGroup<User>]
+  const id = cluster.idAt(1)
+  const got = one.get(id)
+  ;(await cluster.call(0)).answer(ADA)
+  await cluster.end(got)
+  const failing = one.refresh(id)
+  const failed = await cluster.call(1)
+  t.is(failed.at, 1)
+  failed.fail(new Error('down'))
+  t.true((await cluster.end(failing)) instanceof LoadFailedError)
+  t.deepEqual(await cluster.end(two.get(id)), ADA)
+  const both = [one.refresh(id), two.refresh(id)]
+  ;(await cluster.call(2)).answer(GRACE)
+  t.deepEqual(await cluster.end(Promise.all(both)), [GRACE, GRACE])
+  t.deepEqual(await cluster.end(one.get(id)), GRACE)
+  t.is(cluster.calls.length, 3)
+  await cluster.close()
 })
 
 /* ---- changes ---- */

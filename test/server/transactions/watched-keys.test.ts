@@ -1,7 +1,7 @@
 import test from 'ava'
-import { Args } from '../../protocol/args.ts'
-import { WatchedKeys, WATCHES_MAX } from '../../server/watched-keys.ts'
-import { Texts } from './store/texts.ts'
+import { Args } from '../../../protocol/args.ts'
+import { WatchedKeys, WATCHES_MAX } from '../../../server/transactions/watched-keys.ts'
+import { Texts } from '../store/texts.ts'
 
 function start(): { s: Texts; keys: WatchedKeys } {
   const s = new Texts()

@@ -1,10 +1,10 @@
 /* Transactions over whole servers in this process, on virtual time; what Redis answers is in compat/. */
 import test from 'ava'
-import type { Loaded, Loader } from '../../cluster/origin/loader.ts'
-import { checkInvariants } from '../../server/store/store.ts'
-import { COMMANDS_MAX } from '../../server/transaction.ts'
-import type { RawClient } from '../raw.ts'
-import { startInProcess } from './in-process.ts'
+import type { Loaded, Loader } from '../../../cluster/origin/loader.ts'
+import { checkInvariants } from '../../../server/store/store.ts'
+import { COMMANDS_MAX } from '../../../server/transactions/transaction.ts'
+import type { RawClient } from '../../raw.ts'
+import { startInProcess } from '../in-process.ts'
 
 const MB = 1024 * 1024
 

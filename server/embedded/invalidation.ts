@@ -6,8 +6,8 @@
  * its end before it begins, and takes so much longer: there is one thread, and its caller is to find
  * nothing afterwards.
  */
-import type { Clock } from '../cluster/world.ts'
-import type { Store } from './store/store.ts'
+import type { Clock } from '../../cluster/world.ts'
+import type { Store } from '../store/store.ts'
 
 /** Others wait for a slice, and for the last of its steps beyond it, which is a millisecond at most. */
 const sliceMicros = 2000

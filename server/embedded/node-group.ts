@@ -10,8 +10,8 @@
  * cluster, or a Redis client. META tells which group the owner has for the key: without it a program
  * that lacks the group would answer that there is no such thing.
  */
-import type { Group } from '../cluster/group.ts'
-import { PeerError, type PeerValue } from '../cluster/replies.ts'
+import type { Group } from '../../cluster/group.ts'
+import { PeerError, type PeerValue } from '../../cluster/replies.ts'
 import {
   ERR_NO_GROUP_OF_KEY,
   ERR_OOM,
@@ -20,7 +20,7 @@ import {
   originClosing,
   originFunction,
   originTimeout,
-} from '../protocol/errors.ts'
+} from '../../protocol/errors.ts'
 import {
   BreakerOpenError,
   ClusterError,
@@ -29,10 +29,10 @@ import {
   LoadFailedError,
   LoadTimeoutError,
   OutOfMemoryError,
-} from './embedded-errors.ts'
-import { type GroupSetOptions, type GroupStats, statsOf } from './embedded-group.ts'
-import { checkedTags, freshMsOf, type Source } from './embedded-load.ts'
-import type { Server } from './server.ts'
+} from './errors.ts'
+import { type GroupSetOptions, type GroupStats, statsOf } from './group.ts'
+import { checkedTags, freshMsOf, type Source } from './load.ts'
+import type { Server } from '../server.ts'
 
 /** What groups ask of their node. */
 export interface NodeGroupHost {
@@ -77,6 +77,15 @@ export class NodeGroup<Value> {
   async peek(id: string): Promise<Value | undefined> {
     const key = this.#source.keyOf(id)
     return this.#valueIn(await this.#ask(key, ['CACHE.GET', key, 'PEEK', 'META']))
+  }
+
+  /**
+   * Loads the value anew, or joins a load of it that is under way, and waits to its end. What is there
+   * stays if the load fails, but is no answer: this rejects. Rejects as `get` does.
+   */
+  async refresh(id: string): Promise<Value | undefined> {
+    const key = this.#source.keyOf(id)
+    return this.#valueIn(await this.#ask(key, ['CACHE.GET', key, 'REFRESH', 'META']))
   }
 
   /**

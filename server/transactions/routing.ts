@@ -18,12 +18,12 @@
  * - EXEC is never sent twice: when the link breaks the client hears that it may have run.
  * - Commands that all nodes are asked (KEYS, FLUSHALL) are refused.
  */
-import { HUNT_MS } from '../cluster/hunt.ts'
-import { PeerError, type PeerValue } from '../cluster/replies.ts'
-import type { ForwardRequest, Routed } from '../cluster/router.ts'
-import { keySlot } from '../cluster/slots.ts'
-import { Args } from '../protocol/args.ts'
-import { COMMAND, Decoder } from '../protocol/decoder.ts'
+import { HUNT_MS } from '../../cluster/hunt.ts'
+import { PeerError, type PeerValue } from '../../cluster/replies.ts'
+import type { ForwardRequest, Routed } from '../../cluster/router.ts'
+import { keySlot } from '../../cluster/slots.ts'
+import { Args } from '../../protocol/args.ts'
+import { COMMAND, Decoder } from '../../protocol/decoder.ts'
 import {
   ERR_CROSSSLOT,
   ERR_PEER_ONLY,
@@ -31,11 +31,11 @@ import {
   fansOutInMulti,
   nodeNonsense,
   tooManyWatches,
-} from '../protocol/errors.ts'
-import type { Client } from './client.ts'
-import type { CommandEntry, CommandTable } from './command.ts'
-import { keysOf, takes } from './command.ts'
-import type { Watch } from './store/store.ts'
+} from '../../protocol/errors.ts'
+import type { Client } from '../client.ts'
+import type { CommandEntry, CommandTable } from '../command.ts'
+import { keysOf, takes } from '../command.ts'
+import type { Watch } from '../store/store.ts'
 import { type Queued, Transaction } from './transaction.ts'
 import { WatchedKeys, WATCHES_MAX } from './watched-keys.ts'
 

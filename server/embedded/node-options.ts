@@ -2,15 +2,15 @@
  * The options of a node inside a program, read as the directives of a server: its limits and what it does
  * are those of `ringtier`, and stand in one place (config/directives.ts).
  */
-import type { Group } from '../cluster/group.ts'
-import { isLoopback } from '../cluster/membership.ts'
-import { type Config, Settings } from './config.ts'
-import { ConfigError, type Statement } from './config/sources.ts'
-import type { LogLevel } from './log.ts'
-import { checkEviction, checkNames, memoryOf, type Size, typeName } from './passed.ts'
-import { DEFAULT_POLICY_NAME, type PolicyName } from './policies.ts'
-import { memoryBytesMax, MEMORY_BYTES_MIN } from './store/memory.ts'
-import { readMachine } from './system.ts'
+import type { Group } from '../../cluster/group.ts'
+import { isLoopback } from '../../cluster/membership.ts'
+import { type Config, Settings } from '../config.ts'
+import { ConfigError, type Statement } from '../config/sources.ts'
+import type { LogLevel } from '../log.ts'
+import { checkEviction, checkNames, memoryOf, type Size, typeName } from '../passed.ts'
+import { DEFAULT_POLICY_NAME, type PolicyName } from '../policies.ts'
+import { memoryBytesMax, MEMORY_BYTES_MIN } from '../store/memory.ts'
+import { readMachine } from '../system.ts'
 
 export interface NodeOptions {
   /**
@@ -107,11 +107,15 @@ function isThisMachine(peer: string, port: number): boolean {
 
 /** A ConfigError speaks of directives, and callers know options. */
 function inOptionsWords(message: string): string {
-  return message
-    .replace(/\bcluster-(self|peers|secret)\b/g, '$1')
-    .replaceAll('requirepass', 'password')
-    .replaceAll('maxmemory', 'maxMemory')
-    .replaceAll('loglevel', 'logLevel')
+  return (
+    message
+      .replace(/\bcluster-(self|peers|secret)\b/g, '$1')
+      .replaceAll('requirepass', 'password')
+      .replaceAll('maxmemory', 'maxMemory')
+      .replaceAll('loglevel', 'logLevel')
+      // The error names only those that Redis knows.
+      .replace(/(: debug, .*, warning)$/, '$1, nothing')
+  )
 }
 
 function checkTypes(options: NodeOptions): void {

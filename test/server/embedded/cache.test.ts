@@ -8,12 +8,12 @@ import {
   type LoadResult,
   OutOfMemoryError,
   type RemovalReason,
-} from '../../server/embedded.ts'
-import { loadChecksum } from '../../server/snapshot-file.ts'
-import { VirtualClock } from '../sim/clock.ts'
-import { SeededRandom } from '../sim/random.ts'
-import { startInProcess } from './in-process.ts'
-import { MemoryFiles } from './memory-files.ts'
+} from '../../../server/embedded/cache.ts'
+import { loadChecksum } from '../../../server/snapshot-file.ts'
+import { VirtualClock } from '../../sim/clock.ts'
+import { SeededRandom } from '../../sim/random.ts'
+import { startInProcess } from '../in-process.ts'
+import { MemoryFiles } from '../memory-files.ts'
 
 const MB = 1024 * 1024
 const PATH = resolve('cache.ringtier')

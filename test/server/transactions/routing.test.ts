@@ -1,8 +1,8 @@
 /* Transactions in a cluster of whole nodes in this process, on virtual time. */
 import test, { type ExecutionContext } from 'ava'
-import type { RawClient } from '../raw.ts'
-import { checkInvariants } from '../../server/store/store.ts'
-import { type InProcessCluster, startCluster } from './in-process.ts'
+import type { RawClient } from '../../raw.ts'
+import { checkInvariants } from '../../../server/store/store.ts'
+import { type InProcessCluster, startCluster } from '../in-process.ts'
 
 /** Keys, each of another node. */
 interface Nodes {

@@ -8,22 +8,22 @@
  *
  * It is the server's machinery, around another origin: the same leases in the same store, the same Loads
  * with its queue, deadline and fence (cluster/loads.ts), the same look at what is there (look-up.ts),
- * and rules that are those of a `group` directive (embedded-rules.ts). What a key waits for, and what it
+ * and rules that are those of a `group` directive (rules.ts). What a key waits for, and what it
  * is answered with, is therefore the same as over the wire.
  *
  * Values go through their codec both ways, also when they were loaded this very moment: what `get`
  * resolves to never depends on whether it was cached, and nobody shares an object with others who asked.
  */
-import type { Group } from '../cluster/group.ts'
-import { timesOf } from '../cluster/keeping.ts'
-import type { Failure, Loads, Outcome } from '../cluster/loads.ts'
-import type { Clock, Random, Timer } from '../cluster/world.ts'
-import { BreakerOpenError, LoadBusyError, LoadTimeoutError } from './embedded-errors.ts'
-import { checkedTags, freshMsOf, type Source, type SourceOptions } from './embedded-load.ts'
-import type { GroupRuleOptions, Time } from './embedded-rules.ts'
-import type { LoadStore } from './load-store.ts'
-import type { LookUp, Wanted } from './look-up.ts'
-import type { Staging } from './staging.ts'
+import type { Group } from '../../cluster/group.ts'
+import { timesOf } from '../../cluster/keeping.ts'
+import type { Failure, Loads, Outcome } from '../../cluster/loads.ts'
+import type { Clock, Random, Timer } from '../../cluster/world.ts'
+import { BreakerOpenError, LoadBusyError, LoadTimeoutError } from './errors.ts'
+import { checkedTags, freshMsOf, type Source, type SourceOptions } from './load.ts'
+import type { GroupRuleOptions, Time } from './rules.ts'
+import type { LoadStore } from '../load-store.ts'
+import type { LookUp, Wanted } from '../look-up.ts'
+import type { Staging } from '../staging.ts'
 import {
   ABSENT,
   ERROR_ONLY,
@@ -33,7 +33,7 @@ import {
   STORED,
   type Store,
   TOO_MANY_TAGS,
-} from './store/store.ts'
+} from '../store/store.ts'
 
 export interface GroupOptions<Value> extends GroupRuleOptions, SourceOptions<Value> {}
 
@@ -124,7 +124,7 @@ export interface Running {
   readonly lookUp: LookUp
 }
 
-/** What a group has in common with the others of its cache (embedded-groups.ts). */
+/** What a group has in common with the others of its cache (groups.ts). */
 export interface GroupSupport {
   readonly host: GroupHost
   /** Throws the host's `refusal`. */

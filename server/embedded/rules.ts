@@ -9,9 +9,9 @@
  * What differs is how values are written: JavaScript's numbers are milliseconds, as everywhere in the
  * embedded cache, whereas a plain number in a directive is seconds. So a text needs its unit here.
  */
-import { type Group, GroupError, parseGroup } from '../cluster/group.ts'
-import { parseTime, RuleError } from '../cluster/rule.ts'
-import { checkNames, type Size, sizeIn, typeName } from './passed.ts'
+import { type Group, GroupError, parseGroup } from '../../cluster/group.ts'
+import { parseTime, RuleError } from '../../cluster/rule.ts'
+import { checkNames, type Size, sizeIn, typeName } from '../passed.ts'
 
 /** Milliseconds, or a text like '250ms', '5s', '5m', '2h', '1d'. */
 export type Time = number | string

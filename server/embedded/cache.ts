@@ -16,7 +16,7 @@
  * made without waiting, and only `save` and `load` are asynchronous.
  */
 import { resolve } from 'node:path'
-import type { Clock, Timer } from '../cluster/world.ts'
+import type { Clock, Timer } from '../../cluster/world.ts'
 import {
   BreakerOpenError,
   CacheStateError,
@@ -27,7 +27,7 @@ import {
   LoadTimeoutError,
   NodeStateError,
   OutOfMemoryError,
-} from './embedded-errors.ts'
+} from './errors.ts'
 import {
   type CacheGroup,
   DB,
@@ -36,32 +36,32 @@ import {
   type GroupOptions,
   type GroupSetOptions,
   type GroupStats,
-} from './embedded-group.ts'
-import { CacheGroups, GROUPS_MAX } from './embedded-groups.ts'
-import { PrefixInvalidation } from './embedded-invalidation.ts'
-import type { Codec, Load, LoadContext } from './embedded-load.ts'
-import { type CacheNode, createNode, type NodeMember } from './embedded-node.ts'
-import type { NodeGroup } from './embedded-node-group.ts'
-import type { NodeOptions } from './embedded-node-options.ts'
-import type { BreakerOptions, GroupRuleOptions, Time } from './embedded-rules.ts'
-import type { ServerWorld } from './files.ts'
-import { checkEviction, checkNames, inOurWords, memoryOf, type Size, typeName } from './passed.ts'
-import { DEFAULT_POLICY_NAME, meaningOf, type PolicyName } from './policies.ts'
-import { Shrinker } from './shrinker.ts'
-import { loadChecksum } from './snapshot-file.ts'
+} from './group.ts'
+import { CacheGroups, GROUPS_MAX } from './groups.ts'
+import { PrefixInvalidation } from './invalidation.ts'
+import type { Codec, Load, LoadContext } from './load.ts'
+import { type CacheNode, createNode, type NodeMember } from './node.ts'
+import type { NodeGroup } from './node-group.ts'
+import type { NodeOptions } from './node-options.ts'
+import type { BreakerOptions, GroupRuleOptions, Time } from './rules.ts'
+import type { ServerWorld } from '../files.ts'
+import { checkEviction, checkNames, inOurWords, memoryOf, type Size, typeName } from '../passed.ts'
+import { DEFAULT_POLICY_NAME, meaningOf, type PolicyName } from '../policies.ts'
+import { Shrinker } from '../shrinker.ts'
+import { loadChecksum } from '../snapshot-file.ts'
 import {
   nothingLoaded,
   openSnapshot,
   readSnapshot,
   removeLeftovers,
   writeSnapshot,
-} from './snapshot-transfer.ts'
-import { Staging } from './staging.ts'
-import type { RemovalListener as StoreRemovalListener, StoreOptions } from './store/store.ts'
-import { IN_PAGES, MISS, OUT_OF_MEMORY, STORED, Store, VALUE_BYTES_MAX } from './store/store.ts'
-import { shareGroupUsage } from './store/usage.ts'
-import { Sweeper } from './sweeper.ts'
-import { createSystemWorld, holdProcess } from './system.ts'
+} from '../snapshot-transfer.ts'
+import { Staging } from '../staging.ts'
+import type { RemovalListener as StoreRemovalListener, StoreOptions } from '../store/store.ts'
+import { IN_PAGES, MISS, OUT_OF_MEMORY, STORED, Store, VALUE_BYTES_MAX } from '../store/store.ts'
+import { shareGroupUsage } from '../store/usage.ts'
+import { Sweeper } from '../sweeper.ts'
+import { createSystemWorld, holdProcess } from '../system.ts'
 
 export { BreakerOpenError, CacheStateError, LoadBusyError, LoadTimeoutError, OutOfMemoryError }
 export { ClusterError, createNode, GroupMissingError, LoadFailedError, NodeStateError }

@@ -1,6 +1,6 @@
 /** What a client watches, on the node that it speaks to. */
-import type { Args } from '../protocol/args.ts'
-import { type Store, type Watch, WATCHED } from './store/store.ts'
+import type { Args } from '../../protocol/args.ts'
+import { type Store, type Watch, WATCHED } from '../store/store.ts'
 
 /** Each key costs some memory, for as long as the client likes. */
 export const WATCHES_MAX = 65_536

@@ -10,10 +10,10 @@ import {
   type LoadContext,
   LoadBusyError,
   LoadTimeoutError,
-} from '../../server/embedded.ts'
-import { VirtualClock } from '../sim/clock.ts'
-import { SeededRandom } from '../sim/random.ts'
-import { MemoryFiles } from './memory-files.ts'
+} from '../../../server/embedded/cache.ts'
+import { VirtualClock } from '../../sim/clock.ts'
+import { SeededRandom } from '../../sim/random.ts'
+import { MemoryFiles } from '../memory-files.ts'
 
 interface User {
   readonly name: string

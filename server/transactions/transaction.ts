@@ -21,12 +21,12 @@
  * (`Store.renewLocks`). Nobody waits for the client to read in the middle of a transaction: too long
  * a reply ends the connection, as Redis's client-output-buffer-limit does.
  */
-import type { Args } from '../protocol/args.ts'
-import { ERR_OOM, transactionTooLong } from '../protocol/errors.ts'
-import type { Client } from './client.ts'
-import { type CommandEntry, keysOf } from './command.ts'
-import { counter } from './stats.ts'
-import type { KeyPlace, Pages, Watch } from './store/store.ts'
+import type { Args } from '../../protocol/args.ts'
+import { ERR_OOM, transactionTooLong } from '../../protocol/errors.ts'
+import type { Client } from '../client.ts'
+import { type CommandEntry, keysOf } from '../command.ts'
+import { counter } from '../stats.ts'
+import type { KeyPlace, Pages, Watch } from '../store/store.ts'
 
 /** Commands of one transaction. */
 export const COMMANDS_MAX = 65_536

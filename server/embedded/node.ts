@@ -14,25 +14,25 @@
  *
  * The server's code is imported by `start`: who only wants a cache does not pay for it.
  */
-import type { Group } from '../cluster/group.ts'
-import type { MemberState } from '../cluster/membership.ts'
-import type { Loader } from '../cluster/origin/loader.ts'
-import { Patience } from '../cluster/origin/patience.ts'
-import { PeerError, type PeerValue } from '../cluster/replies.ts'
-import { NodeStateError } from './embedded-errors.ts'
-import type { GroupOptions } from './embedded-group.ts'
-import { GROUPS_MAX, optionsOf } from './embedded-groups.ts'
-import { checkTag, type Load, Source, SOURCE_OPTION_NAMES } from './embedded-load.ts'
-import { errorOf, NodeGroup, type NodeGroupHost } from './embedded-node-group.ts'
-import { type NodeOptions, nodeConfig } from './embedded-node-options.ts'
-import { groupOf } from './embedded-rules.ts'
-import { reportBreaker } from './failures.ts'
-import type { ServerWorld } from './files.ts'
-import type { Log } from './log.ts'
-import type { OwnClient } from './own-client.ts'
-import { inOurWords } from './passed.ts'
-import type { Server } from './server.ts'
-import { createSystemWorld, formatTime } from './system.ts'
+import type { Group } from '../../cluster/group.ts'
+import type { MemberState } from '../../cluster/membership.ts'
+import type { Loader } from '../../cluster/origin/loader.ts'
+import { Patience } from '../../cluster/origin/patience.ts'
+import { PeerError, type PeerValue } from '../../cluster/replies.ts'
+import { NodeStateError } from './errors.ts'
+import type { GroupOptions } from './group.ts'
+import { GROUPS_MAX, optionsOf } from './groups.ts'
+import { checkTag, type Load, Source, SOURCE_OPTION_NAMES } from './load.ts'
+import { errorOf, NodeGroup, type NodeGroupHost } from './node-group.ts'
+import { type NodeOptions, nodeConfig } from './node-options.ts'
+import { groupOf } from './rules.ts'
+import { reportBreaker } from '../failures.ts'
+import type { ServerWorld } from '../files.ts'
+import type { Log } from '../log.ts'
+import type { OwnClient } from '../own-client.ts'
+import { inOurWords } from '../passed.ts'
+import type { Server } from '../server.ts'
+import { createSystemWorld, formatTime } from '../system.ts'
 
 /** A node of the cluster, as this one sees it. */
 export interface NodeMember {
@@ -218,9 +218,9 @@ export class CacheNode {
 
   async #open(): Promise<Running> {
     const [{ createServer }, { createThreadLog, readableLine }, { OwnClient }] = await Promise.all([
-      import('./server.ts'),
-      import('./log.ts'),
-      import('./own-client.ts'),
+      import('../server.ts'),
+      import('../log.ts'),
+      import('../own-client.ts'),
     ])
     const groups = [...this.#sources.values()].map(({ group }) => group)
     const config = nodeConfig(this.#options, groups)
