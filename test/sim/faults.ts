@@ -4,7 +4,7 @@
  */
 import type { SimNode } from './cluster.ts'
 import type { Disturbance, History } from './history.ts'
-import { SHORT_STALL_MS } from './invariants.ts'
+import { SHORT_STALL_MS, UNMISSED_MS } from './invariants.ts'
 import type { SeededRandom } from './random.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { Trace } from './trace.ts'
@@ -150,7 +150,7 @@ export class Faults {
     })
   }
 
-  /** Packets of one connection are lost for a while. */
+  /** Packets of one connection are lost for a while, or of all that a node sends to others. */
   #stall(): void {
     const { wires, random, nodes } = this.#at
     const isNode = (name: string): boolean => nodes.some((node) => node.name === name)
@@ -158,14 +158,16 @@ export class Faults {
       return isNode(host.name) && isNode(farName)
     })
     if (streams.length === 0) return
-    const stream = random.pick(streams)
-    const forMs = this.#time(20, random.below(2) === 0 ? SHORT_STALL_MS : 3_000)
+    const { host, farName } = random.pick(streams)
+    const isAll = random.below(2) === 0
+    const stalled = streams.filter((one) => one.host === host && (isAll || one.farName === farName))
+    const forMs = this.#time(20, random.pick([SHORT_STALL_MS, UNMISSED_MS, UNMISSED_MS, 3_000]))
     const resets = random.below(2) === 0
-    stream.stall(forMs, resets)
-    const text = `${stream.host.name} to ${stream.farName} stalls for ${forMs} ms`
+    for (const stream of stalled) stream.stall(forMs, resets)
+    const text = `${host.name} to ${isAll ? 'all' : farName} stalls${resets ? ' and resets' : ''}`
     if (forMs >= SHORT_STALL_MS || resets) {
-      this.#disturb('stall', [stream.host.name, stream.farName], { text, forMs })
-    } else this.#at.trace.say(text)
+      this.#disturb('stall', [host.name, farName], { text, forMs })
+    } else this.#at.trace.say(`${text} for ${forMs} ms`)
   }
 
   #slow(one: string, two: string): void {
