@@ -10,6 +10,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { GroupError } from '../cluster/group.ts'
 import { sizeText } from '../cluster/size.ts'
 import { check } from './check.ts'
+import { clusterTool } from './cluster-tool.ts'
 import { type Config, type DirectiveName, loadConfig, shownLine } from './config.ts'
 import { type MachineLimits, THREADS_MAX } from './config/directives.ts'
 import { BadValue } from './config/kinds.ts'
@@ -36,12 +37,15 @@ import { redisVersion, version } from './version.ts'
 process.stdout.on('error', () => {})
 
 const args = process.argv.slice(2)
-if (args.includes('--help') || args.includes('-h')) {
+// For `ringtier cluster` -h is a host, as for redis-cli.
+if (args.includes('--help') || (args.includes('-h') && args[0] !== 'cluster')) {
   process.stdout.write(helpText())
 } else if (args.includes('--version') || args.includes('-v')) {
   process.stdout.write(`ringtier v=${version} node=${process.version}\n`)
 } else if (args[0] === 'check') {
   await runCheck(args.slice(1))
+} else if (args[0] === 'cluster') {
+  await runCluster(args.slice(1))
 } else {
   await run()
 }
@@ -52,6 +56,20 @@ async function runCheck(words: readonly string[]): Promise<void> {
     const machine = machineLimits(await findSocketWay())
     const lines = check(words, { environment: process.env, machine })
     process.stdout.write(lines.map((line) => `${line}\n`).join(''))
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    complain(error)
+    process.exitCode = 1
+  }
+}
+
+/** Prints what the nodes of a cluster tell. Exit code 0, or 1 where something is wrong with it. */
+async function runCluster(words: readonly string[]): Promise<void> {
+  try {
+    const machine = machineLimits(null)
+    const { lines, exitCode } = await clusterTool(words, { environment: process.env, machine })
+    process.stdout.write(lines.map((line) => `${line}\n`).join(''))
+    process.exitCode = exitCode
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     complain(error)
@@ -299,7 +317,7 @@ function announce(
 }
 
 function banner(config: Config, addresses: readonly string[]): string {
-  const { groups, maxmemory, members, threads } = config
+  const { discovery, groups, maxmemory, members, threads } = config
   const isSmall = maxmemory < 2 ** 30
   const memory = isSmall
     ? `${Math.round(maxmemory / 2 ** 20)} MB`
@@ -313,7 +331,8 @@ function banner(config: Config, addresses: readonly string[]): string {
     lines.push(`  groups        ${groups.all.map((group) => group.name).join(', ')}`)
   }
   if (members !== null) {
-    lines.push(`  cluster       ${members.all.length} nodes, this is ${members.self.name}`)
+    const nodes = discovery === null ? `${members.all.length} nodes` : `found by ${discovery.kind}`
+    lines.push(`  cluster       ${nodes}, this is ${members.self.name}`)
   }
   return `${lines.join('\n')}\n\n`
 }

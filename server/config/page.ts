@@ -36,6 +36,7 @@ export function helpText(): string {
   const options = bySection.map(([section, rows]) => `${section}\n${rows.map(helpOption).join('')}`)
   return `Usage: ringtier [redis.conf | -] [--directive value ...]
        ringtier check redis.conf [key ...]
+       ringtier cluster status|ring|check [redis.conf] [-h host] [-p port] [-a password]
 
 A cache server that speaks the Redis protocol and fills itself: a GET that misses is loaded from
 its origin, once for the whole cluster.
@@ -51,7 +52,8 @@ the command line (--port 7000); the later of these counts. Directives of Redis t
 are accepted, and the log tells that they have no effect.
 
 'ringtier check' starts nothing: it tells what is wrong with a file, the groups that it makes, and
-what a miss of each key would ask for.
+what a miss of each key would ask for. 'ringtier cluster' asks a node that runs, and those that it
+knows: who they are, whose each slot is, and whether they agree; 'check' exits with 1 if not.
 
 ${options.join('\n')}
   -h, --help                     Prints this.

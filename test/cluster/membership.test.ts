@@ -510,3 +510,24 @@ test('an epoch that is none counts for nothing', (t) => {
   t.is(membership.epoch, 10, 'but the next one is higher')
   t.deepEqual(epochs, [7, 10])
 })
+
+test('whatever came before, equal views are equal rings', (t) => {
+  const random = new SeededRandom(8)
+  const words = Array.from({ length: 12 }, (_, i) => `n${i}:1`)
+  const options = { clock: new VirtualClock(), hash, ping: () => {} }
+  const rings = new Map<number, string>()
+  const nodes = words.map((self) => new Membership(parseMembers(self, ''), options))
+  for (let round = 0; round < 60; round++) {
+    const list = words.filter(() => random.below(2) === 0)
+    const weighted = nodesOf(...list.map((word) => `${word}*${1 + random.below(2)}`))
+    for (const node of nodes) {
+      if (random.below(3) === 0) continue
+      node.update(weighted)
+      const live = node.live().names.map((name) => `${name}*${node.member(name)!.weight}`)
+      const ring = JSON.stringify(node.live().ranges())
+      t.is(rings.get(node.viewHash) ?? ring, ring, live.join())
+      rings.set(node.viewHash, ring)
+    }
+  }
+  t.true(rings.size > 100)
+})
