@@ -1,7 +1,9 @@
+import { performance } from 'node:perf_hooks'
 import test from 'ava'
 import { RawClient } from '../raw.ts'
 import { infoField, way } from '../server/threads/many.ts'
 import { until } from '../until.ts'
+import { startOrigin } from './counting-origin.ts'
 import { type Nodes, startNodes } from './nodes.ts'
 
 const keys = Array.from({ length: 60 }, (_, i) => `key:${i}`)
@@ -63,3 +65,33 @@ for (const threads of ['1', '2']) {
     },
   )
 }
+
+test.serial(
+  'while a node stands still each of its keys is loaded twice at most, and not again',
+  async (t) => {
+    const origin = await startOrigin()
+    t.teardown(() => origin.stop())
+    const group = `item match item:{id} origin ${origin.url}/{id} ttl 1h wait 30s timeout 30s`
+    const nodes = await startNodes(3, ['--maxmemory', '16mb', '--save', '', '--group', group])
+    t.teardown(() => nodes.stop())
+    t.teardown(() => nodes.servers[2]!.kill('SIGCONT'))
+    const clients = await clientsOf(nodes)
+    t.teardown(() => clients.forEach((client) => client.close()))
+    const [first, second] = clients as [RawClient, RawClient, RawClient]
+    const readAll = (client: RawClient): Promise<void[]> =>
+      Promise.all(
+        keys.map(async (_, i) => {
+          t.is(String(await client.get(`item:${i}`)), origin.valueOf(`/${i}`))
+        }),
+      )
+    const before = performance.now()
+    nodes.servers[2]!.kill('SIGSTOP')
+    // The first round finds out that it does not answer, in the last ones it is down.
+    for (const client of [first, second, first, second, first, second]) await readAll(client)
+    for (const client of [first, second]) await sees(client, 2)
+    for (const client of [first, second]) await readAll(client)
+    // What a stand-in loads is seen for about two seconds, in which a node is down unless all is slow.
+    const slowness = Math.floor((performance.now() - before) / 2000)
+    t.true(Math.max(...origin.counts.values()) <= 2 + slowness)
+  },
+)

@@ -81,7 +81,9 @@ async function pair() {
 
 function textOf(value: PeerValue): string {
   if (value instanceof PeerStatus) return value.text
-  return value instanceof PeerError ? value.line : String(value)
+  if (value instanceof PeerError) return value.line
+  if (Array.isArray(value)) return (value as readonly PeerValue[]).map(textOf).join(',')
+  return Buffer.isBuffer(value) ? value.toString() : JSON.stringify(value)
 }
 
 const slotOf = (key: string): number => keySlot(Buffer.from(key), 0, key.length)
