@@ -3,13 +3,16 @@
  *
  * A request is an ordinary RESP array with a header in front of the command, in text:
  *
- *     *3  $.. "<id> <deadline> <view>"  $3 "GET"  $3 "key"
+ *     *3  $.. "<id> <deadline> <view>[ 3]"  $3 "GET"  $3 "key"
  *
  * `id` is the caller's number for it, `deadline` for how many milliseconds its answer is still
- * worth waiting for, `view` the hash of the caller's view of the cluster. Answers come in any order:
+ * worth waiting for, `view` the hash of the caller's view of the cluster; a 3 says that the reply is wanted
+ * in RESP3. Answers come in any order:
  *
- *     :<id>  followed by that request's RESP2 reply
- *     :-<id> alone: it is being worked on, go on waiting
+ *     @<id>  followed by that request's reply, in RESP2 or as wanted
+ *     @-<id> alone: it is being worked on, go on waiting
+ *
+ * No reply begins with an @: an id is never taken for a reply, nor a reply for an id.
  *
  * Who serves a request that is not answered within LOADING_AFTER_MS sends the second, once,
  * whatever the request waits for: a caller that hears nothing by SILENCE_MS gives the node up.
@@ -41,6 +44,8 @@ const DIGITS_MAX = 15
 export interface Frame {
   readonly id: number
   readonly args: readonly Buffer[]
+  /** How the reply is wanted. */
+  readonly protocol: 2 | 3
 }
 
 /** Writes one request after the other into as few buffers as its long arguments allow. */
@@ -56,7 +61,8 @@ export class FrameWriter {
   }
 
   add(frame: Frame, deadlineMs: number, view: number): void {
-    const header = `${frame.id} ${Math.max(1, Math.ceil(deadlineMs))} ${view}`
+    const wants = frame.protocol === 3 ? ' 3' : ''
+    const header = `${frame.id} ${Math.max(1, Math.ceil(deadlineMs))} ${view}${wants}`
     this.#head(STAR, frame.args.length + 1)
     this.#head(DOLLAR, header.length)
     this.#pos += this.#area.write(header, this.#pos, 'latin1')
@@ -116,6 +122,8 @@ export interface RequestHeader {
   id: number
   deadlineMs: number
   view: number
+  /** How the reply is wanted. */
+  protocol: 2 | 3
 }
 
 /**
@@ -131,6 +139,7 @@ export function readHeader(
   let field = 0
   let digits = 0
   let number = 0
+  header.protocol = 2
   for (let i = pos; i <= pos + length; i++) {
     const byte = i < pos + length ? bytes[i]! : SPACE
     if (byte === SPACE) {
@@ -138,6 +147,8 @@ export function readHeader(
       if (field === 0) header.id = number
       else if (field === 1) header.deadlineMs = number
       else if (field === 2) header.view = number
+      else if (field === 3 && number === 3) header.protocol = 3
+      else return false
       field++
       digits = 0
       number = 0
@@ -148,5 +159,5 @@ export function readHeader(
       return false
     }
   }
-  return field === 3 && header.id > 0
+  return field >= 3 && header.id > 0
 }

@@ -46,6 +46,8 @@ export interface Hunt {
   /** As in PeerRequest. */
   readonly keyAt: number
   readonly share: boolean
+  /** As in PeerRequest. */
+  readonly relay?: 2 | 3 | undefined
   readonly skipped: readonly string[]
 }
 
@@ -82,14 +84,14 @@ export class Hunter {
 
   /** A hunt that begins now. */
   begin(
-    how: Pick<Hunt, 'repeatable' | 'keyAt' | 'share'>,
+    how: Pick<Hunt, 'repeatable' | 'keyAt' | 'share' | 'relay'>,
     deadlineMs = HUNT_MS,
     skipped: readonly string[] = [],
   ): Hunt {
     const now = this.#clock.now()
-    const { repeatable, keyAt, share } = how
+    const { repeatable, keyAt, share, relay } = how
     const deadlineAt = now + deadlineMs
-    return { deadlineAt, until: now + HUNT_MS, repeatable, keyAt, share, skipped }
+    return { deadlineAt, until: now + HUNT_MS, repeatable, keyAt, share, relay, skipped }
   }
 
   /** Asks one other node, and judges from how that ended whether to ask another. */
@@ -98,8 +100,10 @@ export class Hunter {
     if (now >= hunt.until || now >= hunt.deadlineAt) {
       return done(this.#failed('silent', nodesSilent(hunt.skipped)))
     }
-    const { keyAt, share } = hunt
-    const request = { deadlineMs: hunt.deadlineAt - now, hearMs: hunt.until - now, keyAt, share }
+    const { keyAt, share, relay } = hunt
+    const hearMs = hunt.until - now
+    const how = relay === undefined ? { keyAt, share } : { keyAt, share, relay }
+    const request = { deadlineMs: hunt.deadlineAt - now, hearMs, ...how }
     this.#peer(name).request(args, request, (outcome, value, heard) => {
       if (outcome === 'reply') return done({ kind: 'reply', name, value })
       if (outcome === 'busy') return done(this.#failed('busy', nodeBusy(name)))

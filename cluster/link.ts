@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { challenge, PEER_PROTOCOL_VERSION, prove, verify } from './handshake.ts'
 import type { Meeting } from './handshake.ts'
+import { type AnswerEvents, PeerAnswers } from './peer-answers.ts'
 import { PeerError, PeerStatus, Replies } from './replies.ts'
 import type { ReplyLimits } from './reply-gate.ts'
 import type { PeerValue } from './replies.ts'
@@ -47,9 +48,8 @@ export interface LinkIdentity {
 }
 
 /** What a link tells its owner; nothing more after `ended`. */
-export interface LinkEvents {
+export interface LinkEvents extends AnswerEvents {
   ready(): void
-  reply(value: PeerValue): void
   /** Bytes came; their replies have been told. */
   heard(): void
   /** All that was written has been taken: there is room for more. */
@@ -58,17 +58,18 @@ export interface LinkEvents {
   ended(reason: LinkError): void
 }
 
-/** One connection to another node: dialled, shaken hands, then a stream of replies. Dies once. */
+/** One connection to another node: dialled, shaken hands, then a stream of answers. Dies once. */
 export class Link {
   readonly #stream: Duplex
   readonly #node: { readonly name: string }
   /** Null: any node. */
   readonly #expected: string | null
   readonly #identity: LinkIdentity
-  readonly #limits: ReplyLimits
   readonly #events: LinkEvents
   readonly #nonce: string
-  #replies: Replies
+  /** The handshake's, and what comes after it. */
+  readonly #greetings: Replies
+  readonly #answers: PeerAnswers
   #state: 'connecting' | 'hello' | 'auth' | 'ready' | 'ended' = 'connecting'
   #patience: Timer
   #blocked = false
@@ -85,10 +86,10 @@ export class Link {
     this.#node = node
     this.#expected = target.name
     this.#identity = identity
-    this.#limits = limits
     this.#events = events
     this.#nonce = challenge(world.random)
-    this.#replies = new Replies(HANDSHAKE_LIMITS, (value) => this.#onReply(value))
+    this.#greetings = new Replies(HANDSHAKE_LIMITS, (value) => this.#onGreeting(value))
+    this.#answers = new PeerAnswers(limits, events)
     this.#patience = world.clock.after(CONNECT_MS, () => {
       // After a stall of this process the answer may be among the input that waits.
       world.clock.soon(() => this.#lostPatience())
@@ -124,7 +125,7 @@ export class Link {
 
   /** Part of a reply has come and the rest has not. */
   get midReply(): boolean {
-    return this.#replies.midReply
+    return this.#answers.midReply
   }
 
   /** Sends bytes as they are; they must not be changed afterwards. */
@@ -143,7 +144,8 @@ export class Link {
     if (this.#state === 'ended') return
     this.#state = 'ended'
     this.#patience.cancel()
-    this.#replies.stop()
+    this.#greetings.stop()
+    this.#answers.stop()
     this.#stream.destroy()
     this.#events.ended(reason)
   }
@@ -163,7 +165,7 @@ export class Link {
 
   #onData(chunk: Buffer): void {
     if (this.#state === 'ended') return
-    const wrong = this.#replies.feed(chunk)
+    const wrong = (this.#state === 'ready' ? this.#answers : this.#greetings).feed(chunk)
     if (wrong !== null) this.end(new LinkError(LINK_PROTOCOL, `${this.#node.name} sent ${wrong}`))
     else if (this.#state === 'ready') this.#events.heard()
   }
@@ -173,9 +175,8 @@ export class Link {
     if (this.#state === 'ready') this.#events.drained()
   }
 
-  #onReply(value: PeerValue): void {
-    if (this.#state === 'ready') this.#events.reply(value)
-    else if (this.#state === 'hello') this.#onHello(value)
+  #onGreeting(value: PeerValue): void {
+    if (this.#state === 'hello') this.#onHello(value)
     else if (this.#state === 'auth') this.#onAuth(value)
     else this.end(new LinkError(LINK_PROTOCOL, `${this.#node.name} spoke unasked`))
   }
@@ -210,7 +211,6 @@ export class Link {
       return this.#refuse(`refused PEER AUTH: ${line}`)
     }
     this.#patience.cancel()
-    this.#replies = new Replies(this.#limits, (reply) => this.#onReply(reply))
     this.#state = 'ready'
     this.#events.ready()
   }

@@ -3,7 +3,7 @@
  *
  *     request --> queue --(end of the turn, link writable)--> link --> the node
  *        |                                                     |
- *        `------------- flights, by id  <----------------------'  :id reply | :-id loading
+ *        `------------- flights, by id  <----------------------'  @id reply | @-id loading
  *
  * - The link is opened by the first request, and again by the first one after it broke. What is
  *   asked while it opens waits in the queue. After a failed attempt requests fail at once, and
@@ -22,7 +22,8 @@ import { copiedBytes, frameBytes, FrameWriter, SILENCE_MS } from './frame.ts'
 import { Link, LINK_DROPPED, LINK_PROTOCOL, LinkError } from './link.ts'
 import type { LinkIdentity } from './link.ts'
 import type { NodeAddress } from './membership.ts'
-import { PeerStatus } from './replies.ts'
+import { PeerStatus, Replies } from './replies.ts'
+import { MINUS } from './reply-gate.ts'
 import type { PeerValue } from './replies.ts'
 import type { Timer, World } from './world.ts'
 
@@ -31,6 +32,9 @@ const QUEUE_BYTES_MAX = 64 * 1024 * 1024
 
 /** Callers that wait for one node. */
 const FLIGHTS_MAX = 100_000
+
+/** Requests without an answer that one link may have. */
+const GIVEN_UP_MAX = 100_000
 
 /** What goes to the socket at once: enough for full speed, little enough to see it move. */
 const WRITE_BYTES = 256 * 1024
@@ -74,6 +78,11 @@ export interface PeerRequest {
   readonly keyAt: number
   /** Reads that key only: may share one request with equal ones of the same batch. */
   readonly share: boolean
+  /**
+   * The reply is wanted as its bytes, in this protocol: its value is then a Buffer of all of them. An error
+   * is a PeerError all the same.
+   */
+  readonly relay?: 2 | 3 | undefined
 }
 
 /** What the router needs of a node. */
@@ -100,6 +109,9 @@ interface Flight {
   readonly id: number
   readonly args: readonly Buffer[]
   readonly bytes: number
+  readonly relay: 2 | 3 | undefined
+  /** How the reply is wanted. */
+  readonly protocol: 2 | 3
   readonly deadlineAt: number
   readonly hearBy: number
   /** When it is given up if nothing is heard; moves when it is sent, but not past `hearBy`. */
@@ -149,6 +161,11 @@ export class Peer implements PeerPort {
   #linkedAt = 0
   /** The request whose reply comes next; 0: an id comes next. */
   #answering = 0
+  /** Requests that were given up and may still be answered. */
+  readonly #givenUp = new Set<number>()
+  /** Makes values of replies that are not relayed. */
+  readonly #values: Replies
+  #value: PeerValue = null
   /** When the node last gave a sign of life on the link: bytes of it, or room for more of ours. */
   #movedAt = -Infinity
   /** Attempts that failed in a row. */
@@ -166,6 +183,8 @@ export class Peer implements PeerPort {
     this.#options = options
     this.#queueBytesMax = options.queueBytesMax ?? QUEUE_BYTES_MAX
     this.#flightsMax = options.flightsMax ?? FLIGHTS_MAX
+    const limits = { bytesMax: options.replyBytesMax, depthMax: REPLY_DEPTH_MAX }
+    this.#values = new Replies(limits, (value) => (this.#value = value))
   }
 
   /** The link stands and both sides are sure of each other. */
@@ -246,6 +265,8 @@ export class Peer implements PeerPort {
       id: ++this.#lastId,
       args,
       bytes,
+      relay: request.relay,
+      protocol: request.relay ?? 2,
       deadlineAt: now + request.deadlineMs + Math.floor(bytes / BYTES_PER_MS_MIN),
       hearBy,
       silentAt: Math.min(now + SILENCE_MS, hearBy),
@@ -309,7 +330,8 @@ export class Peer implements PeerPort {
         this.counters.links++
         this.#pump()
       },
-      reply: (value) => this.#onReply(value),
+      id: (id) => this.#onId(id),
+      reply: (bytes, type, isResp3) => this.#onReply(bytes, type, isResp3),
       heard: () => {
         this.#movedAt = this.#world.clock.now()
       },
@@ -385,23 +407,42 @@ export class Peer implements PeerPort {
     if (key !== null && this.#shareable.get(key) === flight) this.#shareable.delete(key)
   }
 
-  #onReply(value: PeerValue): void {
-    if (this.#answering !== 0) {
-      const flight = this.#flights.get(this.#answering)
-      this.#answering = 0
-      // None: it was given up, and this comes too late.
-      if (flight !== undefined) this.#finish(flight, 'reply', value)
-      return
-    }
-    const id = typeof value === 'number' ? Math.abs(value) : 0
+  /** Below 0: that request is being worked on; else its reply comes next. */
+  #onId(signed: number): void {
+    const id = Math.abs(signed)
     const flight = this.#flights.get(id)
-    if (id === 0 || id > this.#lastId || flight?.sent === false) {
-      const why = `${this.node.name} answered what was not asked`
-      this.#link?.end(new LinkError(LINK_PROTOCOL, why))
+    if (flight === undefined ? !this.#givenUp.has(id) : !flight.sent) {
+      this.#refuse('what was not asked')
       return
     }
     if (flight !== undefined) flight.heard = true
-    if (value === id) this.#answering = id
+    if (signed > 0) this.#answering = id
+  }
+
+  #onReply(bytes: Buffer, type: number, isResp3: boolean): void {
+    const id = this.#answering
+    const flight = this.#flights.get(id)
+    this.#answering = 0
+    if (flight === undefined) {
+      // It comes too late.
+      this.#givenUp.delete(id)
+    } else if (isResp3 && flight.protocol === 2) {
+      this.#refuse('in another protocol')
+    } else if (flight.relay !== undefined && type !== MINUS) {
+      this.#finish(flight, 'reply', bytes)
+    } else {
+      this.#finish(flight, 'reply', this.#valueOf(bytes))
+    }
+  }
+
+  #valueOf(bytes: Buffer): PeerValue {
+    const failure = this.#values.feed(bytes)
+    assert(failure === null, `what was let through is no RESP2: ${failure}`)
+    return this.#value
+  }
+
+  #refuse(what: string): void {
+    this.#link?.end(new LinkError(LINK_PROTOCOL, `${this.node.name} answered ${what}`))
   }
 
   #onEnded(reason: LinkError): void {
@@ -409,6 +450,7 @@ export class Peer implements PeerPort {
     this.#link = null
     this.#linkReady = false
     this.#answering = 0
+    this.#givenUp.clear()
     this.#pieces = []
     this.#lastError = reason
     if (!this.#closed) this.#options.onLinkEnd?.(reason)
@@ -467,7 +509,11 @@ export class Peer implements PeerPort {
       const gone = new Set(overdue)
       this.#queue = this.#queue.filter((flight) => !gone.has(flight))
     }
-    for (const flight of overdue) this.#finish(flight, wayOfEnding(flight, now), null)
+    for (const flight of overdue) {
+      if (flight.sent) this.#givenUp.add(flight.id)
+      this.#finish(flight, wayOfEnding(flight, now), null)
+    }
+    if (this.#givenUp.size > GIVEN_UP_MAX) this.drop('it does not answer')
   }
 
   #isOverdue(flight: Flight, now: number): boolean {
@@ -500,7 +546,7 @@ function dueAt(flight: Flight): number {
 
 /** Same words, and nobody's time is cut short by more than we are exact. */
 function sameRequest(a: Flight, b: Flight): boolean {
-  if (a.args.length !== b.args.length) return false
+  if (a.args.length !== b.args.length || a.relay !== b.relay) return false
   if (Math.abs(a.deadlineAt - b.deadlineAt) > SWEEP_MS) return false
   if (Math.abs(a.silentAt - b.silentAt) > SWEEP_MS) return false
   return a.args.every((argument, i) => argument.equals(b.args[i]!))

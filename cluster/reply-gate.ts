@@ -1,6 +1,6 @@
 /*
- * The framing of RESP2 replies, followed byte by byte: lines and lengths; bulk strings are skipped, so it
- * is cheap. It stands before parsers that trust their input, and finds where replies end, that something
+ * The framing of RESP2 replies, where wanted of RESP3 too, followed byte by byte: lines and lengths; bulk
+ * strings are skipped, so it is cheap. It stands before parsers that trust their input, and finds where replies end, that something
  * is no reply, and that one is longer or nested deeper than it may be, as soon as it says so.
  */
 
@@ -9,13 +9,20 @@ export interface ReplyLimits {
   readonly bytesMax: number
   /** Arrays within arrays; 1 is a flat one. */
   readonly depthMax: number
+  /** Are RESP3's types replies too? Default: no. */
+  readonly resp3?: boolean
 }
 
 const CR = 0x0d
 const LF = 0x0a
-const MINUS = 0x2d
+export const MINUS = 0x2d
 const ZERO = 0x30
 export const PLUS = 0x2b
+/** _ # , ( are lines; = and ! are like bulk strings; ~ and > like arrays, % like one of pairs. */
+const RESP3_LINES: ReadonlySet<number> = new Set([0x5f, 0x23, 0x2c, 0x28])
+const RESP3_BULKS: ReadonlySet<number> = new Set([0x3d, 0x21])
+const PERCENT = 0x25
+const RESP3_ARRAYS: ReadonlySet<number> = new Set([0x7e, 0x3e, PERCENT])
 const COLON = 0x3a
 const DOLLAR = 0x24
 const STAR = 0x2a
@@ -47,6 +54,12 @@ export class ReplyGate {
   /** Among them there is an integer beyond a double, or an array with an error in it. */
   wide = false
   nestedErrors = false
+  /** Has the reply that ended last, or is under way, a type that is not of RESP2? */
+  isResp3 = false
+  /** The first byte of that reply. */
+  get topType(): number {
+    return this.#topType
+  }
   /** A sentence that says why these bytes are no replies that may be taken. */
   failure: string | null = null
 
@@ -82,7 +95,18 @@ export class ReplyGate {
   /** Follows a chunk; where its last whole reply ends, 0 if none does. */
   scan(chunk: Uint8Array): number {
     let whole = 0
-    let i = 0
+    for (;;) {
+      const end = this.next(chunk, whole)
+      if (end < 0) return whole
+      whole = end
+      this.types.push(this.#topType)
+      if (end === chunk.length) return whole
+    }
+  }
+
+  /** Follows a chunk from a position on; where the reply ends. Below 0: not in this chunk, or see `failure`. */
+  next(chunk: Uint8Array, from: number): number {
+    let i = from
     while (i < chunk.length) {
       if (this.#state === BULK) {
         const skipped = Math.min(this.#missing, chunk.length - i)
@@ -93,18 +117,17 @@ export class ReplyGate {
         continue
       }
       const finished = this.#step(chunk[i++]!)
-      if (this.failure !== null) return whole
+      if (this.failure !== null) return -1
       if (++this.#bytes > this.#limits.bytesMax) {
         this.#fail(`a reply of more than ${this.#limits.bytesMax} bytes`)
-        return whole
+        return -1
       }
       if (finished) {
-        whole = i
         this.#bytes = 0
-        this.types.push(this.#topType)
+        return i
       }
     }
-    return whole
+    return -1
   }
 
   /** One byte that is not in a bulk string. True when a whole reply ends with it. */
@@ -134,7 +157,10 @@ export class ReplyGate {
 
   #begin(byte: number): void {
     this.#type = byte
-    if (this.#open.length === 0) this.#topType = byte
+    if (this.#open.length === 0) {
+      this.#topType = byte
+      this.isResp3 = false
+    }
     if (byte === PLUS || byte === MINUS) {
       this.#state = TEXT
       if (byte === MINUS && this.#open.length > 0) this.nestedErrors = true
@@ -143,9 +169,26 @@ export class ReplyGate {
       this.#number = 0
       this.#digits = 0
       this.#negative = false
-    } else {
+    } else if (this.#limits.resp3 !== true || !this.#beginResp3(byte)) {
       this.#fail(`a reply cannot begin with byte ${byte}`)
     }
+  }
+
+  #beginResp3(byte: number): boolean {
+    this.isResp3 = true
+    if (RESP3_LINES.has(byte)) {
+      this.#state = TEXT
+      return true
+    }
+    if (RESP3_BULKS.has(byte)) this.#type = DOLLAR
+    else if (byte === PERCENT) this.#type = PERCENT
+    else if (RESP3_ARRAYS.has(byte)) this.#type = STAR
+    else return false
+    this.#state = NUMBER
+    this.#number = 0
+    this.#digits = 0
+    this.#negative = false
+    return true
   }
 
   #digit(byte: number): void {
@@ -167,7 +210,8 @@ export class ReplyGate {
     this.#state = TYPE
     if (this.#type === COLON) {
       if (this.#digits > EXACT_DIGITS) this.wide = true
-    } else if (this.#type === DOLLAR || this.#type === STAR) {
+    } else if (this.#type === DOLLAR || this.#type === STAR || this.#type === PERCENT) {
+      if (this.#type === PERCENT) this.#number *= 2
       if (this.#negative && this.#number !== 1) this.#fail('a negative length')
       else if (!this.#negative && this.#type === DOLLAR) return this.#openBulk()
       else if (!this.#negative && this.#number > 0) return this.#openArray()

@@ -51,12 +51,14 @@ export interface ForwardRequest {
   readonly repeatable: boolean
   /** How long an owner that says it works on it is waited for; HUNT_MS if absent. */
   readonly deadlineMs?: number
+  /** As in PeerRequest. */
+  readonly relay?: 2 | 3
 }
 
 /**
  * What became of a command.
  * - `here`: run it on this node, which owns the key, or stands in for an owner that is gone
- * - `reply`: what the node `name` answered; its error replies (PeerError) too
+ * - `reply`: what the node `name` answered, as bytes if `relay` wants it so; its error replies (PeerError) too
  * - `failed`: `line` is the error to answer
  */
 export type Routed =

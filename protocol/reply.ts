@@ -29,6 +29,7 @@ const CR = 0x0d
 const LF = 0x0a
 const SPACE = 0x20
 const MINUS = 0x2d
+const AT = 0x40
 const ZERO = 0x30
 
 const PLUS_SIGN = 0x2b
@@ -129,6 +130,12 @@ export class Reply {
     }
     this.room(HEAD_BYTES_MAX)
     this.#head(COLON, n)
+  }
+
+  /** No reply: `@n`, in front of the reply to the request of another node that has this id. */
+  answerTo(id: number): void {
+    this.room(HEAD_BYTES_MAX)
+    this.#head(AT, id)
   }
 
   /** A 64-bit integer beyond 2^53. */

@@ -260,7 +260,7 @@ function beginPeerRequest(server: IoThread, connection: Connection): boolean {
     return false
   }
   args.shift()
-  output.beginRequest(id)
+  output.beginRequest(id, server.routing.header.protocol)
   return true
 }
 

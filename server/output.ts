@@ -48,7 +48,7 @@ const pushBytesGathered = 16 * 1024
 /** Queued bytes that are joined to one write. */
 const joinBytesMax = 256 * 1024
 
-/** `:9007199254740991` and CRLF, generously. */
+/** `@9007199254740991` and CRLF, generously. */
 const requestIdBytesMax = 32
 
 const EMPTY = new Uint8Array(0)
@@ -224,12 +224,14 @@ export class Output implements ParkingOutput, SlotOutput {
   }
 
   /** A peer's request begins: its reply stands behind its id, whatever order replies leave in. */
-  beginRequest(id: number): void {
+  beginRequest(id: number, protocol: 2 | 3): void {
     const { reply } = this.#areas
     this.requestId = id
+    this.protocol = protocol
+    reply.protocol = protocol
     reply.room(requestIdBytesMax)
     this.#requestMark = reply.pos
-    reply.integer(id)
+    reply.answerTo(id)
     this.#requestIdEnd = reply.pos
     this.#isAnswering = true
   }
@@ -336,16 +338,16 @@ export class Output implements ParkingOutput, SlotOutput {
   #encode(slot: OpenSlot, write: (reply: Reply) => void): Buffer {
     const isPeers = slot.requestId !== 0
     const writeAll = (reply: Reply): void => {
-      if (isPeers) reply.integer(slot.requestId)
+      if (isPeers) reply.answerTo(slot.requestId)
       write(reply)
     }
-    return this.#areas.encode(isPeers ? 2 : slot.protocol, writeAll, (reply) => {
+    return this.#areas.encode(slot.protocol, writeAll, (reply) => {
       if (reply.errors > 0) this.#events.onErrors(reply)
     })
   }
 
   settleSlotBytes(slot: OpenSlot, reply: Uint8Array): void {
-    const id = slot.requestId === 0 ? [] : [Buffer.from(`:${slot.requestId}\r\n`)]
+    const id = slot.requestId === 0 ? [] : [Buffer.from(`@${slot.requestId}\r\n`)]
     this.#fillSlot(slot, [...id, reply])
   }
 
@@ -354,14 +356,14 @@ export class Output implements ParkingOutput, SlotOutput {
       this.settleSlot(slot, (reply) => reply.bulk(value))
       return
     }
-    const id = slot.requestId === 0 ? '' : `:${slot.requestId}\r\n`
+    const id = slot.requestId === 0 ? '' : `@${slot.requestId}\r\n`
     this.#fillSlot(slot, [Buffer.from(`${id}$${value.length}\r\n`), value, CRLF])
   }
 
   answerSlot(slot: OpenSlot, run: () => void): void {
     const parts: Part[] = []
     this.#captureInto(parts, slot, () => {
-      if (slot.requestId !== 0) this.#areas.reply.integer(slot.requestId)
+      if (slot.requestId !== 0) this.#areas.reply.answerTo(slot.requestId)
       run()
     })
     this.#fillSlot(slot, parts)
@@ -386,7 +388,7 @@ export class Output implements ParkingOutput, SlotOutput {
     slot.begun = []
     slot.streamed = []
     slot.streamedBytes = 0
-    const id = requestId === 0 ? [] : [Buffer.from(`:${requestId}\r\n`)]
+    const id = requestId === 0 ? [] : [Buffer.from(`@${requestId}\r\n`)]
     this.#fillSlot(slot, [...id, ...begun, ...streamed])
   }
 
@@ -412,7 +414,7 @@ export class Output implements ParkingOutput, SlotOutput {
     const { protocol } = this
     const capture = this.#capture
     this.#borrowArea(() => {
-      reply.protocol = slot.requestId === 0 ? slot.protocol : 2
+      reply.protocol = slot.protocol
       this.#capture = parts
       run()
       this.flush()
@@ -488,7 +490,7 @@ export class Output implements ParkingOutput, SlotOutput {
   /** Tells a peer that its request is being loaded: it goes on waiting. */
   loading(requestId: number): void {
     if (this.#closed) return
-    this.#enqueue(Buffer.from(`:-${requestId}\r\n`))
+    this.#enqueue(Buffer.from(`@-${requestId}\r\n`))
     this.#sendLater()
   }
 

@@ -43,7 +43,7 @@ export class Routing {
   /** Null where `router` is. */
   readonly copied: CopiedReads | null = null
   /** The header of the peer request that is being executed. */
-  readonly header: RequestHeader = { id: 0, deadlineMs: 0, view: 0 }
+  readonly header: RequestHeader = { id: 0, deadlineMs: 0, view: 0, protocol: 2 }
   /** Peer requests whose sender saw another set of live nodes. */
   otherViews = 0
   /** Messages that other nodes may not have got. */
@@ -215,7 +215,8 @@ export class Routing {
       share: oneKey && isRead,
       repeatable: this.#isRepeatable(args, entry),
       deadlineMs: this.#deadlineOf(args, entry),
-    }
+      relay: reply.protocol === 3 ? 3 : 2,
+    } as const
     router.forward(request, (routed: Routed) => {
       copied.wrote(written)
       if (routed.kind === 'here') {
@@ -224,7 +225,7 @@ export class Routing {
       } else if (routed.kind === 'failed') {
         reply.settle((to) => to.error(routed.line))
       } else {
-        settleValue(reply, routed.value)
+        settleRelayed(reply, routed.value)
       }
     })
     return true
@@ -464,10 +465,18 @@ export function valueOf(bytes: Buffer): PeerValue {
   return result
 }
 
-function settleValue(slot: Slot, value: PeerValue): void {
-  if (Buffer.isBuffer(value)) slot.settleBulk(value)
-  else slot.settle((to) => writeValue(to, value))
+/** What another node answered, as it came; errors are counted here too. */
+function settleRelayed(slot: Slot, value: PeerValue): void {
+  if (value instanceof PeerError) slot.settle((to) => to.error(value.line))
+  else slot.settleBytes(ownBytes(value as Buffer))
 }
+
+/** Of a long read a short reply is a small part, which would keep all of it as long as the client does not read. */
+function ownBytes(bytes: Buffer): Buffer {
+  return bytes.length < RELAYED_BYTES_MIN ? Buffer.from(bytes) : bytes
+}
+
+const RELAYED_BYTES_MIN = 16 * 1024
 
 /** Writes what another node answered, in the client's protocol. */
 function writeValue(reply: Reply, value: PeerValue): void {

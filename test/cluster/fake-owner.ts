@@ -8,6 +8,7 @@ export interface SeenRequest {
   readonly id: number
   readonly deadlineMs: number
   readonly view: number
+  readonly protocol: 2 | 3
   readonly args: readonly string[]
 }
 
@@ -87,12 +88,12 @@ export class FakeOwner {
 
   /** Answers the request with a reply as it stands on the wire. */
   answer(id: number, reply: string): void {
-    this.say(`:${id}\r\n${reply}`)
+    this.say(`@${id}\r\n${reply}`)
   }
 
   /** Says that the request is being worked on. */
   loading(id: number): void {
-    this.say(`:-${id}\r\n`)
+    this.say(`@-${id}\r\n`)
   }
 
   say(bytes: string | Buffer): void {
@@ -105,7 +106,7 @@ export class FakeOwner {
   }
 
   #note(args: readonly Buffer[]): void {
-    const header = { id: 0, deadlineMs: 0, view: 0 }
+    const header = { id: 0, deadlineMs: 0, view: 0, protocol: 2 as 2 | 3 }
     if (!readHeader(args[0]!, 0, args[0]!.length, header)) throw new Error('no header')
     const request = { ...header, args: args.slice(1).map((arg) => arg.toString('latin1')) }
     this.seen.push(request)

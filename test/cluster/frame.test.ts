@@ -3,7 +3,7 @@ import { copiedBytes, frameBytes, FrameWriter, readHeader } from '../../cluster/
 import { Decoder, COMMAND } from '../../protocol/decoder.ts'
 import { Args } from '../../protocol/args.ts'
 
-const header = { id: 0, deadlineMs: 0, view: 0 }
+const header = { id: 0, deadlineMs: 0, view: 0, protocol: 2 as 2 | 3 }
 
 function read(text: string): boolean {
   const bytes = Buffer.from(`x${text}7`)
@@ -12,9 +12,11 @@ function read(text: string): boolean {
 
 test('a header is an id, a deadline and a view', (t) => {
   t.true(read('12 999 4294967295'))
-  t.deepEqual(header, { id: 12, deadlineMs: 999, view: 4294967295 })
+  t.deepEqual(header, { id: 12, deadlineMs: 999, view: 4294967295, protocol: 2 })
   t.true(read('999999999999999 0 0'))
   t.is(header.id, 999999999999999)
+  t.true(read('12 999 7 3'))
+  t.deepEqual(header, { id: 12, deadlineMs: 999, view: 7, protocol: 3 })
 })
 
 for (const text of [
@@ -25,6 +27,8 @@ for (const text of [
   '1 2 ',
   '1 2 3 ',
   '1 2 3 4',
+  '1 2 3 2',
+  '1 2 3 3 3',
   ' 1 2 3',
   '1  2 3',
   '-1 2 3',
@@ -43,6 +47,7 @@ test('the decoder of a server reads what was written, and no more room was neede
   const frames = sizes.map((size, i) => ({
     id: 2 ** 40 + i,
     args: [Buffer.from('SET'), Buffer.from(`k${i}`), Buffer.alloc(size, i)],
+    protocol: i % 2 === 0 ? (2 as const) : (3 as const),
   }))
   const room = frames.reduce((sum, { args }) => sum + copiedBytes(args), 0)
   const writer = new FrameWriter(room)
@@ -60,7 +65,7 @@ test('the decoder of a server reads what was written, and no more room was neede
     t.is(decoder.next(bytes, from, bytes.length), COMMAND)
     from = decoder.end
     t.true(readHeader(args.bytes, args.pos(0), args.length(0), header))
-    t.deepEqual(header, { id: frame.id, deadlineMs: 13, view: 7 })
+    t.deepEqual(header, { id: frame.id, deadlineMs: 13, view: 7, protocol: frame.protocol })
     t.is(args.count, 4)
     for (const [i, argument] of frame.args.entries()) t.true(args.buffer(i + 1).equals(argument))
   }
@@ -69,6 +74,6 @@ test('the decoder of a server reads what was written, and no more room was neede
 
 test('a deadline that is over is sent as one millisecond', (t) => {
   const writer = new FrameWriter(200)
-  writer.add({ id: 1, args: [Buffer.from('GET')] }, -5, 0)
+  writer.add({ id: 1, args: [Buffer.from('GET')], protocol: 2 }, -5, 0)
   t.is(String(writer.take()[0]), '*2\r\n$5\r\n1 1 0\r\n$3\r\nGET\r\n')
 })

@@ -98,7 +98,7 @@ test.serial('long values go both ways whole while small requests pass', async (t
       owner.answer(id, args[2]!.length === value.length ? '+OK\r\n' : '-ERR\r\n')
     else if (args[1] !== 'long') owner.answer(id, '$-1\r\n')
     else {
-      owner.say(`:${id}\r\n$${value.length}\r\n`)
+      owner.say(`@${id}\r\n$${value.length}\r\n`)
       owner.say(value)
       owner.say('\r\n')
     }

@@ -97,7 +97,9 @@ test('the first request opens the link, shakes hands and is answered', async (t)
   t.false(scene.peer.connected)
   await scene.clock.settle()
   t.true(scene.peer.connected)
-  t.deepEqual(scene.owner.seen, [{ id: 1, deadlineMs: 700, view: 4294967295, args: ['GET', 'k'] }])
+  t.deepEqual(scene.owner.seen, [
+    { id: 1, deadlineMs: 700, view: 4294967295, protocol: 2, args: ['GET', 'k'] },
+  ])
   t.deepEqual(ended, [['reply', 'value', true]])
   t.is(scene.peer.waiting, 0)
 })
@@ -376,7 +378,7 @@ test('an answer to a request that was not sent yet ends the link', async (t) => 
   scene.ask(`SET k ${'x'.repeat(70_000)}`)
   await scene.clock.settle()
   const unsent = scene.ask('GET k')
-  scene.owner.say(':3\r\n+OK\r\n')
+  scene.owner.say('@3\r\n+OK\r\n')
   await scene.clock.settle()
   t.is(scene.peer.lastError!.code, LINK_PROTOCOL)
   t.deepEqual(unsent, [['unreachable', null, false]])
@@ -452,12 +454,15 @@ test('a handshake that takes longer than 400 ms ends', async (t) => {
 
 for (const [what, bytes] of [
   ['no reply', '!\r\n'],
-  ['an answer to a request never made', ':99\r\n+OK\r\n'],
-  ['a word on a request never made', ':-99\r\n'],
-  ['an answer to request 0', ':0\r\n'],
+  ['an answer to a request never made', '@99\r\n+OK\r\n'],
+  ['a word on a request never made', '@-99\r\n'],
+  ['an answer to request 0', '@0\r\n'],
   ['a reply without an id', '+OK\r\n'],
-  ['a reply that is too long', ':2\r\n$10001\r\n'],
-  ['too deep a reply', `:2\r\n${'*1\r\n'.repeat(17)}`],
+  ['a number for an id', ':2\r\n:1\r\n'],
+  ['an id for a reply', '@2\r\n@3\r\n+OK\r\n'],
+  ['a reply in RESP3', '@2\r\n%1\r\n+a\r\n_\r\n'],
+  ['a reply that is too long', '@2\r\n$10001\r\n'],
+  ['too deep a reply', `@2\r\n${'*1\r\n'.repeat(17)}`],
 ] as const) {
   test(`${what} ends the link, and all under way fails`, async (t) => {
     const scene = new Scene()
@@ -546,7 +551,7 @@ test('behind a long reply that is arriving nobody is silent, and it may exceed i
   await scene.clock.settle()
   const [first, second] = scene.owner.seen.map(({ id }) => id)
   let alive = 0
-  scene.owner.say(`:${first}\r\n$30000\r\n`)
+  scene.owner.say(`@${first}\r\n$30000\r\n`)
   for (let i = 0; i < 30; i++) {
     scene.peer.ping(90, (answered) => (alive += answered ? 1 : 0))
     await scene.clock.advance(50)
@@ -555,7 +560,7 @@ test('behind a long reply that is arriving nobody is silent, and it may exceed i
     t.deepEqual([long, behind], [[], []])
   }
   t.is(alive, 30)
-  scene.owner.say(`\r\n:${second}\r\n${bulk('v')}`)
+  scene.owner.say(`\r\n@${second}\r\n${bulk('v')}`)
   await scene.clock.settle()
   t.is(long[0]![0], 'reply')
   t.deepEqual(behind, [['reply', 'v', true]])
@@ -566,7 +571,7 @@ test('a long reply that stops arriving ends', async (t) => {
   await scene.open()
   const long = scene.ask('GET long')
   await scene.clock.settle()
-  scene.owner.say(`:${scene.owner.seen[0]!.id}\r\n$30000\r\nxxx`)
+  scene.owner.say(`@${scene.owner.seen[0]!.id}\r\n$30000\r\nxxx`)
   await scene.clock.advance(1010)
   t.deepEqual(long, [['deadline', null, true]])
 })
@@ -657,4 +662,22 @@ test('when everything is answered no timer is left after a while', async (t) => 
   await scene.open()
   await scene.clock.advance(1000)
   t.is(scene.clock.timers, 0)
+})
+
+test('a reply comes as its bytes where it is to be relayed, an error as one, and nothing twice', async (t) => {
+  const scene = new Scene()
+  await scene.open()
+  const map = '%1\r\n$1\r\na\r\n_\r\n'
+  scene.owner.onRequest = ({ id, args }) => {
+    scene.owner.answer(id, args[0] === 'GET' ? map : '-ERR no\r\n')
+  }
+  const relayed = scene.ask('GET a', { relay: 3 })
+  const failed = scene.ask('SET a b', { relay: 3 })
+  await scene.clock.settle()
+  t.deepEqual(relayed, [['reply', map, true]])
+  t.deepEqual(failed, [['reply', 'ERR no', true]])
+  // An id that was answered already.
+  scene.owner.say(`@${scene.owner.seen[0]!.id}\r\n:1\r\n`)
+  await scene.clock.settle()
+  t.is(scene.peer.lastError!.code, LINK_PROTOCOL)
 })

@@ -33,7 +33,7 @@ test('an MGET that takes turns is answered whole, and others meanwhile', async (
     peer.request(['GET', 'short'])
   const replies = await peer.say(asked)
   const whole = `*17000\r\n${bulk('v0')}${'$-1\r\n'.repeat(16_998)}${bulk('v16999')}`
-  t.is(replies, `:3\r\n:1\r\n:4\r\n${bulk('s')}:2\r\n${whole}`)
+  t.is(replies, `@3\r\n:1\r\n@4\r\n${bulk('s')}@2\r\n${whole}`)
   node.server.shutdown()
 })
 
@@ -50,7 +50,7 @@ test('a reply longer than the area for replies stays together', async (t) => {
     peer.request(['GET', 'long2'])
   const replies = await peer.say(asked)
   const parts = [bulk(value), `*21\r\n${bulk(value).repeat(20)}$-1\r\n`, ':1\r\n', bulk(value)].map(
-    (reply, i) => `:${ids[i]}\r\n${reply}`,
+    (reply, i) => `@${ids[i]}\r\n${reply}`,
   )
   // Whole ones come in any order.
   for (const part of parts) t.is(replies.split(part).length, 2)
@@ -67,9 +67,9 @@ test('a value in pages stays together with its line end', async (t) => {
     peer.request(['CLUSTER', 'COUNTKEYSINSLOT', '1']) +
     peer.request(['GET', 'none'])
   const replies = await peer.say(asked)
-  t.true(replies.includes(`:2\r\n${bulk(value)}`))
-  t.true(replies.includes(':3\r\n:0\r\n'))
-  t.true(replies.includes(':4\r\n$-1\r\n'))
+  t.true(replies.includes(`@2\r\n${bulk(value)}`))
+  t.true(replies.includes('@3\r\n:0\r\n'))
+  t.true(replies.includes('@4\r\n$-1\r\n'))
   node.server.shutdown()
 })
 
@@ -86,7 +86,7 @@ test('what is left of an MGET because the other node does not read has no other 
     asked.push(peer.request(['EXISTS', 'big', 'big', 'none']))
     asked.push(peer.request(['MGET', ...keys, 'none']))
     asked.push(peer.request(['DEL', 'none', `none${i}`]))
-    for (const reply of [':2\r\n', long, ':0\r\n']) replies.push(`:${++id}\r\n${reply}`)
+    for (const reply of [':2\r\n', long, ':0\r\n']) replies.push(`@${++id}\r\n${reply}`)
   }
   peer.stream.pause()
   await peer.say(asked.join(''))
