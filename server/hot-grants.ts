@@ -12,6 +12,7 @@
  */
 import { ChangeLog } from '../cluster/hot/log.ts'
 import { SIGN_OF_LIFE_MS } from '../cluster/hot/copies.ts'
+import { Demand } from '../cluster/hot/demand.ts'
 import { keySlot } from '../cluster/slots.ts'
 import type { Timer, World } from '../cluster/world.ts'
 import { ERR_PEER_ONLY, ERR_SYNTAX } from '../protocol/errors.ts'
@@ -71,6 +72,7 @@ interface HotGrantsParts {
 export class HotGrants {
   readonly #parts: HotGrantsParts
   readonly #links = new Map<number, HotLink>()
+  readonly #demand = new Demand()
   #sweep: Timer | null = null
   #granted = 0
   #told = 0
@@ -83,7 +85,7 @@ export class HotGrants {
     return { granted: this.#granted, told: this.#told }
   }
 
-  /** PEER HOTGET key: log, number, ttl in ms and value; null where there is nothing to be granted. */
+  /** PEER HOTGET key rate: log, number, ttl in ms and value; null where there is nothing to be granted. */
   grant(client: Client): void {
     const { args, peer, reply } = client
     if (peer === null) return reply.error(ERR_PEER_ONLY)
@@ -139,11 +141,15 @@ export class HotGrants {
     if (link !== undefined) this.#end(link)
   }
 
-  #isHot({ args }: Client): boolean {
-    const { reads, routing, rate } = this.#parts
+  #isHot({ args, id }: Client): boolean {
+    const { reads, routing, rate, world } = this.#parts
     if (rate() === 0 || args.length(2) > HOT_KEY_BYTES_MAX) return false
     if (!routing.router!.isHere(keySlot(args.bytes, args.pos(2), args.length(2)))) return false
-    return reads.rateOf(args.text(2)) >= rate()
+    const key = args.text(2)
+    const told = args.integer(3)
+    const now = world.clock.now()
+    if (told > 0) this.#demand.told(key, id, told, now)
+    return Math.max(reads.rateOf(key), this.#demand.of(key, now)) >= rate()
   }
 
   /** What was read of copies would have come here. */

@@ -5,7 +5,7 @@
  *
  *     this node                                    owner of k
  *       GET k  (forwarded, as ever; counted)  -->
- *       k is often read:   PEER HOTGET k      -->  hot there, too? then it remembers that we have k
+ *       k is often read:   PEER HOTGET k rate -->  hot there, too? then it remembers that we have k
  *                    <-- log, number, ttl, value
  *       GET k  answered from the copy
  *       PEER HOTLOG log number k hits         -->  answers at once if a key has changed, else
@@ -192,15 +192,19 @@ export class HotCopies {
 
   #consider(key: string, owner: string, slot: number, now: number): void {
     if (this.#closed || this.#reads.isQuiet(key, now)) return
-    if (this.#reads.rate(key, now) < this.#options.rateMin()) return
+    const rate = this.#reads.rate(key, now)
+    if (rate < this.#options.rateMin()) return
     this.#reads.quiet(key, Infinity)
-    this.#ask(key, owner, slot, now)
+    this.#ask(key, owner, slot, rate)
   }
 
-  #ask(key: string, owner: string, slot: number, askedAt: number): void {
+  #ask(key: string, owner: string, slot: number, rate: number): void {
+    const askedAt = this.#clock.now()
     const era = this.#era
     const stamp = this.#options.stamps.of(slot)
-    const args = [PEER, HOTGET, Buffer.from(key, 'latin1')]
+    // Equal reads of a moment are one request: the owner does not know of all.
+    const reads = Buffer.from(String(Math.floor(rate)))
+    const args = [PEER, HOTGET, Buffer.from(key, 'latin1'), reads]
     this.#asked++
     const asked = { deadlineMs: ASK_MS, keyAt: 2, share: false }
     this.#options.peer(owner).request(args, asked, (outcome, value) => {

@@ -551,14 +551,14 @@ const peerRows = [
   },
   {
     name: 'hotget',
-    arity: 3,
+    arity: 4,
     flags: amongNodes,
     keys: noKeys,
     group: 'cluster',
     since: '0.1.0',
     complexity: 'O(1)',
     summary: 'Asks for a copy of a hot key, and to be told when it changes.',
-    syntax: 'key',
+    syntax: 'key rate',
     run: (client: Client) => client.server.hotGrants.grant(client),
   },
   {

@@ -342,7 +342,7 @@ export const directives = {
     section: 'Groups and cluster',
     mutable: true,
     summary:
-      'Requests a second of other nodes for one key from which on it is hot, and they may keep copies of it for `cluster-hot-ttl`; 0: never.',
+      'Reads of one key a second, through other nodes than its owner, from which on it is hot: they may then keep copies of it for `cluster-hot-ttl`. 0: never.',
   }),
   'cluster-hot-ttl': row(integer(20, 2000), {
     default: 1000,

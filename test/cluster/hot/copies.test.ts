@@ -77,7 +77,7 @@ test('a key that is often read is asked for once, and then answered here', (t) =
   scene.heat()
   t.deepEqual(
     scene.asked.map(({ words }) => words),
-    [['HOTGET', 'k']],
+    [['HOTGET', 'k', '10']],
   )
   scene.grant()
   t.is(scene.read(), 'v')
