@@ -7,7 +7,7 @@ import { FrameWriter } from '../frame.ts'
 import { Link, LINK_DROPPED, LINK_SELF, LinkError } from '../link.ts'
 import type { LinkIdentity } from '../link.ts'
 import { type ClusterNode, type DialAddress, MemberListError, parseNode } from '../membership.ts'
-import { PeerError } from '../replies.ts'
+import { PeerError, Replies } from '../replies.ts'
 import type { PeerValue } from '../replies.ts'
 import type { World } from '../world.ts'
 
@@ -37,18 +37,15 @@ export function identifier(world: World, identity: LinkIdentity): Identify {
         resolve(typeof answer === 'string' ? { kind: 'nobody', why: answer } : answer)
         link.end(SAID)
       }
-      let isAnswer = false
+      const values = new Replies(LIMITS, (value) => end(answerOf(link.owner, value, address)))
       const link = new Link(world, { ...address, name: null }, identity, LIMITS, {
         ready: () => {
           const writer = new FrameWriter(BYTES)
-          writer.add({ id: 1, args: WORDS }, IDENTIFY_MS, 0)
+          writer.add({ id: 1, args: WORDS, protocol: 2 }, IDENTIFY_MS, 0)
           link.write(writer.take())
         },
-        reply: (value) => {
-          // The request's number comes first.
-          if (isAnswer) end(answerOf(link.owner, value, address))
-          isAnswer = true
-        },
+        id: () => {},
+        reply: (bytes) => void values.feed(bytes),
         heard: () => {},
         drained: () => {},
         ended: (reason) => {
