@@ -31,6 +31,8 @@ export class SimNode {
   readonly peers: readonly string[]
   host: Host
   server: Server | null = null
+  /** Commands of its clients that another node has to answer. */
+  passesOn = 0
   /** How often it was started. */
   starts = 0
   readonly #parts: SimNodeParts

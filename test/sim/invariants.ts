@@ -22,7 +22,7 @@ export const AGREE_MS = 5000
 export const SHORT_STALL_MS = 250
 
 /** A node whose link stalls for less is not missed by others (cluster/membership.ts): it stays the owner. */
-export const UNMISSED_MS = 500
+export const UNMISSED_MS = 350
 
 const ERRORS_MAX = 0.02
 

@@ -12,7 +12,7 @@ import { FAULTS, type FaultName } from './faults.ts'
 import { type RunResult, runSeed } from './run.ts'
 
 /** Seeds of one process: it gives the system its memory back when it ends. */
-const SEEDS_PER_PROCESS = 50
+const SEEDS_PER_PROCESS = 25
 
 /** Violations of a seed that are shown. */
 const SHOWN_MAX = 3

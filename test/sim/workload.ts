@@ -26,6 +26,9 @@ const DIGITS = 31
 /** Mean time between two commands of a client. */
 const THINK_MS = 130
 
+/** Those that are passed on as they are, where another node has their key. */
+const PASSED_ON = new Set(['GET', 'SET', 'EXPIRE', 'INCRBY', 'SETNX'])
+
 export interface Stage {
   readonly scheduler: Scheduler
   readonly random: SeededRandom
@@ -106,6 +109,8 @@ export class Workload {
       ...{ client: client.name, node: client.node, words: words.join(' ') },
       ...{ start: scheduler.now, end: Infinity, outcome: 'open', line: '', limitMs },
     }
+    const mayPassOn = PASSED_ON.has(words[0]!) && !this.#isAtOwner(client, words[1]!)
+    if (mayPassOn) this.#nodeOf(client).passesOn++
     const asked = client.ask(words, (answer) => {
       step.end = scheduler.now
       step.outcome = answer.kind
@@ -261,8 +266,11 @@ export class Workload {
     write.acked = isDone
   }
 
-  #isAtOwner({ node: name }: SimClient, key: string): boolean {
-    const node = this.#stage.nodes.find((one) => one.name === name)
-    return node?.server?.routing.isHere(Buffer.from(key)) ?? false
+  #isAtOwner(client: SimClient, key: string): boolean {
+    return this.#nodeOf(client).server?.routing.isHere(Buffer.from(key)) ?? false
+  }
+
+  #nodeOf({ node: name }: SimClient): SimNode {
+    return this.#stage.nodes.find((one) => one.name === name)!
   }
 }
