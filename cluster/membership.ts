@@ -225,6 +225,7 @@ export class Membership {
   readonly #epoch: EpochCounter
   readonly #listeners = new Set<(changed: Member) => void>()
   readonly #listListeners = new Set<(change: ListChange) => void>()
+  readonly #unheardListeners = new Set<(member: Member) => void>()
   readonly #firstListeners = new Set<() => void>()
   readonly #epochListeners = new Set<(epoch: number) => void>()
   #viewHash = 0
@@ -291,6 +292,15 @@ export class Membership {
   onList(listener: (change: ListChange) => void): () => void {
     this.#listListeners.add(listener)
     return () => void this.#listListeners.delete(listener)
+  }
+
+  /**
+   * Is called, again and again, while a member does not answer this node, but another one: it stays in
+   * the ring, and what is wrong is the link. Returns its end.
+   */
+  onUnheard(listener: (member: Member) => void): () => void {
+    this.#unheardListeners.add(listener)
+    return () => void this.#unheardListeners.delete(listener)
   }
 
   /** Is called after a member has answered for the first time. Returns its end. */
@@ -448,7 +458,9 @@ export class Membership {
     member.misses++
     member.state = 'suspect'
     const { opinion } = member
-    if (member.misses >= MISSES_UNTIL_DOWN) opinion.unlessVouched(() => this.#lost(member))
+    if (member.misses >= MISSES_UNTIL_DOWN) {
+      opinion.decide((vouched) => this.#unheard(member, vouched))
+    }
     if (member.misses < MISSES_UNTIL_DOWN - 1 || this.#isDown(member)) return
     opinion.ask(this.#helpersFor(member), this.#heartbeatMs)
   }
@@ -457,10 +469,14 @@ export class Membership {
     return state === 'down'
   }
 
-  /** Neither this node nor anybody that it asked hears it. */
-  #lost(member: Tracked): void {
+  /** This node does not hear it any more. `vouched`: somebody else does. */
+  #unheard(member: Tracked, vouched: boolean): void {
     if (this.#beat === null || this.#byName.get(member.name) !== member) return
     if (member.state === 'down') return
+    if (vouched) {
+      for (const listener of this.#unheardListeners) listener(member)
+      return
+    }
     member.state = 'down'
     this.#ring.remove(member.name)
     this.#changed(member)

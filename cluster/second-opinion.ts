@@ -58,13 +58,10 @@ export class SecondOpinion {
     heard(false)
   }
 
-  /** Calls `isLost` unless somebody hears the node: now, or when the round that is under way ends. */
-  unlessVouched(isLost: () => void): void {
-    if (this.#vouched) return
-    if (this.#missing === 0) return isLost()
-    this.#decided = () => {
-      if (!this.#vouched) isLost()
-    }
+  /** Says whether somebody hears the node: now, or when the round that is under way ends. */
+  decide(isVouched: (vouched: boolean) => void): void {
+    if (this.#vouched || this.#missing === 0) return isVouched(this.#vouched)
+    this.#decided = () => isVouched(this.#vouched)
   }
 
   /** It answered this node itself: what others said is no matter any more. */

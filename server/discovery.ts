@@ -18,6 +18,11 @@ export async function openDiscovery(
   const { discovery } = config
   if (discovery === null) return null
   const secret = config['cluster-secret']
+  membership.onList(({ added, moved, removed }) => {
+    for (const { name } of added) log.notice({ node: name }, `node ${name} is a member`)
+    for (const { name } of removed) log.notice({ node: name }, `node ${name} is a member no more`)
+    for (const { name, dial } of moved) log.notice({ node: name, dial }, `node ${name} has moved`)
+  })
   const events: DiscoveryEvents = {
     found: (nodes) => {
       // As with a static list: without a secret anybody could join, so nobody does from elsewhere.

@@ -92,6 +92,7 @@ export class Routing {
     membership.onChange(({ name, state }) => {
       if (state === 'down') peers.all.get(name)?.drop('it does not answer')
     })
+    membership.onUnheard(({ name }) => this.dropLink(name))
     this.#peers = peers
     this.peers = peers.all
     this.membership = membership
@@ -115,6 +116,15 @@ export class Routing {
       clock: world.clock,
       random: world.random,
     })
+  }
+
+  /**
+   * The link to a node carries nothing, though the node is there: what is asked of it is to go to the next
+   * one at once, instead of waiting each time. Heartbeats look for another link.
+   */
+  dropLink(name: string): void {
+    const peer = this.peers.get(name)
+    if (peer?.connected === true) peer.drop('it does not answer this node, but others')
   }
 
   /**

@@ -81,6 +81,8 @@ export type ToWorker =
   | { readonly kind: 'landed'; readonly token: number; readonly outcome: Outcome }
   /** Who is in the cluster. */
   | { readonly kind: 'members'; readonly members: readonly FoundMember[] }
+  /** The links to a node carry nothing, though it is there. */
+  | { readonly kind: 'unheard'; readonly name: string }
   /** The number of the view. */
   | { readonly kind: 'epoch'; readonly epoch: number }
   /** A node of the cluster came or went. */

@@ -155,6 +155,9 @@ hub.on('message', (message: ToWorker) => {
       for (const { name, state } of message.members) membership.follow(name, state)
       return
     }
+    case 'unheard':
+      thread.routing.dropLink(message.name)
+      return
     case 'epoch':
       thread.routing.membership!.followEpoch(message.epoch)
       return

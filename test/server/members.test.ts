@@ -60,6 +60,12 @@ class Nodes {
     for (const stream of this.#streams.get(link) ?? []) stream.destroy()
   }
 
+  /** From now on what one sends to the other gets lost, and no new link comes about. */
+  silence(link: string): void {
+    this.cut.add(link)
+    for (const stream of this.#streams.get(link) ?? []) stream.stall()
+  }
+
   shutdown(): void {
     for (const { server } of this.#running) server.shutdown()
   }
@@ -135,6 +141,31 @@ test('with one bad link a node stays in the ring, by the word of the third', asy
   await nodes.clock.advance(1500)
   t.deepEqual(membership!.live().names, [a, c])
   t.deepEqual(second.server.routing.membership!.live().names, [a, b, c])
+})
+
+test('over a link that carries nothing one waits for a moment, and then goes to the next node', async (t) => {
+  const nodes = new Nodes()
+  t.teardown(() => nodes.shutdown())
+  const all = `${a},${b},${c}`
+  const first = await nodes.start(a, all)
+  await nodes.start(b, all)
+  await nodes.start(c, all)
+  const { membership, peers } = first.server.routing
+  await nodes.clock.until(() => membership!.members.every(({ state }) => state === 'up'))
+  nodes.silence(`${a}>${b}`)
+  await nodes.clock.advance(2000)
+  t.deepEqual(membership!.live().names, [a, b, c])
+  t.false(peers.get(b)!.connected)
+  const client = first.connect()
+  for (let i = 0; i < 20; i++) {
+    const get = client.command('GET', `key:${i}`)
+    await nodes.clock.advance(20)
+    t.is(await Promise.race([get, Promise.resolve('late')]), '$-1\r\n')
+  }
+  nodes.cut.clear()
+  await nodes.clock.advance(3000)
+  t.is(membership!.member(b)!.state, 'up')
+  t.is(membership!.epoch, 1)
 })
 
 test('what nodes ask of each other is refused to clients', async (t) => {
