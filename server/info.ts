@@ -4,6 +4,7 @@
  * are always 0 stand here because tools read them.
  */
 import { machine, release, type } from 'node:os'
+import type { Doubt } from '../cluster/doubt.ts'
 import type { Group } from '../cluster/group.ts'
 import type { LoadCounters } from '../cluster/loads.ts'
 import type { WriteCounters } from '../cluster/writes.ts'
@@ -54,6 +55,7 @@ export interface InfoSource {
     | 'groupBytes'
   >
   readonly stats: Stats
+  readonly ownedSlots: { readonly doubt: Pick<Doubt, 'raised' | 'forgotten'> } | null
   readonly sweeper: Pick<Sweeper, 'stalePercent' | 'spentMs' | 'cut'>
   readonly loads: {
     counters(group: Group): Readonly<LoadCounters>
@@ -355,7 +357,10 @@ function latencyFields({ config, stats }: InfoSource): Fields {
   return fields
 }
 
-function clusterFields({ routing }: InfoSource, { links, otherViews, routed }: Facts): Fields {
+function clusterFields(
+  { ownedSlots, routing }: InfoSource,
+  { links, otherViews, routed }: Facts,
+): Fields {
   const { membership } = routing
   if (membership === null) return { cluster_enabled: 0 }
   const ofLinks = Object.entries(links).map(([name, count]) => [`cluster_link_${name}`, count])
@@ -376,6 +381,9 @@ function clusterFields({ routing }: InfoSource, { links, otherViews, routed }: F
     ...(Object.fromEntries(ofLinks) as Fields),
     // Requests of nodes that saw other nodes alive than this one.
     cluster_other_views: otherViews,
+    // Times that this node asked whether it had been missed, and that it had and forgot what it had.
+    cluster_doubts: ownedSlots?.doubt.raised ?? 0,
+    cluster_forgotten: ownedSlots?.doubt.forgotten ?? 0,
   }
 }
 
