@@ -24,10 +24,10 @@ import type { Clock, Timer } from './world.ts'
 export const PATIENCE_MS = HEARTBEAT_PERIOD_MS * MISSES_UNTIL_DOWN
 
 /** Another node answers within that time, or not at all. */
-const ASK_MS = 400
+const ASK_MS = 300
 
 /** And it has told this one to rejoin by then, since the doubt began. */
-const REJOIN_MS = 800
+const REJOIN_MS = 600
 
 export interface DoubtOptions {
   readonly clock: Clock
@@ -76,9 +76,13 @@ export class Doubt {
     return this.#round !== null
   }
 
-  /** The process may have stood still. Asks again if it is in doubt already. */
+  /**
+   * The process may have stood still. If it is in doubt already it asks again, unless it is to forget
+   * all anyway: a node that stands still again and again must not be in doubt for ever.
+   */
   raise(): void {
-    this.#raise(null)
+    if (this.#round === null || !this.#mustForget) this.#raise(null)
+    else this.#options.hold()
   }
 
   /**

@@ -4,6 +4,7 @@
  * are always 0 stand here because tools read them.
  */
 import { machine, release, type } from 'node:os'
+import type { Doubt } from '../cluster/doubt.ts'
 import type { Group } from '../cluster/group.ts'
 import type { LoadCounters } from '../cluster/loads.ts'
 import type { WriteCounters } from '../cluster/writes.ts'
@@ -54,6 +55,7 @@ export interface InfoSource {
     | 'groupBytes'
   >
   readonly stats: Stats
+  readonly ownedSlots: { readonly doubt: Pick<Doubt, 'raised' | 'forgotten'> } | null
   readonly sweeper: Pick<Sweeper, 'stalePercent' | 'spentMs' | 'cut'>
   readonly loads: {
     counters(group: Group): Readonly<LoadCounters>
@@ -416,7 +418,7 @@ function latencyFields({ config, stats }: InfoSource): Fields {
   return fields
 }
 
-function clusterFields({ routing }: InfoSource, facts: Facts): Fields {
+function clusterFields({ ownedSlots, routing }: InfoSource, facts: Facts): Fields {
   const { copies, grants, links, otherViews, redirected, routed } = facts
   const { membership } = routing
   if (membership === null) return { cluster_enabled: 0 }
@@ -452,6 +454,9 @@ function clusterFields({ routing }: InfoSource, facts: Facts): Fields {
     // Copies that other nodes were granted, and how often they were told of changes.
     cluster_hot_granted: grants.granted,
     cluster_hot_told: grants.told,
+    // Times that this node asked whether it had been missed, and that it had and forgot what it had.
+    cluster_doubts: ownedSlots?.doubt.raised ?? 0,
+    cluster_forgotten: ownedSlots?.doubt.forgotten ?? 0,
   }
 }
 

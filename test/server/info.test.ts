@@ -78,6 +78,7 @@ function source(changes: Partial<InfoSource> = {}): InfoSource {
     breakerOf: () => 'half-open',
     landings: { times: () => new Float64Array(histogramCells) },
     routing: { membership: null },
+    ownedSlots: null,
     port: 7000,
     startedAt: 500,
     runId: 'a'.repeat(40),
@@ -266,7 +267,8 @@ test('in a cluster nodes and forwards are told', (t) => {
   const links = { requests: 22, shared: 2, links: 4, silent: 6, lost: 8 }
   const routing = { membership } as unknown as InfoSource['routing']
   const told = { ...facts, routed, links, otherViews: 12 }
-  const fields = fieldsOf(info(source({ routing }), told, []))
+  const ownedSlots = { doubt: { raised: 3, forgotten: 2 } }
+  const fields = fieldsOf(info(source({ routing, ownedSlots }), told, []))
   t.is(fields.get('redis_mode'), 'cluster')
   t.is(fields.get('cluster_enabled'), '1')
   t.is(fields.get('cluster_known_nodes'), '3')
@@ -275,6 +277,8 @@ test('in a cluster nodes and forwards are told', (t) => {
   t.is(fields.get('cluster_link_requests'), '22')
   t.is(fields.get('cluster_link_lost'), '8')
   t.is(fields.get('cluster_other_views'), '12')
+  t.is(fields.get('cluster_doubts'), '3')
+  t.is(fields.get('cluster_forgotten'), '2')
   t.is(read(source()).get('cluster_enabled'), '0')
 })
 
