@@ -1,6 +1,6 @@
 /** How the replies of all nodes to one command become one reply. */
 import { strict as assert } from 'node:assert'
-import { nodesNotReached } from '../protocol/errors.ts'
+import { nodeNonsense, nodesNotReached } from '../protocol/errors.ts'
 import { PeerError, PeerStatus } from './replies.ts'
 import type { PeerValue } from './replies.ts'
 import { RING_NODES_MAX } from './ring.ts'
@@ -13,19 +13,31 @@ export interface FanOutPart {
   readonly value: PeerValue
 }
 
-/**
- * The lists of all nodes, one behind the other (KEYS). Nodes that failed are left out. A key can
- * appear twice while it moves from one owner to another.
- */
-export function concatenated(parts: readonly FanOutPart[]): PeerValue {
-  const all: PeerValue[] = []
-  for (const { failed, value } of parts) {
-    if (failed) continue
-    if (!Array.isArray(value)) return value
-    for (const element of value as readonly PeerValue[]) all.push(element)
-  }
-  return all
+/** A list whose elements are there as their bytes. */
+export interface EncodedList {
+  readonly count: number
+  readonly lists: readonly Buffer[]
 }
+
+/**
+ * The lists of all nodes, relayed as they came, one behind the other (KEYS); an error if one is. Nodes that
+ * failed are left out. A key can appear twice while it moves from one owner to another.
+ */
+export function concatenated(parts: readonly FanOutPart[]): EncodedList | PeerError {
+  const lists: Buffer[] = []
+  let count = 0
+  for (const { name, failed, value } of parts) {
+    if (failed) continue
+    if (value instanceof PeerError) return value
+    if (!Buffer.isBuffer(value) || value[0] !== STAR) return new PeerError(nodeNonsense(name))
+    const end = value.indexOf('\r')
+    count += Number(value.toString('latin1', 1, end))
+    lists.push(value.subarray(end + 2))
+  }
+  return { count, lists }
+}
+
+const STAR = 0x2a
 
 /** The sum of all nodes (DBSIZE). Nodes that failed are left out. */
 export function summed(parts: readonly FanOutPart[]): PeerValue {

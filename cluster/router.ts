@@ -69,6 +69,8 @@ export type Routed =
 /** A command for every node. */
 export interface FanOutRequest {
   readonly args: readonly Buffer[]
+  /** As in PeerRequest. */
+  readonly relay?: 2
   readonly deadlineMs?: number
 }
 
@@ -229,7 +231,9 @@ export class Router {
       return runHere(request.args, (value) => done({ name, failed: false, value }))
     }
     if (!this.#view.isLive(name)) return done({ name, failed: true, value: null })
-    const asked = { deadlineMs: request.deadlineMs ?? HUNT_MS, keyAt: -1, share: false }
+    const { deadlineMs = HUNT_MS, relay } = request
+    const how = relay === undefined ? {} : { relay }
+    const asked = { deadlineMs, keyAt: -1, share: false, ...how }
     this.#peer(name).request(request.args, asked, (outcome, value) => {
       done({ name, failed: outcome !== 'reply', value })
     })

@@ -62,6 +62,8 @@ export class Client {
   libVersion = ''
   user = 'default'
   authenticated: boolean
+  /** Does protected mode turn it away, unless it proves to be a node of the cluster? Then it is not authenticated. */
+  isStranger = false
   noEvict = false
   noTouch = false
   /** Does it watch what others do? See monitors.ts. */
@@ -112,6 +114,12 @@ export class Client {
     this.authenticated = init.authenticated
     this.createdAt = server.world.clock.now()
     this.lastCommandAt = this.createdAt
+  }
+
+  /** All that it may do is to shake hands as a node. */
+  beStranger(): void {
+    this.isStranger = true
+    this.authenticated = false
   }
 
   /** For commands that run on the hub, and on no other thread: their rows say so. */

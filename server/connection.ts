@@ -57,6 +57,7 @@ export class Connection implements ClientConnection {
       localAddress: socket.localAddress,
       authenticated: server.config.requirepass === '',
     })
+    if (server.isStranger(socket.remoteAddress)) this.client.beStranger()
     this.decoder = new Decoder(this.client.connectionArgs, server.decoderLimits)
     this.decoder.restricted = !this.client.authenticated
     this.#input = new Input(server.store, this.decoder, this)

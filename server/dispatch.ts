@@ -69,9 +69,12 @@ function judge(server: IoThread, connection: Connection): void {
     refuse(server, client, entry, errors.wrongArity(entry.fullName))
     return
   }
-  if (!client.authenticated && (entry.flags & flagBits.no_auth) === 0 && needsPassword(server)) {
-    refuse(server, client, entry, errors.ERR_NOAUTH)
-    return
+  if (!client.authenticated) {
+    const line = refusalOfUnknown(server, client, entry)
+    if (line !== null) {
+      refuse(server, client, entry, line)
+      return
+    }
   }
   let isHeld = false
   if (server.gate.restricts) {
@@ -227,6 +230,16 @@ function refusalOfTold(client: Client, { flags, fullName }: CommandEntry): strin
   // In RESP3 it can tell replies from what it is told.
   if (!client.isSubscriber || client.protocol === 3) return null
   return commandsOfSubscribers.has(fullName) ? null : errors.subscriberCommand(fullName)
+}
+
+/** Why a client that has not shown who it is may not run this command; null: it may. */
+function refusalOfUnknown(server: IoThread, client: Client, entry: CommandEntry): string | null {
+  const comesFirst = (entry.flags & flagBits.no_auth) !== 0
+  if (client.isStranger && !(comesFirst && entry.parent?.name === 'peer')) {
+    client.closeAfterReply()
+    return errors.DENIED_PROTECTED_MODE
+  }
+  return !comesFirst && needsPassword(server) ? errors.ERR_NOAUTH : null
 }
 
 /** CONFIG SET may have taken the password away since the client connected. */

@@ -39,6 +39,8 @@ import { Tracking } from './tracking/tracking.ts'
 import { Turns } from './turns.ts'
 import { Writing } from './writing.ts'
 
+/** Who is let in for a handshake alone has so long for it. */
+const handshakeMsMax = 5000
 /** How often idle clients are looked for. */
 const idlePeriodMs = 1000
 /** A bulk longer than this is received into pages of the store. */
@@ -237,9 +239,19 @@ export class IoThread {
   #refusal({ remoteAddress }: Pick<Socket, 'remoteAddress'>): string | null {
     const { config } = this
     if (this.stats.clients >= config.maxclients) return errors.ERR_MAX_CLIENTS
-    const isProtected = config['protected-mode'] && config.requirepass === ''
-    if (isProtected && !isLocal(remoteAddress)) return errors.DENIED_PROTECTED_MODE
+    if (this.isStranger(remoteAddress) && !this.#admitsNodes) return errors.DENIED_PROTECTED_MODE
     return null
+  }
+
+  /** Does protected mode turn this address away? A node may shake hands all the same. */
+  isStranger(remoteAddress: string): boolean {
+    const { config } = this
+    return config['protected-mode'] && config.requirepass === '' && !isLocal(remoteAddress)
+  }
+
+  /** May a node of the cluster come from anywhere? It proves that it knows the secret. */
+  get #admitsNodes(): boolean {
+    return this.config.members !== null && this.config['cluster-secret'] !== ''
   }
 
   /** A connection is gone. */
@@ -356,11 +368,13 @@ export class IoThread {
 
   #closeIdle(): void {
     const timeoutMs = this.config.timeout * 1000
-    if (timeoutMs === 0) return
+    if (timeoutMs === 0 && !this.#admitsNodes) return
     const now = this.world.clock.now()
     for (const connection of [...this.#connections.values()]) {
+      const { createdAt, isStranger, peer, isSubscriber } = connection.client
+      if (isStranger && now - createdAt > handshakeMsMax) connection.destroy()
+      if (timeoutMs === 0) continue
       const isIdle = connection.idleMs(now) > timeoutMs
-      const { peer, isSubscriber } = connection.client
       if (isIdle && peer === null && !isSubscriber) connection.destroy()
     }
   }

@@ -11,6 +11,7 @@ import { Peers } from '../cluster/peers.ts'
 import { Absent, pingOrRejoin } from '../cluster/rejoin.ts'
 import { PeerError, PeerStatus, Replies, type PeerValue } from '../cluster/replies.ts'
 import { HUNT_MS } from '../cluster/hunt.ts'
+import { MINUS } from '../cluster/reply-gate.ts'
 import { type Routed, Router } from '../cluster/router.ts'
 import type { RunHere } from '../cluster/scatter.ts'
 import { askAbout, askView } from '../cluster/opinions.ts'
@@ -23,6 +24,7 @@ import { type CommandEntry, flagBits, keysOf, lastKeyOf } from './command.ts'
 import { CopiedReads } from './copied-reads.ts'
 import { joinedHotKeys, writeHotKeys } from './hot-keys.ts'
 import type { IoThread } from './io-thread.ts'
+import { KEYS_PER_PART, scatterLong, streamList } from './long-scatter.ts'
 import { Redirects } from './redirects.ts'
 import type { Call, Slot } from './slot.ts'
 
@@ -377,29 +379,51 @@ export class Routing {
     }
     const copied = this.copied!
     if (entry.fullName === 'exists' && copied.answersExists(client, call)) return true
-    const some = entry.fullName === 'mget' ? copied.ofMany(client, args) : null
     const isRead = (entry.flags & flagBits.readonly) !== 0
-    const written = isRead ? NO_SLOTS : this.slotsOf(args, entry)
-    copied.wrote(written)
+    const gather = entry.fullName === 'mget' ? 'list' : entry.fullName === 'mset' ? 'ok' : 'sum'
+    const runHere = this.#runHere(client, entry, db)
+    const run = (words: readonly Buffer[], of: Args, done: (value: PeerValue) => void): void => {
+      const written = isRead ? NO_SLOTS : this.slotsOf(of, entry)
+      copied.wrote(written)
+      const request = {
+        args: words,
+        step: entry.keyStep,
+        firstKey: entry.firstKey,
+        gather,
+        repeatable: this.#isRepeatable(of, entry),
+        deadlineMs: this.#deadlineOf(of, entry),
+      } as const
+      this.router!.scatter(request, runHere, (value) => {
+        copied.wrote(written)
+        done(value)
+      })
+    }
+    if (args.count > KEYS_PER_PART * entry.keyStep && args.bigs.length === 0) {
+      const own = call.slot === undefined ? args.detached() : args
+      scatterLong({
+        ...{ client, entry, args: own, slot: call.slot ?? client.hold(), gather },
+        run: (words, done) => run(words, Args.of(words), done),
+        encode: (values, protocol) => this.#encode(values, protocol),
+      })
+      return true
+    }
+    const some = entry.fullName === 'mget' ? copied.ofMany(client, args) : null
     const reply = call.slot ?? client.defer()
     if (some?.isWhole === true) {
       reply.settle((to) => writeValue(to, some.joined([])))
       return true
     }
-    const gather = entry.fullName === 'mget' ? 'list' : entry.fullName === 'mset' ? 'ok' : 'sum'
-    const request = {
-      args: some?.rest ?? args.copy(),
-      step: entry.keyStep,
-      firstKey: entry.firstKey,
-      gather,
-      repeatable: this.#isRepeatable(args, entry),
-      deadlineMs: this.#deadlineOf(args, entry),
-    } as const
-    this.router!.scatter(request, this.#runHere(client, entry, db), (value) => {
-      copied.wrote(written)
+    run(some?.rest ?? args.copy(), args, (value) => {
       reply.settle((to) => writeValue(to, some?.joined(value) ?? value))
     })
     return true
+  }
+
+  #encode(values: readonly PeerValue[], protocol: number): Buffer {
+    const write = (to: Reply): void => {
+      for (const value of values) writeValue(to, value)
+    }
+    return this.#server.areas.encode(protocol, write, () => {})
   }
 
   /** The node that has all keys of a command now; null: they are several nodes'. */
@@ -428,6 +452,14 @@ export class Routing {
     }
     if (entry.fullName === 'scan') {
       router.scan({ args }, runHere, done)
+    } else if (entry.fullName === 'keys') {
+      const bytesHere: RunHere = (words, then) =>
+        this.#bytesHere(client, entry, call.db, words, then)
+      router.fanOut({ args, relay: 2 }, bytesHere, (parts) => {
+        const list = concatenated(parts)
+        if (list instanceof PeerError) done(list)
+        else streamList(client, reply, list)
+      })
     } else if (entry.fullName === 'randomkey') {
       const size = this.#server.table.named('dbsize')!
       const sizeHere = this.#runHere(client, size, call.db)
@@ -445,9 +477,21 @@ export class Routing {
         (entry.flags & flagBits.write) !== 0 ||
         entry.fullName === 'group|set' ||
         entry.fullName === 'hotkeys|reset'
-      const join = saysOk ? allOk : entry.fullName === 'keys' ? concatenated : summed
+      const join = saysOk ? allOk : summed
       router.fanOut({ args }, runHere, (parts) => done(join(parts)))
     }
+  }
+
+  /** Runs a part of this client's command on this node; its reply comes as one that is relayed does. */
+  #bytesHere(
+    client: Client,
+    entry: CommandEntry,
+    db: number,
+    words: readonly Buffer[],
+    done: (value: PeerValue) => void,
+  ): void {
+    const slot = client.call((bytes) => done(bytes[0] === MINUS ? valueOf(bytes) : bytes))
+    this.#server.answerLater(client, entry, Args.of(words), db, slot)
   }
 
   /** Runs a part of this client's command on this node, and hands back its reply as a value. */

@@ -213,6 +213,7 @@ function peerAuth(client: Client): void {
   }
   if (!verify(secret, 'caller', meeting, args.text(2))) return reply.error(errors.ERR_PEER_PROOF)
   client.authenticated = true
+  client.isStranger = false
   client.useProtocol(2)
   reply.ok()
   client.peer = meeting.caller

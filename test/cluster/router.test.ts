@@ -528,8 +528,15 @@ test('every live node is asked, this one too, and the parts come by rank', async
 test('reads leave a dead node out, FLUSHALL names it', (t) => {
   const part = (name: string, value: PeerValue): FanOutPart => ({ name, failed: false, value })
   const dead = { name: 'x:1', failed: true, value: null }
-  const [a, b] = [Buffer.from('a'), Buffer.from('b')]
-  t.deepEqual(concatenated([part('1', [a]), dead, part('2', []), part('3', [b])]), [a, b])
+  const [a, none, b] = ['*1\r\n$1\r\na\r\n', '*0\r\n', '*2\r\n:1\r\n:2\r\n'].map((list) =>
+    Buffer.from(list),
+  )
+  const list = concatenated([part('1', a!), dead, part('2', none!), part('3', b!)])
+  t.false(list instanceof PeerError)
+  const { count, lists } = list as Exclude<typeof list, PeerError>
+  t.is(count, 3)
+  t.is(Buffer.concat(lists).toString(), '$1\r\na\r\n:1\r\n:2\r\n')
+  t.true(concatenated([part('1', OK)]) instanceof PeerError)
   t.is(summed([part('1', 3), dead, part('2', 4)]), 7)
   t.deepEqual(allOk([part('1', OK), part('2', OK)]), OK)
   t.deepEqual(
@@ -537,7 +544,7 @@ test('reads leave a dead node out, FLUSHALL names it', (t) => {
     new PeerError('CLUSTERDOWN not done on x:1; done on all other nodes'),
   )
   const error = new PeerError('ERR x')
-  t.is(concatenated([part('1', [a]), part('2', error)]), error)
+  t.is(concatenated([part('1', a!), part('2', error)]), error)
   t.is(summed([part('1', 3), part('2', error)]), error)
   t.is(allOk([part('1', OK), part('2', error)]), error)
 })

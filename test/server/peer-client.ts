@@ -46,7 +46,7 @@ export class PeerClient {
     // A long command has its turns one after the other.
     let before = -1
     let quiet = 0
-    while (quiet < SETTLED) {
+    while (quiet < SETTLED && !this.isClosed) {
       quiet = this.received.length === before ? quiet + 1 : 0
       before = this.received.length
       await this.#node.clock.settle()
@@ -57,7 +57,7 @@ export class PeerClient {
 
 const VERSION = '1'
 /** So many rounds without a byte are the end. */
-const SETTLED = 500
+const SETTLED = 300
 
 function command(words: readonly string[]): string {
   return `*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`
