@@ -275,6 +275,8 @@ const clusterRows = [
 ] as const satisfies readonly Command[]
 
 const amongNodes = ['noscript', 'no_multi'] as const
+/** Asked all the time, whatever clients do. */
+const amongNodesUnseen = [...amongNodes, 'skip_monitor', 'skip_slowlog'] as const
 
 const peerRows = [
   {
@@ -342,7 +344,7 @@ const peerRows = [
   {
     name: 'hotget',
     arity: 4,
-    flags: amongNodes,
+    flags: amongNodesUnseen,
     keys: noKeys,
     group: 'cluster',
     since: '0.1.0',
@@ -354,7 +356,7 @@ const peerRows = [
   {
     name: 'hotlog',
     arity: -4,
-    flags: amongNodes,
+    flags: amongNodesUnseen,
     keys: noKeys,
     group: 'cluster',
     since: '0.1.0',

@@ -127,6 +127,33 @@ test('copies of an owner that says nothing are not served', async (t) => {
   cluster.shutdown()
 })
 
+test('another ring ends all copies, and grants; keys become hot anew', async (t) => {
+  const cluster = await startCluster(3, ARGS, { loader })
+  const { clock, network } = cluster
+  const clients = cluster.nodes.map((node) => node.connect())
+  const owner = ownerOf(cluster, 'k')
+  const [gone, stays] = [0, 1, 2].filter((node) => node !== owner) as [number, number]
+  await clients[owner]!.command('SET', 'k', 'value')
+  await heat(cluster, clients, 'k')
+  const { copies } = cluster.nodes[stays]!.server.routing.copied!
+  t.is(copies.counters.copies, 1)
+  const { server } = cluster.nodes[owner]!
+  t.true(server.tracking.keys > 0)
+  network.refuse(`127.0.0.1:${7001 + gone}`)
+  cluster.nodes[gone]!.server.shutdown()
+  const isOut = (node: number): boolean => {
+    const { membership } = cluster.nodes[node]!.server.routing
+    return membership!.live().names.length === 2
+  }
+  await clock.until(() => isOut(owner) && isOut(stays))
+  t.is(copies.counters.copies, 0)
+  t.is(server.tracking.keys, 0)
+  const left = { ...cluster, nodes: [cluster.nodes[owner]!, cluster.nodes[stays]!] }
+  await heat(left, [clients[owner]!, clients[stays]!], 'k')
+  t.is(copies.counters.copies, 1)
+  cluster.shutdown()
+})
+
 /** What was written, and seen, of one key in one order of events. */
 class Interleaving {
   readonly wrongs: string[] = []
