@@ -4,6 +4,7 @@
  * moment of a read (WATCH, transactions), asks the owner.
  */
 import { HotCopies, type CopiesOptions } from '../cluster/hot/copies.ts'
+import { Sample } from '../cluster/hot/sample.ts'
 import type { Stamps } from '../cluster/hot/stamps.ts'
 import { PeerError, type PeerValue } from '../cluster/replies.ts'
 import type { Args } from '../protocol/args.ts'
@@ -26,6 +27,7 @@ export class CopiedReads {
   readonly copies: HotCopies
   readonly #stamps: Stamps
   readonly #isOn: () => boolean
+  readonly #sample = new Sample()
 
   constructor(options: CopiedReadsOptions) {
     this.copies = new HotCopies(options)
@@ -39,7 +41,9 @@ export class CopiedReads {
     const isGet = entry.fullName === 'get'
     if (!isGet && entry.fullName !== 'strlen') return false
     if (!this.#isOn() || isConcluding(client) || args.length(1) > HOT_KEY_BYTES_MAX) return false
-    const value = this.copies.read(args.text(1), owner, slot)
+    const times = this.#sample.next()
+    if (times === 0 && this.copies.isEmpty) return false
+    const value = this.copies.read(args.text(1), owner, slot, times)
     if (value === null) return false
     client.server.stats.row[counter.keyspaceHits]!++
     if (!isGet) replyInteger(client, call, value.length)

@@ -135,6 +135,14 @@ export class HotGrants {
     if (link.log.hasNews) this.#answer(link)
   }
 
+  /** Who owns what has changed: others may see it later, and are told that all may have changed. */
+  ringChanged(): void {
+    for (const link of this.#links.values()) {
+      this.#letGo(link)
+      this.#changed(link, null)
+    }
+  }
+
   /** A link is gone. */
   forget({ id }: Client): void {
     const link = this.#links.get(id)
@@ -224,11 +232,15 @@ export class HotGrants {
     }
   }
 
+  #letGo({ granted, id, db }: HotLink): void {
+    for (const key of granted.keys()) this.#parts.tracking.letGo(id, db, key)
+  }
+
   #end(link: HotLink): void {
     const { tracking } = this.#parts
     this.#links.delete(link.id)
     link.waiting?.timer.cancel()
-    for (const key of link.granted.keys()) tracking.letGo(link.id, link.db, key)
+    this.#letGo(link)
     tracking.endHolding(link.id)
     if (this.#links.size > 0) return
     this.#sweep?.cancel()

@@ -8,6 +8,7 @@
  */
 import type { FanOutPart } from '../cluster/fan-out.ts'
 import { HotCounter, type HotKey, hottest } from '../cluster/hot/counter.ts'
+import { Sample } from '../cluster/hot/sample.ts'
 import type { PeerValue } from '../cluster/replies.ts'
 import type { Clock } from '../cluster/world.ts'
 import type { Args } from '../protocol/args.ts'
@@ -29,6 +30,7 @@ export interface HotKeyAt extends HotKey {
 export class HotReads {
   readonly counter = new HotCounter()
   readonly #clock: Clock
+  readonly #sample = new Sample()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -38,7 +40,8 @@ export class HotReads {
   asked(args: Args, entry: CommandEntry): void {
     const at = entry.firstKey
     if (at === 0 || lastKeyOf(entry, args) !== at || args.length(at) > HOT_KEY_BYTES_MAX) return
-    this.counter.add(args.text(at), this.#clock.now())
+    const times = this.#sample.next()
+    if (times > 0) this.counter.add(args.text(at), this.#clock.now(), times)
   }
 
   /** Another node has answered so many reads of a key with its copy. */

@@ -171,6 +171,7 @@ export class IoThread {
     this.#notifyOf(config['notify-keyspace-events'])
     config.onChange('notify-keyspace-events', (letters) => this.#notifyOf(letters))
     this.routing.membership?.onChange(() => leaveForeignShards(this))
+    this.routing.membership?.onChange(() => this.hotGrants.ringChanged())
     this.outputLimits = outputLimits(config['client-output-buffer-limit'])
     config.onChange('client-output-buffer-limit', (value) => {
       this.outputLimits = outputLimits(value)

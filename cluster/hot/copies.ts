@@ -143,11 +143,13 @@ export class HotCopies {
 
   /**
    * A client reads a key (latin1 text) of another node. The value, not to be changed, if there is a
-   * copy that may be served; else null, and perhaps a copy is asked for.
+   * copy that may be served; else null, and perhaps a copy is asked for. `times`: for how many reads
+   * this one counts; 0: it is not counted, and asks for nothing (sample.ts).
    */
-  read(key: string, owner: string, slot: number): Uint8Array | null {
+  read(key: string, owner: string, slot: number, times: number): Uint8Array | null {
+    if (times === 0) return this.find(key)
     const now = this.#clock.now()
-    this.#reads.add(key, now)
+    this.#reads.add(key, now, times)
     const value = this.find(key)
     if (value === null) this.#consider(key, owner, slot, now)
     return value

@@ -428,6 +428,8 @@ const clusterRows = [
 ] as const satisfies readonly Command[]
 
 const amongNodes = ['noscript', 'no_multi'] as const
+/** Asked all the time, whatever clients do. */
+const amongNodesUnseen = [...amongNodes, 'skip_monitor', 'skip_slowlog'] as const
 
 const peerRows = [
   {
@@ -553,7 +555,7 @@ const peerRows = [
   {
     name: 'hotget',
     arity: 4,
-    flags: amongNodes,
+    flags: amongNodesUnseen,
     keys: noKeys,
     group: 'cluster',
     since: '0.1.0',
@@ -565,7 +567,7 @@ const peerRows = [
   {
     name: 'hotlog',
     arity: -4,
-    flags: amongNodes,
+    flags: amongNodesUnseen,
     keys: noKeys,
     group: 'cluster',
     since: '0.1.0',

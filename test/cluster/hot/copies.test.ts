@@ -38,7 +38,7 @@ class Scene {
   }
 
   read(key = 'k'): string | null {
-    const value = this.copies.read(key, OWNER, SLOT)
+    const value = this.copies.read(key, OWNER, SLOT, 1)
     return value === null ? null : Buffer.from(value).toString()
   }
 
