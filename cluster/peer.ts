@@ -211,6 +211,15 @@ export class Peer implements PeerPort {
     })
   }
 
+  /**
+   * The node is known to answer, by another link: what is asked from now on waits for this one to come
+   * about, however often it has failed.
+   */
+  expect(): void {
+    this.#failures = 0
+    this.#retryAt = -Infinity
+  }
+
   /** Ends the link, as when the node was found to be dead: what is under way fails now. */
   drop(why: string): void {
     this.#link?.end(new LinkError(LINK_DROPPED, `${this.node.name}: ${why}`))

@@ -658,3 +658,19 @@ test('when everything is answered no timer is left after a while', async (t) => 
   await scene.clock.advance(1000)
   t.is(scene.clock.timers, 0)
 })
+
+test('of a node that is known to answer the link is waited for, however often it failed before', async (t) => {
+  const scene = new Scene()
+  scene.network.refuse('b:1')
+  for (let i = 0; i < 5; i++) {
+    const ended = scene.ask('GET k')
+    await scene.clock.advance(300)
+    t.deepEqual(ended, [['unreachable', null, false]])
+  }
+  scene.network.listen('b:1', (stream) => scene.owner.accept(stream))
+  scene.peer.expect()
+  const ended = scene.ask('GET k')
+  t.deepEqual(ended, [])
+  await scene.clock.advance(20)
+  t.is(scene.owner.seen.length, 1)
+})
