@@ -225,6 +225,7 @@ export class Membership {
   readonly #epoch: EpochCounter
   readonly #listeners = new Set<(changed: Member) => void>()
   readonly #listListeners = new Set<(change: ListChange) => void>()
+  readonly #stateListeners = new Set<(changed: Member) => void>()
   readonly #unheardListeners = new Set<(member: Member) => void>()
   readonly #firstListeners = new Set<() => void>()
   readonly #epochListeners = new Set<(epoch: number) => void>()
@@ -292,6 +293,12 @@ export class Membership {
   onList(listener: (change: ListChange) => void): () => void {
     this.#listListeners.add(listener)
     return () => void this.#listListeners.delete(listener)
+  }
+
+  /** Is called after a member's state has changed, also without a change of the ring. Returns its end. */
+  onState(listener: (changed: Member) => void): () => void {
+    this.#stateListeners.add(listener)
+    return () => void this.#stateListeners.delete(listener)
   }
 
   /**
@@ -376,8 +383,7 @@ export class Membership {
   }
 
   /**
-   * Instead of `start`: takes over what another thread of this node has found out about a node, `up`
-   * or `down`.
+   * Instead of `start`: takes over what another thread of this node has found out about a node.
    */
   follow(name: string, state: MemberState): void {
     assert(this.#beat === null, 'it finds out itself')
@@ -445,7 +451,7 @@ export class Membership {
     const isFirst = member.answeredAt === 0
     member.answeredAt = this.#clock.now()
     const wasDown = member.state === 'down'
-    member.state = 'up'
+    this.#turn(member, 'up')
     if (wasDown) {
       this.#ring.add(member)
       this.#changed(member)
@@ -456,7 +462,7 @@ export class Membership {
   #missed(member: Tracked): void {
     if (member.state === 'down') return
     member.misses++
-    member.state = 'suspect'
+    this.#turn(member, 'suspect')
     const { opinion } = member
     if (member.misses >= MISSES_UNTIL_DOWN) {
       opinion.decide((vouched) => this.#unheard(member, vouched))
@@ -477,9 +483,15 @@ export class Membership {
       for (const listener of this.#unheardListeners) listener(member)
       return
     }
-    member.state = 'down'
+    this.#turn(member, 'down')
     this.#ring.remove(member.name)
     this.#changed(member)
+  }
+
+  #turn(member: Tracked, state: MemberState): void {
+    if (member.state === state) return
+    member.state = state
+    for (const listener of this.#stateListeners) listener(member)
   }
 
   /** Those who answer this node, the next ones by rank: they differ from node to node asked about. */

@@ -241,9 +241,13 @@ export class Peer implements PeerPort {
     })
   }
 
-  /** Somebody heard from the node: the next request makes an attempt at once. */
-  retry(): void {
-    this.#retryAt = 0
+  /**
+   * The node is known to answer, by another link: what is asked from now on waits for this one to come
+   * about, however often it has failed.
+   */
+  expect(): void {
+    this.#failures = 0
+    this.#retryAt = -Infinity
   }
 
   /** Ends the link, as when the node was found to be dead: what is under way fails now. */

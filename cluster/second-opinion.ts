@@ -1,8 +1,8 @@
 /**
  * What others say about a node that does not answer this one.
  *
- *     a ──PING──x b         a: it missed twice
- *     a ──PEER PROBE b──> c ──PING──> b      c: it answers me
+ *     a ──PING──x b                     a: it missed twice
+ *     a ──PEER PROBE b──> c ──PING──> b   c: it answered my last heartbeat
  *
  * A single bad link takes a node out of nobody's ring: the node is down when it answers neither this
  * one nor those that this one asks. After its second miss up to three others are asked; so their

@@ -185,7 +185,7 @@ export class OwnedSlots {
   isLive(name: string): boolean {
     const isLive = this.#membership.isLive(name)
     // It is there: it hears soon that it is to rejoin.
-    if (!isLive) this.#server.routing.peers.get(name)?.retry()
+    if (!isLive) this.#server.routing.peers.get(name)?.expect()
     return isLive
   }
 }

@@ -93,6 +93,7 @@ export class Routing {
     })
     membership.onChange(({ name, state }) => {
       if (state === 'down') peers.all.get(name)?.drop('it does not answer')
+      else peers.all.get(name)?.expect()
     })
     membership.onUnheard(({ name }) => this.dropLink(name))
     this.#peers = peers

@@ -234,16 +234,10 @@ function peerSelf({ peer, reply }: Client, membership: Membership): void {
   reply.text(`${name}*${weight}`)
 }
 
-/** Does a node answer this one? For another one, whom it does not answer. */
-function peerProbe(client: Client): void {
-  const { args, peer, reply, server } = client
+/** Does a node answer this one's heartbeats? For another one, whose heartbeats it does not answer. */
+function peerProbe({ args, peer, reply }: Client, membership: Membership): void {
   if (peer === null) return reply.error(errors.ERR_PEER_ONLY)
-  const asked = server.routing.peers.get(args.text(2))
-  const slot = client.defer()
-  const answer = (answers: boolean): void => slot.settle((to) => to.integer(answers ? 1 : 0))
-  if (asked === undefined) answer(false)
-  // Who asks wants to hear it in time.
-  else asked.ping(Math.min(server.routing.header.deadlineMs * 0.75, PROBE_MS_MAX), answer)
+  reply.integer(membership.member(args.text(2))?.state === 'up' ? 1 : 0)
 }
 
 /**
@@ -266,9 +260,6 @@ function peerLive({ hub, peer, reply }: Client): void {
 function mayGoWithoutSecret(client: Client): boolean {
   return client.server.config.requirepass === '' && isLocal(client.address)
 }
-
-/** A heartbeat waits no longer for its answer. */
-const PROBE_MS_MAX = 300
 
 const noKeys = [0, 0, 0] as const
 const stale = ['stale'] as const

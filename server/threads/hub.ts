@@ -134,7 +134,7 @@ export class Hub implements Workers {
       })
       hub.#tellAll({ kind: 'members', members })
     })
-    membership?.onChange(({ name, state }) => hub.#tellAll({ kind: 'member', name, state }))
+    membership?.onState(({ name, state }) => hub.#tellAll({ kind: 'member', name, state }))
     membership?.onUnheard(({ name }) => hub.#tellAll({ kind: 'unheard', name }))
     membership?.onEpoch((epoch) => hub.#tellAll({ kind: 'epoch', epoch }))
     server.employ(hub)

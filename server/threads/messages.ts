@@ -85,7 +85,7 @@ export type ToWorker =
   | { readonly kind: 'unheard'; readonly name: string }
   /** The number of the view. */
   | { readonly kind: 'epoch'; readonly epoch: number }
-  /** A node of the cluster came or went. */
+  /** A node of the cluster is in this state now. */
   | { readonly kind: 'member'; readonly name: string; readonly state: MemberState }
   | { readonly kind: 'drain'; readonly timeoutMs: number }
   /** The last 'slow' was taken in. */

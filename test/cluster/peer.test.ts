@@ -681,3 +681,19 @@ test('a reply comes as its bytes where it is to be relayed, an error as one, and
   await scene.clock.settle()
   t.is(scene.peer.lastError!.code, LINK_PROTOCOL)
 })
+
+test('of a node that is known to answer the link is waited for, however often it failed before', async (t) => {
+  const scene = new Scene()
+  scene.network.refuse('b:1')
+  for (let i = 0; i < 5; i++) {
+    const ended = scene.ask('GET k')
+    await scene.clock.advance(300)
+    t.deepEqual(ended, [['unreachable', null, false]])
+  }
+  scene.network.listen('b:1', (stream) => scene.owner.accept(stream))
+  scene.peer.expect()
+  const ended = scene.ask('GET k')
+  t.deepEqual(ended, [])
+  await scene.clock.advance(20)
+  t.is(scene.owner.seen.length, 1)
+})
