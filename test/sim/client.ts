@@ -2,9 +2,6 @@ import { PeerError, PeerStatus, Replies, type PeerValue } from '../../cluster/re
 import type { Host } from './scheduler.ts'
 import type { Wires, WireStream } from './wires.ts'
 
-/** A client gives up after this; nothing of ours may take as long. */
-export const CLIENT_PATIENCE_MS = 20_000
-
 const RECONNECT_MS = 100
 
 /** What came of a command; `lost`: the connection broke, so nobody knows. */
