@@ -6,6 +6,7 @@
  * set and restore them work, and using one is told with the reason.
  */
 import { resolve as resolvePath } from 'node:path'
+import { NODE_TIMEOUT_MS } from '../../cluster/membership.ts'
 import { VIRTUAL_NODES } from '../../cluster/ring.ts'
 import { sizeText } from '../../cluster/size.ts'
 import { DEFAULT_POLICY_NAME, policyNames, policyNotice } from '../policies.ts'
@@ -323,6 +324,13 @@ export const directives = {
     mutable: true,
     summary:
       'While this node hears fewer nodes than this, itself included, it refuses writes (CLUSTERDOWN) and goes on reading; more than half of the nodes keeps a minority from writing.',
+  }),
+  'cluster-node-timeout': row(integer(200, 600_000), {
+    default: NODE_TIMEOUT_MS,
+    section: 'Groups and cluster',
+    mutable: true,
+    summary:
+      'Milliseconds of silence until the other nodes take one for dead and answer for its keys; equal on all nodes. Longer where machines stand still for a moment now and then: a node that was missed forgets what it had.',
   }),
   'cluster-redirect': row(choice(['auto', 'always', 'never']), {
     default: 'auto',
@@ -687,7 +695,6 @@ const ignoredByReason: readonly (readonly [string, Readonly<Record<string, Ignor
       'cluster-config-file': [text(), 'nodes.conf'],
       'cluster-link-sendbuf-limit': [anySize(), '0'],
       'cluster-migration-barrier': [count(), '1'],
-      'cluster-node-timeout': [integer(0, longMax), '15000'],
       'cluster-port': [portNumber(), '0'],
       'cluster-preferred-endpoint-type': [choice(['ip', 'hostname', 'unknown-endpoint']), 'ip'],
       'cluster-replica-no-failover': [yesNo(), 'no'],

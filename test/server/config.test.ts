@@ -756,9 +756,13 @@ const ourDefaults = new Set([
   ...['port', 'bind', 'dir', 'save', 'maxmemory', 'maxmemory-policy', 'shutdown-timeout'],
   // A cache rather loses a snapshot than writes.
   ...['dbfilename', 'stop-writes-on-bgsave-error'],
+  // A request that needs a dead node is answered within a second.
+  'cluster-node-timeout',
 ])
 /** Ours refuses or limits where Redis does not, and says why. */
-const ourTexts = new Set(['loglevel', 'maxmemory-policy', 'bind', 'tls-port'])
+const ourTexts = new Set([
+  ...['loglevel', 'maxmemory-policy', 'bind', 'tls-port', 'cluster-node-timeout'],
+])
 
 oracleTest('Redis knows no directive that is not known here, and the defaults agree', async (t) => {
   const redis = await startRedis()
