@@ -282,6 +282,7 @@ function refuseUnknown(server: IoThread, client: Client): void {
   if (client.transaction !== null) client.transaction.isBroken = true
   client.reply.error(errors.unknownCommand(name, restOf(args)))
   server.countErrors()
+  client.tracker?.commandEnded(null)
 }
 
 /** As much of argument i as an error line shows: it may have 512 MB. */
@@ -303,6 +304,7 @@ function tellRefused(server: IoThread, client: Client, entry: CommandEntry, line
   const isPart = client.transaction !== null || entry.fullName === 'exec'
   client.reply.error(isPart ? refusedInMulti(client, entry, line) : line)
   server.countErrors()
+  client.tracker?.commandEnded(entry)
 }
 
 /** A key always comes as bytes, however long it is. */
