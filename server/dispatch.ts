@@ -237,19 +237,17 @@ function needsPassword(server: IoThread): boolean {
   return server.config.requirepass !== ''
 }
 
-/** CLIENT REPLY OFF and SKIP: the command takes effect, its reply is dropped, an error as well. */
+/** After CLIENT REPLY OFF or SKIP: the command takes effect, its reply is dropped, an error as well. */
 function judgeUnheard(server: IoThread, connection: Connection): void {
   const { client, output } = connection
-  // What stands in the area so far is for the client to hear.
-  output.flush()
-  if (client.replyMode === 'skip-next') client.replyMode = 'skip'
-  output.muted = true
+  if (client.replyMode === 'skip-next') {
+    client.replyMode = 'skip'
+    output.mute(true)
+  }
   judge(server, connection)
-  // CLIENT REPLY ON has just ended the silence, and is itself answered.
-  output.muted = client.replyMode !== 'on'
-  output.flush()
-  output.muted = false
   if (client.replyMode === 'skip') client.replyMode = 'on'
+  // It may have been CLIENT REPLY OFF, or QUIT.
+  if (client.replyMode !== 'off' && !client.isClosing) output.mute(false)
 }
 
 /** A request of another node carries a header as its first argument; see cluster/peer.ts. */
