@@ -71,6 +71,8 @@ export interface OutputEvents {
   onSent(bytes: number): void
   /** A slot was answered with errors, which `reply` counts. */
   onErrors(reply: Reply): void
+  /** After `end`: all that was written has left, and the sink was told to close. Called once. */
+  onEnded(): void
 }
 
 export class Output implements ParkingOutput, SlotOutput {
@@ -568,8 +570,10 @@ export class Output implements ParkingOutput, SlotOutput {
   }
 
   #endIfDone(): void {
-    if (!this.#ending || this.#blocked) return
-    if (this.#queue.length === 0 && this.#parked === 0) this.#sink.end()
+    if (!this.#ending || this.#blocked || this.#closed) return
+    if (this.#queue.length > 0 || this.#parked > 0) return
+    this.#sink.end()
+    this.#events.onEnded()
   }
 
   /** The connection is gone: nothing more is written, pages are given back. */

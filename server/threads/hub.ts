@@ -350,6 +350,7 @@ class Caller implements ClientConnection {
       onReady: () => {},
       onSent: () => {},
       onErrors: () => server.countErrors(),
+      onEnded: () => {},
     }
     this.output = new Output(sink, server.areas, events)
     this.output.protocol = session.protocol
