@@ -70,6 +70,8 @@ export class Client {
   isMonitor = false
   /** What is queued since MULTI; null: it is in no transaction. */
   transaction: Transaction | null = null
+  /** On the hub: does EXEC of another thread run its command? */
+  isInExecElsewhere = false
   /** Is it a monitor, a subscriber, in a transaction, or does it track keys? Then not every command simply runs (dispatch.ts). */
   isSpecial = false
   /** What it is subscribed to; null: it never was to anything. */
@@ -369,6 +371,11 @@ export class Client {
     if (this.args.bigs.length === 0) return
     this.#connection.handOverPages()
     this.#queuesPages = true
+  }
+
+  /** Is the command that runs part of a transaction? */
+  get isInExec(): boolean {
+    return this.isInExecElsewhere || this.transaction?.isRunning === true
   }
 
   /** DISCARD, EXEC, and the end: forgets what is queued. */
