@@ -50,7 +50,10 @@ threadsTest('what a transaction leaves and joins is told in its order, and stays
     one.take()
     one.write([...lines, 'PING', ''].join('\r\n'))
     await one.until((received) => received.endsWith('+PONG\r\n'))
-    return one.take().replaceAll(/\$\d+\r\n|\+QUEUED\r\n/g, '').replaceAll('\r\n', ' ')
+    return one
+      .take()
+      .replaceAll(/\$\d+\r\n|\+QUEUED\r\n/g, '')
+      .replaceAll('\r\n', ' ')
   }
   await one.ask('HELLO', '3')
   t.is(
