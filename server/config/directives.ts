@@ -366,7 +366,7 @@ export const directives = {
     summary:
       'Pairs of seconds and changes: a snapshot is written when so much time has gone by and so much has changed since the last; an empty value never, and then SHUTDOWN does not either.',
   }),
-  dbfilename: row(text(checkFileName), {
+  dbfilename: row(text(plainName('dbfilename', 'filename')), {
     default: 'dump.ringtier',
     section: 'Snapshots',
     mutable: true,
@@ -381,14 +381,14 @@ export const directives = {
     summary:
       'Refuses writes while there are save points and the last background save has failed; a cache rather goes on, so unlike in Redis it is off.',
   }),
-  'shutdown-on-sigterm': row(flags(shutdownFlags()), {
+  'shutdown-on-sigterm': row(flags(shutdownFlags(), checkShutdown), {
     default: ['default'],
     section: 'Snapshots',
     mutable: true,
     summary:
       'What SIGTERM does about the snapshot: `default` saves where there are save points; `save`, `nosave`; `force` ends although it failed.',
   }),
-  'shutdown-on-sigint': row(flags(shutdownFlags()), {
+  'shutdown-on-sigint': row(flags(shutdownFlags(), checkShutdown), {
     default: ['default'],
     section: 'Snapshots',
     mutable: true,
@@ -563,8 +563,8 @@ const ignoredByReason: readonly (readonly [string, Readonly<Record<string, Ignor
     noLogFile,
     {
       appendonly: [yesNo(), 'no'],
-      appendfilename: [text(checkFileName), 'appendonly.aof'],
-      appenddirname: [text(checkFileName), 'appendonlydir'],
+      appendfilename: [text(plainName('appendfilename', 'filename')), 'appendonly.aof'],
+      appenddirname: [text(plainName('appenddirname', 'dirname')), 'appendonlydir'],
       appendfsync: [choice(['everysec', 'always', 'no']), 'everysec'],
       'no-appendfsync-on-rewrite': [yesNo(), 'no'],
       'auto-aof-rewrite-percentage': [count(), '100'],
@@ -844,12 +844,20 @@ function shutdownFlags(): string[] {
   return ['default', 'save', 'nosave', 'now', 'force']
 }
 
+function checkShutdown(chosen: readonly string[]): string | null {
+  return chosen.includes('save') && chosen.includes('nosave')
+    ? "shutdown options SAVE and NOSAVE can't be used simultaneously"
+    : null
+}
+
 function syslogFacilities(): string[] {
   return ['user', ...Array.from({ length: 8 }, (_, i) => `local${i}`)]
 }
 
-function checkFileName(name: string): string | null {
-  return name.includes('/') ? "it can't be a path, just a filename" : null
+/** Refuses paths, in Redis's words. */
+function plainName(directive: string, what: 'filename' | 'dirname') {
+  return (name: string): string | null =>
+    name.includes('/') ? `${directive} can't be a path, just a ${what}` : null
 }
 
 function checkOctal(value: string): string | null {

@@ -621,6 +621,10 @@ test('set: protected directives need enable-protected-configs', (t) => {
     "ERR CONFIG SET failed (possibly related to argument 'dbfilename') - can't set protected config"
   t.deepEqual([set('no', true), set('local', false)], [line, line])
   t.deepEqual([set('local', true), set('yes', false)], [null, null])
+  t.is(
+    from('--enable-protected-configs', 'yes').set([['dbfilename', 'a/b']]),
+    "ERR CONFIG SET failed (possibly related to argument 'dbfilename') - dbfilename can't be a path, just a filename",
+  )
 })
 
 test('set: tools set what has no effect here and put it back', (t) => {
