@@ -14,7 +14,10 @@
  *       `------------------------------------------------------'
  *                             an answer
  *
- * `up` and `suspect` stand in this node's ring, `down` does not. Everybody begins as a suspect:
+ * A node that says it is about to end is `leaving`: out of the ring at once, but still spoken to until
+ * its links end, and then it is `down`.
+ *
+ * `up` and `suspect` stand in this node's ring, the others do not. Everybody begins as a suspect:
  * a node that starts alone would otherwise own every key until the first answers come. Opinions
  * may differ for a moment; that costs a second load, never a loop, because a peer's request is
  * never passed on. Nodes compare their views by a hash that travels with every request.
@@ -115,7 +118,7 @@ export function clusterId(name: string): string {
 }
 
 /** What this node thinks of another. */
-export type MemberState = 'up' | 'suspect' | 'down'
+export type MemberState = 'up' | 'suspect' | 'leaving' | 'down'
 
 /** One member as CLUSTER NODES shows it. Its fields change as answers come; do not keep copies. */
 export interface Member extends NodeAddress {
@@ -141,6 +144,10 @@ export interface MembershipOptions {
   readonly ping: Ping
   readonly heartbeatMs?: number
   readonly virtualNodes?: number
+}
+
+function isInRing(state: MemberState): boolean {
+  return state === 'up' || state === 'suspect'
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
@@ -188,13 +195,18 @@ export class Membership {
     return this.#members
   }
 
-  /** The ring of the nodes that are not down, this one always among them. It changes in place. */
+  /**
+   * The ring of the nodes that are not down, this one always among them unless it leaves. It changes in
+   * place.
+   */
   live(): Ring {
     return this.#ring
   }
 
+  /** Is it in the ring, or leaving it? Then it answers. */
   isLive(name: string): boolean {
-    return this.#ring.has(name)
+    const state = this.#byName.get(name)?.state ?? 'down'
+    return state !== 'down'
   }
 
   /** Undefined for a name that is no member. */
@@ -212,7 +224,10 @@ export class Membership {
     return this.#viewHash
   }
 
-  /** Is called after each change of the ring with the node that came or went. Returns its end. */
+  /**
+   * Is called after each change of the ring with the node that came or went, and when one that was
+   * leaving has gone. Returns its end.
+   */
   onChange(listener: (changed: Member) => void): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
@@ -226,18 +241,36 @@ export class Membership {
   }
 
   /**
-   * Instead of `start`: takes over what another thread of this node has found out about a node, `up`
-   * or `down`.
+   * Instead of `start`: takes over what another thread of this node has found out about a node.
    */
   follow(name: string, state: MemberState): void {
     assert(this.#beat === null, 'it finds out itself')
     const member = this.#byName.get(name)!
-    if (state === member.state) return
-    const wasDown = member.state === 'down'
-    member.state = state
-    if (state === 'down') this.#ring.remove(name)
-    else if (wasDown) this.#ring.add(name)
-    if (wasDown || state === 'down') this.#changed(member)
+    if (state !== member.state) this.#enter(member, state)
+  }
+
+  /**
+   * A node, or this one itself, is about to end. A ring without any other keeps it. It may `stay` after
+   * all.
+   */
+  leaves(name: string): void {
+    const member = this.#byName.get(name)
+    if (member === undefined || !isInRing(member.state)) return
+    if (this.#ring.names.length > 1) this.#enter(member, 'leaving')
+  }
+
+  /** A node is there: it begins, or has thought better of leaving. */
+  stays(name: string): void {
+    const member = this.#byName.get(name)
+    if (member === undefined || isInRing(member.state)) return
+    member.misses = 0
+    this.#enter(member, 'up')
+  }
+
+  /** The link to a node has ended. Of one that was leaving there will be no other sign. */
+  lost(name: string): void {
+    const member = this.#byName.get(name)
+    if (member?.state === 'leaving') this.#enter(member, 'down')
   }
 
   /** Asks no more; answers still under way change nothing. */
@@ -264,19 +297,23 @@ export class Membership {
   #answered(member: Tracked): void {
     member.misses = 0
     member.answeredAt = this.#clock.now()
-    const wasDown = member.state === 'down'
-    member.state = 'up'
-    if (!wasDown) return
-    this.#ring.add(member.name)
-    this.#changed(member)
+    if (member.state === 'down') this.#enter(member, 'up')
+    else if (member.state === 'suspect') member.state = 'up'
   }
 
   #missed(member: Tracked): void {
     if (member.state === 'down') return
     member.misses++
-    member.state = member.misses < MISSES_UNTIL_DOWN ? 'suspect' : 'down'
-    if (member.state !== 'down') return
-    this.#ring.remove(member.name)
+    if (member.misses >= MISSES_UNTIL_DOWN) this.#enter(member, 'down')
+    else if (member.state === 'up') member.state = 'suspect'
+  }
+
+  /** A state that changes the ring, or whom there is to speak to. */
+  #enter(member: Tracked, state: MemberState): void {
+    const wasInRing = isInRing(member.state)
+    member.state = state
+    if (wasInRing && !isInRing(state)) this.#ring.remove(member.name)
+    else if (!wasInRing && isInRing(state)) this.#ring.add(member.name)
     this.#changed(member)
   }
 

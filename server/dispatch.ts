@@ -161,7 +161,11 @@ function execute(server: IoThread, client: Client, entry: CommandEntry, isSpecia
   server.stats.row[counter.commandsProcessed]!++
   const cell = server.cellOf(entry)
   cell.called()
-  if (server.routing.enabled && client.peer === null && server.routing.takes(client, entry)) return
+  const { handoff } = server
+  if (handoff !== null) {
+    if (client.peer === null && server.routing.takes(client, entry)) return
+    if (handoff.isActive && handoff.takes(client, entry)) return
+  }
   if (entry.onHub && server.delegate !== null) {
     // Who waits for a value may share its connection with whoever is to bring it.
     const slot = entry.row.waits === undefined ? client.hold() : client.defer()

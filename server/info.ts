@@ -20,6 +20,7 @@ import { CHANNEL, PATTERN, type PubSub, SHARD } from './pubsub.ts'
 import { counter, type Stats } from './stats.ts'
 import type { BucketStats, Store } from './store/store.ts'
 import type { Sweeper } from './sweeper.ts'
+import type { Takeover } from './takeover.ts'
 import { readMachine, readUsage } from './system.ts'
 import { human, percent, usageOf } from './usage.ts'
 import { redisVersion, version } from './version.ts'
@@ -27,6 +28,7 @@ import { redisVersion, version } from './version.ts'
 /** What INFO looks at: the part of Server that it needs. */
 export interface InfoSource {
   readonly config: Config
+  readonly takeover: Pick<Takeover, 'counters'> | null
   readonly databases: Pick<Databases, 'behind'>
   readonly world: { readonly clock: Clock }
   readonly snapshots: Pick<
@@ -355,7 +357,10 @@ function latencyFields({ config, stats }: InfoSource): Fields {
   return fields
 }
 
-function clusterFields({ routing }: InfoSource, { links, otherViews, routed }: Facts): Fields {
+function clusterFields(
+  { routing, takeover }: InfoSource,
+  { links, otherViews, routed }: Facts,
+): Fields {
   const { membership } = routing
   if (membership === null) return { cluster_enabled: 0 }
   const ofLinks = Object.entries(links).map(([name, count]) => [`cluster_link_${name}`, count])
@@ -376,6 +381,10 @@ function clusterFields({ routing }: InfoSource, { links, otherViews, routed }: F
     ...(Object.fromEntries(ofLinks) as Fields),
     // Requests of nodes that saw other nodes alive than this one.
     cluster_other_views: otherViews,
+    // Keys asked for of the nodes that had them before; those that came; those not answered for in time.
+    cluster_handoff_asked: takeover?.counters.asked ?? 0,
+    cluster_handoff_moved: takeover?.counters.moved ?? 0,
+    cluster_handoff_given_up: takeover?.counters.givenUp ?? 0,
   }
 }
 

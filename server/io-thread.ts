@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { HandoffFence } from '../cluster/handoff-fence.ts'
 import type { World } from '../cluster/world.ts'
 import type { Writes } from '../cluster/writes.ts'
 import type { Args } from '../protocol/args.ts'
@@ -6,7 +7,7 @@ import type { DecoderLimits } from '../protocol/decoder.ts'
 import * as errors from '../protocol/errors.ts'
 import { isLocal } from './address.ts'
 import type { Client } from './client.ts'
-import { type CommandEntry, CommandTable } from './command.ts'
+import { type CommandEntry, CommandTable, keysOf } from './command.ts'
 import { commands } from './commands/index.ts'
 import { leaveForeignShards } from './commands/pubsub.ts'
 import type { Config } from './config.ts'
@@ -17,6 +18,7 @@ import type { Gate } from './gate.ts'
 import type { ListenerSocket } from './listener.ts'
 import { type Flights, Loading } from './loading.ts'
 import type { Log } from './log.ts'
+import { Handoff, type Takers } from './handoff.ts'
 import { LookAhead } from './look-ahead.ts'
 import { Monitors } from './monitors.ts'
 import { Notifier } from './notifications.ts'
@@ -58,6 +60,10 @@ export interface IoThreadParts {
   readonly sink: SlowSink
   /** Hands a line of MONITOR to all other threads. */
   readonly tellMonitors: (line: Uint8Array) => void
+  /** Fetch keys from nodes that had them before. */
+  readonly takers: Takers
+  /** Of the hub's fence; null: this is the hub. */
+  readonly fence: SharedArrayBuffer | null
   /** Has the hub run a command; null: this is the hub. */
   readonly delegate: Delegate | null
 }
@@ -91,6 +97,8 @@ export class IoThread {
   readonly loading: Loading
   readonly writing: Writing
   readonly routing: Routing
+  /** Null where there is no cluster. */
+  readonly handoff: Handoff | null
   readonly timer: CommandTimer
   readonly monitors: Monitors
   readonly held: HeldCommands
@@ -132,6 +140,8 @@ export class IoThread {
     this.loading = new Loading(this, config.groups, parts.flights)
     this.writing = new Writing(this, parts.writes)
     this.routing = new Routing(this, parts.ringHash)
+    const fence = this.routing.enabled ? new HandoffFence(parts.fence ?? undefined) : null
+    this.handoff = fence === null ? null : new Handoff(this, fence, parts.takers)
     this.timer = this.#openTimer(parts.sink)
     this.tracking = new Tracking({
       ...{ store: this.store, clock: world.clock, timer: this.timer, clients: this.#clients },
@@ -234,8 +244,18 @@ export class IoThread {
     for (; reply.errors > 0; reply.errors--) this.stats.error(reply.lastErrorCode)
   }
 
-  /** Answers a command that was copied, in the slot it took: loads what it misses, or runs it. */
+  /**
+   * Answers a command that was copied, in the slot it took: fetches from other nodes what they had
+   * before, loads what it misses, or runs it.
+   */
   answerLater(client: Client, entry: CommandEntry, args: Args, db: number, slot: Slot): void {
+    const { handoff } = this
+    if (handoff?.isActive === true && handoff.takes(client, entry, { args, db, slot })) return
+    this.answerSettled(client, entry, args, db, slot)
+  }
+
+  /** The same where no other node has what belongs to its keys. */
+  answerSettled(client: Client, entry: CommandEntry, args: Args, db: number, slot: Slot): void {
     if (
       entry.loads !== null &&
       this.loading.enabled &&
@@ -245,7 +265,19 @@ export class IoThread {
     }
     if (this.writing.enabled && this.writing.takes(client, entry, { args, db, slot })) return
     if (entry.onHub && this.delegate !== null) this.delegate(client, { args, db }, slot)
-    else slot.answer(() => client.runAs(entry.run, args, db))
+    else if (client.tracker === null) slot.answer(() => client.runAs(entry.run, args, db))
+    else {
+      slot.answer(() => client.runAs(() => this.#runTracked(client, entry), args, db))
+    }
+  }
+
+  /** Runs the command of a client that tracks, in its later turn: what it reads, it hears of. */
+  #runTracked(client: Client, entry: CommandEntry): void {
+    const isReading = client.tracker?.remembers === true && entry.has('readonly')
+    for (const i of isReading ? (keysOf(entry, client.args) ?? []) : []) {
+      this.tracking.reads(client, i, i + 1)
+    }
+    entry.run(client)
   }
 
   /** Commands may run again (gate.ts): those that wait do. */

@@ -58,7 +58,10 @@ export class Routing {
         secret: config['cluster-secret'],
         view: () => membership.viewHash,
         replyBytesMax: 2 * config['proto-max-bulk-len'],
-        onLinkEnd: (reason) => this.#reportLink(node.name, reason),
+        onLinkEnd: (reason) => {
+          this.#reportLink(node.name, reason)
+          if (server.hub !== null) membership.lost(node.name)
+        },
       })
       peers.set(node.name, peer)
     }

@@ -2,6 +2,8 @@ import { dirname } from 'node:path'
 import { cwd } from 'node:process'
 import type { Group } from '../cluster/group.ts'
 import { Loads } from '../cluster/loads.ts'
+import type { Membership } from '../cluster/membership.ts'
+import { PreviousOwners } from '../cluster/previous-owners.ts'
 import { Writes } from '../cluster/writes.ts'
 import type { Loader, OriginGroup } from '../cluster/origin/loader.ts'
 import { CommandTable } from './command.ts'
@@ -16,6 +18,7 @@ import { Failures, reportBreaker } from './failures.ts'
 import { Landings } from './landings.ts'
 import { type LatencyEvent, LatencyMonitor } from './latency.ts'
 import { type Listener, type ListenAddress, listen } from './listener.ts'
+import { Leaving } from './leaving.ts'
 import { LoadStore } from './load-store.ts'
 import type { Flights } from './loading.ts'
 import type { Log } from './log.ts'
@@ -27,12 +30,16 @@ import { type Checksum, loadChecksum, type SnapshotReader } from './snapshot-fil
 import { findSnapshot, type SavePoint, Snapshots } from './snapshots.ts'
 import { shareStats, type SharedStats } from './stats.ts'
 import { Sweeper } from './sweeper.ts'
+import { Takeover } from './takeover.ts'
 import { answer, type AnswerOf, type ArgumentOf, type QuestionName } from './threads/questions.ts'
 import { version } from './version.ts'
 import { Warming } from './warming.ts'
 
 /** The machine has no such address, or no such family of addresses. */
 const addressMissing: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT'])
+/** With LEAVE_MS_MAX less than 10 s. */
+const DRAIN_AFTER_LEAVE_MS = 2_500
+
 /**
  * Makes a server of its parts; it serves streams given to `handle`, and sockets after `listen`. Until
  * `loaded` resolves it reads its snapshot, unless it `beginsEmpty`. Without a `loader` it has the one
@@ -183,6 +190,9 @@ export class Server extends IoThread {
   readonly loadStore: LoadStore
   readonly breakerOf: (group: Group) => string
   readonly invalidations: Invalidations
+  /** Null where there is no cluster. */
+  readonly takeover: Takeover | null
+  readonly leaving: Leaving | null
   readonly warming: Warming
   readonly snapshots: Snapshots
   readonly sweeper: Sweeper
@@ -202,6 +212,9 @@ export class Server extends IoThread {
   #workers: Workers | null = null
   #listeners: Listener[] = []
   #stopping = false
+  #ending = false
+  /** Has it taken leave of the cluster? */
+  #left = false
 
   constructor(parts: ServerParts) {
     const { config, world, log, opened, loader } = parts
@@ -237,6 +250,11 @@ export class Server extends IoThread {
         latency: (event, micros, seconds) => latency.watch(event, micros, seconds),
       },
       tellMonitors: (line) => this.#workers?.tellMonitors(line),
+      takers: {
+        settle: (key, done) => this.takeover!.settle(key, done),
+        hear: (name, leaves, done) => this.takeover!.hear(name, leaves, done),
+      },
+      fence: null,
     })
     this.opened = opened
     this.sharedStats = parts.stats
@@ -259,6 +277,8 @@ export class Server extends IoThread {
     this.pauses = new Pauses(clock, this.gate, () => this.ask('resume', null, () => {}))
     this.#maxMemory = new MaxMemory(store, config, { clock, log, onSlice })
     const { membership } = this.routing
+    this.takeover = membership === null ? null : this.#openTakeover(membership)
+    this.leaving = membership === null ? null : new Leaving(this, membership, this.handoff!.fence)
     membership?.onChange(({ name, state }) => {
       log.notice({ node: name, state, epoch: membership.epoch }, `node ${name} is ${state}`)
     })
@@ -316,7 +336,7 @@ export class Server extends IoThread {
   }
 
   /** Resolves when each thread has done all that it was told so far. */
-  async #settled(): Promise<void> {
+  async settled(): Promise<void> {
     if (!this.isAlone) await new Promise<unknown>((resolve) => this.ask('settle', null, resolve))
   }
 
@@ -327,7 +347,8 @@ export class Server extends IoThread {
   async listen({ anyPort = false } = {}): Promise<void> {
     const { config } = this
     this.routing.start()
-    if (config.port === 0 && !anyPort) return
+    this.takeover?.begin()
+    if (config.port === 0 && !anyPort) return this.leaving?.announce()
     for (const bind of config.bind) {
       // A leading '-' means: no error when the machine lacks this address.
       const optional = bind.startsWith('-')
@@ -342,6 +363,7 @@ export class Server extends IoThread {
         throw error
       }
     }
+    this.leaving?.announce()
   }
 
   #listenOn(at: ListenAddress): Promise<Listener> {
@@ -361,11 +383,30 @@ export class Server extends IoThread {
    * without; the server goes on.
    */
   async end(how: EndOptions): Promise<boolean> {
-    if (this.#stopping || this.gate.frozen) return true
+    if (this.#stopping || this.#ending) return true
+    this.#ending = true
+    if (this.leaving !== null) await this.#leave(this.leaving)
+    const done = await this.#end(how)
+    this.#ending = false
+    if (!done) await this.leaving?.stay()
+    return done
+  }
+
+  /** Takes leave of the cluster, which has its part of the time that the end may take. */
+  async #leave(leaving: Leaving): Promise<void> {
+    const { log, world } = this
+    const begunAt = world.clock.now()
+    await leaving.leave()
+    const tookMs = Math.round(world.clock.now() - begunAt)
+    this.#left = true
+    log.notice({ offered: leaving.offered, tookMs }, 'left the cluster')
+  }
+
+  async #end(how: EndOptions): Promise<boolean> {
     const { snapshots } = this
     const saves = snapshots.loading === null && (how.save ?? snapshots.hasPoints)
     this.gate.frozen = true
-    await this.#settled()
+    await this.settled()
     await snapshots.abort()
     try {
       if (saves) {
@@ -397,12 +438,21 @@ export class Server extends IoThread {
     void this.#closeListeners()
     this.snapshots.stop()
     void this.snapshots.abort()
-    const timeoutMs = this.config['shutdown-timeout'] * 1000
+    const givenMs = this.config['shutdown-timeout'] * 1000
+    const timeoutMs = this.#left ? Math.min(givenMs, DRAIN_AFTER_LEAVE_MS) : givenMs
     const others = this.#workers?.drain(timeoutMs)
     this.drain(timeoutMs, () => {
       if (others === undefined) this.#stop()
       else void others.then(this.#stop)
     })
+  }
+
+  #openTakeover(membership: Membership): Takeover {
+    const { config, handoff, world } = this
+    const { fence } = handoff!
+    const windowMs = config['cluster-handoff'] * 1000
+    const owners = new PreviousOwners(membership, { clock: world.clock, windowMs, fence })
+    return new Takeover(this, { fence, membership, owners })
   }
 
   #openSnapshots({ world, checksum }: ServerParts): Snapshots {

@@ -8,6 +8,7 @@ import { isLocal } from '../address.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { peerExec, peerUnwatch, peerWatch } from '../transaction-routing.ts'
+import { handoffRows } from './handoff.ts'
 import { helpRow, noSubcommand } from './container.ts'
 
 /**
@@ -339,6 +340,7 @@ const peerRows = [
     syntax: 'protocol tickets requests',
     run: peerExec,
   },
+  ...handoffRows,
 ] as const satisfies readonly Command[]
 
 export const clusterCommands = [

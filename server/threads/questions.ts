@@ -15,6 +15,11 @@ const questions = {
     thread.thaw()
     return null
   },
+  /** Other nodes may have the keys that they want. */
+  release: (thread: IoThread) => {
+    thread.handoff?.release()
+    return null
+  },
   /** A pause is over, or holds fewer commands. */
   resume: (thread: IoThread) => {
     thread.held.resume()
