@@ -20,7 +20,8 @@ import type { Server } from './server.ts'
 
 /** All of it, and the end of the process after it, take 10 s at most. */
 export const LEAVE_MS_MAX = 7_000
-const ANNOUNCE_MS = 500
+/** Less than what a new owner waits for a key (takeover.ts): its questions wait for this. */
+const ANNOUNCE_MS = 200
 /** A node that missed it hears of it again. */
 const REPEAT_MS = 500
 const OFFER_MS_MAX = 4_000
@@ -112,7 +113,7 @@ export class Leaving {
   /** The hottest first, until the time or the bytes are used up. */
   async #offerAll(endsAt: number): Promise<void> {
     const { store, world } = this.#server
-    let bytesLeft = OFFER_BYTES_MAX
+    let bytesLeft = this.#server.config['cluster-handoff'] === 0 ? 0 : OFFER_BYTES_MAX
     for (const accessesMin of ROUNDS) {
       let cursor = 0
       do {

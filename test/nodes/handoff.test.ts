@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { Redis } from 'ioredis'
+import { threadsTest } from '../server/threads/many.ts'
 import { startOrigin } from './counting-origin.ts'
 import { type Nodes, startNodes } from './nodes.ts'
 
@@ -114,38 +115,39 @@ async function onAGoodDay(
   }
 }
 
-test.serial(
-  'all nodes are restarted in turn: no error, no old value, no counter lost',
-  async (t) => {
-    await onAGoodDay(
-      t,
-      async (nodes) => {
-        const state = new Map<string, number>()
-        const all: Load[] = []
-        for (let i = 0; i < 3; i++) {
-          const others = nodes.ports.filter((_, node) => node !== i)
-          const loads = others.map((port, n) => new Load(port, `client ${n}`, state))
-          all.push(...loads)
-          try {
-            await Promise.race([nodes.restart(i), ...loads.map(({ ended }) => ended)])
-          } finally {
-            await Promise.all(loads.map((load) => load.end()))
-          }
-        }
-        return () => {
-          for (const { commands, misses, wrongs } of all) {
-            t.log(`${commands} commands, ${misses} misses`)
-            t.true(commands > 0)
-            t.deepEqual(wrongs, [])
-            // Each is a key that a busy machine was too slow to hand over.
-            t.true(misses <= commands / 20, `${misses} misses`)
-          }
-        }
-      },
-      [],
-    )
-  },
+/** Restarts all nodes while clients of the others set and count. */
+async function restartAll(t: ExecutionContext, args: readonly string[]): Promise<void> {
+  const attempt = async (nodes: Nodes): Promise<() => void> => {
+    const state = new Map<string, number>()
+    const all: Load[] = []
+    for (let i = 0; i < 3; i++) {
+      const others = nodes.ports.filter((_, node) => node !== i)
+      const loads = others.map((port, n) => new Load(port, `client ${n}`, state))
+      all.push(...loads)
+      try {
+        await Promise.race([nodes.restart(i), ...loads.map(({ ended }) => ended)])
+      } finally {
+        await Promise.all(loads.map((load) => load.end()))
+      }
+    }
+    return () => {
+      for (const { commands, misses, wrongs } of all) {
+        t.log(`${commands} commands, ${misses} misses`)
+        t.true(commands > 0)
+        t.deepEqual(wrongs, [])
+        // Each is a key that a busy machine was too slow to hand over.
+        t.true(misses <= commands / 20, `${misses} misses`)
+      }
+    }
+  }
+  await onAGoodDay(t, attempt, args)
+}
+
+test.serial('all nodes are restarted in turn: no error, no old value, no counter lost', (t) =>
+  restartAll(t, []),
 )
+
+threadsTest('the same with two threads each', (t) => restartAll(t, ['--threads', '2']))
 
 test.serial('a node that is drained and comes back costs hardly a load', async (t) => {
   const origin = await startOrigin()
