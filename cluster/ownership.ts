@@ -1,8 +1,8 @@
 /**
  * Whose slot is whose, and since when: each thread of a node knows it by its own ring.
  *
- * When the ring changes, slots are *gained* and *lost*. Who lost a slot keeps its entries for a window of
- * WINDOW_MS, hidden from everybody (slot-states.ts), so that whoever gained it may ask for them instead of
+ * When the ring changes, slots are *gained* and *lost*. Who lost a slot keeps its entries for a window
+ * (`cluster-handoff`), hidden from everybody (slot-states.ts), so that whoever gained it may ask for them instead of
  * asking an origin. `previousOwner` says whom:
  *
  *     a node joined, weights changed     the new owner asks the one before
@@ -13,17 +13,14 @@
  *     it was cut off from others, and    nobody: both sides went on, and what one of them has may be
  *     has forgotten all                  older than what was seen on the other
  *
- * What happens to the entries themselves is decided in one place, server/forgetting.ts; who asks for them
- * uses `previousOwner`, and who is asked may answer from what it has in a slot for which `keepsFor` names
- * the node that asks.
+ * What happens to the entries themselves is decided in one place, server/owned-slots.ts; who asks for them
+ * (server/takeover.ts) uses `previousOwner`, and who is asked answers from what it has in a slot for which
+ * `keepsFor` names the node that asks: the one that it was lost to, and nobody who came after that one.
  */
 import type { Member, Membership } from './membership.ts'
 import type { SlotStates } from './slot-states.ts'
 import { SLOT_COUNT } from './slots.ts'
 import type { Clock } from './world.ts'
-
-/** For so long what moved may be asked of who had it. */
-export const WINDOW_MS = 60_000
 
 /** What a change of the ring did to this node, by slot, ascending. */
 export interface Move {
@@ -35,7 +32,8 @@ export interface OwnershipOptions {
   readonly membership: Membership
   readonly states: SlotStates
   readonly clock: Pick<Clock, 'now'>
-  readonly windowMs?: number
+  /** For so long what moved may be asked of who had it. 0: nobody is asked. */
+  readonly windowMs: number
 }
 
 /** See the top of the file. */
@@ -53,7 +51,7 @@ export class Ownership {
   readonly #previous: (string | null)[] = Array.from({ length: SLOT_COUNT }, () => null)
 
   constructor(options: OwnershipOptions) {
-    this.windowMs = options.windowMs ?? WINDOW_MS
+    this.windowMs = options.windowMs
     this.#membership = options.membership
     this.#states = options.states
     this.#clock = options.clock
@@ -112,7 +110,11 @@ export class Ownership {
       const owner = ring.owner(slot)
       if (owner === before) continue
       this.#owners[slot] = owner
-      if (owner !== self && before !== self) continue
+      if (owner !== self && before !== self) {
+        // Whoever has it now need not have had all that its owner in between had.
+        this.#movedAt[slot] = -Infinity
+        continue
+      }
       this.#movedAt[slot] = now
       if (owner === self) {
         gained.push(slot)

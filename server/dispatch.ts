@@ -144,9 +144,8 @@ function holdPeers(server: IoThread, client: Client, entry: CommandEntry): void 
   const args = Args.of(client.args.copy())
   const { db } = client
   const slot = client.defer()
-  server.held.holdPeers(() => {
+  server.held.whenSure(() => {
     if (client.isGone) return
-    server.routing.visitFor(entry, args, db)
     server.answerLater(client, entry, args, db, slot)
   })
 }
@@ -200,11 +199,12 @@ function executeWhereItBelongs(
   isSpecial: boolean,
   cell: CommandCell,
 ): void {
-  if (server.routing.enabled) {
-    if (client.peer === null) {
-      if (server.routing.takes(client, entry)) return
-    } else {
-      server.routing.visitFor(entry, client.args, client.db)
+  const { handoff, routing } = server
+  if (handoff !== null) {
+    if (client.peer === null && routing.takes(client, entry)) return
+    if (handoff.isActive && handoff.takes(client, entry)) return
+    if (client.peer !== null) {
+      routing.visitFor(entry, client.args, client.db)
       if ((entry.flags & flagBits.readonly) !== 0) server.hotReads.asked(client.args, entry)
     }
   }

@@ -79,13 +79,18 @@ export class Routing {
     })
     const absent = new Absent(membership)
     const { slotStates: states } = server
-    this.ownership = new Ownership({ membership, states, clock: world.clock })
+    const windowMs = config['cluster-handoff'] * 1000
+    this.ownership = new Ownership({ membership, states, clock: world.clock, windowMs })
     const peers = new Peers(world, all, {
       self: self.name,
       secret: config['cluster-secret'],
       view: () => membership.viewHash,
       replyBytesMax: 2 * config['proto-max-bulk-len'],
-      onLinkEnd: (name, reason) => this.#reportLink(name, reason),
+      onLinkEnd: (name, reason) => {
+        this.#reportLink(name, reason)
+        // Threads have links of their own; the hub's tells whether the node is there.
+        if (server.hub !== null) membership.lost(name)
+      },
     })
     membership.onList((change) => {
       peers.follow(change)

@@ -1,11 +1,12 @@
 import test from 'ava'
 import xxhash from 'xxhash-wasm'
 import { Membership, parseMembers } from '../../cluster/membership.ts'
-import { type Move, Ownership, WINDOW_MS } from '../../cluster/ownership.ts'
+import { type Move, Ownership } from '../../cluster/ownership.ts'
 import { SlotStates } from '../../cluster/slot-states.ts'
 import { VirtualClock } from '../sim/clock.ts'
 
 const { h32 } = await xxhash()
+const WINDOW_MS = 60_000
 const SLOTS = Array.from({ length: 16_384 }, (_, slot) => slot)
 
 /** Node a of a, b and c. */
@@ -16,7 +17,7 @@ function nodeA() {
   })
   const states = new SlotStates()
   states.begin(clock.now(), true)
-  const ownership = new Ownership({ membership, states, clock })
+  const ownership = new Ownership({ membership, states, clock, windowMs: WINDOW_MS })
   const moves: Move[] = []
   ownership.onMove((move) => moves.push(move))
   const own = () => SLOTS.filter((slot) => ownership.isOwn(slot))
@@ -100,7 +101,12 @@ test('a change among others moves nothing here', (t) => {
   const membership = new Membership(parseMembers('a:1', 'b:1,c:1'), {
     ...{ clock, hash: (text) => h32(text), ping: () => {}, virtualNodes: 1 },
   })
-  const ownership = new Ownership({ membership, states: new SlotStates(), clock })
+  const ownership = new Ownership({
+    membership,
+    states: new SlotStates(),
+    clock,
+    windowMs: WINDOW_MS,
+  })
   const moves: Move[] = []
   const end = ownership.onMove((move) => moves.push(move))
   for (const name of ['b:1', 'c:1']) membership.follow(name, 'down')
