@@ -49,6 +49,10 @@ export class Ownership {
   readonly #movedAt = new Float64Array(SLOT_COUNT).fill(-Infinity)
   /** Of a slot that was gained: who may have what was there. */
   readonly #previous: (string | null)[] = Array.from({ length: SLOT_COUNT }, () => null)
+  /** The same of a slot that is this node's since it began: who stood in for it then. */
+  #standIns: (string | null)[] = []
+  /** When that was. */
+  #stoodInAt = -Infinity
 
   constructor(options: OwnershipOptions) {
     this.windowMs = options.windowMs
@@ -77,9 +81,21 @@ export class Ownership {
   previousOwner(slot: number): string | null {
     const since = this.ownSince(slot)
     if (since === null || this.#clock.now() - since >= this.windowMs) return null
-    const { self } = this.#membership
     if (since > this.#states.begunAt) return this.#previous[slot]!
-    return this.#states.wasReplaced ? this.#membership.live().after(slot, [self]) : null
+    return this.#states.wasReplaced ? this.#standIn(slot) : null
+  }
+
+  /** Whoever stood in for this node has what it had, also when it leaves; after it, who comes next. */
+  #standIn(slot: number): string | null {
+    if (this.#stoodInAt !== this.#states.begunAt) {
+      const ring = this.#membership.live()
+      const { self } = this.#membership
+      this.#stoodInAt = this.#states.begunAt
+      this.#standIns = Array.from({ length: SLOT_COUNT }, (_, slot) => ring.after(slot, [self]))
+    }
+    const known = this.#standIns[slot]!
+    if (known !== null && this.#membership.isLive(known)) return known
+    return (this.#standIns[slot] = this.#membership.live().after(slot, [this.#membership.self]))
   }
 
   /** When this node lost the slot; -Infinity: it never had it, or has it. */
