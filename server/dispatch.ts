@@ -5,7 +5,6 @@ import { type CommandEntry, flagBits, keysOf, takes } from './command.ts'
 import type { Connection } from './connection.ts'
 import type { IoThread } from './io-thread.ts'
 import { refusalInMulti, refusalOfExec, refusedInMulti } from './transactions/queueing.ts'
-import { type CommandCell, counter } from './stats.ts'
 
 /**
  * From arguments to a command: look up, arity, authentication, snapshots, memory, pauses, route, run; in that order,
@@ -186,42 +185,35 @@ function isQueued(server: IoThread, client: Client, entry: CommandEntry): boolea
 function execute(server: IoThread, client: Client, entry: CommandEntry, isSpecial: boolean): void {
   client.lastCommand = entry.fullName
   const cell = server.cellOf(entry)
-  executeWhereItBelongs(server, client, entry, isSpecial, cell)
-  server.stats.row[counter.commandsProcessed]!++
-  cell.called()
-}
-
-/** On another node, after a load, or here and now. */
-function executeWhereItBelongs(
-  server: IoThread,
-  client: Client,
-  entry: CommandEntry,
-  isSpecial: boolean,
-  cell: CommandCell,
-): void {
-  const { handoff, routing } = server
-  if (handoff !== null) {
-    if (client.peer === null && routing.takes(client, entry)) return
-    if (handoff.isActive && handoff.takes(client, entry)) return
-    if (client.peer !== null) {
-      routing.visitFor(entry, client.args, client.db)
-      if ((entry.flags & flagBits.readonly) !== 0) server.hotReads.asked(client.args, entry)
-    }
-  }
+  if (isTaken(server, client, entry)) return server.count(cell)
   if (entry.onHub && server.delegate !== null) {
     // Who waits for a value may share its connection with whoever is to bring it.
     const slot = entry.row.waits === undefined ? client.hold() : client.defer()
-    server.delegate(client, client, slot)
-    return
+    return server.delegate(client, client, slot, cell)
   }
-  if (entry.loads !== null && server.loading.enabled && server.loading.takes(client, entry)) return
-  if (server.writing.enabled && server.writing.takes(client, entry)) return
+  if (entry.loads !== null && server.loading.enabled && server.loading.takes(client, entry)) {
+    return server.count(cell)
+  }
+  if (server.writing.enabled && server.writing.takes(client, entry)) return server.count(cell)
   if (isSpecial && client.tracker !== null) server.tracking.run(client, entry, cell)
   else server.timer.run(client, entry, cell)
+  server.count(cell)
   if (client.reply.errors > 0) {
     cell.failed()
     server.countErrors()
   }
+}
+
+/** Does another node answer it, or has to be asked for its keys first? */
+function isTaken(server: IoThread, client: Client, entry: CommandEntry): boolean {
+  const { handoff, routing } = server
+  if (handoff === null) return false
+  if (client.peer === null && routing.takes(client, entry)) return true
+  if (handoff.isActive && handoff.takes(client, entry)) return true
+  if (client.peer === null) return false
+  routing.visitFor(entry, client.args, client.db)
+  if ((entry.flags & flagBits.readonly) !== 0) server.hotReads.asked(client.args, entry)
+  return false
 }
 
 /** The line with which a client that is told what others do is refused this command, null: it is not. */

@@ -80,11 +80,12 @@ export interface IoThreadParts {
   readonly delegate: Delegate | null
 }
 
-/** Has the hub run this client's command, whose reply goes into the slot. */
+/** Has the hub run this client's command, whose reply goes into the slot; `cell` then counts it. */
 export type Delegate = (
   client: Client,
   call: { readonly args: Args; readonly db: number },
   slot: Slot,
+  cell: CommandCell | null,
 ) => void
 
 /**
@@ -283,6 +284,12 @@ export class IoThread {
     return this.stats.cells[entry.index]!
   }
 
+  /** A command has run. */
+  count(cell: CommandCell): void {
+    this.stats.row[counter.commandsProcessed]!++
+    cell.called()
+  }
+
   /** Counts the error replies that were just written. */
   countErrors(reply = this.areas.reply): void {
     for (; reply.errors > 0; reply.errors--) this.stats.error(reply.lastErrorCode)
@@ -309,7 +316,7 @@ export class IoThread {
       return
     }
     if (this.writing.enabled && this.writing.takes(client, entry, { args, db, slot })) return
-    if (entry.onHub && this.delegate !== null) this.delegate(client, { args, db }, slot)
+    if (entry.onHub && this.delegate !== null) this.delegate(client, { args, db }, slot, null)
     else if (client.tracker === null) slot.answer(() => client.runAs(entry.run, args, db))
     else {
       slot.answer(() => client.runAs(() => this.#runTracked(client, entry), args, db))

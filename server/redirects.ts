@@ -25,6 +25,8 @@ const SEEN_MAX = 200
 export class RoutingHistory {
   /** Different slots, all this node's. */
   seen = 0
+  /** How many are no chance, by the largest share that this node had meanwhile. */
+  needed = 0
   /** The ring's changes when that began. */
   since = 0
   readonly bits = new Int32Array(BITS / 32)
@@ -47,6 +49,7 @@ export class Redirects {
   /** By slot: is it this node's, and the change that took it away last; 0: none did. */
   readonly #isOwn = new Uint8Array(SLOT_COUNT)
   readonly #lostAt = new Uint32Array(SLOT_COUNT)
+  /** By the share of now. */
   #needed = Infinity
   /** Clients that were told MOVED. */
   told = 0
@@ -77,6 +80,7 @@ export class Redirects {
     if ((history.bits[word]! & bit) !== 0) return
     history.bits[word]! |= bit
     history.seen++
+    if (this.#needed > history.needed) history.needed = this.#needed
   }
 
   /** A client sent a key of this slot, which is another node's. Is it to be told MOVED? */
@@ -88,7 +92,7 @@ export class Redirects {
     const history = client.routingHistory
     if (history === null) return false
     const isLost = this.#lostAt[slot]! > history.since
-    const isTold = this.#isAuto && isLost && history.seen >= this.#needed
+    const isTold = this.#isAuto && isLost && history.seen >= history.needed
     if (isTold) this.told++
     this.#begin(history)
     return isTold
@@ -101,26 +105,23 @@ export class Redirects {
 
   #begin(history: RoutingHistory): RoutingHistory {
     history.seen = 0
+    history.needed = this.#needed
     history.since = this.#changes
     history.bits.fill(0)
     return history
   }
 
-  /** Sees whose the slots are now. What clients have sent so far was by the share from before. */
+  /** Sees whose the slots are now. */
   #look(): void {
     const ring = this.#membership.live()
     const { self } = this.#membership
-    let before = 0
-    let now = 0
+    let count = 0
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
       const isOwn = ring.owner(slot) === self
-      if (this.#isOwn[slot] === 1) {
-        before++
-        if (!isOwn) this.#lostAt[slot] = this.#changes
-      }
+      if (this.#isOwn[slot] === 1 && !isOwn) this.#lostAt[slot] = this.#changes
       this.#isOwn[slot] = isOwn ? 1 : 0
-      if (isOwn) now++
+      if (isOwn) count++
     }
-    this.#needed = slotsBeyondChance(Math.max(before, now) / SLOT_COUNT)
+    this.#needed = slotsBeyondChance(count / SLOT_COUNT)
   }
 }

@@ -38,7 +38,7 @@ export class Writing {
     } else if (changes.length === 0) {
       return false
     } else if (this.#server.delegate !== null) {
-      this.#server.delegate(client, call, call.slot ?? client.hold())
+      this.#server.delegate(client, call, call.slot ?? client.hold(), null)
     } else {
       this.#write(client, entry, call, changes)
     }

@@ -11,6 +11,7 @@ import { type Config, Settings } from '../config.ts'
 import { Databases } from '../databases.ts'
 import { Gate } from '../gate.ts'
 import { type Delegate, IoThread } from '../io-thread.ts'
+import type { CommandCell } from '../stats.ts'
 import { listen, type ListenAddress, type Listener, openTaker } from '../listener.ts'
 import { createThreadLog } from '../log.ts'
 import type { Takers } from '../handoff.ts'
@@ -39,17 +40,25 @@ function tell(message: FromWorker): void {
 }
 
 /** Commands that the hub runs, by the number under which their replies come. */
-const slots = new Map<number, Slot>()
+const slots = new Map<number, { readonly slot: Slot; readonly cell: CommandCell | null }>()
 let nextSlot = 0
 
-const delegate: Delegate = (client, call, slot) => {
+const delegate: Delegate = (client, call, slot, cell) => {
   const { id, address, localAddress, name, peer } = client
   const { db } = call
   const args = call.args.copy().map(ownBytes)
-  slots.set(nextSlot, slot)
+  slots.set(nextSlot, { slot, cell })
   const session = { id, address, localAddress, name, peer, db, protocol: slot.protocol }
   slowRelay.flush()
   tell({ kind: 'run', id: nextSlot++, session, args })
+}
+
+/** The hub has answered. */
+function reply(id: number, bytes: Uint8Array): void {
+  const { slot, cell } = slots.get(id)!
+  slots.delete(id)
+  slot.settleBytes(bytes)
+  if (cell !== null) thread.count(cell)
 }
 
 const flights = new RemoteLoads(world.clock, ({ token, db, key, group }, why) => {
@@ -151,8 +160,7 @@ hub.on('message', (message: ToWorker) => {
       return
     }
     case 'reply':
-      slots.get(message.id)!.settleBytes(message.bytes)
-      slots.delete(message.id)
+      reply(message.id, message.bytes)
       return
     case 'config':
       assert(config.set(message.pairs, true) === null, 'all threads take what the hub takes')

@@ -25,7 +25,6 @@ import type { Args } from '../../protocol/args.ts'
 import { ERR_OOM, transactionTooLong } from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import { type CommandEntry, keysOf } from '../command.ts'
-import { counter } from '../stats.ts'
 import type { KeyPlace, Pages, Watch } from '../store/store.ts'
 
 /** Commands of one transaction. */
@@ -188,11 +187,13 @@ function execute(client: Client, entry: CommandEntry): void {
   const cell = server.cellOf(entry)
   const isShownBefore = client.args.bigs.length > 0
   if (isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
-  if (entry.onHub && server.delegate !== null) server.delegate(client, client, client.hold())
-  else if (client.tracker === null) server.timer.run(client, entry, cell)
-  else server.tracking.run(client, entry, cell)
-  server.stats.row[counter.commandsProcessed]!++
-  cell.called()
+  if (entry.onHub && server.delegate !== null) {
+    server.delegate(client, client, client.hold(), cell)
+  } else {
+    if (client.tracker === null) server.timer.run(client, entry, cell)
+    else server.tracking.run(client, entry, cell)
+    server.count(cell)
+  }
   if (!isShownBefore && server.stats.monitors > 0) server.monitors.show(client, entry)
   if (reply.errors === 0) return
   cell.failed()

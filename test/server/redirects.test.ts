@@ -127,3 +127,20 @@ test('auto: among three nodes one comes back, and takes its slots', async (t) =>
   for (const client of [follower, plain, fewKeys]) client.close()
   cluster.shutdown()
 })
+
+test('auto: who sent all to a node that was alone is not told when the others come back one by one', async (t) => {
+  const cluster = await startCluster(3, [])
+  const [one, ...others] = cluster.nodes
+  const membership = one!.server.routing.membership!
+  const names = others.map(({ server }) => server.routing.membership!.self)
+  const ofThird = keysOf(cluster, 2, 80)
+  membership.stop()
+  for (const name of names) membership.follow(name, 'down')
+  const plain = one!.connect()
+  for (const key of ofThird) t.is(await say(cluster, plain, 'SET', key, '1'), '+OK\r\n')
+  for (const name of names) membership.follow(name, 'up')
+  t.notRegex(await say(cluster, plain, 'GET', ofThird[0]!), /MOVED/)
+  t.is(one!.server.routing.redirects!.told, 0)
+  plain.close()
+  cluster.shutdown()
+})
