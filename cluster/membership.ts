@@ -549,7 +549,8 @@ export class Membership {
     member.state = state
     if (wasInRing && !isInRing(state)) this.#ring.remove(member.name)
     else if (!wasInRing && isInRing(state)) this.#ring.add(member)
-    this.#changed(member)
+    if (wasInRing === isInRing(state)) this.#tell(member)
+    else this.#changed(member)
     for (const listener of this.#stateListeners) listener(member)
   }
 
@@ -571,11 +572,14 @@ export class Membership {
   }
 
   #changed(...members: readonly Tracked[]): void {
-    const before = this.#viewHash
     this.#viewHash = this.#hashOfView()
-    if (this.#viewHash !== before) this.#epoch.changed(this.#viewHash)
-    for (const member of members) for (const listener of this.#listeners) listener(member)
+    this.#epoch.changed(this.#viewHash)
+    this.#tell(...members)
     for (const listener of this.#epochListeners) listener(this.epoch)
+  }
+
+  #tell(...members: readonly Tracked[]): void {
+    for (const member of members) for (const listener of this.#listeners) listener(member)
   }
 
   /** As without weights where all have one of 1. */
