@@ -534,6 +534,30 @@ test('whatever came before, equal views are equal rings', (t) => {
 
 /* ---- a node that leaves ---- */
 
+test('who leaves is not counted, and down if it is still there long after', async (t) => {
+  const { clock, membership, pings } = nodeA()
+  membership.start()
+  await clock.advance(100)
+  t.is(membership.heard, 3)
+  membership.leaves('b:1')
+  t.is(membership.heard, 2)
+  const { epoch } = membership
+  await clock.advance(14_000)
+  t.is(membership.member('b:1')!.state, 'leaving')
+  await clock.until(() => membership.member('b:1')!.state !== 'leaving')
+  t.is(membership.member('b:1')!.state, 'down')
+  t.is(membership.epoch, epoch, 'the ring is the same')
+  pings.length = 0
+  membership.stays('b:1')
+  t.deepEqual(pings, ['b:1'], 'it is asked at once')
+  t.is(membership.member('b:1')!.state, 'down')
+  await clock.advance(1)
+  t.is(membership.member('b:1')!.state, 'up')
+  membership.leaves('b:1')
+  membership.stays('b:1')
+  t.is(membership.member('b:1')!.state, 'up')
+})
+
 test('a node that leaves is out of the ring but alive, until its link ends', async (t) => {
   const clock = new VirtualClock()
   const membership = new Membership(parseMembers('a:1', 'b:1,c:1'), {

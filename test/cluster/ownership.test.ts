@@ -81,6 +81,32 @@ test('who stood in keeps what it has for who is back, until the window is over',
   t.is(ownership.keepsFor(moves[0]!.gained.length), null, 'never had')
 })
 
+test('it keeps nothing for whoever gets the slot after that', async (t) => {
+  const { clock, membership, ownership, moves } = nodeA()
+  await clock.advance(1000)
+  membership.follow('b:1', 'down')
+  membership.follow('b:1', 'up')
+  const slot = moves[1]!.lost.find((each) => membership.live().after(each, ['b:1']) === 'a:1')!
+  t.is(ownership.keepsFor(slot), 'b:1')
+  membership.follow('c:1', 'down')
+  t.is(ownership.keepsFor(slot), 'b:1', 'nothing has changed for it')
+  membership.update([{ ...membership.member('b:1')!, weight: 16 }])
+  const { lost } = moves.at(-1)!
+  membership.follow('b:1', 'leaving')
+  t.is(ownership.keepsFor(lost[0]!), null)
+  t.is(ownership.previousOwner(lost[0]!), 'b:1', 'it is to be asked as long as it is there')
+})
+
+test('who stood in is asked also when it leaves, and after it who comes next', async (t) => {
+  const { clock, membership, ownership, own } = nodeA()
+  await clock.advance(1000)
+  const slot = own().find((each) => ownership.previousOwner(each) === 'b:1')!
+  membership.follow('b:1', 'leaving')
+  t.is(ownership.previousOwner(slot), 'b:1')
+  membership.follow('b:1', 'down')
+  t.is(ownership.previousOwner(slot), 'c:1')
+})
+
 test('who has forgotten all keeps nothing, and asks as if it had just begun', async (t) => {
   const { clock, membership, states, ownership, moves } = nodeA()
   await clock.advance(2 * WINDOW_MS)
