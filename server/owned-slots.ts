@@ -167,6 +167,7 @@ export class OwnedSlots {
   #settle(): void {
     const { clock } = this.#server.world
     const { slotStates } = this.#server
+    slotStates.beginWhile()
     const visited = new Set<number>()
     const due: number[] = []
     for (let slot = 0; slot < SLOT_COUNT; slot++) {

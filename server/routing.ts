@@ -16,6 +16,7 @@ import { type Routed, Router } from '../cluster/router.ts'
 import type { RunHere } from '../cluster/scatter.ts'
 import { askAbout, askView } from '../cluster/opinions.ts'
 import { keySlot } from '../cluster/slots.ts'
+import { VisitedKeys } from '../cluster/visited-keys.ts'
 import { Args } from '../protocol/args.ts'
 import { ERR_CROSSSLOT, moved } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/reply.ts'
@@ -52,11 +53,13 @@ export class Routing {
   untold = 0
   readonly #server: IoThread
   readonly #peers: Peers | null = null
+  readonly #visited: VisitedKeys
   /** Why the last link to each node ended. */
   readonly #linkReasons = new Map<string, string>()
 
   constructor(server: IoThread, hash: (text: string) => number, stamps: Stamps) {
     this.#server = server
+    this.#visited = new VisitedKeys(server.slotStates)
     const { config, world } = server
     if (config.members === null) return
     const { self, all } = config.members
@@ -270,9 +273,8 @@ export class Routing {
     for (let i = entry.firstKey; i <= last; i += entry.keyStep) {
       const pos = args.pos(i)
       const length = args.length(i)
-      if (slotStates.visit(keySlot(args.bytes, pos, length))) {
-        store.delete(db, args.bytes, pos, length)
-      }
+      if (!slotStates.visit(keySlot(args.bytes, pos, length))) continue
+      if (this.#visited.isFirst(args.bytes, pos, length)) store.delete(db, args.bytes, pos, length)
     }
   }
 

@@ -126,6 +126,8 @@ test('what a node has of a slot that it lost is seen by nobody, and gone when it
   await find()
   t.is(await ask('GET', theirs), 'null', 'also when the owner is passed over for this request')
   t.is(await ask('SET', theirs, 'passing'), 'OK')
+  t.is(await ask('GET', theirs), 'passing')
+  await clock.advance(1_100)
   t.is(await ask('GET', theirs), 'null', 'that was for a moment only')
   await clock.advance(62_000)
   t.is(slotStates.of(slotOf(theirs)), 'clean')
