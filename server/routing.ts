@@ -215,7 +215,7 @@ export class Routing {
       }
     }
     if (router.isHere(slot)) {
-      this.redirects!.own(client, slot)
+      this.#ownCalled(client, slot, call)
       return false
     }
     if (this.#redirects(client, slot, call)) return true
@@ -276,6 +276,11 @@ export class Routing {
       if (!slotStates.visit(keySlot(args.bytes, pos, length))) continue
       if (this.#visited.isFirst(args.bytes, pos, length)) store.delete(db, args.bytes, pos, length)
     }
+  }
+
+  /** What comes from within the process, or comes late, says nothing of where its client sends keys. */
+  #ownCalled(client: Client, slot: number, call: Call): void {
+    if (call.slot === undefined) this.redirects!.own(client, slot)
   }
 
   /** Tells a client where to go with its keys instead of going there for it; false: it is not to be told. */
@@ -373,7 +378,7 @@ export class Routing {
     const owner = this.#ownerOfAll(args, entry)
     const slot = this.slotOf(args, entry.firstKey)
     if (owner === this.membership!.self) {
-      this.redirects!.own(client, slot)
+      this.#ownCalled(client, slot, call)
       return false
     }
     if (owner === null) {
