@@ -2,12 +2,19 @@
  * Finding somebody who answers for a key, when the owner may not.
  *
  * A hunt asks one node after the other, clockwise on the ring, each skipped for the rest of the
- * hunt once it could not be reached, fell silent or broke the link. It ends after HUNT_MS, counted
+ * hunt once it could not be reached, fell silent, broke the link or said that it is leaving and has
+ * run nothing. It ends after HUNT_MS, counted
  * from the request, or from the loss of a node that had said it works on it.
  */
-import { effectUnknown, nodeBusy, nodeDeadline, nodesSilent } from '../protocol/errors.ts'
+import {
+  effectUnknown,
+  ERR_LEAVING,
+  nodeBusy,
+  nodeDeadline,
+  nodesSilent,
+} from '../protocol/errors.ts'
 import type { PeerPort } from './peer.ts'
-import type { PeerValue } from './replies.ts'
+import { PeerError, type PeerValue } from './replies.ts'
 import type { Clock } from './world.ts'
 
 /** Who needs a dead node gets an answer from another, or an error, within this time. */
@@ -105,10 +112,11 @@ export class Hunter {
     const how = relay === undefined ? { keyAt, share } : { keyAt, share, relay }
     const request = { deadlineMs: hunt.deadlineAt - now, hearMs, ...how }
     this.#peer(name).request(args, request, (outcome, value, heard) => {
-      if (outcome === 'reply') return done({ kind: 'reply', name, value })
+      const hasLeft = value instanceof PeerError && value.line === ERR_LEAVING
+      if (outcome === 'reply' && !hasLeft) return done({ kind: 'reply', name, value })
       if (outcome === 'busy') return done(this.#failed('busy', nodeBusy(name)))
       if (outcome === 'deadline') return done(this.#failed('deadline', nodeDeadline(name)))
-      const mayHaveRun = outcome !== 'unreachable'
+      const mayHaveRun = outcome !== 'unreachable' && !hasLeft
       if (mayHaveRun && !hunt.repeatable) {
         return done(this.#failed('effect-unknown', effectUnknown(name)))
       }

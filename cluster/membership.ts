@@ -15,7 +15,10 @@
  *       `------------------------------------------------------'
  *                             an answer
  *
- * `up` and `suspect` stand in this node's ring, `down` does not. At the start everybody is a suspect:
+ * A node that says it is about to end is `leaving`: out of the ring at once, but still spoken to until
+ * its links end, and then it is `down`. So it is when it is still there long after it should have ended.
+ *
+ * `up` and `suspect` stand in this node's ring, the others do not. At the start everybody is a suspect:
  * a node that starts alone would otherwise own every key until the first answers come. Who comes
  * later is down until it answers. And who does not answer is down only if it answers nobody else
  * either (second-opinion.ts). Opinions
@@ -40,6 +43,9 @@ const PING_TIMEOUT_PERIODS = 1.5
 
 /** One lost packet or a busy moment must not move keys. */
 const MISSES_UNTIL_DOWN = 3
+
+/** No node takes longer to end: who says so and is there after that is not about to. */
+const LEAVING_MS_MAX = 15_000
 
 const PORT_MAX = 65535
 
@@ -165,7 +171,7 @@ export function clusterId(name: string): string {
 }
 
 /** What this node thinks of another. */
-export type MemberState = 'up' | 'suspect' | 'down'
+export type MemberState = 'up' | 'suspect' | 'leaving' | 'down'
 
 /** One member as CLUSTER NODES shows it. Its fields change as answers come; do not keep copies. */
 export interface Member extends ClusterNode {
@@ -196,10 +202,16 @@ export interface MembershipOptions {
   readonly virtualNodes?: number
 }
 
+function isInRing(state: MemberState): boolean {
+  return state === 'up' || state === 'suspect'
+}
+
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 interface Tracked extends Writable<Member> {
   misses: number
+  /** When it said that it leaves. */
+  leavingAt: number
   opinion: SecondOpinion
 }
 
@@ -253,13 +265,18 @@ export class Membership {
     return this.#members
   }
 
-  /** The ring of the nodes that are not down, this one always among them. It changes in place. */
+  /**
+   * The ring of the nodes that are not down, this one always among them unless it leaves. It changes in
+   * place.
+   */
   live(): Ring {
     return this.#ring
   }
 
+  /** Is it in the ring, or leaving it? Then it answers. */
   isLive(name: string): boolean {
-    return this.#ring.has(name)
+    const state = this.#byName.get(name)?.state ?? 'down'
+    return state !== 'down'
   }
 
   /** Undefined for a name that is no member. */
@@ -267,10 +284,10 @@ export class Membership {
     return this.#byName.get(name)
   }
 
-  /** How many members are live and have answered since they became members, this one included. */
+  /** How many members are in the ring and have answered since they became members, this one included. */
   get heard(): number {
     return this.#members.filter((member) => {
-      return member.state !== 'down' && (member.self || member.answeredAt > 0)
+      return isInRing(member.state) && (member.self || member.answeredAt > 0)
     }).length
   }
 
@@ -284,7 +301,10 @@ export class Membership {
     return this.#viewHash
   }
 
-  /** Is called after each change of the ring with the node that came or went. Returns its end. */
+  /**
+   * Is called after each change of the ring with the node that came or went, and when one that was
+   * leaving has gone. Returns its end.
+   */
   onChange(listener: (changed: Member) => void): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
@@ -361,7 +381,7 @@ export class Membership {
       }
       if (node.weight !== member.weight) {
         member.weight = node.weight
-        if (member.state !== 'down') changed.push(member)
+        if (isInRing(member.state)) changed.push(member)
       }
       return member
     })
@@ -390,11 +410,42 @@ export class Membership {
     assert(this.#beat === null, 'it finds out itself')
     const member = this.#byName.get(name)
     if (member === undefined || state === member.state) return
-    const wasDown = member.state === 'down'
-    member.state = state
-    if (state === 'down') this.#ring.remove(name)
-    else if (wasDown) this.#ring.add(member)
-    if (wasDown || state === 'down') this.#changed(member)
+    if (isInRing(state) && isInRing(member.state)) this.#turn(member, state)
+    else this.#enter(member, state)
+  }
+
+  /**
+   * A node, or this one itself, is about to end. A ring without any other keeps it. It may `stay` after
+   * all.
+   */
+  leaves(name: string): void {
+    const member = this.#byName.get(name)
+    if (member === undefined || !isInRing(member.state)) return
+    if (this.#ring.names.length < 2) return
+    member.opinion.clear()
+    member.leavingAt = this.#clock.now()
+    this.#enter(member, 'leaving')
+  }
+
+  /**
+   * A node says that it is there: it begins, or has thought better of leaving. Who is down has to answer
+   * first, and is asked at once.
+   */
+  stays(name: string): void {
+    const member = this.#byName.get(name)
+    if (member === undefined) return
+    if (member.state === 'leaving') {
+      member.misses = 0
+      this.#enter(member, 'up')
+    } else if (member.state === 'down' && this.#beat !== null) {
+      this.#askFor(member)
+    }
+  }
+
+  /** The link to a node has ended. Of one that was leaving there will be no other sign. */
+  lost(name: string): void {
+    const member = this.#byName.get(name)
+    if (member?.state === 'leaving') this.#enter(member, 'down')
   }
 
   /** Beside `follow`: takes over the epoch. */
@@ -427,7 +478,7 @@ export class Membership {
     const { name, host, port, weight, dial } = node
     return {
       ...{ name, host, port, weight, dial, id: clusterId(name), self, rank: 0 },
-      ...{ state: self ? 'up' : state, pingedAt: 0, answeredAt: 0, misses: 0 },
+      ...{ state: self ? 'up' : state, pingedAt: 0, answeredAt: 0, misses: 0, leavingAt: 0 },
       opinion: new SecondOpinion(name, this.#probe ?? ((_helper, _name, _ms, done) => done(false))),
     }
   }
@@ -458,19 +509,22 @@ export class Membership {
     member.misses = 0
     member.opinion.clear()
     const isFirst = member.answeredAt === 0
-    member.answeredAt = this.#clock.now()
-    const wasDown = member.state === 'down'
-    this.#turn(member, 'up')
-    if (wasDown) {
-      this.#ring.add(member)
-      this.#changed(member)
-    }
+    const now = this.#clock.now()
+    member.answeredAt = now
+    const stays = member.state === 'leaving' && now - member.leavingAt > LEAVING_MS_MAX
+    if (stays) this.#enter(member, 'down')
+    else if (member.state === 'down') this.#enter(member, 'up')
+    else if (member.state === 'suspect') this.#turn(member, 'up')
     if (isFirst) for (const listener of this.#firstListeners) listener()
   }
 
   #missed(member: Tracked): void {
     if (member.state === 'down') return
     member.misses++
+    if (member.state === 'leaving') {
+      if (member.misses >= MISSES_UNTIL_DOWN) this.#enter(member, 'down')
+      return
+    }
     this.#turn(member, 'suspect')
     const { opinion } = member
     if (member.misses >= MISSES_UNTIL_DOWN) {
@@ -487,14 +541,26 @@ export class Membership {
   /** This node does not hear it any more. `vouched`: somebody else does. */
   #unheard(member: Tracked, vouched: boolean): void {
     if (this.#beat === null || this.#byName.get(member.name) !== member) return
-    if (member.state === 'down') return
+    if (!isInRing(member.state)) return
     if (vouched) {
       for (const listener of this.#unheardListeners) listener(member)
       return
     }
-    this.#turn(member, 'down')
-    this.#ring.remove(member.name)
-    this.#changed(member)
+    this.#enter(member, 'down')
+  }
+
+  /**
+   * A state that changes the ring, or whom there is to speak to. Who follows in another thread hears of it
+   * last: what belongs to the change is done before it acts upon it.
+   */
+  #enter(member: Tracked, state: MemberState): void {
+    const wasInRing = isInRing(member.state)
+    member.state = state
+    if (wasInRing && !isInRing(state)) this.#ring.remove(member.name)
+    else if (!wasInRing && isInRing(state)) this.#ring.add(member)
+    if (wasInRing === isInRing(state)) this.#tell(member)
+    else this.#changed(member)
+    for (const listener of this.#stateListeners) listener(member)
   }
 
   #turn(member: Tracked, state: MemberState): void {
@@ -517,8 +583,12 @@ export class Membership {
   #changed(...members: readonly Tracked[]): void {
     this.#viewHash = this.#hashOfView()
     this.#epoch.changed(this.#viewHash)
-    for (const member of members) for (const listener of this.#listeners) listener(member)
+    this.#tell(...members)
     for (const listener of this.#epochListeners) listener(this.epoch)
+  }
+
+  #tell(...members: readonly Tracked[]): void {
+    for (const member of members) for (const listener of this.#listeners) listener(member)
   }
 
   /** As without weights where all have one of 1. */

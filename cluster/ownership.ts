@@ -1,8 +1,8 @@
 /**
  * Whose slot is whose, and since when: each thread of a node knows it by its own ring.
  *
- * When the ring changes, slots are *gained* and *lost*. Who lost a slot keeps its entries for a window of
- * WINDOW_MS, hidden from everybody (slot-states.ts), so that whoever gained it may ask for them instead of
+ * When the ring changes, slots are *gained* and *lost*. Who lost a slot keeps its entries for a window
+ * (`cluster-handoff`), hidden from everybody (slot-states.ts), so that whoever gained it may ask for them instead of
  * asking an origin. `previousOwner` says whom:
  *
  *     a node joined, weights changed     the new owner asks the one before
@@ -13,17 +13,14 @@
  *     it was cut off from others, and    nobody: both sides went on, and what one of them has may be
  *     has forgotten all                  older than what was seen on the other
  *
- * What happens to the entries themselves is decided in one place, server/forgetting.ts; who asks for them
- * uses `previousOwner`, and who is asked may answer from what it has in a slot for which `keepsFor` names
- * the node that asks.
+ * What happens to the entries themselves is decided in one place, server/owned-slots.ts; who asks for them
+ * (server/takeover.ts) uses `previousOwner`, and who is asked answers from what it has in a slot for which
+ * `keepsFor` names the node that asks: the one that it was lost to, and nobody who came after that one.
  */
 import type { Member, Membership } from './membership.ts'
 import type { SlotStates } from './slot-states.ts'
 import { SLOT_COUNT } from './slots.ts'
 import type { Clock } from './world.ts'
-
-/** For so long what moved may be asked of who had it. */
-export const WINDOW_MS = 60_000
 
 /** What a change of the ring did to this node, by slot, ascending. */
 export interface Move {
@@ -35,7 +32,8 @@ export interface OwnershipOptions {
   readonly membership: Membership
   readonly states: SlotStates
   readonly clock: Pick<Clock, 'now'>
-  readonly windowMs?: number
+  /** For so long what moved may be asked of who had it. 0: nobody is asked. */
+  readonly windowMs: number
 }
 
 /** See the top of the file. */
@@ -51,9 +49,13 @@ export class Ownership {
   readonly #movedAt = new Float64Array(SLOT_COUNT).fill(-Infinity)
   /** Of a slot that was gained: who may have what was there. */
   readonly #previous: (string | null)[] = Array.from({ length: SLOT_COUNT }, () => null)
+  /** The same of a slot that is this node's since it began: who stood in for it then. */
+  #standIns: (string | null)[] = []
+  /** When that was. */
+  #stoodInAt = -Infinity
 
   constructor(options: OwnershipOptions) {
-    this.windowMs = options.windowMs ?? WINDOW_MS
+    this.windowMs = options.windowMs
     this.#membership = options.membership
     this.#states = options.states
     this.#clock = options.clock
@@ -79,9 +81,21 @@ export class Ownership {
   previousOwner(slot: number): string | null {
     const since = this.ownSince(slot)
     if (since === null || this.#clock.now() - since >= this.windowMs) return null
-    const { self } = this.#membership
     if (since > this.#states.begunAt) return this.#previous[slot]!
-    return this.#states.wasReplaced ? this.#membership.live().after(slot, [self]) : null
+    return this.#states.wasReplaced ? this.#standIn(slot) : null
+  }
+
+  /** Whoever stood in for this node has what it had, also when it leaves; after it, who comes next. */
+  #standIn(slot: number): string | null {
+    if (this.#stoodInAt !== this.#states.begunAt) {
+      const ring = this.#membership.live()
+      const { self } = this.#membership
+      this.#stoodInAt = this.#states.begunAt
+      this.#standIns = Array.from({ length: SLOT_COUNT }, (_, slot) => ring.after(slot, [self]))
+    }
+    const known = this.#standIns[slot]!
+    if (known !== null && this.#membership.isLive(known)) return known
+    return (this.#standIns[slot] = this.#membership.live().after(slot, [this.#membership.self]))
   }
 
   /** When this node lost the slot; -Infinity: it never had it, or has it. */
@@ -112,7 +126,11 @@ export class Ownership {
       const owner = ring.owner(slot)
       if (owner === before) continue
       this.#owners[slot] = owner
-      if (owner !== self && before !== self) continue
+      if (owner !== self && before !== self) {
+        // Whoever has it now need not have had all that its owner in between had.
+        this.#movedAt[slot] = -Infinity
+        continue
+      }
       this.#movedAt[slot] = now
       if (owner === self) {
         gained.push(slot)

@@ -38,18 +38,30 @@ export class Absent {
   }
 }
 
-/** The membership's pings: those that it had down are asked to rejoin. */
+/**
+ * The membership's pings: those that it had down are asked to rejoin. One question at a time: a second one
+ * would make a node forget what it was told since the first.
+ */
 export function pingOrRejoin(absent: () => Absent, peer: (name: string) => PingPort): Ping {
+  const waiting = new Map<string, ((answered: boolean) => void)[]>()
   return (name, timeoutMs, done) => {
     if (!absent().has(name)) {
       // It may have gone down while it was asked.
       peer(name).ping(timeoutMs, (answered) => done(answered && !absent().has(name)))
       return
     }
+    const others = waiting.get(name)
+    if (others !== undefined) {
+      others.push(done)
+      return
+    }
+    const all = [done]
+    waiting.set(name, all)
     const request = { deadlineMs: timeoutMs, keyAt: -1, share: false }
     peer(name).request(REJOIN, request, (outcome, value) => {
+      waiting.delete(name)
       const hasForgotten = outcome === 'reply' && value instanceof PeerStatus
-      done(hasForgotten || isUnknown(outcome, value))
+      for (const each of all) each(hasForgotten || isUnknown(outcome, value))
     })
   }
 }

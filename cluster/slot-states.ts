@@ -20,8 +20,9 @@
  * - `clean`: there are none
  * - `visited`: there are only those of visits a short while ago, which may be seen by others
  * - `stale`: left from when the slot was this node's, or from visits that are over. The owner has newer
- *   ones. They are never seen: a visit removes what is there under its keys before it runs. They are
- *   kept for a new owner that asks for them (ownership.ts), until all are removed at once
+ *   ones. They are never seen: the first visit of a key in a while removes what is there under it before
+ *   it runs (visited-keys.ts). They are kept for a new owner that asks for them (ownership.ts), until all
+ *   are removed at once
  * - `disturbed`: stale, and visited a moment ago, so it is not the moment to call it clean
  *
  * The states lie in memory that all threads share. Any of them visits; everything else is the hub's. That
@@ -42,6 +43,8 @@ export type SlotState = (typeof NAMES)[number]
 
 /** Behind the states: since when this node has what it has, and whether others may have it too. */
 const BEGUN_BYTES = 2 * Float64Array.BYTES_PER_ELEMENT
+/** And behind that: which while it is. */
+const WHILE_BYTES = Int32Array.BYTES_PER_ELEMENT
 
 /** Before a cluster sets them, all slots are this node's own. */
 export class SlotStates {
@@ -49,11 +52,13 @@ export class SlotStates {
   readonly shared: SharedArrayBuffer
   readonly #states: Uint8Array
   readonly #begun: Float64Array
+  readonly #while: Int32Array
 
-  constructor(shared = new SharedArrayBuffer(SLOT_COUNT + BEGUN_BYTES)) {
+  constructor(shared = new SharedArrayBuffer(SLOT_COUNT + BEGUN_BYTES + WHILE_BYTES)) {
     this.shared = shared
     this.#states = new Uint8Array(shared, 0, SLOT_COUNT)
-    this.#begun = new Float64Array(shared, SLOT_COUNT)
+    this.#begun = new Float64Array(shared, SLOT_COUNT, BEGUN_BYTES / 8)
+    this.#while = new Int32Array(shared, SLOT_COUNT + BEGUN_BYTES)
   }
 
   of(slot: number): SlotState {
@@ -70,9 +75,14 @@ export class SlotStates {
     return this.#begun[1] === 1
   }
 
+  /** The number of the while: what visits of one have left must not be seen in the next. */
+  get while(): number {
+    return Atomics.load(this.#while, 0)
+  }
+
   /**
    * A command is about to run for a key of this slot. True: what is there under the key must be removed
-   * first. Costs one read where the slot is this node's own.
+   * first, unless it is from a visit in the same while (visited-keys.ts). Costs one read where the slot is this node's own.
    */
   visit(slot: number): boolean {
     const states = this.#states
@@ -105,6 +115,7 @@ export class SlotStates {
 
   /** The slot is another node's from now on. */
   lose(slot: number): void {
+    this.beginWhile()
     Atomics.store(this.#states, slot, STALE)
   }
 
@@ -112,6 +123,11 @@ export class SlotStates {
   hidesSome(slot: number): boolean {
     const state = this.#states[slot]!
     return state === STALE || state === DISTURBED
+  }
+
+  /** Another while begins. Visits so far are to be settled next. */
+  beginWhile(): void {
+    Atomics.add(this.#while, 0, 1)
   }
 
   /** A while has gone by: visits are over. `isLong`: for `visited`, that goes on for that long already. */

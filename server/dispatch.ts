@@ -143,9 +143,8 @@ function holdPeers(server: IoThread, client: Client, entry: CommandEntry): void 
   const args = Args.of(client.args.copy())
   const { db } = client
   const slot = client.defer()
-  server.held.holdPeers(() => {
+  server.held.whenSure(() => {
     if (client.isGone) return
-    server.routing.visitFor(entry, args, db)
     server.answerLater(client, entry, args, db, slot)
   })
 }
@@ -205,11 +204,14 @@ function execute(server: IoThread, client: Client, entry: CommandEntry, isSpecia
   }
 }
 
-/** Does another node answer it? */
+/** Does another node answer it, or has to be asked for its keys first? */
 function isTaken(server: IoThread, client: Client, entry: CommandEntry): boolean {
-  if (!server.routing.enabled) return false
-  if (client.peer === null) return server.routing.takes(client, entry)
-  server.routing.visitFor(entry, client.args, client.db)
+  const { handoff, routing } = server
+  if (handoff === null) return false
+  if (client.peer === null && routing.takes(client, entry)) return true
+  if (handoff.isActive && handoff.takes(client, entry)) return true
+  if (client.peer === null) return false
+  routing.visitFor(entry, client.args, client.db)
   if ((entry.flags & flagBits.readonly) !== 0) server.hotReads.asked(client.args, entry)
   return false
 }

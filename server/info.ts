@@ -22,12 +22,14 @@ import { counter, type Stats } from './stats.ts'
 import type { BucketStats, Store } from './store/store.ts'
 import type { Sweeper } from './sweeper.ts'
 import { readMachine, readThreadUsage, readUsage } from './system.ts'
+import type { Takeover } from './takeover.ts'
 import { human, percent, usageOf } from './usage.ts'
 import { redisVersion, version } from './version.ts'
 
 /** What INFO looks at: the part of Server that it needs. */
 export interface InfoSource {
   readonly config: Config
+  readonly takeover: Pick<Takeover, 'counters'> | null
   readonly databases: Pick<Databases, 'behind'>
   readonly world: { readonly clock: Clock }
   readonly snapshots: Pick<
@@ -418,7 +420,7 @@ function latencyFields({ config, stats }: InfoSource): Fields {
   return fields
 }
 
-function clusterFields({ ownedSlots, routing }: InfoSource, facts: Facts): Fields {
+function clusterFields({ ownedSlots, routing, takeover }: InfoSource, facts: Facts): Fields {
   const { copies, grants, links, otherViews, redirected, routed } = facts
   const { membership } = routing
   if (membership === null) return { cluster_enabled: 0 }
@@ -457,6 +459,10 @@ function clusterFields({ ownedSlots, routing }: InfoSource, facts: Facts): Field
     // Times that this node asked whether it had been missed, and that it had and forgot what it had.
     cluster_doubts: ownedSlots?.doubt.raised ?? 0,
     cluster_forgotten: ownedSlots?.doubt.forgotten ?? 0,
+    // Keys asked for of the nodes that had them before; those that came; those not answered for in time.
+    cluster_handoff_asked: takeover?.counters.asked ?? 0,
+    cluster_handoff_moved: takeover?.counters.moved ?? 0,
+    cluster_handoff_given_up: takeover?.counters.givenUp ?? 0,
   }
 }
 

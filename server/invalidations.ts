@@ -22,6 +22,8 @@ export class Invalidations {
   /** Begins one and answers the client; `whenSwept`: when memory is free of it. */
   begin(client: Client, matcher: Matcher, whenSwept = false): void {
     let begun = false
+    // What other nodes still have of this one's keys may be meant, too.
+    client.server.handoff?.fence.giveUp()
     client.inSteps(() => {
       begun ||= this.begins(matcher)
       const done = begun && (!whenSwept || this.#step())

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { HandoffFence } from '../cluster/handoff-fence.ts'
 import type { Stamps } from '../cluster/hot/stamps.ts'
 import type { SlotStates } from '../cluster/slot-states.ts'
 import type { World } from '../cluster/world.ts'
@@ -8,7 +9,7 @@ import type { DecoderLimits } from '../protocol/decoder.ts'
 import * as errors from '../protocol/errors.ts'
 import { isLocal } from './address.ts'
 import type { Client } from './client.ts'
-import { type CommandEntry, CommandTable } from './command.ts'
+import { type CommandEntry, CommandTable, keysOf } from './command.ts'
 import { commands } from './commands/index.ts'
 import { leaveForeignShards } from './commands/pubsub.ts'
 import type { Config } from './config.ts'
@@ -21,6 +22,7 @@ import { HotReads } from './hot-keys.ts'
 import type { ListenerSocket } from './listener.ts'
 import { type Flights, Loading } from './loading.ts'
 import type { Log } from './log.ts'
+import { Handoff, type Takers } from './handoff.ts'
 import { LookAhead } from './look-ahead.ts'
 import { Monitors } from './monitors.ts'
 import { Notifier } from './notifications.ts'
@@ -69,6 +71,10 @@ export interface IoThreadParts {
   readonly sink: SlowSink
   /** Hands a line of MONITOR to all other threads. */
   readonly tellMonitors: (line: Uint8Array) => void
+  /** Fetch keys from nodes that had them before. */
+  readonly takers: Takers
+  /** Of the hub's fence; null: this is the hub. */
+  readonly fence: SharedArrayBuffer | null
   /** Has the hub run a command; null: this is the hub. */
   readonly delegate: Delegate | null
 }
@@ -104,6 +110,8 @@ export class IoThread {
   readonly loading: Loading
   readonly writing: Writing
   readonly routing: Routing
+  /** Null where there is no cluster. */
+  readonly handoff: Handoff | null
   readonly hotReads: HotReads
   readonly hotGrants: HotGrants
   readonly timer: CommandTimer
@@ -154,6 +162,8 @@ export class IoThread {
     this.loading = new Loading(this, config.groups, parts.flights)
     this.writing = new Writing(this, parts.writes)
     this.routing = new Routing(this, parts.ringHash, parts.stamps)
+    const fence = this.routing.enabled ? new HandoffFence(parts.fence ?? undefined) : null
+    this.handoff = fence === null ? null : new Handoff(this, fence, parts.takers)
     this.hotReads = new HotReads(world.clock)
     this.timer = this.#openTimer(parts.sink)
     this.tracking = new Tracking({
@@ -284,8 +294,19 @@ export class IoThread {
     for (; reply.errors > 0; reply.errors--) this.stats.error(reply.lastErrorCode)
   }
 
-  /** Answers a command that was copied, in the slot it took: loads what it misses, or runs it. */
+  /**
+   * Answers a command that was copied, in the slot it took: fetches from other nodes what they had
+   * before, loads what it misses, or runs it.
+   */
   answerLater(client: Client, entry: CommandEntry, args: Args, db: number, slot: Slot): void {
+    const { handoff } = this
+    if (handoff?.isActive === true && handoff.takes(client, entry, { args, db, slot })) return
+    this.answerSettled(client, entry, args, db, slot)
+  }
+
+  /** The same where no other node has what belongs to its keys. */
+  answerSettled(client: Client, entry: CommandEntry, args: Args, db: number, slot: Slot): void {
+    if (client.peer !== null) this.routing.visitFor(entry, args, db)
     if (
       entry.loads !== null &&
       this.loading.enabled &&
@@ -295,7 +316,19 @@ export class IoThread {
     }
     if (this.writing.enabled && this.writing.takes(client, entry, { args, db, slot })) return
     if (entry.onHub && this.delegate !== null) this.delegate(client, { args, db }, slot, null)
-    else slot.answer(() => client.runAs(entry.run, args, db))
+    else if (client.tracker === null) slot.answer(() => client.runAs(entry.run, args, db))
+    else {
+      slot.answer(() => client.runAs(() => this.#runTracked(client, entry), args, db))
+    }
+  }
+
+  /** Runs the command of a client that tracks, in its later turn: what it reads, it hears of. */
+  #runTracked(client: Client, entry: CommandEntry): void {
+    const isReading = client.tracker?.remembers === true && entry.has('readonly')
+    for (const i of isReading ? (keysOf(entry, client.args) ?? []) : []) {
+      this.tracking.reads(client, i, i + 1)
+    }
+    entry.run(client)
   }
 
   /** Notes that this thread is awake. If it stood still, no command for a key runs from now on. */

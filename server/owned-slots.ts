@@ -30,7 +30,8 @@ export class OwnedSlots {
   readonly #membership: Membership
   readonly #ownership: Ownership
   readonly #tick: Timer
-  readonly #onForget: (() => void)[] = []
+  readonly #onForget: ((stoodStill: boolean) => void)[] = []
+  readonly #startedAt: number
   /** Slots that have been visited for a tick already. */
   #visited = new Set<number>()
   /** Slots that are this node's as soon as what is hidden in them is removed. */
@@ -45,7 +46,8 @@ export class OwnedSlots {
     this.#membership = membership
     this.#ownership = ownership
     const { gate, slotStates, world } = server
-    slotStates.begin(world.clock.now(), true)
+    this.#startedAt = world.clock.now()
+    slotStates.begin(this.#startedAt, true)
     for (let slot = 0; slot < SLOT_COUNT; slot++) slotStates.set(slot, ownership.isOwn(slot))
     this.doubt = new Doubt({
       clock: world.clock,
@@ -79,8 +81,8 @@ export class OwnedSlots {
     this.doubt.raise()
   }
 
-  /** Calls `listener` whenever all that this node had has been forgotten. */
-  onForget(listener: () => void): void {
+  /** Calls `listener` whenever all that this node had has been forgotten. Was that because it stood still? */
+  onForget(listener: (stoodStill: boolean) => void): void {
     this.#onForget.push(listener)
   }
 
@@ -111,10 +113,13 @@ export class OwnedSlots {
     const { log, slotStates, world } = this.#server
     const slots = new Uint8Array(SLOT_SET_BYTES).fill(0xff)
     if (!this.#begins(slots)) return false
-    // Who was awake all the time was cut off: others may know less than it did.
-    slotStates.begin(world.clock.now(), this.#stalledAt > 0)
+    // Who was awake all the time was cut off: others may know less than it did. But of a process that began
+    // a while ago it is known which keys it has touched, and those are not asked for again (takeover.ts).
+    const now = world.clock.now()
+    const stoodStill = this.#stalledAt > 0
+    slotStates.begin(now, stoodStill || now - this.#startedAt < this.#ownership.windowMs)
     this.#server.ask('spoil', null, () => {})
-    for (const listener of this.#onForget) listener()
+    for (const listener of this.#onForget) listener(stoodStill)
     log.warning('this node was down for others: all that it had is forgotten')
     return true
   }
@@ -163,6 +168,7 @@ export class OwnedSlots {
   #settle(): void {
     const { clock } = this.#server.world
     const { slotStates } = this.#server
+    slotStates.beginWhile()
     const visited = new Set<number>()
     const due: number[] = []
     for (let slot = 0; slot < SLOT_COUNT; slot++) {

@@ -94,12 +94,12 @@ export class HeldCommands {
     this.#gate = gate
   }
 
-  /** What other nodes asked while this one was in doubt (dispatch.ts). */
-  #ofPeers: (() => void)[] = []
+  /** What other nodes asked while this one was in doubt (dispatch.ts), and what waited for them (handoff.ts). */
+  #inDoubt: (() => void)[] = []
 
-  /** Of another node: `run` is called when there is no doubt any more. */
-  holdPeers(run: () => void): void {
-    this.#ofPeers.push(run)
+  /** `run` is called when there is no doubt any more. */
+  whenSure(run: () => void): void {
+    this.#inDoubt.push(run)
   }
 
   /** `isHeld`: must it wait any longer? */
@@ -111,7 +111,7 @@ export class HeldCommands {
   resume(): void {
     if (this.#gate.frozen) return
     if (!this.#gate.doubtsKeys) {
-      for (const run of this.#ofPeers.splice(0)) run()
+      for (const run of this.#inDoubt.splice(0)) run()
     }
     for (const [client, { isHeld, command }] of [...this.#held]) {
       if (isHeld()) continue

@@ -16,6 +16,7 @@ import { type Routed, Router } from '../cluster/router.ts'
 import type { RunHere } from '../cluster/scatter.ts'
 import { askAbout, askView } from '../cluster/opinions.ts'
 import { keySlot } from '../cluster/slots.ts'
+import { VisitedKeys } from '../cluster/visited-keys.ts'
 import { Args } from '../protocol/args.ts'
 import { ERR_CROSSSLOT, moved } from '../protocol/errors.ts'
 import type { Reply } from '../protocol/reply.ts'
@@ -52,11 +53,13 @@ export class Routing {
   untold = 0
   readonly #server: IoThread
   readonly #peers: Peers | null = null
+  readonly #visited: VisitedKeys
   /** Why the last link to each node ended. */
   readonly #linkReasons = new Map<string, string>()
 
   constructor(server: IoThread, hash: (text: string) => number, stamps: Stamps) {
     this.#server = server
+    this.#visited = new VisitedKeys(server.slotStates)
     const { config, world } = server
     if (config.members === null) return
     const { self, all } = config.members
@@ -81,13 +84,18 @@ export class Routing {
     config.onChange('cluster-node-timeout', (ms) => membership.setNodeTimeout(ms))
     const absent = new Absent(membership)
     const { slotStates: states } = server
-    this.ownership = new Ownership({ membership, states, clock: world.clock })
+    const windowMs = config['cluster-handoff'] * 1000
+    this.ownership = new Ownership({ membership, states, clock: world.clock, windowMs })
     const peers = new Peers(world, all, {
       self: self.name,
       secret: config['cluster-secret'],
       view: () => membership.viewHash,
       replyBytesMax: 2 * config['proto-max-bulk-len'],
-      onLinkEnd: (name, reason) => this.#reportLink(name, reason),
+      onLinkEnd: (name, reason) => {
+        this.#reportLink(name, reason)
+        // Threads have links of their own; the hub's tells whether the node is there.
+        if (server.hub !== null) membership.lost(name)
+      },
     })
     membership.onList((change) => {
       peers.follow(change)
@@ -209,7 +217,7 @@ export class Routing {
       }
     }
     if (router.isHere(slot)) {
-      this.redirects!.own(client, slot)
+      this.#ownCalled(client, slot, call)
       return false
     }
     if (this.#redirects(client, slot, call)) return true
@@ -267,10 +275,14 @@ export class Routing {
     for (let i = entry.firstKey; i <= last; i += entry.keyStep) {
       const pos = args.pos(i)
       const length = args.length(i)
-      if (slotStates.visit(keySlot(args.bytes, pos, length))) {
-        store.delete(db, args.bytes, pos, length)
-      }
+      if (!slotStates.visit(keySlot(args.bytes, pos, length))) continue
+      if (this.#visited.isFirst(args.bytes, pos, length)) store.delete(db, args.bytes, pos, length)
     }
+  }
+
+  /** What comes from within the process, or comes late, says nothing of where its client sends keys. */
+  #ownCalled(client: Client, slot: number, call: Call): void {
+    if (call.slot === undefined) this.redirects!.own(client, slot)
   }
 
   /** Tells a client where to go with its keys instead of going there for it; false: it is not to be told. */
@@ -368,7 +380,7 @@ export class Routing {
     const owner = this.#ownerOfAll(args, entry)
     const slot = this.slotOf(args, entry.firstKey)
     if (owner === this.membership!.self) {
-      this.redirects!.own(client, slot)
+      this.#ownCalled(client, slot, call)
       return false
     }
     if (owner === null) {

@@ -3,6 +3,7 @@ import { cwd } from 'node:process'
 import type { Group } from '../cluster/group.ts'
 import { Stamps } from '../cluster/hot/stamps.ts'
 import { Loads } from '../cluster/loads.ts'
+import type { Membership } from '../cluster/membership.ts'
 import { SlotStates } from '../cluster/slot-states.ts'
 import { Writes } from '../cluster/writes.ts'
 import type { Loader, OriginGroup } from '../cluster/origin/loader.ts'
@@ -20,6 +21,7 @@ import { Failures, reportBreaker } from './failures.ts'
 import { Landings } from './landings.ts'
 import { type LatencyEvent, LatencyMonitor } from './latency.ts'
 import { type Listener, type ListenAddress, listen } from './listener.ts'
+import { Leaving } from './leaving.ts'
 import { LoadStore } from './load-store.ts'
 import type { Flights } from './loading.ts'
 import type { Log } from './log.ts'
@@ -33,12 +35,16 @@ import { type Checksum, loadChecksum, type SnapshotReader } from './snapshot-fil
 import { findSnapshot, type SavePoint, Snapshots } from './snapshots.ts'
 import { shareStats, type SharedStats } from './stats.ts'
 import { Sweeper } from './sweeper.ts'
+import { Takeover } from './takeover.ts'
 import { answer, type AnswerOf, type ArgumentOf, type QuestionName } from './threads/questions.ts'
 import { version } from './version.ts'
 import { Warming } from './warming.ts'
 
 /** The machine has no such address, or no such family of addresses. */
 const addressMissing: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT'])
+/** With LEAVE_MS_MAX less than 10 s. */
+const DRAIN_AFTER_LEAVE_MS = 2_500
+
 /**
  * Makes a server of its parts; it serves streams given to `handle`, and sockets after `listen`. Until
  * `loaded` resolves it reads its snapshot, unless it `beginsEmpty`. Without a `loader` it has the one
@@ -191,8 +197,10 @@ export class Server extends IoThread {
   readonly loadStore: LoadStore
   readonly breakerOf: (group: Group) => string
   readonly invalidations: Invalidations
-  /** Null: it stands alone. */
+  /** These are null where there is no cluster. */
   readonly ownedSlots: OwnedSlots | null
+  readonly takeover: Takeover | null
+  readonly leaving: Leaving | null
   readonly warming: Warming
   readonly snapshots: Snapshots
   readonly sweeper: Sweeper
@@ -215,6 +223,9 @@ export class Server extends IoThread {
   readonly #outside: ServerWorld
   #listeners: Listener[] = []
   #stopping = false
+  #ending = false
+  /** Has it taken leave of the cluster? */
+  #left = false
 
   constructor(parts: ServerParts) {
     const { config, world, log, opened, loader } = parts
@@ -251,6 +262,11 @@ export class Server extends IoThread {
         latency: (event, micros, seconds) => latency.watch(event, micros, seconds),
       },
       tellMonitors: (line) => this.#workers?.tellMonitors(line),
+      takers: {
+        settle: (key, done) => this.takeover!.settle(key, done),
+        hear: (name, leaves, done) => this.takeover!.hear(name, leaves, done),
+      },
+      fence: null,
     })
     this.#outside = world
     this.opened = opened
@@ -277,6 +293,8 @@ export class Server extends IoThread {
     const { membership, ownership } = this.routing
     if (membership !== null) countMembers(membership, config, this.gate, log)
     this.ownedSlots = membership && new OwnedSlots(this, membership, ownership!)
+    this.takeover = this.ownedSlots && this.#openTakeover(membership!, this.ownedSlots)
+    this.leaving = membership && new Leaving(this, membership, this.handoff!.fence)
     membership?.onChange(({ name, state }) => {
       log.notice({ node: name, state, epoch: membership.epoch }, `node ${name} is ${state}`)
     })
@@ -340,7 +358,7 @@ export class Server extends IoThread {
   }
 
   /** Resolves when each thread has done all that it was told so far. */
-  async #settled(): Promise<void> {
+  async settled(): Promise<void> {
     if (!this.isAlone) await new Promise<unknown>((resolve) => this.ask('settle', null, resolve))
   }
 
@@ -353,7 +371,8 @@ export class Server extends IoThread {
     await this.#findMembers()
     if (this.#stopping) return
     this.routing.start()
-    if (config.port === 0 && !anyPort) return
+    this.takeover?.begin()
+    if (config.port === 0 && !anyPort) return this.leaving?.announce()
     for (const bind of config.bind) {
       // A leading '-' means: no error when the machine lacks this address.
       const optional = bind.startsWith('-')
@@ -368,6 +387,7 @@ export class Server extends IoThread {
         throw error
       }
     }
+    this.leaving?.announce()
   }
 
   /** The list that there is when it begins; from then on it changes by itself. */
@@ -397,11 +417,30 @@ export class Server extends IoThread {
    * without; the server goes on.
    */
   async end(how: EndOptions): Promise<boolean> {
-    if (this.#stopping || this.gate.frozen) return true
+    if (this.#stopping || this.#ending) return true
+    this.#ending = true
+    if (this.leaving !== null) await this.#leave(this.leaving)
+    const done = await this.#end(how)
+    this.#ending = false
+    if (!done) await this.leaving?.stay()
+    return done
+  }
+
+  /** Takes leave of the cluster, which has its part of the time that the end may take. */
+  async #leave(leaving: Leaving): Promise<void> {
+    const { log, world } = this
+    const begunAt = world.clock.now()
+    await leaving.leave()
+    const tookMs = Math.round(world.clock.now() - begunAt)
+    this.#left = true
+    log.notice({ offered: leaving.offered, tookMs }, 'left the cluster')
+  }
+
+  async #end(how: EndOptions): Promise<boolean> {
     const { snapshots } = this
     const saves = snapshots.loading === null && (how.save ?? snapshots.hasPoints)
     this.gate.frozen = true
-    await this.#settled()
+    await this.settled()
     await snapshots.abort()
     try {
       if (saves) {
@@ -428,15 +467,22 @@ export class Server extends IoThread {
     this.sweeper.stop()
     this.pauses.stop()
     this.ownedSlots?.stop()
+    this.takeover?.stop()
     this.warming.stop()
     this.stats.stop()
     this.#maxMemory.stop()
     void this.#closeListeners()
     this.snapshots.stop()
     void this.snapshots.abort()
-    const timeoutMs = this.config['shutdown-timeout'] * 1000
+    const givenMs = this.config['shutdown-timeout'] * 1000
+    const timeoutMs = this.#left ? Math.min(givenMs, DRAIN_AFTER_LEAVE_MS) : givenMs
     const others = Promise.all([this.#workers?.drain(timeoutMs), this.#discovery?.close()])
     this.drain(timeoutMs, () => void others.then(this.#stop))
+  }
+
+  #openTakeover(membership: Membership, ownedSlots: OwnedSlots): Takeover {
+    const ownership = this.routing.ownership!
+    return new Takeover(this, { fence: this.handoff!.fence, membership, ownership, ownedSlots })
   }
 
   #openSnapshots({ world, checksum }: ServerParts): Snapshots {

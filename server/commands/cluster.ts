@@ -8,6 +8,7 @@ import { isLocal } from '../address.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { peerExec, peerUnwatch, peerWatch } from '../transactions/routing.ts'
+import { handoffRows } from './handoff.ts'
 import { helpRow, noSubcommand } from './container.ts'
 import { countKeysInSlot, getKeysInSlot } from './slot-keys.ts'
 
@@ -567,6 +568,7 @@ const peerRows = [
     syntax: 'log number [key reads [key reads ...]]',
     run: (client: Client) => client.server.hotGrants.tell(client),
   },
+  ...handoffRows,
 ] as const satisfies readonly Command[]
 
 export const clusterCommands = [

@@ -176,6 +176,8 @@ function flush(client: Client, db: number): void {
     return
   }
   let cursor = 0
+  // What other nodes still have of this one's keys is not to come either.
+  client.server.handoff?.fence.giveUp()
   client.inSteps(() => {
     cursor = client.store.flushSome(db, cursor)
     if (cursor > 0) return false

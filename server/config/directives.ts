@@ -345,6 +345,13 @@ export const directives = {
     mutable: false,
     summary: 'Points of each node on the ring of slots; the same on all nodes.',
   }),
+  'cluster-handoff': row(integer(0, 3600), {
+    default: 60,
+    section: 'Groups and cluster',
+    mutable: false,
+    summary:
+      'Seconds during which a node that gains slots fetches their keys from the node that had them before, each when it is first asked for; 0: never.',
+  }),
   'cluster-hot-rate': row(integer(0, 1_000_000_000), {
     default: 1000,
     section: 'Groups and cluster',

@@ -39,7 +39,10 @@ export interface NodeMember {
   /** `host:port` */
   readonly name: string
   readonly isSelf: boolean
-  /** 'suspect': it is not known yet, or has missed signs of life; 'down': others have its keys. */
+  /**
+   * 'suspect': it is not known yet, or has missed signs of life; 'leaving': it is about to end, others have
+   * its keys; 'down': it does not answer, others have its keys.
+   */
   readonly state: MemberState
 }
 
@@ -180,7 +183,7 @@ export class CacheNode {
     this.#state = 'closed'
     const running = await this.#opening?.catch(() => null)
     if (running === null || running === undefined) return
-    running.server.shutdown()
+    await running.server.end({ save: false, force: true })
     await running.server.stopped
   }
 

@@ -38,6 +38,8 @@ export const DEAD = 6
 
 /** What is told of an entry that was found. Milliseconds on the store's scale. */
 export class Facts {
+  /** The expiry of the entry itself, 0: none. */
+  endsAt = 0
   freshUntil = 0
   visibleUntil = 0
   costMs = 0
@@ -132,6 +134,7 @@ export class States {
   /** Fills in what is to be told of an entry. */
   describe(address: number, facts: Facts): void {
     const expireAt = entry.expireAtOf(this.#words, address)
+    facts.endsAt = expireAt
     facts.hasExtras = entry.hasExtras(this.#words, address)
     if (!facts.hasExtras) {
       facts.freshUntil = expireAt

@@ -766,7 +766,7 @@ export class Store {
   }
 
   /**
-   * `open` that also finds a value which may be served if its load fails. The five below `state` tell
+   * `open` that also finds a value which may be served if its load fails. The six below `state` tell
    * more of it.
    */
   openAny(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
@@ -1171,7 +1171,7 @@ export class Store {
 
   /**
    * What there is under the key, which counts as no access: ABSENT, FRESH, STALE, ERROR_ONLY or
-   * NEGATIVE. Unless it is ABSENT the five below tell more of it, as it was then.
+   * NEGATIVE. Unless it is ABSENT the six below tell more of it, as it was then.
    */
   state(db: number, bytes: Uint8Array, pos: number, length: number): number {
     const buckets = this.#aim(db, bytes, pos, length)
@@ -1190,6 +1190,11 @@ export class Store {
   /** Until when it may be served without a load having failed; 0: for ever. */
   get visibleUntil(): number {
     return this.#facts.visibleUntil
+  }
+
+  /** When it goes, whoever may see it until then; 0: never. */
+  get endsAt(): number {
+    return this.#facts.endsAt
   }
 
   /** What its load took, 0: it was not loaded. */
@@ -1306,10 +1311,10 @@ export class Store {
   /**
    * Visits visible keys of db from `cursor` (0 starts) until about `slots` index slots were looked
    * at; returns the next cursor, 0 at the end; < 2^41. What stays in the cache during a full
-   * scan is visited. `visit` runs under the bucket's lock: it must not call the store; the key
+   * scan is visited, or what of it had so many accesses that counted. `visit` runs under the bucket's lock: it must not call the store; the key
    * lies at bytes[pos, pos+length) during the call only.
    */
-  scan(db: number, cursor: number, slots: number, visit: KeyVisitor): number {
+  scan(db: number, cursor: number, slots: number, visit: KeyVisitor, accessesMin = 0): number {
     let number = Math.floor(cursor / HASHES)
     let hash = cursor % HASHES
     let budget = Math.max(1, slots)
@@ -1334,6 +1339,7 @@ export class Store {
             return number * HASHES + here
           }
           last = here
+          if (accessesMin > 0 && index.frequency(header, at) < accessesMin) continue
           if (buckets.isVisible(address, db)) this.#visit(buckets, address, visit)
         }
       }

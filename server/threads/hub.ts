@@ -110,6 +110,7 @@ export class Hub implements Workers {
       slotStates: server.slotStates.shared,
       databases: server.databases.shared,
       stamps: server.stamps.shared,
+      fence: server.handoff?.fence.shared ?? null,
       originMs,
     }
     const rows = Array.from({ length: config.threads + 1 }, (_, row) => row)
@@ -181,6 +182,17 @@ export class Hub implements Workers {
       case 'load':
         this.#load(worker, message)
         return
+      case 'settle': {
+        const { id, key } = message
+        const bytes = Buffer.from(key.buffer, key.byteOffset, key.length)
+        server.takeover!.settle(bytes, () => tell(worker, { kind: 'handed', id }))
+        return
+      }
+      case 'leave': {
+        const { id, name, leaves } = message
+        server.takeover!.hear(name, leaves, () => tell(worker, { kind: 'handed', id }))
+        return
+      }
       case 'slow':
         server.slowLog.skip(message.skipped)
         for (const command of message.commands) server.slowLog.add(command)

@@ -31,6 +31,8 @@ export interface WorkerStart {
   readonly databases: SharedArrayBuffer
   /** Of copies of hot keys. */
   readonly stamps: SharedArrayBuffer
+  /** Null where there is no cluster. */
+  readonly fence: SharedArrayBuffer | null
   /** Publish and subscribe. */
   readonly mesh: MeshStart
   readonly tracking: TrackingStart
@@ -89,6 +91,8 @@ export type ToWorker =
   | { readonly kind: 'epoch'; readonly epoch: number }
   /** A node of the cluster is in this state now. */
   | { readonly kind: 'member'; readonly name: string; readonly state: MemberState }
+  /** A key was asked for, or another node's word was heard. */
+  | { readonly kind: 'handed'; readonly id: number }
   | { readonly kind: 'drain'; readonly timeoutMs: number }
   /** The last 'slow' was taken in. */
   | { readonly kind: 'slow-heard' }
@@ -112,6 +116,15 @@ export type FromWorker =
       readonly db: number
       readonly key: Uint8Array
       readonly group: string
+    }
+  /** This key is to be asked for (handoff.ts). */
+  | { readonly kind: 'settle'; readonly id: number; readonly key: Uint8Array }
+  /** Another node says that it leaves, or stays. */
+  | {
+      readonly kind: 'leave'
+      readonly id: number
+      readonly name: string
+      readonly leaves: boolean
     }
   /** `skipped` others came before them, of which nothing is known any more. */
   | { readonly kind: 'slow'; readonly commands: readonly SlowCommand[]; readonly skipped: number }

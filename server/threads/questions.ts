@@ -26,6 +26,11 @@ const questions = {
     for (const client of thread.clients.values()) client.spoilWatches()
     return null
   },
+  /** Other nodes may have the keys that they want. */
+  release: (thread: IoThread) => {
+    thread.handoff?.release()
+    return null
+  },
   /** A pause is over, or holds fewer commands. */
   resume: (thread: IoThread) => {
     thread.held.resume()

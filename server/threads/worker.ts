@@ -14,6 +14,7 @@ import { type Delegate, IoThread } from '../io-thread.ts'
 import type { CommandCell } from '../stats.ts'
 import { listen, type ListenAddress, type Listener, openTaker } from '../listener.ts'
 import { createThreadLog } from '../log.ts'
+import type { Takers } from '../handoff.ts'
 import { keyKnowledge } from '../maxmemory.ts'
 import { Routing } from '../routing.ts'
 import type { Slot } from '../slot.ts'
@@ -64,12 +65,28 @@ function reply(id: number, bytes: Uint8Array): void {
 const flights = new RemoteLoads(world.clock, ({ token, db, key, group }, why) => {
   tell({ kind: 'load', why, token, db, key: ownBytes(key), group: group.name })
 })
+/** Who waits for the hub to have asked another node for a key, or to have heard one, by number. */
+const handing = new Map<number, () => void>()
+let nextHanding = 0
+
+const takers: Takers = {
+  settle: (key, done) => {
+    handing.set(nextHanding, done)
+    tell({ kind: 'settle', id: nextHanding++, key: ownBytes(key) })
+  },
+  hear: (name, leaves, done) => {
+    handing.set(nextHanding, done)
+    tell({ kind: 'leave', id: nextHanding++, name, leaves })
+  },
+}
+
 const slowRelay = new SlowRelay(
   () => config['slowlog-max-len'],
   (commands, skipped) => tell({ kind: 'slow', commands, skipped }),
 )
 const thread = new IoThread({
-  ...{ config, world, log, flights, delegate, writes: null, stats: start.stats, row: start.row },
+  ...{ config, world, log, flights, delegate, takers, fence: start.fence },
+  ...{ writes: null, stats: start.stats, row: start.row },
   store: new Store({ ...start.store, ...keyKnowledge(config.groups) }),
   gate: new Gate(start.gate),
   slotStates: new SlotStates(start.slotStates),
@@ -173,6 +190,12 @@ hub.on('message', (message: ToWorker) => {
     case 'member':
       thread.routing.membership!.follow(message.name, message.state)
       return
+    case 'handed': {
+      const done = handing.get(message.id)!
+      handing.delete(message.id)
+      done()
+      return
+    }
     case 'slow-heard':
       slowRelay.heard()
       return

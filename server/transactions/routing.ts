@@ -399,7 +399,7 @@ function watchesOf({ store, tickets }: Client, ids: string): readonly Watch[] | 
 }
 
 /** The transaction that these requests make; null: they are none of ours. */
-function transactionOf(table: CommandTable, requests: Buffer): Transaction | null {
+export function transactionOf(table: CommandTable, requests: Buffer): Transaction | null {
   const transaction = new Transaction()
   const bytes = new Uint8Array(requests.buffer, requests.byteOffset, requests.length)
   const args = new Args()

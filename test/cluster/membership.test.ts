@@ -531,3 +531,62 @@ test('whatever came before, equal views are equal rings', (t) => {
   }
   t.true(rings.size > 100)
 })
+
+/* ---- a node that leaves ---- */
+
+test('who leaves is not counted, and down if it is still there long after', async (t) => {
+  const { clock, membership, pings } = nodeA()
+  membership.start()
+  await clock.advance(100)
+  t.is(membership.heard, 3)
+  membership.leaves('b:1')
+  t.is(membership.heard, 2)
+  const { epoch } = membership
+  await clock.advance(14_000)
+  t.is(membership.member('b:1')!.state, 'leaving')
+  await clock.until(() => membership.member('b:1')!.state !== 'leaving')
+  t.is(membership.member('b:1')!.state, 'down')
+  t.is(membership.epoch, epoch, 'the ring is the same')
+  pings.length = 0
+  membership.stays('b:1')
+  t.deepEqual(pings, ['b:1'], 'it is asked at once')
+  t.is(membership.member('b:1')!.state, 'down')
+  await clock.advance(1)
+  t.is(membership.member('b:1')!.state, 'up')
+  membership.leaves('b:1')
+  membership.stays('b:1')
+  t.is(membership.member('b:1')!.state, 'up')
+})
+
+test('a node that leaves is out of the ring but alive, until its link ends', async (t) => {
+  const clock = new VirtualClock()
+  const membership = new Membership(parseMembers('a:1', 'b:1,c:1'), {
+    clock,
+    hash,
+    ping: (_, __, done) => done(true),
+  })
+  const told: string[] = []
+  membership.onChange(({ name, state }) => told.push(`${name} ${state}`))
+  membership.start()
+  membership.leaves('b:1')
+  membership.leaves('b:1')
+  await clock.advance(2000)
+  t.deepEqual(membership.live().names, ['a:1', 'c:1'])
+  t.true(membership.isLive('b:1'))
+  membership.lost('c:1')
+  membership.lost('b:1')
+  t.false(membership.isLive('b:1'))
+  await clock.advance(200)
+  t.deepEqual(membership.live().names, ['a:1', 'b:1', 'c:1'])
+  membership.leaves('a:1')
+  membership.leaves('b:1')
+  // Somebody has to own the slots.
+  membership.leaves('c:1')
+  t.deepEqual(membership.live().names, ['c:1'])
+  membership.stays('a:1')
+  t.deepEqual(membership.live().names, ['a:1', 'c:1'])
+  membership.stop()
+  t.deepEqual(told, [
+    ...['b:1 leaving', 'b:1 down', 'b:1 up', 'a:1 leaving', 'b:1 leaving', 'a:1 up'],
+  ])
+})

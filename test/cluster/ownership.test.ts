@@ -1,11 +1,12 @@
 import test from 'ava'
 import xxhash from 'xxhash-wasm'
 import { Membership, parseMembers } from '../../cluster/membership.ts'
-import { type Move, Ownership, WINDOW_MS } from '../../cluster/ownership.ts'
+import { type Move, Ownership } from '../../cluster/ownership.ts'
 import { SlotStates } from '../../cluster/slot-states.ts'
 import { VirtualClock } from '../sim/clock.ts'
 
 const { h32 } = await xxhash()
+const WINDOW_MS = 60_000
 const SLOTS = Array.from({ length: 16_384 }, (_, slot) => slot)
 
 /** Node a of a, b and c. */
@@ -16,7 +17,7 @@ function nodeA() {
   })
   const states = new SlotStates()
   states.begin(clock.now(), true)
-  const ownership = new Ownership({ membership, states, clock })
+  const ownership = new Ownership({ membership, states, clock, windowMs: WINDOW_MS })
   const moves: Move[] = []
   ownership.onMove((move) => moves.push(move))
   const own = () => SLOTS.filter((slot) => ownership.isOwn(slot))
@@ -80,6 +81,32 @@ test('who stood in keeps what it has for who is back, until the window is over',
   t.is(ownership.keepsFor(moves[0]!.gained.length), null, 'never had')
 })
 
+test('it keeps nothing for whoever gets the slot after that', async (t) => {
+  const { clock, membership, ownership, moves } = nodeA()
+  await clock.advance(1000)
+  membership.follow('b:1', 'down')
+  membership.follow('b:1', 'up')
+  const slot = moves[1]!.lost.find((each) => membership.live().after(each, ['b:1']) === 'a:1')!
+  t.is(ownership.keepsFor(slot), 'b:1')
+  membership.follow('c:1', 'down')
+  t.is(ownership.keepsFor(slot), 'b:1', 'nothing has changed for it')
+  membership.update([{ ...membership.member('b:1')!, weight: 16 }])
+  const { lost } = moves.at(-1)!
+  membership.follow('b:1', 'leaving')
+  t.is(ownership.keepsFor(lost[0]!), null)
+  t.is(ownership.previousOwner(lost[0]!), 'b:1', 'it is to be asked as long as it is there')
+})
+
+test('who stood in is asked also when it leaves, and after it who comes next', async (t) => {
+  const { clock, membership, ownership, own } = nodeA()
+  await clock.advance(1000)
+  const slot = own().find((each) => ownership.previousOwner(each) === 'b:1')!
+  membership.follow('b:1', 'leaving')
+  t.is(ownership.previousOwner(slot), 'b:1')
+  membership.follow('b:1', 'down')
+  t.is(ownership.previousOwner(slot), 'c:1')
+})
+
 test('who has forgotten all keeps nothing, and asks as if it had just begun', async (t) => {
   const { clock, membership, states, ownership, moves } = nodeA()
   await clock.advance(2 * WINDOW_MS)
@@ -100,7 +127,12 @@ test('a change among others moves nothing here', (t) => {
   const membership = new Membership(parseMembers('a:1', 'b:1,c:1'), {
     ...{ clock, hash: (text) => h32(text), ping: () => {}, virtualNodes: 1 },
   })
-  const ownership = new Ownership({ membership, states: new SlotStates(), clock })
+  const ownership = new Ownership({
+    membership,
+    states: new SlotStates(),
+    clock,
+    windowMs: WINDOW_MS,
+  })
   const moves: Move[] = []
   const end = ownership.onMove((move) => moves.push(move))
   for (const name of ['b:1', 'c:1']) membership.follow(name, 'down')

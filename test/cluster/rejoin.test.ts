@@ -19,6 +19,7 @@ function nodeB() {
     },
     request: (args: readonly Buffer[], _request, done: PeerDone) => {
       asked.push(args.join(' '))
+      whileAsked()
       done(state.outcome, state.value, false)
     },
   }
@@ -65,6 +66,17 @@ test('who was down is asked to rejoin, and only its word that it has brings it b
   state.answered = false
   t.false(ping())
   t.deepEqual(asked, ['PING', ...new Array<string>(6).fill('PEER REJOIN'), 'PING'])
+})
+
+test('while one is told to rejoin it is not told again: it would forget what it was told since', (t) => {
+  const { asked, state, is, ping, during } = nodeB()
+  is('down')
+  state.value = new PeerStatus('OK')
+  let again = false
+  during(() => (again = ping()))
+  t.true(ping())
+  t.deepEqual(asked, ['PEER REJOIN'])
+  t.false(again, 'it hears the same answer, later')
 })
 
 test('the answer to a ping from before it was down does not bring it back', (t) => {

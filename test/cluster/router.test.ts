@@ -12,6 +12,7 @@ import type { ForwardRequest, Routed } from '../../cluster/router.ts'
 import { PART_BYTES_MAX, PART_KEYS_MAX } from '../../cluster/scatter.ts'
 import type { ScatterRequest } from '../../cluster/scatter.ts'
 import { keySlot } from '../../cluster/slots.ts'
+import { ERR_LEAVING } from '../../protocol/errors.ts'
 import { VirtualClock } from '../sim/clock.ts'
 import { SeededRandom } from '../sim/random.ts'
 
@@ -199,6 +200,25 @@ test('what must not run twice is not sent again once it may have been received',
     t.is(scene.seen.length, 1)
     t.like(ended[0]!, { kind: 'failed', reason: 'effect-unknown' })
   }
+})
+
+test('what a node turns away because it is leaving goes to the next, repeatable or not', async (t) => {
+  const scene = new Scene()
+  scene.behaviours.set('b:1', () => new PeerError(ERR_LEAVING))
+  const ended = scene.forward(scene.key('b:1', 'c:1'), { repeatable: false })
+  await scene.clock.advance(5)
+  t.like(ended, [{ kind: 'reply', name: 'c:1' }])
+  const { values } = scene.scatter({
+    args: ['DEL', scene.key('b:1', 'd:1')].map((word) => Buffer.from(word)),
+    step: 1,
+    gather: 'ok',
+  })
+  await scene.clock.advance(5)
+  t.deepEqual(values, [OK])
+  t.deepEqual(
+    scene.seen.map(({ node }) => node),
+    ['b:1', 'c:1', 'b:1', 'd:1'],
+  )
 })
 
 test('what was never sent is sent to another, repeatable or not', async (t) => {

@@ -5,6 +5,8 @@ import { type RunningServer, freePort, startRingtier } from '../process.ts'
 export interface Nodes {
   readonly ports: readonly number[]
   readonly servers: readonly RunningServer[]
+  /** Ends one as a service manager does, starts it anew, and resolves when all see each other again. */
+  restart(i: number): Promise<void>
   /** A field of INFO added up over the nodes that answer. */
   sum(field: string): Promise<number>
   stop(): Promise<void>
@@ -22,22 +24,25 @@ export async function startNodes(
     if (!ports.includes(port)) ports.push(port)
   }
   const names = ports.map((port) => `127.0.0.1:${port}`)
-  const servers = await Promise.all(
-    ports.map((port) =>
-      startRingtier({
-        port,
-        args: [
-          ...['--cluster-self', `127.0.0.1:${port}`, '--cluster-peers', names.join(',')],
-          // On a busy machine nobody is to be taken for dead by mistake.
-          ...['--cluster-node-timeout', '2000'],
-          ...['--cluster-secret', 'a secret of this test', '--requirepass', password, ...args],
-        ],
-      }),
-    ),
-  )
+  const startOne = (port: number): Promise<RunningServer> =>
+    startRingtier({
+      port,
+      args: [
+        ...['--cluster-self', `127.0.0.1:${port}`, '--cluster-peers', names.join(',')],
+        // On a busy machine nobody is to be taken for dead by mistake.
+        ...['--cluster-node-timeout', '2000'],
+        ...['--cluster-secret', 'a secret of this test', '--requirepass', password, ...args],
+      ],
+    })
+  const servers = await Promise.all(ports.map(startOne))
   const nodes: Nodes = {
     ports,
     servers,
+    restart: async (i) => {
+      await servers[i]!.stop()
+      servers[i] = await startOne(ports[i]!)
+      await seeEachOther(ports, password)
+    },
     sum: async (field) => {
       let sum = 0
       for (const port of ports) sum += await infoField(port, field, password)

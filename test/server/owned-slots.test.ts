@@ -13,10 +13,18 @@ const OTHER = '127.0.0.1:7002'
 const SECRET = 'a secret of this test'
 
 /** A node and another one, of which the test says what it answers. */
-async function pair() {
+async function pair(...given: readonly string[]) {
   const clock = new VirtualClock()
   const network = new LocalNetwork()
-  const args = ['--cluster-self', SELF, '--cluster-peers', OTHER, '--cluster-secret', SECRET]
+  const args = [
+    '--cluster-self',
+    SELF,
+    '--cluster-peers',
+    OTHER,
+    '--cluster-secret',
+    SECRET,
+    ...given,
+  ]
   const node = await startInProcess(args, { clock, network })
   const { server } = node
   network.listen(SELF, (stream) => server.handle(stream))
@@ -118,10 +126,62 @@ test('what a node has of a slot that it lost is seen by nobody, and gone when it
   await find()
   t.is(await ask('GET', theirs), 'null', 'also when the owner is passed over for this request')
   t.is(await ask('SET', theirs, 'passing'), 'OK')
+  t.is(await ask('GET', theirs), 'passing')
+  await clock.advance(1_100)
   t.is(await ask('GET', theirs), 'null', 'that was for a moment only')
   await clock.advance(62_000)
   t.is(slotStates.of(slotOf(theirs)), 'clean')
   t.is(server.store.size(0), 0)
+  end()
+})
+
+test('what is kept for a node is given to it once, and nothing else is given', async (t) => {
+  const { server, clock, state, ask, say, send, wait, ...rest } = await pair()
+  const { lose, find, end, own, theirs } = rest
+  await lose()
+  t.is(await say('SET', own, 'mine'), '+OK')
+  t.is(await say('SET', theirs, 'stand-in', 'PX', '100000'), '+OK')
+  await find()
+  t.is(await ask('PEER', 'TAKE', own), 'null')
+  t.is(await say('GET', own), '$4\r\nmine')
+  t.regex(await ask('PEER', 'TAKE', theirs), /^{"endsMs":9\d{4}.*},stand-in$/)
+  t.is(await ask('PEER', 'TAKE', theirs), 'null')
+  t.is(server.store.size(0), 1)
+  state.hears = false
+  await clock.leap(5_000)
+  const asked = send('PEER', 'TAKE', theirs)
+  await clock.settle()
+  t.true(server.gate.doubtsKeys, 'in doubt it waits')
+  t.is(await wait(asked), 'lost', 'and who did not say that all is well is not answered')
+  t.false(server.gate.doubtsKeys)
+  end()
+})
+
+test('without a window for it nothing is asked for, and nothing is kept', async (t) => {
+  const { server, clock, words, ask, say, lose, find, end, own, theirs } = await pair(
+    ...['--cluster-handoff', '0'],
+  )
+  t.is(await say('SET', own, 'v'), '+OK')
+  t.false(words.includes('TAKE'))
+  await lose()
+  t.is(await say('SET', theirs, 'stand-in'), '+OK')
+  await find()
+  t.is(await ask('PEER', 'TAKE', theirs), 'null')
+  await clock.advance(2_100)
+  t.is(server.slotStates.of(slotOf(theirs)), 'clean')
+  t.is(server.store.size(0), 1, 'what is its own')
+  end()
+})
+
+test('keys that this process has touched are not asked for again when it is told to rejoin', async (t) => {
+  const { words, ask, say, end, own } = await pair()
+  t.is(await say('SET', own, 'v'), '+OK')
+  t.is(words.filter((word) => word === 'TAKE').length, 1)
+  t.is(await ask('PEER', 'REJOIN'), 'OK')
+  t.is(await say('GET', own), '$-1')
+  t.is(words.filter((word) => word === 'TAKE').length, 1)
+  t.is(await say('GET', `{${own}}1`), '$-1')
+  t.is(words.filter((word) => word === 'TAKE').length, 2)
   end()
 })
 

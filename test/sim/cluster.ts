@@ -33,6 +33,8 @@ export class SimNode {
   server: Server | null = null
   /** Commands of its clients that another node has to answer. */
   passesOn = 0
+  /** Was it told to end? */
+  isLeaving = false
   /** How often it was started. */
   starts = 0
   readonly #parts: SimNodeParts

@@ -18,6 +18,7 @@ export const FAULTS = [
   'oneway',
   'stall',
   'slow',
+  'leave',
   'double',
   'origin',
   'lists',
@@ -26,11 +27,13 @@ export const FAULTS = [
 export type FaultName = (typeof FAULTS)[number]
 
 /** The ones that `plan` draws; the others are for the whole run. */
-const EVENTS = ['crash', 'freeze', 'cut', 'split', 'oneway', 'stall', 'slow'] as const
+const EVENTS = ['crash', 'freeze', 'cut', 'split', 'oneway', 'stall', 'slow', 'leave'] as const
 
 /** Faults begin and end within these. */
 const FIRST_MS = 3_000
 const SPAN_MS = 36_000
+/** How often it is looked whether a node that leaves has gone. */
+const LOOK_MS = 10
 
 export interface Playground {
   readonly scheduler: Scheduler
@@ -80,6 +83,8 @@ export class Faults {
         return this.#stall()
       case 'slow':
         return this.#slow(...this.#pair())
+      case 'leave':
+        return this.#leave(random.pick(this.#at.nodes))
     }
   }
 
@@ -95,6 +100,40 @@ export class Faults {
       this.#at.trace.say(`${node.name} starts anew`)
       wait(node.start())
     })
+  }
+
+  /** It is told to end, as at each step of a rolling restart, and started anew when it has. */
+  #leave(node: SimNode): void {
+    const { scheduler, history, nodes, trace, wait } = this.#at
+    const { server } = node
+    const others = nodes.filter(({ host }) => host.fate === 'up')
+    if (server === null || node.host.fate !== 'up' || node.isLeaving || others.length < 2) return
+    const awayMs = this.#time(50, 1_500)
+    this.#disturb('leave', [node.name], { text: `${node.name} leaves, and is away`, forMs: awayMs })
+    const disturbance = history.disturbances.at(-1)!
+    disturbance.end = Infinity
+    node.isLeaving = true
+    let hasStopped = false
+    void server.stopped.then(() => (hasStopped = true))
+    void server.end({ save: false, force: true })
+    const look = (): void => {
+      // Somebody else may have ended it for good.
+      const isGone = node.server !== server
+      if (!isGone && !hasStopped) {
+        scheduler.at(scheduler.now + LOOK_MS, null, look)
+        return
+      }
+      node.isLeaving = false
+      disturbance.end = scheduler.now + (isGone ? 0 : awayMs)
+      if (isGone) return
+      trace.say(`${node.name} has left`)
+      node.crash(false)
+      scheduler.at(scheduler.now + awayMs, null, () => {
+        trace.say(`${node.name} starts anew`)
+        wait(node.start())
+      })
+    }
+    look()
   }
 
   #freeze(node: SimNode, forMs: number): void {

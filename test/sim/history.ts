@@ -57,7 +57,7 @@ export interface Step {
 }
 
 export interface Disturbance {
-  readonly kind: 'cut' | 'freeze' | 'crash' | 'stall'
+  readonly kind: 'cut' | 'freeze' | 'crash' | 'leave' | 'stall'
   /** Those whose link was cut or stalled, or the one it befell. */
   readonly nodes: readonly string[]
   readonly start: number

@@ -272,7 +272,8 @@ function deadlines({ history, report }: Run): void {
     const tookMs = step.end - step.start
     if (step.outcome !== 'open' && tookMs <= step.limitMs) continue
     const own = history.disturbances.some(({ kind, nodes, start, end }) => {
-      const isIts = (kind === 'freeze' || kind === 'crash') && nodes[0] === step.node
+      const isIts =
+        (kind === 'freeze' || kind === 'crash' || kind === 'leave') && nodes[0] === step.node
       return isIts && start <= step.end && end >= step.start
     })
     if (own) continue
@@ -287,9 +288,9 @@ function deadlines({ history, report }: Run): void {
   }
 }
 
-/** C4: few errors, where nothing but a crash happened. */
+/** C4: few errors, where nothing but a crash, or a restart, happened. */
 function errorsAreFew({ history, report }: Run): void {
-  if (history.disturbances.some(({ kind }) => kind !== 'crash')) return
+  if (history.disturbances.some(({ kind }) => kind !== 'crash' && kind !== 'leave')) return
   const told = history.steps.filter(({ outcome }) => outcome === 'value' || outcome === 'error')
   const errors = told.filter(
     ({ outcome, line }) => outcome === 'error' && !line.startsWith('ORIGIN'),

@@ -526,16 +526,21 @@ test('a node begins empty, whatever snapshot lies where the program runs', async
   await cluster.end(again.close())
 })
 
-test('when a node is closed the next one loads its keys; what all must hear says who did not', async (t) => {
+test('when a node is closed others have its keys and load the next; what all must hear says who did not', async (t) => {
   const cluster = await Cluster.start()
   cluster.answers = ({ at, answer }) => answer({ name: `by ${at}` })
-  const ids = Array.from({ length: 20 }, (_, i) => cluster.idAt(1, `many:${i}`))
-  for (const id of ids) {
+  const ids = Array.from({ length: 40 }, (_, i) => cluster.idAt(1, `many:${i}`))
+  const loaded = ids.slice(0, 20)
+  for (const id of loaded) {
     t.deepEqual(await cluster.end(cluster.users[0]!.get(id)), { name: 'by 1' })
   }
-  cluster.network.refuse('127.0.0.1:7002')
   await cluster.end(cluster.nodes[1]!.close())
-  for (const id of ids) {
+  cluster.network.refuse('127.0.0.1:7002')
+  for (const id of loaded) {
+    t.deepEqual(await cluster.end(cluster.users[0]!.get(id)), { name: 'by 1' })
+  }
+  t.is(cluster.calls.length, 20)
+  for (const id of ids.slice(20)) {
     const found = await cluster.end(cluster.users[0]!.get(id))
     t.regex((found as User).name, /^by [02]$/)
     t.deepEqual(await cluster.end(cluster.users[2]!.get(id)), found, 'both turn to the same one')

@@ -1,0 +1,127 @@
+/** What nodes say to each other when keys get another owner: see handoff.ts and leaving.ts. */
+import { keySlot } from '../../cluster/slots.ts'
+import { Args } from '../../protocol/args.ts'
+import { ERR_PEER_ONLY } from '../../protocol/errors.ts'
+import type { Client } from '../client.ts'
+import type { Command } from '../command.ts'
+import { takeEntry } from '../moved-entry.ts'
+
+/** PEER TAKE key: an array of a line and the value, or null; the key is gone. */
+function peerTake(client: Client): void {
+  const { args, db, peer, reply, server } = client
+  const { handoff } = server
+  if (peer === null || handoff === null) return reply.error(ERR_PEER_ONLY)
+  const { header, membership } = server.routing
+  const sees: View = header.view === membership!.viewHash ? 'the same' : 'another'
+  if (handoff.gives) return give(client, sees)
+  const words = Args.of(args.copy())
+  const slot = client.defer()
+  handoff.hold(() => slot.answer(() => client.runAs((late) => give(late, sees), words, db)))
+}
+
+/** Which view the node that asks has. */
+type View = 'the same' | 'another'
+
+/**
+ * Is this node to give away what it has in the slot? What it keeps for the node that asks; and what is its
+ * own, if that node knows already that it is not any more.
+ */
+function givesTo(client: Client, slot: number, sees: View): boolean {
+  const ownership = client.server.routing.ownership!
+  if (ownership.isOwn(slot)) return sees === 'another'
+  return ownership.keepsFor(slot) === client.peer
+}
+
+/** Gives away the key that the client's argument 2 is. */
+function give(client: Client, sees: View): void {
+  const { args, reply, server, store } = client
+  if (!givesTo(client, keySlot(args.bytes, args.pos(2), args.length(2)), sees)) return reply.null()
+  store.now = server.world.clock.now()
+  const entry = takeEntry(store, server.config.groups, args.buffer(2))
+  if (entry === null) return reply.null()
+  const { line, value } = entry
+  reply.array(2)
+  reply.text(line)
+  if (Buffer.isBuffer(value)) reply.bulk(value)
+  else client.replyPages(value)
+}
+
+/** PEER OFFER key [key ...]: answers when this node has asked for those that it wants. */
+function peerOffer(client: Client): void {
+  const { args, peer, reply, server } = client
+  const { handoff } = server
+  if (peer === null || handoff === null) return reply.error(ERR_PEER_ONLY)
+  let open = args.count - 2
+  const slot = client.defer()
+  const taken = (): void => {
+    if (--open === 0) slot.settle((to) => to.ok())
+  }
+  for (const key of args.copy().slice(2)) handoff.want(key, taken)
+}
+
+/** PEER LEAVE, PEER STAY: the other node is about to end, or is not after all. */
+function hear(leaves: boolean) {
+  return (client: Client): void => {
+    const { peer, reply, server } = client
+    const { handoff } = server
+    if (peer === null || handoff === null) return reply.error(ERR_PEER_ONLY)
+    const slot = client.defer()
+    handoff.hear(peer, leaves, () => slot.settle((to) => to.ok()))
+  }
+}
+
+const noKeys = [0, 0, 0] as const
+const amongNodes = ['noscript', 'no_multi'] as const
+
+export const handoffRows = [
+  {
+    name: 'take',
+    arity: 3,
+    flags: [...amongNodes, 'fast'],
+    keys: [2, 2, 1],
+    keyFlags: ['RW', 'access', 'delete'],
+    placement: 'here',
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(1)',
+    summary: 'Removes a key of which another node is the owner now, and answers what it was.',
+    syntax: 'key',
+    run: peerTake,
+  },
+  {
+    name: 'offer',
+    arity: -3,
+    flags: amongNodes,
+    keys: [2, -1, 1],
+    keyFlags: ['RO'],
+    placement: 'here',
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(1) for every key.',
+    summary: 'Names keys that another node has which is about to end; this one may take them.',
+    syntax: 'key [key ...]',
+    run: peerOffer,
+  },
+  {
+    name: 'leave',
+    arity: 2,
+    flags: amongNodes,
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(N) where N is the number of slots',
+    summary: 'Says that the asking node is about to end: its slots have other owners from now on.',
+    run: hear(true),
+  },
+  {
+    name: 'stay',
+    arity: 2,
+    flags: amongNodes,
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(N) where N is the number of slots',
+    summary: 'Takes PEER LEAVE back.',
+    run: hear(false),
+  },
+] as const satisfies readonly Command[]
