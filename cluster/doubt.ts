@@ -17,20 +17,15 @@
  * it down at the same time: what it has forgotten while it is in doubt stays forgotten, since no command
  * ran since.
  */
-import { HEARTBEAT_PERIOD_MS, MISSES_UNTIL_DOWN } from './membership.ts'
 import type { Clock, Timer } from './world.ts'
-
-/** Who was still for less than that has been down for nobody. */
-export const PATIENCE_MS = HEARTBEAT_PERIOD_MS * MISSES_UNTIL_DOWN
 
 /** Another node answers within that time, or not at all. */
 const ASK_MS = 300
 
-/** And it has told this one to rejoin by then, since the doubt began. */
-const REJOIN_MS = 600
-
 export interface DoubtOptions {
   readonly clock: Clock
+  /** Who was down for others is told to rejoin by then, since the doubt began. */
+  readonly rejoinMs: () => number
   /** The other nodes of this one's ring. */
   readonly others: () => readonly string[]
   /** Asks a node whether this one is in its ring; null: it has not answered in time. */
@@ -111,13 +106,14 @@ export class Doubt {
   /** `rejoins`: who is just telling it to rejoin. */
   #raise(rejoins: string | null): Round {
     const { clock, others, ask, hold } = this.#options
+    const rejoinMs = this.#options.rejoinMs()
     if (this.#round === null) this.raised++
     hold()
     this.#round?.timer.cancel()
     const asked = new Set(others().filter((name) => name !== rejoins))
     const round: Round = {
-      ...{ deadlineAt: clock.now() + REJOIN_MS, asked, awaited: new Set() },
-      timer: clock.after(REJOIN_MS, () => this.#judge()),
+      ...{ deadlineAt: clock.now() + rejoinMs, asked, awaited: new Set() },
+      timer: clock.after(rejoinMs, () => this.#judge()),
     }
     this.#round = round
     for (const name of [...asked]) {

@@ -35,14 +35,14 @@ import { EpochCounter } from './view-epoch.ts'
 import type { ViewEpoch } from './view-epoch.ts'
 import type { Clock, Timer } from './world.ts'
 
-/** Often enough that a dead node is out of the ring within a second. */
-export const HEARTBEAT_PERIOD_MS = 200
+/** Short enough that a dead node is out of the ring within a second. */
+export const NODE_TIMEOUT_MS = 600
 
 /** In periods. Longer than one, so that a busy moment of a node is not three misses at once. */
 const PING_TIMEOUT_PERIODS = 1.5
 
 /** One lost packet or a busy moment must not move keys. */
-export const MISSES_UNTIL_DOWN = 3
+const MISSES_UNTIL_DOWN = 3
 
 /** No node takes longer to end: who says so and is there after that is not about to. */
 const LEAVING_MS_MAX = 15_000
@@ -197,7 +197,8 @@ export interface MembershipOptions {
   readonly ping: Ping
   /** Without it nobody else is asked about a node that does not answer. */
   readonly probe?: Probe
-  readonly heartbeatMs?: number
+  /** For so long a node may be silent before it is down, nearly: it is asked every third of that. */
+  readonly nodeTimeoutMs?: number
   readonly virtualNodes?: number
 }
 
@@ -230,7 +231,7 @@ export class Membership {
   readonly #hash: RingHash
   readonly #ping: Ping
   readonly #probe: Probe | null
-  readonly #heartbeatMs: number
+  #heartbeatMs: number
   #members: readonly Tracked[] = []
   #byName: ReadonlyMap<string, Tracked> = new Map()
   readonly #ring: Ring
@@ -250,7 +251,7 @@ export class Membership {
     this.#hash = options.hash
     this.#ping = options.ping
     this.#probe = options.probe ?? null
-    this.#heartbeatMs = options.heartbeatMs ?? HEARTBEAT_PERIOD_MS
+    this.#heartbeatMs = (options.nodeTimeoutMs ?? NODE_TIMEOUT_MS) / MISSES_UNTIL_DOWN
     this.#list(list.all.map((node) => this.#newcomer(node, 'suspect')))
     assert(this.#byName.get(this.self)?.self, 'self is a member')
     this.#ring = new Ring(options.hash, options.virtualNodes ?? VIRTUAL_NODES)
@@ -456,6 +457,14 @@ export class Membership {
   heardView(name: string, told: ViewEpoch): void {
     if (!this.#byName.has(name) || !this.#epoch.heard(name, told)) return
     for (const listener of this.#epochListeners) listener(this.epoch)
+  }
+
+  /** See `MembershipOptions`; answers under way change nothing. */
+  setNodeTimeout(ms: number): void {
+    this.#heartbeatMs = ms / MISSES_UNTIL_DOWN
+    if (this.#beat === null) return
+    this.stop()
+    this.start()
   }
 
   /** Asks no more; answers still under way change nothing. */

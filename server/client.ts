@@ -70,6 +70,8 @@ export class Client {
   isMonitor = false
   /** What is queued since MULTI; null: it is in no transaction. */
   transaction: Transaction | null = null
+  /** On the hub: does EXEC of another thread run its command? */
+  isInExecElsewhere = false
   /** Is it a monitor, a subscriber, in a transaction, or does it track keys? Then not every command simply runs (dispatch.ts). */
   isSpecial = false
   /** What it is subscribed to; null: it never was to anything. */
@@ -78,7 +80,7 @@ export class Client {
   tracker: Tracker | null = null
   /** Was it told what another client wants to know? */
   hearsOthers = false
-  /** CLIENT REPLY: 'skip' suppresses this command's reply, 'skip-next' the next one's. */
+  /** CLIENT REPLY: 'skip' suppresses this command's reply, 'skip-next' the next one's. See `hearReplies`. */
   replyMode: 'on' | 'off' | 'skip' | 'skip-next' = 'on'
   /** The node of the cluster that speaks here: its commands run here, they are never forwarded. */
   peer: string | null = null
@@ -91,6 +93,8 @@ export class Client {
   #tickets: Tickets | null = null
   #keepsPace = false
   readonly #connection: ClientConnection
+  /** Is its connection to be closed after the reply to the command that runs? */
+  isClosing = false
   #isPutOff = false
   /** Did a transaction take the pages of the last command? */
   #queuesPages = false
@@ -316,6 +320,11 @@ export class Client {
     })
   }
 
+  /** Is it one of its commands that runs? */
+  get isRunning(): boolean {
+    return this.server.areas.owner === this.#connection.output
+  }
+
   /** Bytes of replies that wait for the client to read. */
   get queuedBytes(): number {
     return this.#connection.output.queuedBytes
@@ -362,6 +371,11 @@ export class Client {
     if (this.args.bigs.length === 0) return
     this.#connection.handOverPages()
     this.#queuesPages = true
+  }
+
+  /** Is the command that runs part of a transaction? */
+  get isInExec(): boolean {
+    return this.isInExecElsewhere || this.transaction?.isRunning === true
   }
 
   /** DISCARD, EXEC, and the end: forgets what is queued. */
@@ -472,16 +486,35 @@ export class Client {
     this.judgeSpecial()
   }
 
+  /** CLIENT REPLY ON or OFF, from within the command that runs; see Output. */
+  hearReplies(does: boolean): void {
+    this.replyMode = does ? 'on' : 'off'
+    this.#connection.output.mute(!does)
+  }
+
+  /** If it is to be closed: nothing that is written from now on reaches it, also of the transaction that runs. */
+  hearNoMore(): void {
+    if (this.isClosing) this.#connection.output.mute(true)
+  }
+
   /** MONITOR, and its end. */
   monitor(on: boolean): void {
     this.isMonitor = on
     this.judgeSpecial()
-    if (on) this.server.monitors.add(this.id, this.#connection)
+    if (on) this.server.monitors.add(this.id, { push: (line) => this.#watch(line) })
     else this.server.monitors.remove(this.id)
+  }
+
+  /** CLIENT REPLY is about a monitor's lines too, as in Redis: SKIP also about those up to the next command. */
+  #watch(line: Uint8Array): void {
+    const { muted } = this.#connection.output
+    const isSkipped = this.replyMode === 'skip-next' && !this.isRunning
+    if (!muted && !isSkipped) this.push(line)
   }
 
   /** Sends what is written so far, then closes. It is told nothing more. */
   closeAfterReply(): void {
+    this.isClosing = true
     this.leaveAll()
     this.#connection.closeAfterReply()
   }

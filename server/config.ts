@@ -7,6 +7,7 @@ import { chmodSync, readFileSync, renameSync, statSync, writeFileSync } from 'no
 import { resolve } from 'node:path'
 import { type Group, GroupError, Groups, parseGroup } from '../cluster/group.ts'
 import type { MemberList } from '../cluster/membership.ts'
+import { nearest } from '../cluster/nearest.ts'
 import {
   CONFIG_DUPLICATE,
   CONFIG_IMMUTABLE,
@@ -434,8 +435,8 @@ export function isSecret(name: string): boolean {
 }
 
 /**
- * A line of a config file as an error shows it: of what is not known, may be secret or have secrets
- * within only the name. Null: it cannot be read again.
+ * A line of a config file as an error shows it: of what may be secret or have secrets within, also if it
+ * is misspelt, only the name. Null: it cannot be read again.
  */
 export function shownLine(file: string, number: number): string | null {
   let line: string
@@ -444,13 +445,23 @@ export function shownLine(file: string, number: number): string | null {
   } catch {
     return null
   }
-  const [name = ''] = line.split(/\s/, 1)
-  const row = byName.get(name.toLowerCase())?.row
-  const isOpen =
-    name.toLowerCase() === 'include' ||
-    (row !== undefined && row.secret !== true && row.kind.adds !== true)
-  return isOpen ? line : name
+  const [given = ''] = line.split(/\s/, 1)
+  const name = given.toLowerCase()
+  if (name === 'include') return line
+  const known = byName.get(name)
+  if (known !== undefined) return isOpen(known) ? line : given
+  const near = nearest(name, byName.keys())
+  const isHarmless = (near === null || isOpen(byName.get(near)!)) && !hintsOfSecrets.test(line)
+  return isHarmless ? line : given
 }
+
+/** May a line of it be shown? It is no secret, and none may stand within. */
+function isOpen({ row }: Directive): boolean {
+  return row.secret !== true && row.kind.adds !== true
+}
+
+/** What a line that nobody knows has in it if it is about passwords, or about who may do what. */
+const hintsOfSecrets = /pas|pwd|auth|user|secret|token|cred|@/i
 
 /** ` 'value'` for an error's line; nothing for secrets, whose value no log may show. */
 function shownWords({ row }: Directive, { words }: Statement): string {

@@ -1,3 +1,4 @@
+import type { Timer } from '../cluster/world.ts'
 import { Decoder } from '../protocol/decoder.ts'
 import type { Reply } from '../protocol/reply.ts'
 import { Client, type ClientConnection } from './client.ts'
@@ -20,6 +21,9 @@ export interface Socket extends ByteSink {
   readonly fd: number
 }
 
+/** For so long a client that was told good-bye may leave its side of the connection open. */
+const lingerMsMax = 1000
+
 /** Bytes that are read of a client that waits in WAIT or for the end of a pause. */
 const blockedBytesMax = 64 * 1024
 
@@ -40,6 +44,8 @@ export class Connection implements ClientConnection {
   #closing = false
   #halfClosed = false
   #closed = false
+  /** Ends a socket whose other side does not close. */
+  #linger: Timer | null = null
   readonly #outputWatch = new OutputWatch()
   /** Bytes came or left since `idleMs` was asked for, and when that was known, on the clock's scale. */
   #wasActive = true
@@ -146,8 +152,23 @@ export class Connection implements ClientConnection {
     else this.output.end()
   }
 
+  /**
+   * All replies have left, and there will be no more: as in Redis this is nobody's client from now on,
+   * whether or not the other side closes too. What it still sends is read, since a socket that is closed
+   * with unread bytes takes the last replies with it, and dropped.
+   */
+  onEnded(): void {
+    const { clock } = this.#server.world
+    this.#linger = clock.after(lingerMsMax, () => this.#socket.destroy())
+    if (this.#paused) this.#socket.resume()
+    this.onClose()
+  }
+
   onClose(): void {
-    if (this.#closed) return
+    if (this.#closed) {
+      this.#linger?.cancel()
+      return
+    }
     this.#closed = true
     this.#input.end()
     this.output.close()

@@ -239,19 +239,17 @@ function needsPassword(server: IoThread): boolean {
   return server.config.requirepass !== ''
 }
 
-/** CLIENT REPLY OFF and SKIP: the command takes effect, its reply is dropped, an error as well. */
+/** After CLIENT REPLY OFF or SKIP: the command takes effect, its reply is dropped, an error as well. */
 function judgeUnheard(server: IoThread, connection: Connection): void {
   const { client, output } = connection
-  // What stands in the area so far is for the client to hear.
-  output.flush()
-  if (client.replyMode === 'skip-next') client.replyMode = 'skip'
-  output.muted = true
+  if (client.replyMode === 'skip-next') {
+    client.replyMode = 'skip'
+    output.mute(true)
+  }
   judge(server, connection)
-  // CLIENT REPLY ON has just ended the silence, and is itself answered.
-  output.muted = client.replyMode !== 'on'
-  output.flush()
-  output.muted = false
   if (client.replyMode === 'skip') client.replyMode = 'on'
+  // It may have been CLIENT REPLY OFF, or QUIT.
+  if (client.replyMode !== 'off' && !client.isClosing) output.mute(false)
 }
 
 /** A request of another node carries a header as its first argument; see cluster/peer.ts. */
@@ -284,6 +282,7 @@ function refuseUnknown(server: IoThread, client: Client): void {
   if (client.transaction !== null) client.transaction.isBroken = true
   client.reply.error(errors.unknownCommand(name, restOf(args)))
   server.countErrors()
+  client.tracker?.commandEnded(null)
 }
 
 /** As much of argument i as an error line shows: it may have 512 MB. */
@@ -305,6 +304,7 @@ function tellRefused(server: IoThread, client: Client, entry: CommandEntry, line
   const isPart = client.transaction !== null || entry.fullName === 'exec'
   client.reply.error(isPart ? refusedInMulti(client, entry, line) : line)
   server.countErrors()
+  client.tracker?.commandEnded(entry)
 }
 
 /** A key always comes as bytes, however long it is. */

@@ -400,10 +400,10 @@ function commandFields({ stats }: InfoSource): Fields {
   return fields
 }
 
+/** In the order of their codes, as in Redis. */
 function errorFields({ stats }: InfoSource): Fields {
-  return Object.fromEntries(
-    [...stats.errors()].map(([code, count]) => [`errorstat_${code}`, pairs({ count })]),
-  )
+  const errors = [...stats.errors()].sort(([one], [other]) => (one < other ? -1 : 1))
+  return Object.fromEntries(errors.map(([code, count]) => [`errorstat_${code}`, pairs({ count })]))
 }
 
 /** Microseconds within which so many percent of a command's runs were done. */

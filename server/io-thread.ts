@@ -1,5 +1,4 @@
 import type { Duplex } from 'node:stream'
-import { PATIENCE_MS } from '../cluster/doubt.ts'
 import { HandoffFence } from '../cluster/handoff-fence.ts'
 import type { Stamps } from '../cluster/hot/stamps.ts'
 import type { SlotStates } from '../cluster/slot-states.ts'
@@ -335,7 +334,7 @@ export class IoThread {
   /** Notes that this thread is awake. If it stood still, no command for a key runs from now on. */
   wake(now: number): void {
     if (now > this.missedAt) this.gate.beginDoubt()
-    this.missedAt = now + PATIENCE_MS
+    this.missedAt = now + this.config['cluster-node-timeout']
   }
 
   /** Closes the connections of a node that are older than `before`, on the clock's scale. */

@@ -71,13 +71,15 @@ export interface OutputEvents {
   onSent(bytes: number): void
   /** A slot was answered with errors, which `reply` counts. */
   onErrors(reply: Reply): void
+  /** After `end`: all that was written has left, and the sink was told to close. Called once. */
+  onEnded(): void
 }
 
 export class Output implements ParkingOutput, SlotOutput {
   /** 2 or 3: how this connection's replies are encoded. */
   protocol = 2
-  /** While a command with CLIENT REPLY OFF or SKIP in force runs: its bytes are dropped. */
-  muted = false
+  /** What commands write is dropped: after CLIENT REPLY OFF or SKIP, and QUIT. */
+  #muted = false
   /** The id of the peer request that is being executed; 0: the client is no peer. */
   requestId = 0
   /** Between `beginRequest` and the end of its reply, or the slot that it takes. */
@@ -168,10 +170,10 @@ export class Output implements ParkingOutput, SlotOutput {
       this.#setAside()
       if (reply.pos === reply.start) return
     }
-    if (this.#capture !== null && !this.#closed) {
-      this.#capture.push(this.#copyArea())
-    } else if (this.muted || this.#closed) {
+    if (this.#muted || this.#closed) {
       areas.reset()
+    } else if (this.#capture !== null) {
+      this.#capture.push(this.#copyArea())
     } else if (this.#blocked || this.#queue.length > 0) {
       this.#enqueue(this.#copyArea())
     } else if (areas.isSending) {
@@ -183,6 +185,16 @@ export class Output implements ParkingOutput, SlotOutput {
     } else {
       this.#writeLarge()
     }
+  }
+
+  get muted(): boolean {
+    return this.#muted
+  }
+
+  /** From here on what a command of this connection writes, perhaps the one that runs, is dropped or not. */
+  mute(on: boolean): void {
+    this.flush()
+    this.#muted = on
   }
 
   /** After it the area has all its room. */
@@ -213,7 +225,7 @@ export class Output implements ParkingOutput, SlotOutput {
    * have left.
    */
   pages(pages: Pages, from: number, length: number): void {
-    if (this.muted || this.#closed) {
+    if (this.#muted || this.#closed) {
       pages.release()
       return
     }
@@ -296,7 +308,7 @@ export class Output implements ParkingOutput, SlotOutput {
     const { protocol, requestId } = this
     const isHeld = holds && requestId === 0 && this.#capture === null
     if (isHeld) this.#held++
-    if (this.muted || this.#closed) return new MutedSlot(this, isHeld)
+    if (this.#muted || this.#closed) return new MutedSlot(this, isHeld)
     if (this.#capture !== null) {
       const part = new OpenSlot(this, { protocol: this.#areas.reply.protocol, isPart: true })
       this.#openSlots++
@@ -399,7 +411,7 @@ export class Output implements ParkingOutput, SlotOutput {
 
   /** May the command that runs write more, or should it wait until the client has taken some? */
   get hasRoom(): boolean {
-    if (this.#closed || this.muted || this.#capture !== null) return true
+    if (this.#closed || this.#muted || this.#capture !== null) return true
     return this.#isRoomy(0)
   }
 
@@ -414,10 +426,14 @@ export class Output implements ParkingOutput, SlotOutput {
     const { protocol } = this
     const capture = this.#capture
     this.#borrowArea(() => {
+      const wasMuted = this.#muted
+      this.#muted = false
       reply.protocol = slot.protocol
       this.#capture = parts
       run()
       this.flush()
+      // It may have been CLIENT REPLY OFF.
+      this.#muted ||= wasMuted
       if (reply.errors > 0) this.#events.onErrors(reply)
       this.#capture = capture
       // HELLO is for what comes after it: where that has waited, it holds.
@@ -427,12 +443,13 @@ export class Output implements ParkingOutput, SlotOutput {
 
   runMuted(run: () => void): void {
     if (this.#closed) return
-    const before = this.muted
     this.#borrowArea(() => {
-      this.muted = true
+      const wasMuted = this.#muted
+      this.#muted = true
       run()
       this.flush()
-      this.muted = before
+      // It may have been CLIENT REPLY ON.
+      this.#muted &&= wasMuted
     })
   }
 
@@ -553,8 +570,10 @@ export class Output implements ParkingOutput, SlotOutput {
   }
 
   #endIfDone(): void {
-    if (!this.#ending || this.#blocked) return
-    if (this.#queue.length === 0 && this.#parked === 0) this.#sink.end()
+    if (!this.#ending || this.#blocked || this.#closed) return
+    if (this.#queue.length > 0 || this.#parked > 0) return
+    this.#sink.end()
+    this.#events.onEnded()
   }
 
   /** The connection is gone: nothing more is written, pages are given back. */

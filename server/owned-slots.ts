@@ -51,6 +51,7 @@ export class OwnedSlots {
     for (let slot = 0; slot < SLOT_COUNT; slot++) slotStates.set(slot, ownership.isOwn(slot))
     this.doubt = new Doubt({
       clock: world.clock,
+      rejoinMs: () => server.config['cluster-node-timeout'],
       others: () => membership.live().names.filter((name) => name !== membership.self),
       ask: (name, timeoutMs, done) =>
         askWhetherLive(server.routing.peers.get(name)!, timeoutMs, done),

@@ -13,7 +13,7 @@
  * number, the *version*: each change of subscriptions, on whichever thread, is the next version, and a
  * message carries the version at which it was counted. It goes to those who had subscribed by then
  * (`since`), and had not unsubscribed (`until`). Who unsubscribes is a member until no thread can send
- * messages of before any more; what arrives meanwhile stands in front of the answer.
+ * messages of before any more; what arrives meanwhile, and is of before, stands in front of the answer.
  *
  * What is subscribed to has a limit in bytes, of one client and of all, since Redis's none is one.
  */
@@ -57,6 +57,12 @@ interface Membership {
   until: number
 }
 
+/** An answer to UNSUBSCRIBE that is not there yet: what is older than that version goes in front of it. */
+export interface Leaving {
+  readonly slot: Slot
+  until: number
+}
+
 /** What one client is subscribed to. Names are bytes as latin1 text. */
 export class Subscriber {
   readonly client: SubscriberClient
@@ -65,8 +71,8 @@ export class Subscriber {
     new Set(),
     new Set(),
   ]
-  /** Where messages go while it unsubscribes: in front of the answer. */
-  leaving: Slot | null = null
+  /** Where messages go while it unsubscribes, the oldest first: a transaction may do that several times. */
+  readonly leaving: Leaving[] = []
   /** See `clientBytesMax`. */
   bytes = 0
 
@@ -78,6 +84,12 @@ export class Subscriber {
   count(kind: Kind): number {
     const [channels, patterns, shards] = this.names
     return kind === SHARD ? shards.size : channels.size + patterns.size
+  }
+
+  /** The answer that a message of this version comes before; null: there is none. */
+  slotBefore(version: number): Slot | null {
+    for (const { slot, until } of this.leaving) if (version < until) return slot
+    return null
   }
 
   get isEmpty(): boolean {
@@ -209,19 +221,20 @@ export class PubSub {
   }
 
   /**
-   * It gets nothing more from there, once `done` was called: at once where there is one thread. Until
-   * then it must not subscribe again. Null: nobody waits for that.
+   * It gets nothing more from there, once `done` was called: at once where there is one thread. Null:
+   * nobody waits for that.
    * @param names it has all of them, none twice
+   * @returns the version from which on it is not meant
    */
   unsubscribe(
     subscriber: Subscriber,
     kind: Kind,
     names: readonly string[],
     done: (() => void) | null,
-  ): void {
+  ): number {
     if (names.length === 0) {
       done?.()
-      return
+      return 0
     }
     const topics = this.#topics[kind]
     const had = subscriber.names[kind]
@@ -230,9 +243,9 @@ export class PubSub {
     else for (const name of names) had.delete(name)
     this.#spend(subscriber, -costOfAll(names))
     if (this.#mesh === null) {
-      this.#remove(subscriber, kind, names, 1)
+      this.#remove(subscriber, kind, names, { counted: 1 })
       done?.()
-      return
+      return 0
     }
     for (const name of names) topics.get(name)!.count--
     const until = this.#mesh.left(
@@ -241,20 +254,30 @@ export class PubSub {
       done === null
         ? null
         : () => {
-            this.#remove(subscriber, kind, names, 0)
+            this.#remove(subscriber, kind, names, { counted: 0, until })
             done()
           },
     )
-    if (done === null) this.#remove(subscriber, kind, names, 0)
+    if (done === null) this.#remove(subscriber, kind, names, { counted: 0 })
     else for (const name of names) topics.get(name)!.members.get(subscriber)!.until = until
+    return until
   }
 
-  /** It is a member no more. `counted`: 1 if it still counts. */
-  #remove(subscriber: Subscriber, kind: Kind, names: readonly string[], counted: 0 | 1): void {
+  /**
+   * It is a member no more. `counted`: 1 if it still counts. `until`: where it has left at that version,
+   * and not come back since, as it may in a transaction.
+   */
+  #remove(
+    subscriber: Subscriber,
+    kind: Kind,
+    names: readonly string[],
+    { counted, until }: { readonly counted: 0 | 1; readonly until?: number },
+  ): void {
     const topics = this.#topics[kind]
     const deserted: string[] = []
     for (const name of names) {
       const topic = topics.get(name)
+      if (until !== undefined && topic?.members.get(subscriber)?.until !== until) continue
       if (!topic?.members.delete(subscriber)) continue
       topic.count -= counted
       if (topic.members.size === 0) deserted.push(name)
@@ -373,10 +396,11 @@ function send({ members }: Topic, message: Message, version: number): number {
   for (const [subscriber, { since, until }] of members) {
     if (since > version || until <= version) continue
     count++
-    const { client, leaving } = subscriber
+    const { client } = subscriber
     const bytes = message.bytes(client.protocol)
-    if (leaving === null) client.push(bytes)
-    else leaving.stream(() => client.reply.raw(bytes))
+    const slot = subscriber.slotBefore(version)
+    if (slot === null) client.push(bytes)
+    else slot.stream(() => client.reply.raw(bytes))
   }
   return count
 }

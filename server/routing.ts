@@ -78,8 +78,10 @@ export class Routing {
       probe: (helper, name, timeoutMs, done) => {
         askAbout(this.#peers!.get(helper), name, timeoutMs, done)
       },
+      nodeTimeoutMs: config['cluster-node-timeout'],
       virtualNodes: config['cluster-virtual-nodes'],
     })
+    config.onChange('cluster-node-timeout', (ms) => membership.setNodeTimeout(ms))
     const absent = new Absent(membership)
     const { slotStates: states } = server
     const windowMs = config['cluster-handoff'] * 1000

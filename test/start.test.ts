@@ -107,13 +107,28 @@ for (const { title, lines, says, line = lines.length } of refusals) {
 
 const oracleTest = available('redis-server') ? test.serial : test.serial.skip
 oracleTest('a line of a config file that is wrong is pointed at as Redis does', async (t) => {
-  for (const line of ['port abc', 'port 1 2', 'appendonly  "maybe"', 'loglevel loud', 'hz 1.5']) {
+  const shown = [
+    'port abc',
+    'port 1 2',
+    'appendonly  "maybe"',
+    'loglevel loud',
+    'hz 1.5',
+    'foo bar',
+  ]
+  for (const line of shown) {
     const path = configFile(`# first line\n\n ${line}\n`)
     const [ours, theirs] = await Promise.all([ringtier([path]), run('redis-server', [path])])
     const [head] = redisHead.exec(theirs.stderr) ?? []
     t.true(head !== undefined && ours.stderr.startsWith(head), theirs.stderr + ours.stderr)
   }
-  for (const line of ['requirpass hidden', 'requirepass hidden 2', 'user a >hidden']) {
+  const secrets = [
+    'requirpass hidden',
+    'requirepsas hidden',
+    'requirepass hidden 2',
+    'user a >hidden',
+  ]
+  const within = ['sentinel auth-pass a hidden', 'gruop g origin http://127.0.0.1:1/hidden']
+  for (const line of [...secrets, ...within]) {
     const { stderr } = await ringtier([configFile(line)])
     t.true(stderr.includes(`>>> '${line.split(' ')[0]}'\n`), stderr)
     t.false(stderr.includes('hidden'))

@@ -150,6 +150,7 @@ function select(client: Client): void {
 function quit(client: Client): void {
   client.reply.ok()
   client.closeAfterReply()
+  client.hearNoMore()
 }
 
 function reset(client: Client): void {
@@ -162,7 +163,7 @@ function reset(client: Client): void {
   client.unwatch()
   client.leaveAll()
   client.server.tracking.end(client)
-  client.replyMode = 'on'
+  client.hearReplies(true)
   client.user = defaultUser
   client.authenticated = client.server.config.requirepass === ''
   client.useProtocol(2)
@@ -318,11 +319,16 @@ function clientKill(client: Client): void {
     client.survey('kill', one, (killed) => {
       if (sumOf(killed) === 0) reply.error(errors.ERR_NO_SUCH_CLIENT)
       else reply.ok()
+      client.hearNoMore()
     })
     return
   }
   const filter = killFilter(client)
-  if (filter !== null) client.survey('kill', filter, (killed) => reply.integer(sumOf(killed)))
+  if (filter === null) return
+  client.survey('kill', filter, (killed) => {
+    reply.integer(sumOf(killed))
+    client.hearNoMore()
+  })
 }
 
 function sumOf(numbers: readonly number[]): number {
@@ -459,10 +465,10 @@ function clientNoTouch(client: Client): void {
 function clientReply(client: Client): void {
   const { args, reply } = client
   if (args.is(2, 'on')) {
-    client.replyMode = 'on'
+    client.hearReplies(true)
     reply.ok()
   } else if (args.is(2, 'off')) {
-    client.replyMode = 'off'
+    client.hearReplies(false)
   } else if (args.is(2, 'skip')) {
     if (client.replyMode !== 'off') client.replyMode = 'skip-next'
   } else {

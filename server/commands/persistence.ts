@@ -21,13 +21,18 @@ function save(client: Client): void {
   )
 }
 
-/** Nothing else ever stands in the way of a save, so with SCHEDULE it is as without. */
-function bgsave({ args, hub, reply }: Client): void {
+/** A transaction alone stands in the way of a save, for as long as it runs; so with SCHEDULE it is as without. */
+function bgsave({ args, hub, isInExec, reply }: Client): void {
   const { snapshots } = hub
   if (args.count > 2 || (args.count === 2 && !args.is(1, 'schedule'))) {
     reply.error(errors.ERR_SYNTAX)
   } else if (snapshots.inProgress) {
     reply.error(errors.ERR_SAVE_IN_PROGRESS)
+  } else if (isInExec) {
+    hub.world.clock.soon(() => {
+      if (!snapshots.inProgress) snapshots.saveInBackground()
+    })
+    reply.simple('Background saving scheduled')
   } else {
     snapshots.saveInBackground()
     reply.simple('Background saving started')

@@ -129,9 +129,10 @@ const unsubscribe =
     // Other threads may be sending what they counted it for: that comes before the answer.
     const slot = client.hold()
     const isHeard = client.replyMode === 'on'
-    if (isHeard) subscriber.leaving = slot
-    server.pubsub.unsubscribe(subscriber, kind, left, () => {
-      subscriber.leaving = null
+    const leaving = { slot, until: Infinity }
+    if (isHeard) subscriber.leaving.push(leaving)
+    leaving.until = server.pubsub.unsubscribe(subscriber, kind, left, () => {
+      if (isHeard) subscriber.leaving.splice(subscriber.leaving.indexOf(leaving), 1)
       if (isHeard) slot.stream(() => confirmAll(reply))
       else client.pushReply(confirmAll)
       slot.finish()

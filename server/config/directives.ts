@@ -6,6 +6,7 @@
  * set and restore them work, and using one is told with the reason.
  */
 import { resolve as resolvePath } from 'node:path'
+import { NODE_TIMEOUT_MS } from '../../cluster/membership.ts'
 import { VIRTUAL_NODES } from '../../cluster/ring.ts'
 import { sizeText } from '../../cluster/size.ts'
 import { DEFAULT_POLICY_NAME, policyNames, policyNotice } from '../policies.ts'
@@ -324,6 +325,13 @@ export const directives = {
     summary:
       'While this node hears fewer nodes than this, itself included, it refuses writes (CLUSTERDOWN) and goes on reading; more than half of the nodes keeps a minority from writing.',
   }),
+  'cluster-node-timeout': row(integer(200, 600_000), {
+    default: NODE_TIMEOUT_MS,
+    section: 'Groups and cluster',
+    mutable: true,
+    summary:
+      'Milliseconds of silence until the other nodes take one for dead and answer for its keys; equal on all nodes. Longer where machines stand still for a moment now and then: a node that was missed forgets what it had.',
+  }),
   'cluster-redirect': row(choice(['auto', 'always', 'never']), {
     default: 'auto',
     section: 'Groups and cluster',
@@ -365,7 +373,7 @@ export const directives = {
     summary:
       'Pairs of seconds and changes: a snapshot is written when so much time has gone by and so much has changed since the last; an empty value never, and then SHUTDOWN does not either.',
   }),
-  dbfilename: row(text(checkFileName), {
+  dbfilename: row(text(plainName('dbfilename', 'filename')), {
     default: 'dump.ringtier',
     section: 'Snapshots',
     mutable: true,
@@ -380,14 +388,14 @@ export const directives = {
     summary:
       'Refuses writes while there are save points and the last background save has failed; a cache rather goes on, so unlike in Redis it is off.',
   }),
-  'shutdown-on-sigterm': row(flags(shutdownFlags()), {
+  'shutdown-on-sigterm': row(flags(shutdownFlags(), checkShutdown), {
     default: ['default'],
     section: 'Snapshots',
     mutable: true,
     summary:
       'What SIGTERM does about the snapshot: `default` saves where there are save points; `save`, `nosave`; `force` ends although it failed.',
   }),
-  'shutdown-on-sigint': row(flags(shutdownFlags()), {
+  'shutdown-on-sigint': row(flags(shutdownFlags(), checkShutdown), {
     default: ['default'],
     section: 'Snapshots',
     mutable: true,
@@ -562,8 +570,8 @@ const ignoredByReason: readonly (readonly [string, Readonly<Record<string, Ignor
     noLogFile,
     {
       appendonly: [yesNo(), 'no'],
-      appendfilename: [text(checkFileName), 'appendonly.aof'],
-      appenddirname: [text(checkFileName), 'appendonlydir'],
+      appendfilename: [text(plainName('appendfilename', 'filename')), 'appendonly.aof'],
+      appenddirname: [text(plainName('appenddirname', 'dirname')), 'appendonlydir'],
       appendfsync: [choice(['everysec', 'always', 'no']), 'everysec'],
       'no-appendfsync-on-rewrite': [yesNo(), 'no'],
       'auto-aof-rewrite-percentage': [count(), '100'],
@@ -694,7 +702,6 @@ const ignoredByReason: readonly (readonly [string, Readonly<Record<string, Ignor
       'cluster-config-file': [text(), 'nodes.conf'],
       'cluster-link-sendbuf-limit': [anySize(), '0'],
       'cluster-migration-barrier': [count(), '1'],
-      'cluster-node-timeout': [integer(0, longMax), '15000'],
       'cluster-port': [portNumber(), '0'],
       'cluster-preferred-endpoint-type': [choice(['ip', 'hostname', 'unknown-endpoint']), 'ip'],
       'cluster-replica-no-failover': [yesNo(), 'no'],
@@ -844,12 +851,20 @@ function shutdownFlags(): string[] {
   return ['default', 'save', 'nosave', 'now', 'force']
 }
 
+function checkShutdown(chosen: readonly string[]): string | null {
+  return chosen.includes('save') && chosen.includes('nosave')
+    ? "shutdown options SAVE and NOSAVE can't be used simultaneously"
+    : null
+}
+
 function syslogFacilities(): string[] {
   return ['user', ...Array.from({ length: 8 }, (_, i) => `local${i}`)]
 }
 
-function checkFileName(name: string): string | null {
-  return name.includes('/') ? "it can't be a path, just a filename" : null
+/** Refuses paths, in Redis's words. */
+function plainName(directive: string, what: 'filename' | 'dirname') {
+  return (name: string): string | null =>
+    name.includes('/') ? `${directive} can't be a path, just a ${what}` : null
 }
 
 function checkOctal(value: string): string | null {

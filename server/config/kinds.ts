@@ -151,7 +151,10 @@ export function choice<const Word extends string>(
 }
 
 /** Several of a few words: 'nosave now'. Written in the table's order. */
-export function flags(words: readonly string[]): Kind<readonly string[]> {
+export function flags(
+  words: readonly string[],
+  check: (chosen: readonly string[]) => string | null = () => null,
+): Kind<readonly string[]> {
   return {
     type: 'some of',
     limits: words.join(', '),
@@ -161,6 +164,8 @@ export function flags(words: readonly string[]): Kind<readonly string[]> {
       if (chosen.length === 0 || !chosen.every((word) => words.includes(word))) {
         throw new BadValue(configOneOf(words))
       }
+      const refusal = check(chosen)
+      if (refusal !== null) throw new BadValue(refusal)
       return words.filter((word) => chosen.includes(word))
     },
     format: (value) => value.join(' '),

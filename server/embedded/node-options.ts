@@ -3,7 +3,7 @@
  * are those of `ringtier`, and stand in one place (config/directives.ts).
  */
 import type { Group } from '../../cluster/group.ts'
-import { isLoopback } from '../../cluster/membership.ts'
+import { isLoopback, NODE_TIMEOUT_MS } from '../../cluster/membership.ts'
 import { type Config, Settings } from '../config.ts'
 import { ConfigError, type Statement } from '../config/sources.ts'
 import type { LogLevel } from '../log.ts'
@@ -26,6 +26,11 @@ export interface NodeOptions {
   readonly peers?: readonly string[]
   /** What the nodes prove to each other to know; all have the same. Those of one machine may do without. */
   readonly secret?: string
+  /**
+   * Milliseconds of silence until the others take this node for dead, and it them; 200 and more, equal on
+   * all nodes. Default: 600.
+   */
+  readonly nodeTimeoutMs?: number
   /** What Redis clients must send with AUTH. Must be given to listen beyond this machine. */
   readonly password?: string
   /** Everything this node stores is in so much memory. Default: '64mb'. */
@@ -39,7 +44,7 @@ export interface NodeOptions {
 }
 
 const optionNames = [
-  ...(['port', 'host', 'self', 'peers', 'secret', 'password'] as const),
+  ...(['port', 'host', 'self', 'peers', 'secret', 'nodeTimeoutMs', 'password'] as const),
   ...(['maxMemory', 'eviction', 'logLevel', 'log'] as const),
 ] as const satisfies readonly (keyof NodeOptions)[]
 
@@ -71,6 +76,7 @@ export function nodeConfig(options: NodeOptions, groups: readonly Group[]): Conf
     ...{ port: String(port), bind: host, threads: '1', loglevel: logLevel },
     ...{ maxmemory: memory, 'maxmemory-ceiling': memory, 'maxmemory-policy': eviction },
     ...{ 'cluster-self': self, 'cluster-peers': peers.join(','), 'cluster-secret': secret },
+    ...{ 'cluster-node-timeout': String(options.nodeTimeoutMs ?? NODE_TIMEOUT_MS) },
     requirepass: password,
   }
   const statements = Object.entries(words).map(([name, word]): Statement => ({
@@ -110,6 +116,7 @@ function inOptionsWords(message: string): string {
   return (
     message
       .replace(/\bcluster-(self|peers|secret)\b/g, '$1')
+      .replaceAll('cluster-node-timeout', 'nodeTimeoutMs')
       .replaceAll('requirepass', 'password')
       .replaceAll('maxmemory', 'maxMemory')
       .replaceAll('loglevel', 'logLevel')
@@ -123,7 +130,10 @@ function checkTypes(options: NodeOptions): void {
     throw new TypeError('createNode wants options: createNode({ port: 7001 })')
   }
   checkNames('createNode', options, optionNames)
-  const { port = 0, peers = [], eviction, log } = options
+  const { port = 0, peers = [], nodeTimeoutMs = NODE_TIMEOUT_MS, eviction, log } = options
+  if (typeof nodeTimeoutMs !== 'number') {
+    throw new TypeError(`nodeTimeoutMs must be a number, but is ${typeName(nodeTimeoutMs)}`)
+  }
   if (typeof port !== 'number') {
     throw new TypeError(`port must be a number, but is ${typeName(port)}`)
   }

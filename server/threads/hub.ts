@@ -362,6 +362,7 @@ class Caller implements ClientConnection {
       onReady: () => {},
       onSent: () => {},
       onErrors: () => server.countErrors(),
+      onEnded: () => {},
     }
     this.output = new Output(sink, server.areas, events)
     this.output.protocol = session.protocol
@@ -369,6 +370,7 @@ class Caller implements ClientConnection {
     this.#client.name = session.name
     this.#client.peer = session.peer
     this.#client.db = session.db
+    this.#client.isInExecElsewhere = session.isInExec
   }
 
   /** Runs the command; `hear` gets its reply, in the client's protocol. */

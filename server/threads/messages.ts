@@ -50,6 +50,8 @@ export interface SessionFacts {
   readonly peer: string | null
   readonly db: number
   readonly protocol: number
+  /** Is its command part of a transaction that runs? */
+  readonly isInExec: boolean
 }
 
 /** A member as the hub sees it. */

@@ -48,7 +48,8 @@ const delegate: Delegate = (client, call, slot, cell) => {
   const { db } = call
   const args = call.args.copy().map(ownBytes)
   slots.set(nextSlot, { slot, cell })
-  const session = { id, address, localAddress, name, peer, db, protocol: slot.protocol }
+  const { isInExec } = client
+  const session = { id, address, localAddress, name, peer, db, protocol: slot.protocol, isInExec }
   slowRelay.flush()
   tell({ kind: 'run', id: nextSlot++, session, args })
 }

@@ -39,9 +39,13 @@ export class Tracker {
     return !(optout && this.isCaching)
   }
 
-  /** CLIENT CACHING is about the command behind it, or the transaction. */
-  commandEnded({ fullName }: CommandEntry): void {
-    if (!fullName.startsWith('client|') && fullName !== 'multi') this.isCaching = false
+  /**
+   * CLIENT CACHING is about the command behind it, be it refused, or the transaction. Null: there is no
+   * such command.
+   */
+  commandEnded(entry: CommandEntry | null): void {
+    if (this.client.transaction !== null || entry?.parent?.name === 'client') return
+    this.isCaching = false
   }
 
   /** CLIENT LIST's flags. */

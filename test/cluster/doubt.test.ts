@@ -15,6 +15,7 @@ function node(others = ['b', 'c']) {
   }
   const doubt = new Doubt({
     clock,
+    rejoinMs: () => 600,
     others: () => others,
     ask: (name, timeoutMs, done) => {
       log.push(`ask ${name}`)

@@ -94,7 +94,7 @@ function nodeA(): {
     else clock.after(timeoutMs - 1, () => done(false))
   }
   const list = parseMembers('a:1', 'b:1,c:1')
-  const membership = new Membership(list, { clock, hash, ping, heartbeatMs: 200 })
+  const membership = new Membership(list, { clock, hash, ping, nodeTimeoutMs: 600 })
   return { clock, membership, answers, pings }
 }
 
@@ -409,7 +409,7 @@ function several(...words: string[]): {
       answer(reached, timeoutMs, () => done(reached))
     }
     const list = parseMembers(self, words.join(','))
-    nodes.set(self, new Membership(list, { clock, hash, ping, probe, heartbeatMs: 200 }))
+    nodes.set(self, new Membership(list, { clock, hash, ping, probe, nodeTimeoutMs: 600 }))
   }
   for (const node of nodes.values()) node.start()
   return { clock, cut, nodes }

@@ -44,6 +44,17 @@ transcripts({
     'CONFIG SET Timeout 0 MAXCLIENTS 10000',
     'CONFIG GET timeout',
   ],
+  'CONFIG SET of what a signal does': [
+    'CONFIG SET shutdown-on-sigterm "save nosave"',
+    'CONFIG SET shutdown-on-sigint "NOSAVE now default SAVE"',
+    'CONFIG SET shutdown-on-sigint "x save nosave"',
+    'CONFIG SET shutdown-on-sigint "nosave now"',
+    'CONFIG GET shutdown-on-sigterm',
+    'CONFIG SET shutdown-on-sigint default',
+  ],
+  'INFO errorstats is in the order of the codes': [
+    ...['CONFIG RESETSTAT', 'AUTH a b', 'HELLO 4', 'MULTI', 'NOSUCH', 'EXEC', 'INFO errorstats'],
+  ],
   'CONFIG SET hz takes the nearest that there is': [
     ...['0', '1', '1000', '500', '-1', 'x', '1.5', '2147483648', '10'].flatMap((hz) => [
       `CONFIG SET hz ${hz}`,

@@ -15,7 +15,10 @@ async function start(
   args: readonly string[],
 ): Promise<RunningServer> {
   const port = await freePort()
-  const cluster = ['--cluster-self', `127.0.0.1:${port}`, '--cluster-etcd', etcd.url]
+  const cluster = [
+    ...['--cluster-self', `127.0.0.1:${port}`, '--cluster-etcd', etcd.url],
+    ...['--cluster-node-timeout', '2000'],
+  ]
   const secret = ['--cluster-secret', 'a secret of this test']
   const server = await startRingtier({ port, args: [...cluster, ...secret, ...args] })
   t.teardown(() => server.stop())

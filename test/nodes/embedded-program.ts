@@ -26,6 +26,8 @@ const node = createNode({
   port,
   peers: ports.map((other) => `127.0.0.1:${other}`),
   secret: 'known',
+  // On a busy machine nobody is to be taken for dead by mistake.
+  nodeTimeoutMs: 2000,
 })
 const users = node.group<User>('user', {
   ...{ ttl: '1h', early: 0, breaker: 'off' },

@@ -14,7 +14,7 @@ for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
     async (t) => {
       const origin = await startOrigin()
       const group = `item match item:{id} origin ${origin.url}/items/{id} ttl 1h wait 30s timeout 30s`
-      const nodes = await startNodes(3, ['--group', group])
+      const nodes = await startNodes(3, ['--group', group, '--cluster-node-timeout', '600'])
       const clients = nodes.ports.slice(0, 2).map((port) => new Redis(port, '127.0.0.1'))
       const keys = Array.from({ length: keyCount }, (_, i) => `item:${i}`)
       try {

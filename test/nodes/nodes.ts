@@ -29,6 +29,8 @@ export async function startNodes(
       port,
       args: [
         ...['--cluster-self', `127.0.0.1:${port}`, '--cluster-peers', names.join(',')],
+        // On a busy machine nobody is to be taken for dead by mistake.
+        ...['--cluster-node-timeout', '2000'],
         ...['--cluster-secret', 'a secret of this test', '--requirepass', password, ...args],
       ],
     })

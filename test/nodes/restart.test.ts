@@ -34,7 +34,7 @@ test('a node that was killed and comes back with a snapshot serves no key that m
       args: [
         ...['--cluster-self', names[i]!, '--cluster-peers', names.join(',')],
         ...['--cluster-secret', 'a secret of this test', '--dir', folders[i]!],
-        ...['--maxmemory', '16mb'],
+        ...['--maxmemory', '16mb', '--cluster-node-timeout', '2000'],
       ],
     })
   const servers = await Promise.all([0, 1, 2].map(start))

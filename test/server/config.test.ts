@@ -621,6 +621,10 @@ test('set: protected directives need enable-protected-configs', (t) => {
     "ERR CONFIG SET failed (possibly related to argument 'dbfilename') - can't set protected config"
   t.deepEqual([set('no', true), set('local', false)], [line, line])
   t.deepEqual([set('local', true), set('yes', false)], [null, null])
+  t.is(
+    from('--enable-protected-configs', 'yes').set([['dbfilename', 'a/b']]),
+    "ERR CONFIG SET failed (possibly related to argument 'dbfilename') - dbfilename can't be a path, just a filename",
+  )
 })
 
 test('set: tools set what has no effect here and put it back', (t) => {
@@ -756,9 +760,13 @@ const ourDefaults = new Set([
   ...['port', 'bind', 'dir', 'save', 'maxmemory', 'maxmemory-policy', 'shutdown-timeout'],
   // A cache rather loses a snapshot than writes.
   ...['dbfilename', 'stop-writes-on-bgsave-error'],
+  // A request that needs a dead node is answered within a second.
+  'cluster-node-timeout',
 ])
 /** Ours refuses or limits where Redis does not, and says why. */
-const ourTexts = new Set(['loglevel', 'maxmemory-policy', 'bind', 'tls-port'])
+const ourTexts = new Set([
+  ...['loglevel', 'maxmemory-policy', 'bind', 'tls-port', 'cluster-node-timeout'],
+])
 
 oracleTest('Redis knows no directive that is not known here, and the defaults agree', async (t) => {
   const redis = await startRedis()

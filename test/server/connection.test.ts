@@ -247,3 +247,34 @@ test('a request that is a web page closes the connection', async (t) => {
   }
   host.server.shutdown()
 })
+
+test('who was told good-bye is no client any more, also while it leaves its side open', async (t) => {
+  const host = await startInProcess()
+  const { clients } = host.server
+  const other = host.connect()
+  t.is(await other.command('HELLO', '3').then((reply) => reply[0]), '%')
+  const [near, far] = duplexPair()
+  let received = ''
+  near.setEncoding('latin1').on('data', (text: string) => (received += text))
+  const leaver = host.server.handle(far)
+  near.write('SUBSCRIBE c\r\n')
+  await host.clock.settle()
+  const redirect = ['CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(leaver.id)]
+  t.is(await other.command(...redirect), '+OK\r\n')
+  t.is(await other.command('GET', 'k'), '_\r\n')
+  near.write('QUIT\r\n')
+  await host.clock.settle()
+  t.true(received.endsWith(':1\r\n+OK\r\n'))
+  t.true(near.readableEnded)
+  t.false(clients.has(leaver.id))
+  t.is(host.server.stats.clients, 1)
+  t.is(await other.command('PUBLISH', 'c', 'm'), ':0\r\n')
+  t.is(await other.command('SET', 'k', '1'), '+OK\r\n')
+  // A push, before the answer to what is asked then.
+  t.is(await other.command('PING'), `>2\r\n$21\r\ntracking-redir-broken\r\n:${leaver.id}\r\n`)
+  t.false(far.destroyed)
+  near.write('PING\r\n')
+  await host.clock.advance(1000)
+  t.true(far.destroyed)
+  other.close()
+})

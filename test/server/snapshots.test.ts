@@ -993,6 +993,24 @@ test('SAVE and BGSAVE stand in each other’s way, and answer as Redis', async (
   host.server.shutdown()
 })
 
+test('BGSAVE in a transaction begins behind it, as in Redis', async (t) => {
+  const files = new MemoryFiles()
+  let open = (): void => {}
+  files.gate = new Promise((resume) => (open = resume))
+  const host = await startInProcess([], { files })
+  const client = host.connect()
+  t.is(await client.command('MULTI'), '+OK\r\n')
+  for (const words of [['BGSAVE'], ['BGSAVE', 'SCHEDULE'], ['PING']]) await client.send(words)
+  const scheduled = '+Background saving scheduled\r\n'
+  t.is(await client.command('EXEC'), `*3\r\n${scheduled}${scheduled}+PONG\r\n`)
+  await host.clock.settle()
+  t.regex(await client.command('INFO', 'persistence'), /rdb_bgsave_in_progress:1\r\n/)
+  open()
+  await host.clock.settle()
+  t.regex(await client.command('INFO', 'persistence'), /rdb_bgsave_in_progress:0\r\n/)
+  host.server.shutdown()
+})
+
 test('stop-writes-on-bgsave-error and save can be changed while it runs', async (t) => {
   const files = new MemoryFiles()
   files.faults = { create: 'EACCES' }

@@ -125,6 +125,8 @@ export class Session {
       unwatch: () => {},
       leaveAll: () => {},
       judgeSpecial: () => {},
+      hearReplies: (does: boolean) => (client.replyMode = does ? 'on' : 'off'),
+      hearNoMore: () => {},
       closeAfterReply: () => (this.ended = 'after reply'),
       destroy: () => {
         this.ended = 'at once'

@@ -567,6 +567,12 @@ for (const [what, options, error] of [
   ['an unknown one', { prot: 1 }, /^createNode has no option prot: did you mean port\?/],
   ['a port that is text', { port: '7001' }, /^port must be a number, but is string$/],
   ['a port out of range', { port: 65_536 }, /^port must be an integer from 0 to 65535/],
+  [
+    'too short a time',
+    { nodeTimeoutMs: 10 },
+    /nodeTimeoutMs '10': argument must be between 200 and/,
+  ],
+  ['a time in words', { nodeTimeoutMs: '1s' as never }, /^nodeTimeoutMs must be a number/],
   ['peers without a port', { peers: ['127.0.0.1:7002'] }, /^port must be given beside peers/],
   ['peers that are text', { port: 7001, peers: '127.0.0.1:7002' }, /^peers must be an array/],
   ['a peer without a port', { port: 7001, peers: ['a'] }, /peers: "a" is not host:port/],

@@ -43,6 +43,36 @@ threadsTest('a message reaches subscribers of all threads, and they are counted'
   t.is(await clients[0]!.command('PUBSUB', 'CHANNELS'), '*0\r\n')
 })
 
+threadsTest('what a transaction leaves and joins is told in its order, and stays so', async (t) => {
+  const { server, clients } = await startMany(t, 3, ['--threads', '3'])
+  const one = await party(t, server.port)
+  const say = async (lines: readonly string[]): Promise<string> => {
+    one.take()
+    one.write([...lines, 'PING', ''].join('\r\n'))
+    await one.until((received) => received.endsWith('+PONG\r\n'))
+    return one
+      .take()
+      .replaceAll(/\$\d+\r\n|\+QUEUED\r\n/g, '')
+      .replaceAll('\r\n', ' ')
+  }
+  await one.ask('HELLO', '3')
+  t.is(
+    await say(['MULTI', 'PSUBSCRIBE a* b*', 'PUNSUBSCRIBE a*', 'PUBLISH b1 x', 'EXEC']),
+    '+OK *3 >3 psubscribe a* :1 >3 psubscribe b* :2 >3 punsubscribe a* :1 >4 pmessage b* b1 x :1 +PONG ',
+  )
+  const again = ['UNSUBSCRIBE c', 'SUBSCRIBE c', 'UNSUBSCRIBE d', 'PUBLISH d 1', 'SUBSCRIBE d']
+  t.is(
+    await say(['SUBSCRIBE c d', 'MULTI', ...again, 'PUBLISH c 2', 'EXEC']),
+    '>3 subscribe c :2 >3 subscribe d :3 +OK *6 >3 unsubscribe c :2 >3 subscribe c :3 ' +
+      '>3 unsubscribe d :2 :0 >3 subscribe d :3 >3 message c 2 :1 +PONG ',
+  )
+  for (const client of clients) {
+    for (const name of ['c', 'd']) t.is(countOf(await client.command('PUBLISH', name, 'x')), 1)
+  }
+  await one.until((received) => received.split('message').length === 7)
+  t.is(one.take().split('message').length, 7)
+})
+
 threadsTest('messages of one publisher arrive in their order', async (t) => {
   const { server, clients } = await startMany(t, 6, ['--threads', '3'])
   const subscribers: Party[] = []
