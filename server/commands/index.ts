@@ -19,6 +19,7 @@ import { lolwutCommands } from './lolwut.ts'
 import { memoryCommands } from './memory.ts'
 import { moduleCommands } from './module.ts'
 import { objectCommands } from './object.ts'
+import { peerCommands } from './peer.ts'
 import { persistenceCommands } from './persistence.ts'
 import { pubsubCommands } from './pubsub.ts'
 import { renameCommands } from './rename.ts'
@@ -56,6 +57,7 @@ export const commands: readonly Command[] = [
   ...storeCommands,
   ...commandCommands,
   ...clusterCommands,
+  ...peerCommands,
   ...hotKeysCommands,
   ...pubsubCommands,
   ...cacheCommands,

@@ -2,7 +2,7 @@
 import { duplexPair } from 'node:stream'
 import test from 'ava'
 import { challenge, prove } from '../../cluster/handshake.ts'
-import { clusterCommands } from '../../server/commands/cluster.ts'
+import { peerCommands } from '../../server/commands/peer.ts'
 import { SeededRandom } from '../sim/random.ts'
 import { type InProcess, startInProcess } from './in-process.ts'
 import { PeerClient } from './peer-client.ts'
@@ -119,7 +119,7 @@ test('what was said in one handshake is worth nothing in another, nor for anothe
 test('every verb between nodes is refused to clients', async (t) => {
   const node = await start()
   const client = visitor(node, '127.0.0.1:4567')
-  const container = clusterCommands.find(({ name }) => name === 'peer')!
+  const container = peerCommands.find(({ name }) => name === 'peer')!
   const rows = 'subcommands' in container ? container.subcommands : []
   const verbs = rows.filter((row) => !(row.flags as readonly string[]).includes('no_auth'))
   t.true(verbs.length > 0)

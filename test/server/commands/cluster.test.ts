@@ -3,9 +3,12 @@ import { challenge, prove, verify } from '../../../cluster/handshake.ts'
 import { clusterId, Membership, parseMembers } from '../../../cluster/membership.ts'
 import { SLOT_COUNT } from '../../../cluster/slots.ts'
 import { clusterCommands } from '../../../server/commands/cluster.ts'
+import { peerCommands } from '../../../server/commands/peer.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 import { SeededRandom } from '../../sim/random.ts'
 import { Bench } from './session.ts'
+
+const rows = [...clusterCommands, ...peerCommands]
 
 /** Ring positions from the text itself: two nodes of two virtual nodes each, and no surprises. */
 const places: Readonly<Record<string, number>> = {
@@ -28,7 +31,7 @@ function pair(alive: () => boolean = () => true) {
 }
 
 const connect = (membership = started().membership, directives: readonly string[] = []) =>
-  new Bench(clusterCommands, { membership, directives }).connect()
+  new Bench(rows, { membership, directives }).connect()
 
 function started() {
   const cluster = pair()
@@ -40,7 +43,7 @@ const a = clusterId('a:7001')
 const b = clusterId('b:7002')
 
 test('outside of a cluster every command says so, after its arity', (t) => {
-  const client = new Bench(clusterCommands).connect()
+  const client = new Bench(rows).connect()
   const disabled = '-ERR This instance has cluster support disabled\r\n'
   for (const name of ['slots', 'shards', 'nodes', 'info', 'myid', 'help']) {
     t.is(client.say('cluster', name), disabled)
@@ -170,7 +173,10 @@ test('PEER HELLO refuses another version and what is no name or nonce', (t) => {
 test('without a secret only nodes of this machine pass, and only where no password is asked', (t) => {
   const attempt = (address: string, directives: readonly string[] = []) => {
     const { membership } = started()
-    const client = new Bench(clusterCommands, { membership, directives }).connect(address)
+    const client = new Bench(rows, {
+      membership,
+      directives,
+    }).connect(address)
     const { meeting } = hello(client)
     return client.say('peer', 'auth', prove('', 'caller', meeting))
   }
