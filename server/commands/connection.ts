@@ -534,6 +534,8 @@ const clientRows = [
     arity: -3,
     flags: aboutOthers,
     keys: noKeys,
+    differs:
+      'with several threads a transaction in which a client kills itself is answered to its end',
     group: 'connection',
     since: '2.4.0',
     history: [

@@ -132,7 +132,7 @@ test.serial('a second signal ends it at once with 1', async (t) => {
   const socket = connect(server.port, '127.0.0.1').pause()
   await once(socket, 'connect')
   socket.on('error', () => {})
-  socket.write(`ECHO ${'x'.repeat(60_000)}\r\n`.repeat(200))
+  socket.write(`ECHO ${'x'.repeat(60_000)}\r\n`.repeat(600))
   const other = new Redis(server.port, { retryStrategy: null })
   other.on('error', () => {})
   for (;;) {
