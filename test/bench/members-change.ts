@@ -11,7 +11,7 @@
  * The clients are plain ones (ioredis), on the nodes that stay: what they ask belongs to all nodes and is
  * forwarded. A client of a node that goes loses its connection, as with any server.
  *
- * The keys are a group of an HTTP origin that counts, with `copies 1` unless told otherwise. They never
+ * The keys are a group of an HTTP origin that counts. They never
  * expire, so each is loaded once, and everything beyond that is due to the changes. A warm-up asks for
  * all keys before the time begins, then a share of requests goes to keys that nobody has asked for
  * yet, so that there are misses at all times.
@@ -35,7 +35,7 @@ const HELP = `node dist/test/bench/members-change.js [options]
   --keys N       that are popular, by Zipf's law with exponent 0.99 (20000)
   --new N        one request in so many is for a key that nobody has asked for (100)
   --step N       seconds between two changes (20)
-  --group WORDS  more of the group's line (copies 1)
+  --group WORDS  more of the group's line
   --threads N    of each node (1)
   --node PATH    run ringtier on this Node
   --chart FILE   write the chart there`
@@ -46,7 +46,7 @@ const { values } = parseArgs({
     keys: { type: 'string', default: '20000' },
     new: { type: 'string', default: '100' },
     step: { type: 'string', default: '20' },
-    group: { type: 'string', default: 'copies 1' },
+    group: { type: 'string', default: '' },
     threads: { type: 'string', default: '1' },
     node: { type: 'string', default: process.execPath },
     chart: { type: 'string' },

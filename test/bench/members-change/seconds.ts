@@ -47,9 +47,9 @@ export class Seconds {
     this.happenings.push({ label, ms: this.ms })
   }
 
-  /** Slices from so many milliseconds on, up to others. */
+  /** Slices from so many milliseconds on, up to others; one that both are in belongs to what comes later. */
   between(fromMs: number, toMs: number): readonly Slice[] {
-    return this.slices.slice(Math.floor(fromMs / this.sliceMs), Math.ceil(toMs / this.sliceMs))
+    return this.slices.slice(Math.floor(fromMs / this.sliceMs), Math.floor(toMs / this.sliceMs))
   }
 }
 
