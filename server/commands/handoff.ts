@@ -71,7 +71,8 @@ function hear(leaves: boolean) {
 }
 
 const noKeys = [0, 0, 0] as const
-const amongNodes = ['noscript', 'no_multi'] as const
+/** Of what only nodes say to each other. */
+export const amongNodes = ['noscript', 'no_multi'] as const
 
 export const handoffRows = [
   {

@@ -8,7 +8,7 @@ import type { Command } from '../command.ts'
 import { peerExec, peerUnwatch, peerWatch } from '../transactions/routing.ts'
 import { inCluster } from './cluster.ts'
 import { noSubcommand } from './container.ts'
-import { handoffRows } from './handoff.ts'
+import { amongNodes, handoffRows } from './handoff.ts'
 
 function peerHello(client: Client, membership: Membership): void {
   const { args, reply, server } = client
@@ -86,7 +86,6 @@ function mayGoWithoutSecret(client: Client): boolean {
 }
 
 const noKeys = [0, 0, 0] as const
-const amongNodes = ['noscript', 'no_multi'] as const
 /** Asked all the time, whatever clients do. */
 const amongNodesUnseen = [...amongNodes, 'skip_monitor', 'skip_slowlog'] as const
 
