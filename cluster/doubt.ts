@@ -37,6 +37,8 @@ export interface DoubtOptions {
   readonly forget: () => boolean
   /** Calls this now and then, until it is true. */
   readonly repeat: (attempt: () => boolean) => void
+  /** This one had this node down, and counts on it again when it hears that all is forgotten. */
+  readonly rejoined: (name: string) => void
   /** This node was down for this one, or does not know: what it has sent before is not to be run. */
   readonly cut: (name: string) => void
 }
@@ -92,6 +94,7 @@ export class Doubt {
     if (!this.#hasForgotten && !this.#options.forget()) return false
     if (!this.#hasForgotten) this.#noteForgotten()
     this.#options.cut(name)
+    this.#options.rejoined(name)
     round.awaited.delete(name)
     this.#judge()
     return true

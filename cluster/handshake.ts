@@ -4,7 +4,7 @@
  *
  *     caller                                             owner
  *     PEER HELLO 1 <caller> <caller's nonce>   ------>
- *                         <------   [<owner>, <owner's nonce>, HMAC(secret, 'owner' ...)]
+ *                         <------   [<owner>, <owner's nonce>, HMAC(secret, 'owner' ...), <incarnation>]
  *     PEER AUTH HMAC(secret, 'caller' ...)     ------>
  *                         <------   +OK, and the link is in peer mode
  *
@@ -13,6 +13,9 @@
  * whoever can connect can collect a proof and try secrets on it at home: a secret is 20 or more
  * random characters, not a word. Without a secret the key is empty and anybody passes; the
  * configuration then allows loopback addresses only.
+ *
+ * The owner's *incarnation* is a word that each process makes up when it begins. By it another node
+ * knows whether it still speaks to the same process, and not to one that was started anew under its name.
  *
  * These are the pure halves of both sides; the caller's is played by `Link`, the owner's by
  * whoever serves connections.
@@ -25,6 +28,9 @@ export const PEER_PROTOCOL_VERSION = 1
 
 /** 128 bits: two conversations never share a nonce. */
 const NONCE_BYTES = 16
+
+/** 64 bits: of a name no two processes ever share an incarnation. */
+const INCARNATION_BYTES = 8
 
 /** A host name has at most 253 bytes; with brackets and port a name stays below this. */
 const NAME_BYTES_MAX = 300
@@ -47,6 +53,11 @@ export function challenge(random: Random): string {
   return random.bytes(NONCE_BYTES).toString('hex')
 }
 
+/** The word of this process, as hex digits; see the top of the file. */
+export function newIncarnation(random: Random): string {
+  return random.bytes(INCARNATION_BYTES).toString('hex')
+}
+
 /** The proof of knowing the secret: 64 hex digits. */
 export function prove(secret: string, role: Role, meeting: Meeting): string {
   const { caller, callerNonce, owner, ownerNonce } = meeting
@@ -65,8 +76,7 @@ export function verify(secret: string, role: Role, meeting: Meeting, proof: stri
 
 /** The owner's answer to PEER HELLO: what to reply and what to judge PEER AUTH by, or a refusal. */
 export type HelloAnswer =
-  | { readonly reply: readonly [name: string, nonce: string, proof: string]; meeting: Meeting }
-  | { readonly refusal: string }
+  { readonly reply: readonly string[]; meeting: Meeting } | { readonly refusal: string }
 
 /**
  * The owner's half of PEER HELLO. `words` are the command's arguments behind HELLO. The refusal is
@@ -74,7 +84,12 @@ export type HelloAnswer =
  * `verify(secret, 'caller', meeting, proof)`; a meeting is good for one PEER AUTH.
  */
 export function answerHello(
-  owner: { readonly name: string; readonly secret: string; readonly random: Random },
+  owner: {
+    readonly name: string
+    readonly secret: string
+    readonly random: Random
+    readonly incarnation: string
+  },
   words: readonly string[],
 ): HelloAnswer {
   const [version, caller, callerNonce] = words
@@ -94,12 +109,17 @@ export function answerHello(
   }
   const meeting = { caller, callerNonce, owner: owner.name, ownerNonce: challenge(owner.random) }
   const proof = prove(owner.secret, 'owner', meeting)
-  return { reply: [meeting.owner, meeting.ownerNonce, proof], meeting }
+  return { reply: [meeting.owner, meeting.ownerNonce, proof, owner.incarnation], meeting }
 }
 
 /** Could this be the name of a node? Says nothing about whether it is a member. */
 export function isNodeName(text: string): boolean {
   return text.length <= NAME_BYTES_MAX && /^[!-~]+$/.test(text)
+}
+
+/** Could this be the incarnation of a process? */
+export function isIncarnation(text: string): boolean {
+  return text.length === 2 * INCARNATION_BYTES && /^[0-9a-f]+$/.test(text)
 }
 
 function isNonce(text: string): boolean {

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { challenge, PEER_PROTOCOL_VERSION, prove, verify } from './handshake.ts'
+import { challenge, isIncarnation, PEER_PROTOCOL_VERSION, prove, verify } from './handshake.ts'
 import type { Meeting } from './handshake.ts'
 import { type AnswerEvents, PeerAnswers } from './peer-answers.ts'
 import { PeerError, PeerStatus, Replies } from './replies.ts'
@@ -74,6 +74,7 @@ export class Link {
   #patience: Timer
   #blocked = false
   #owner = ''
+  #incarnation = ''
 
   constructor(
     world: World,
@@ -111,6 +112,11 @@ export class Link {
   /** The node at the other end, which has proved it when the link is ready. */
   get owner(): string {
     return this.#owner
+  }
+
+  /** Of the process at the other end; '' where it has not said. */
+  get incarnation(): string {
+    return this.#incarnation
   }
 
   /** False while the stream has not taken what was written; `drained` follows. */
@@ -184,7 +190,7 @@ export class Link {
   #onHello(value: PeerValue): void {
     if (value instanceof PeerError) return this.#refuse(`refused PEER HELLO: ${value.line}`)
     const words = Array.isArray(value) ? value.map(String) : []
-    const [owner, ownerNonce, proof] = words
+    const [owner, ownerNonce, proof, incarnation = ''] = words
     if (owner === undefined || ownerNonce === undefined || proof === undefined) {
       return this.#refuse('is no node of this cluster')
     }
@@ -200,6 +206,7 @@ export class Link {
       return this.#refuse('does not know the cluster secret')
     }
     this.#owner = owner
+    this.#incarnation = isIncarnation(incarnation) ? incarnation : ''
     this.#state = 'auth'
     this.#say(['PEER', 'AUTH', prove(this.#identity.secret, 'caller', meeting)])
   }

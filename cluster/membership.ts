@@ -183,6 +183,8 @@ export interface Member extends ClusterNode {
   /** Clock of the last sign of life asked for, and got; 0 before the first. */
   readonly pingedAt: number
   readonly answeredAt: number
+  /** Which process of the name was spoken to last (handshake.ts); '': none, or it has not said. */
+  readonly incarnation: string
 }
 
 /**
@@ -316,7 +318,10 @@ export class Membership {
     return () => void this.#listListeners.delete(listener)
   }
 
-  /** Is called after a member's state has changed, also without a change of the ring. Returns its end. */
+  /**
+   * Is called after a member's state has changed, also without a change of the ring, or its process.
+   * Returns its end.
+   */
   onState(listener: (changed: Member) => void): () => void {
     this.#stateListeners.add(listener)
     return () => void this.#stateListeners.delete(listener)
@@ -406,10 +411,12 @@ export class Membership {
   /**
    * Instead of `start`: takes over what another thread of this node has found out about a node.
    */
-  follow(name: string, state: MemberState): void {
+  follow(name: string, state: MemberState, incarnation = ''): void {
     assert(this.#beat === null, 'it finds out itself')
     const member = this.#byName.get(name)
-    if (member === undefined || state === member.state) return
+    if (member === undefined) return
+    member.incarnation = incarnation
+    if (state === member.state) return
     if (isInRing(state) && isInRing(member.state)) this.#turn(member, state)
     else this.#enter(member, state)
   }
@@ -440,6 +447,14 @@ export class Membership {
     } else if (member.state === 'down' && this.#beat !== null) {
       this.#askFor(member)
     }
+  }
+
+  /** A new link leads to this process of the node. */
+  met(name: string, incarnation: string): void {
+    const member = this.#byName.get(name)
+    if (member === undefined || member.incarnation === incarnation) return
+    member.incarnation = incarnation
+    for (const listener of this.#stateListeners) listener(member)
   }
 
   /** The link to a node has ended. Of one that was leaving there will be no other sign. */
@@ -479,6 +494,7 @@ export class Membership {
     return {
       ...{ name, host, port, weight, dial, id: clusterId(name), self, rank: 0 },
       ...{ state: self ? 'up' : state, pingedAt: 0, answeredAt: 0, misses: 0, leavingAt: 0 },
+      incarnation: '',
       opinion: new SecondOpinion(name, this.#probe ?? ((_helper, _name, _ms, done) => done(false))),
     }
   }

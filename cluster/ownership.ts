@@ -14,8 +14,14 @@
  *     has forgotten all                  older than what was seen on the other
  *
  * What happens to the entries themselves is decided in one place, server/owned-slots.ts; who asks for them
- * (server/takeover.ts) uses `previousOwner`, and who is asked answers from what it has in a slot for which
- * `keepsFor` names the node that asks: the one that it was lost to, and nobody who came after that one.
+ * (server/takeover.ts) uses `previousOwner`, and who is asked answers from what it has in a slot which it
+ * `keepsFor` the node that asks: the one that it was lost to, and nobody who came after that one.
+ *
+ * It keeps it for the *process* of that node that there was when the slot was lost (its incarnation,
+ * handshake.ts). That one knows of which keys it has asked, and does not ask for a key again that was
+ * written since. A process that takes its place, before anybody has missed the first one, does not know:
+ * what the first one has not asked for, or not got in time, may have been written there meanwhile, and what
+ * is here is old. A planned restart is something else: its slots come back here in between.
  */
 import type { Member, Membership } from './membership.ts'
 import type { SlotStates } from './slot-states.ts'
@@ -47,6 +53,8 @@ export class Ownership {
   readonly #owners: (string | null)[]
   /** When the slot was gained or lost last; -Infinity: never since the start. */
   readonly #movedAt = new Float64Array(SLOT_COUNT).fill(-Infinity)
+  /** Of a slot that was lost: the process that it was lost to, if that is known. */
+  readonly #lostTo: string[] = Array.from({ length: SLOT_COUNT }, () => '')
   /** Of a slot that was gained: who may have what was there. */
   readonly #previous: (string | null)[] = Array.from({ length: SLOT_COUNT }, () => null)
   /** The same of a slot that is this node's since it began: who stood in for it then. */
@@ -103,11 +111,12 @@ export class Ownership {
     return this.isOwn(slot) ? -Infinity : this.#movedAt[slot]!
   }
 
-  /** For which node this one keeps what it had in the slot; null: for none, or the window is over. */
-  keepsFor(slot: number): string | null {
-    if (this.#clock.now() - this.lostAt(slot) >= this.windowMs) return null
+  /** Does this node keep what it had in the slot for this process of a node? Not when the window is over. */
+  keepsFor(slot: number, name: string, incarnation: string): boolean {
+    const lostAt = this.lostAt(slot)
     // What it had before it forgot all it has no more.
-    return this.lostAt(slot) > this.#states.begunAt ? this.#owners[slot]! : null
+    if (this.#clock.now() - lostAt >= this.windowMs || lostAt <= this.#states.begunAt) return false
+    return this.#owners[slot] === name && incarnation !== '' && this.#lostTo[slot] === incarnation
   }
 
   /** Is called after each change of the ring that changed what this node owns. Returns its end. */
@@ -137,6 +146,7 @@ export class Ownership {
         const isGone = before === changed.name && changed.state === 'down'
         this.#previous[slot] = isGone ? null : before
       } else {
+        this.#lostTo[slot] = owner === null ? '' : this.#membership.member(owner)!.incarnation
         lost.push(slot)
       }
     }

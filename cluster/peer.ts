@@ -99,6 +99,8 @@ export interface PeerOptions extends LinkIdentity {
   readonly view: () => number
   /** The longest reply that is accepted, framing included; a longer one ends the link. */
   readonly replyBytesMax: number
+  /** Hears which process is at the other end of a new link: its incarnation, or ''. */
+  readonly onLinkReady?: (incarnation: string) => void
   /** Hears why a link ended, or never came to be. */
   readonly onLinkEnd?: (reason: LinkError) => void
   readonly queueBytesMax?: number
@@ -332,6 +334,7 @@ export class Peer implements PeerPort {
         this.#linkedAt = this.#world.clock.now()
         this.#failures = 0
         this.counters.links++
+        this.#options.onLinkReady?.(this.#link!.incarnation)
         this.#pump()
       },
       id: (id) => this.#onId(id),

@@ -13,7 +13,9 @@ import type { Timer, World } from './world.ts'
 /** Stands for a node that is no member any more. */
 const GONE: PeerPort = { request: (_args, _request, done) => done('unreachable', null, false) }
 
-export interface PeersOptions extends Omit<PeerOptions, 'onLinkEnd'> {
+export interface PeersOptions extends Omit<PeerOptions, 'onLinkReady' | 'onLinkEnd'> {
+  /** Hears which process of that name is at the other end of a new link: its incarnation, or ''. */
+  readonly onLinkReady: (name: string, incarnation: string) => void
   /** Hears why a link to the node of this name ended, or never came to be. */
   readonly onLinkEnd: (name: string, reason: LinkError) => void
 }
@@ -57,9 +59,13 @@ export class Peers {
   }
 
   #add({ name, dial }: ClusterNode): void {
-    const { onLinkEnd, self } = this.#options
+    const { onLinkReady, onLinkEnd, self } = this.#options
     if (name === self) return
-    const options = { ...this.#options, onLinkEnd: (why: LinkError) => onLinkEnd(name, why) }
+    const options = {
+      ...this.#options,
+      onLinkReady: (incarnation: string) => onLinkReady(name, incarnation),
+      onLinkEnd: (why: LinkError) => onLinkEnd(name, why),
+    }
     this.#byName.set(name, new Peer(this.#world, { name, ...dial }, options))
   }
 

@@ -75,6 +75,8 @@ export interface IoThreadParts {
   readonly takers: Takers
   /** Of the hub's fence; null: this is the hub. */
   readonly fence: SharedArrayBuffer | null
+  /** '' where there is no cluster. */
+  readonly incarnation: string
   /** Has the hub run a command; null: this is the hub. */
   readonly delegate: Delegate | null
 }
@@ -112,6 +114,8 @@ export class IoThread {
   readonly routing: Routing
   /** Null where there is no cluster. */
   readonly handoff: Handoff | null
+  /** Of this process among the nodes (cluster/handshake.ts); '' where there is no cluster. */
+  readonly incarnation: string
   readonly hotReads: HotReads
   readonly hotGrants: HotGrants
   readonly timer: CommandTimer
@@ -145,6 +149,7 @@ export class IoThread {
     this.log = parts.log
     this.store = parts.store
     this.gate = parts.gate
+    this.incarnation = parts.incarnation
     this.slotStates = parts.slotStates
     this.databases = parts.databases
     this.delegate = parts.delegate

@@ -30,7 +30,8 @@ export class OwnedSlots {
   readonly #membership: Membership
   readonly #ownership: Ownership
   readonly #tick: Timer
-  readonly #onForget: ((stoodStill: boolean) => void)[] = []
+  readonly #onForget: (() => void)[] = []
+  readonly #onReplaced: ((name: string) => void)[] = []
   readonly #startedAt: number
   /** Slots that have been visited for a tick already. */
   #visited = new Set<number>()
@@ -61,6 +62,7 @@ export class OwnedSlots {
       over: () => this.#doubtOver(),
       forget: () => this.#forgetAll(),
       repeat: (attempt) => this.#repeat(attempt),
+      rejoined: (name) => this.#rejoined(name),
       cut: (name) => this.#cut(name),
     })
     ownership.onMove((move) => this.#onMove(move))
@@ -81,9 +83,17 @@ export class OwnedSlots {
     this.doubt.raise()
   }
 
-  /** Calls `listener` whenever all that this node had has been forgotten. Was that because it stood still? */
-  onForget(listener: (stoodStill: boolean) => void): void {
+  /** Calls `listener` whenever all that this node had has been forgotten. */
+  onForget(listener: () => void): void {
     this.#onForget.push(listener)
+  }
+
+  /**
+   * Calls `listener` with a node that had this one down while it stood still, when all is forgotten and before
+   * any command runs: that one has written for it since, and this one nothing.
+   */
+  onReplaced(listener: (name: string) => void): void {
+    this.#onReplaced.push(listener)
   }
 
   stop(): void {
@@ -99,6 +109,10 @@ export class OwnedSlots {
 
   #resume(): void {
     this.#server.ask('resume', null, () => {})
+  }
+
+  #rejoined(name: string): void {
+    if (this.#stalledAt > 0) for (const listener of this.#onReplaced) listener(name)
   }
 
   /** What a node sent before this one stood still has been waiting too long to be run. */
@@ -119,7 +133,7 @@ export class OwnedSlots {
     const stoodStill = this.#stalledAt > 0
     slotStates.begin(now, stoodStill || now - this.#startedAt < this.#ownership.windowMs)
     this.#server.ask('spoil', null, () => {})
-    for (const listener of this.#onForget) listener(stoodStill)
+    for (const listener of this.#onForget) listener()
     log.warning('this node was down for others: all that it had is forgotten')
     return true
   }

@@ -91,6 +91,9 @@ export class Routing {
       secret: config['cluster-secret'],
       view: () => membership.viewHash,
       replyBytesMax: 2 * config['proto-max-bulk-len'],
+      onLinkReady: (name, incarnation) => {
+        if (server.hub !== null) membership.met(name, incarnation)
+      },
       onLinkEnd: (name, reason) => {
         this.#reportLink(name, reason)
         // Threads have links of their own; the hub's tells whether the node is there.

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import { cwd } from 'node:process'
 import type { Group } from '../cluster/group.ts'
+import { newIncarnation } from '../cluster/handshake.ts'
 import { Stamps } from '../cluster/hot/stamps.ts'
 import { Loads } from '../cluster/loads.ts'
 import type { Membership } from '../cluster/membership.ts'
@@ -267,6 +268,7 @@ export class Server extends IoThread {
         hear: (name, leaves, done) => this.takeover!.hear(name, leaves, done),
       },
       fence: null,
+      incarnation: config.members === null ? '' : newIncarnation(world.random),
     })
     this.#outside = world
     this.opened = opened

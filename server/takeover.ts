@@ -12,8 +12,13 @@
  *     slots are gained                       those, anew: keys are asked for again
  *     it has forgotten all that it had:      those that are open stay so, as far as there is still
  *                                            somebody to ask
- *         because it stood still             all its slots, anew
+ *     a node had it down while it stood      those in which that node stood in for it, anew
+ *     still
  *     slots are lost, who had them is down   they are closed
+ *
+ * Anew means: also keys that were asked for already. That is right only where the other node was the owner
+ * since. One that has not noticed that this node stood still may keep what it had when it lost the slot long ago,
+ * and what was written here since is forgotten.
  */
 import type { HandoffFence } from '../cluster/handoff-fence.ts'
 import type { Membership } from '../cluster/membership.ts'
@@ -73,11 +78,13 @@ export class Takeover implements Takers {
     parts.membership.onChange(({ state }) => {
       if (state === 'down') this.#closeVain()
     })
-    parts.ownedSlots.onForget((stoodStill) => {
+    parts.ownedSlots.onForget(() => {
       this.#forgotten++
-      if (stoodStill) this.#open(allSlots())
-      else this.#closeVain()
+      this.#closeVain()
       this.#closeLater()
+    })
+    parts.ownedSlots.onReplaced((name) => {
+      this.#open(allSlots().filter((slot) => this.#ownership.previousOwner(slot) === name))
     })
   }
 
@@ -123,7 +130,8 @@ export class Takeover implements Takers {
     const forgotten = this.#forgotten
     const number = this.#fence.numberOf(slot)
     const request = { deadlineMs: ANSWER_MS, hearMs: ANSWER_MS, keyAt: -1, share: false }
-    peer.request([...TAKE, key], request, (outcome, value) => {
+    const incarnation = Buffer.from(this.#server.incarnation)
+    peer.request([...TAKE, key, incarnation], request, (outcome, value) => {
       if (outcome !== 'reply') this.counters.givenUp++
       // Else the slot was lost, or all given up, or forgotten meanwhile.
       else if (forgotten === this.#forgotten && number === this.#fence.numberOf(slot)) {
@@ -201,6 +209,6 @@ export class Takeover implements Takers {
   }
 }
 
-function* allSlots(): Iterable<number> {
-  for (let slot = 0; slot < SLOT_COUNT; slot++) yield slot
+function allSlots(): number[] {
+  return Array.from({ length: SLOT_COUNT }, (_, slot) => slot)
 }

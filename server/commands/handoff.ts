@@ -6,7 +6,7 @@ import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { takeEntry } from '../moved-entry.ts'
 
-/** PEER TAKE key: an array of a line and the value, or null; the key is gone. */
+/** PEER TAKE key incarnation: an array of a line and the value, or null; the key is gone. */
 function peerTake(client: Client): void {
   const { args, db, peer, reply, server } = client
   const { handoff } = server
@@ -26,10 +26,10 @@ type View = 'the same' | 'another'
  * Is this node to give away what it has in the slot? What it keeps for the node that asks; and what is its
  * own, if that node knows already that it is not any more.
  */
-function givesTo(client: Client, slot: number, sees: View): boolean {
-  const ownership = client.server.routing.ownership!
+function givesTo({ args, peer, server }: Client, slot: number, sees: View): boolean {
+  const ownership = server.routing.ownership!
   if (ownership.isOwn(slot)) return sees === 'another'
-  return ownership.keepsFor(slot) === client.peer
+  return ownership.keepsFor(slot, peer!, args.text(3))
 }
 
 /** Gives away the key that the client's argument 2 is. */
@@ -77,7 +77,7 @@ export const amongNodes = ['noscript', 'no_multi'] as const
 export const handoffRows = [
   {
     name: 'take',
-    arity: 3,
+    arity: 4,
     flags: [...amongNodes, 'fast'],
     keys: [2, 2, 1],
     keyFlags: ['RW', 'access', 'delete'],
@@ -86,7 +86,7 @@ export const handoffRows = [
     since: '0.1.0',
     complexity: 'O(1)',
     summary: 'Removes a key of which another node is the owner now, and answers what it was.',
-    syntax: 'key',
+    syntax: 'key incarnation',
     run: peerTake,
   },
   {

@@ -14,7 +14,8 @@ function peerHello(client: Client, membership: Membership): void {
   const { args, reply, server } = client
   const { 'cluster-secret': secret } = server.config
   const words = [args.text(2), args.text(3), args.text(4)]
-  const owner = { name: membership.self, secret, random: server.world.random }
+  const { incarnation, world } = server
+  const owner = { name: membership.self, secret, random: world.random, incarnation }
   const answer = answerHello(owner, words)
   if ('refusal' in answer) return reply.error(answer.refusal)
   client.peerChallenge = answer.meeting

@@ -111,6 +111,7 @@ export class Hub implements Workers {
       databases: server.databases.shared,
       stamps: server.stamps.shared,
       fence: server.handoff?.fence.shared ?? null,
+      incarnation: server.incarnation,
       originMs,
     }
     const rows = Array.from({ length: config.threads + 1 }, (_, row) => row)
@@ -130,12 +131,14 @@ export class Hub implements Workers {
     const { membership } = server.routing
     membership?.onList(() => {
       const members = membership.members.map((member) => {
-        const { name, host, port, weight, dial, state } = member
-        return { name, host, port, weight, dial, state }
+        const { name, host, port, weight, dial, state, incarnation } = member
+        return { name, host, port, weight, dial, state, incarnation }
       })
       hub.#tellAll({ kind: 'members', members })
     })
-    membership?.onState(({ name, state }) => hub.#tellAll({ kind: 'member', name, state }))
+    membership?.onState(({ name, state, incarnation }) => {
+      hub.#tellAll({ kind: 'member', name, state, incarnation })
+    })
     membership?.onUnheard(({ name }) => hub.#tellAll({ kind: 'unheard', name }))
     membership?.onEpoch((epoch) => hub.#tellAll({ kind: 'epoch', epoch }))
     server.employ(hub)

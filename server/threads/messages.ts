@@ -36,6 +36,7 @@ export interface WorkerStart {
   /** Publish and subscribe. */
   readonly mesh: MeshStart
   readonly tracking: TrackingStart
+  readonly incarnation: string
   /** Of the clock; see system.ts. */
   readonly originMs: number
 }
@@ -57,6 +58,7 @@ export interface SessionFacts {
 /** A member as the hub sees it. */
 export interface FoundMember extends ClusterNode {
   readonly state: MemberState
+  readonly incarnation: string
 }
 
 export type ToWorker =
@@ -90,7 +92,12 @@ export type ToWorker =
   /** The number of the view. */
   | { readonly kind: 'epoch'; readonly epoch: number }
   /** A node of the cluster is in this state now. */
-  | { readonly kind: 'member'; readonly name: string; readonly state: MemberState }
+  | {
+      readonly kind: 'member'
+      readonly name: string
+      readonly state: MemberState
+      readonly incarnation: string
+    }
   /** A key was asked for, or another node's word was heard. */
   | { readonly kind: 'handed'; readonly id: number }
   | { readonly kind: 'drain'; readonly timeoutMs: number }

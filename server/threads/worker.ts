@@ -86,6 +86,7 @@ const slowRelay = new SlowRelay(
 )
 const thread = new IoThread({
   ...{ config, world, log, flights, delegate, takers, fence: start.fence },
+  incarnation: start.incarnation,
   ...{ writes: null, stats: start.stats, row: start.row },
   store: new Store({ ...start.store, ...keyKnowledge(config.groups) }),
   gate: new Gate(start.gate),
@@ -178,7 +179,9 @@ hub.on('message', (message: ToWorker) => {
     case 'members': {
       const membership = thread.routing.membership!
       membership.update(message.members)
-      for (const { name, state } of message.members) membership.follow(name, state)
+      for (const { name, state, incarnation } of message.members) {
+        membership.follow(name, state, incarnation)
+      }
       return
     }
     case 'unheard':
@@ -187,9 +190,11 @@ hub.on('message', (message: ToWorker) => {
     case 'epoch':
       thread.routing.membership!.followEpoch(message.epoch)
       return
-    case 'member':
-      thread.routing.membership!.follow(message.name, message.state)
+    case 'member': {
+      const { name, state, incarnation } = message
+      thread.routing.membership!.follow(name, state, incarnation)
       return
+    }
     case 'handed': {
       const done = handing.get(message.id)!
       handing.delete(message.id)

@@ -28,6 +28,7 @@ function node(others = ['b', 'c']) {
     repeat: (attempt) => {
       if (!attempt()) waiting.push(attempt)
     },
+    rejoined: (name) => void log.push(`${name} is back`),
     cut: (name) => void log.push(`cut ${name}`),
   })
   const take = (): string => log.splice(0).join(', ')
@@ -54,10 +55,10 @@ test('who had it down tells it to rejoin, for which it waits; it forgets once fo
   await clock.advance(2)
   t.is(take(), 'hold, ask b, ask c, cut b, cut c')
   t.true(doubt.rejoin('b'))
-  t.is(take(), 'forget, cut b')
+  t.is(take(), 'forget, cut b, b is back')
   t.true(doubt.isRaised)
   t.true(doubt.rejoin('c'))
-  t.is(take(), 'cut c, over')
+  t.is(take(), 'cut c, c is back, over')
   t.is(doubt.forgotten, 1)
   t.is(clock.timers, 0)
 })
@@ -86,7 +87,7 @@ test('told to rejoin without having noticed anything, it asks the others, not th
   const { clock, doubt, answers, take } = node()
   answers.set('c', true)
   t.true(doubt.rejoin('b'))
-  t.is(take(), 'hold, ask c, forget, cut b')
+  t.is(take(), 'hold, ask c, forget, cut b, b is back')
   await clock.advance(1)
   t.is(take(), 'over')
 })
@@ -94,7 +95,7 @@ test('told to rejoin without having noticed anything, it asks the others, not th
 test('alone with the one that tells it to rejoin it is over at once', (t) => {
   const { doubt, take } = node(['b'])
   t.true(doubt.rejoin('b'))
-  t.is(take(), 'hold, forget, cut b, over')
+  t.is(take(), 'hold, forget, cut b, b is back, over')
 })
 
 test('with nobody to ask it is over soon', async (t) => {

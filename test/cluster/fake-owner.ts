@@ -19,6 +19,7 @@ export interface SeenRequest {
 export class FakeOwner {
   readonly name: string
   secret: string
+  incarnation = '00000000000000f0'
   /** Requests of peer mode, in order. */
   readonly seen: SeenRequest[] = []
   /** Reads that brought them. */
@@ -69,12 +70,15 @@ export class FakeOwner {
         if (instead !== undefined) {
           stream.write(instead)
         } else if (sub === 'HELLO') {
-          const owner = { name: this.name, secret: this.secret, random: this.#random }
+          const { incarnation, name, secret } = this
+          const owner = { name, secret, random: this.#random, incarnation }
           const answer = answerHello(owner, words)
           if ('refusal' in answer) stream.write(`-${answer.refusal}\r\n`)
           else {
             meeting = answer.meeting
-            stream.write(`*3\r\n${answer.reply.map((word) => bulk(word)).join('')}`)
+            stream.write(
+              `*${answer.reply.length}\r\n${answer.reply.map((word) => bulk(word)).join('')}`,
+            )
           }
         } else if (meeting !== null && verify(this.secret, 'caller', meeting, words[0]!)) {
           peerMode = true

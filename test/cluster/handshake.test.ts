@@ -2,7 +2,9 @@ import test from 'ava'
 import {
   answerHello,
   challenge,
+  isIncarnation,
   isNodeName,
+  newIncarnation,
   PEER_PROTOCOL_VERSION,
   prove,
   verify,
@@ -43,19 +45,22 @@ test('what is no proof at all is refused without an exception', (t) => {
   }
 })
 
-test('the owner answers a hello with its name, a nonce and its proof', (t) => {
-  const owner = { name: 'b:1', secret: 's', random: new SeededRandom(4) }
+const OWNER = { name: 'b:1', secret: 's', incarnation: '0123456789abcdef' }
+
+test('the owner answers a hello with its name, a nonce, its proof and its incarnation', (t) => {
+  const owner = { ...OWNER, random: new SeededRandom(4) }
   const version = String(PEER_PROTOCOL_VERSION)
   const answer = answerHello(owner, [version, 'a:1', MEETING.callerNonce])
   if (!('reply' in answer)) throw new Error(answer.refusal)
-  const [name, nonce, proof] = answer.reply
+  const [name, nonce, proof, incarnation] = answer.reply as [string, string, string, string]
   t.is(name, 'b:1')
+  t.is(incarnation, OWNER.incarnation)
   t.deepEqual(answer.meeting, { ...MEETING, ownerNonce: nonce })
   t.true(verify('s', 'owner', answer.meeting, proof))
 })
 
 test('a hello of another version or with wrong words is refused', (t) => {
-  const owner = { name: 'b:1', secret: 's', random: new SeededRandom(4) }
+  const owner = { ...OWNER, random: new SeededRandom(4) }
   const nonce = MEETING.callerNonce
   for (const words of [
     [],
@@ -68,6 +73,16 @@ test('a hello of another version or with wrong words is refused', (t) => {
     ['1', 'a:1', nonce.toUpperCase().replace(/^./, 'X')],
   ]) {
     t.true('refusal' in answerHello(owner, words), words.join(' '))
+  }
+})
+
+test('an incarnation is told by its form, and no two processes have the same', (t) => {
+  const random = new SeededRandom(4)
+  const [one, two] = [newIncarnation(random), newIncarnation(random)]
+  t.not(one, two)
+  t.true([one, two, OWNER.incarnation].every(isIncarnation))
+  for (const wrong of ['', one.slice(1), `${one}0`, one.toUpperCase().replace(/^./, 'X')]) {
+    t.false(isIncarnation(wrong), wrong)
   }
 })
 

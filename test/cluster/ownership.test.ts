@@ -7,6 +7,8 @@ import { VirtualClock } from '../sim/clock.ts'
 
 const { h32 } = await xxhash()
 const WINDOW_MS = 60_000
+/** The incarnation of node b when it is up again. */
+const PROCESS = 'b2'
 const SLOTS = Array.from({ length: 16_384 }, (_, slot) => slot)
 
 /** Node a of a, b and c. */
@@ -67,33 +69,53 @@ test('who stood in keeps what it has for who is back, until the window is over',
   await clock.advance(1000)
   membership.follow('b:1', 'down')
   await clock.advance(1000)
-  membership.follow('b:1', 'up')
+  membership.follow('b:1', 'up', PROCESS)
   const [{ gained }, { lost }] = moves as [Move, Move]
   t.deepEqual(lost, gained)
   const slot = lost[0]!
-  t.is(ownership.keepsFor(slot), 'b:1')
+  t.true(ownership.keepsFor(slot, 'b:1', PROCESS))
   t.is(ownership.lostAt(slot), clock.now())
   t.is(ownership.previousOwner(slot), null)
   await clock.advance(WINDOW_MS - 1)
-  t.is(ownership.keepsFor(slot), 'b:1')
+  t.true(ownership.keepsFor(slot, 'b:1', PROCESS))
   await clock.advance(1)
-  t.is(ownership.keepsFor(slot), null)
-  t.is(ownership.keepsFor(moves[0]!.gained.length), null, 'never had')
+  t.false(ownership.keepsFor(slot, 'b:1', PROCESS))
+  t.false(ownership.keepsFor(moves[0]!.gained.length, 'b:1', PROCESS), 'never had')
+})
+
+test('it keeps nothing for another process of that node, nor for one that is not known', async (t) => {
+  const { clock, membership, ownership, moves } = nodeA()
+  await clock.advance(1000)
+  membership.follow('b:1', 'down', 'b1')
+  membership.follow('b:1', 'up', PROCESS)
+  const slot = moves[1]!.lost[0]!
+  for (const other of ['b1', 'b3', '']) t.false(ownership.keepsFor(slot, 'b:1', other), other)
+  t.false(ownership.keepsFor(slot, 'c:1', PROCESS))
+  // Nobody has missed it, and it is another one now.
+  membership.follow('b:1', 'up', 'b3')
+  t.false(ownership.keepsFor(slot, 'b:1', 'b3'))
+  membership.follow('b:1', 'leaving', 'b3')
+  membership.follow('b:1', 'down', 'b3')
+  membership.follow('b:1', 'up', 'b4')
+  t.true(ownership.keepsFor(slot, 'b:1', 'b4'), 'a planned restart')
+  membership.follow('b:1', 'down')
+  membership.follow('b:1', 'up')
+  t.false(ownership.keepsFor(slot, 'b:1', ''))
 })
 
 test('it keeps nothing for whoever gets the slot after that', async (t) => {
   const { clock, membership, ownership, moves } = nodeA()
   await clock.advance(1000)
   membership.follow('b:1', 'down')
-  membership.follow('b:1', 'up')
+  membership.follow('b:1', 'up', PROCESS)
   const slot = moves[1]!.lost.find((each) => membership.live().after(each, ['b:1']) === 'a:1')!
-  t.is(ownership.keepsFor(slot), 'b:1')
+  t.true(ownership.keepsFor(slot, 'b:1', PROCESS))
   membership.follow('c:1', 'down')
-  t.is(ownership.keepsFor(slot), 'b:1', 'nothing has changed for it')
+  t.true(ownership.keepsFor(slot, 'b:1', PROCESS), 'nothing has changed for it')
   membership.update([{ ...membership.member('b:1')!, weight: 16 }])
   const { lost } = moves.at(-1)!
   membership.follow('b:1', 'leaving')
-  t.is(ownership.keepsFor(lost[0]!), null)
+  t.false(ownership.keepsFor(lost[0]!, 'b:1', PROCESS))
   t.is(ownership.previousOwner(lost[0]!), 'b:1', 'it is to be asked as long as it is there')
 })
 
@@ -111,11 +133,11 @@ test('who has forgotten all keeps nothing, and asks as if it had just begun', as
   const { clock, membership, states, ownership, moves } = nodeA()
   await clock.advance(2 * WINDOW_MS)
   membership.follow('b:1', 'down')
-  membership.follow('b:1', 'up')
+  membership.follow('b:1', 'up', PROCESS)
   const slot = moves[1]!.lost[0]!
   await clock.advance(1)
   states.begin(clock.now(), true)
-  t.is(ownership.keepsFor(slot), null)
+  t.false(ownership.keepsFor(slot, 'b:1', PROCESS))
   const own = SLOTS.find((each) => ownership.isOwn(each))!
   t.is(ownership.previousOwner(own), membership.live().after(own, ['a:1']))
   states.begin(clock.now(), false)
@@ -140,6 +162,6 @@ test('a change among others moves nothing here', (t) => {
   t.is(new Set(all).size, all.length)
   t.true(SLOTS.every((slot) => ownership.isOwn(slot)))
   end()
-  membership.follow('b:1', 'up')
+  membership.follow('b:1', 'up', PROCESS)
   t.true(moves.length <= 2)
 })

@@ -3,6 +3,7 @@ import test, { type ExecutionContext } from 'ava'
 import type { Loader } from '../../cluster/origin/loader.ts'
 import { checkInvariants } from '../../server/store/store.ts'
 import type { RawClient } from '../raw.ts'
+import { keySlot } from '../../cluster/slots.ts'
 import { type InProcessCluster, startCluster } from './in-process.ts'
 
 const LEAVER = 2
@@ -246,9 +247,39 @@ test('a tag that is invalidated meanwhile does not come back', async (t) => {
   t.deepEqual(await say(clients[0]!, `GET ${key}`), ['$1\r\n2\r\n'])
 })
 
+test('what is kept for a process of a node is not given to the next one, which nobody has missed', async (t) => {
+  const { cluster, clients, keys, say } = await start(t)
+  const { clock, nodes } = cluster
+  const [client] = clients
+  const [touched, other] = keys(2) as [string, string]
+  const { membership } = nodes[0]!.server.routing
+  const name = membership!.members[LEAVER]!.name
+  const isUp = (): boolean =>
+    nodes.slice(0, LEAVER).every(({ server }) => server.routing.membership!.isLive(name))
+  await cluster.crash(LEAVER)
+  await clock.until(() => !isUp())
+  await clock.advance(1000)
+  for (const key of [touched, other]) t.deepEqual(await say(client!, `SET ${key} old`), ['+OK\r\n'])
+  const first = await cluster.restart(LEAVER)
+  await clock.until(isUp)
+  await clock.advance(400)
+  t.deepEqual(await say(client!, `GET ${other}`), ['$3\r\nold\r\n'], 'it is kept for the first one')
+  // As if another key had its bit: the old value stays where it is.
+  const key = Buffer.from(touched)
+  first.server.handoff!.fence.settle(keySlot(key, 0, key.length), key)
+  t.deepEqual(await say(client!, `SET ${touched} new`), ['+OK\r\n'])
+  await cluster.crash(LEAVER)
+  const second = await cluster.restart(LEAVER)
+  await clock.advance(400)
+  t.true(isUp())
+  const { asked } = second.server.takeover!.counters
+  t.deepEqual(await say(client!, `GET ${touched}`), ['$-1\r\n'])
+  t.is(second.server.takeover!.counters.asked, asked + 1)
+})
+
 test('clients may not say what nodes say', async (t) => {
   const { clients, say } = await start(t)
-  for (const line of ['PEER TAKE k', 'PEER OFFER k', 'PEER LEAVE', 'PEER STAY']) {
+  for (const line of ['PEER TAKE k 0', 'PEER OFFER k', 'PEER LEAVE', 'PEER STAY']) {
     const [reply] = await say(clients[0]!, line)
     t.is(reply, '-ERR only nodes of the cluster ask this of each other\r\n')
   }

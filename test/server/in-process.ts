@@ -67,6 +67,10 @@ export interface InProcessCluster {
   readonly nodes: readonly InProcess[]
   readonly clock: VirtualClock
   readonly network: LocalNetwork
+  /** Ends a node without a word to the others. */
+  crash(at: number): Promise<void>
+  /** Starts another process in the place of a node that has crashed. */
+  restart(at: number): Promise<InProcess>
   /** Lets all that is under way between nodes arrive; time stands still. */
   settle(): Promise<void>
   shutdown(): void
@@ -82,15 +86,18 @@ export async function startCluster(
   const network = new LocalNetwork()
   const names = Array.from({ length: count }, (_, i) => `127.0.0.1:${7001 + i}`)
   const nodes: InProcess[] = []
-  for (const [i, name] of names.entries()) {
+  let starts = 0
+  const add = async (at: number): Promise<InProcess> => {
+    const name = names[at]!
     const members = ['--cluster-self', name, '--cluster-peers', names.join(',')]
     const node = await startInProcess(
       [...members, '--cluster-secret', 'a secret of this test', ...args],
-      { ...options, clock, network, seed: i + 1 },
+      { ...options, clock, network, seed: ++starts },
     )
     network.listen(name, (stream) => node.server.handle(stream))
-    nodes.push(node)
+    return (nodes[at] = node)
   }
+  for (const at of names.keys()) await add(at)
   for (const { server } of nodes) await server.listen()
   const seesAll = ({ server }: InProcess): boolean =>
     names.every((name) => server.routing.membership!.member(name)?.state === 'up')
@@ -99,8 +106,18 @@ export async function startCluster(
     // A command there and its reply back: some hops, each of them some events.
     for (let hops = 0; hops < 4; hops++) await clock.settle()
   }
+  const crash = async (at: number): Promise<void> => {
+    network.refuse(names[at]!)
+    nodes[at]!.server.shutdown()
+    await clock.settle()
+  }
+  const restart = async (at: number): Promise<InProcess> => {
+    const node = await add(at)
+    await node.server.listen()
+    return node
+  }
   const shutdown = (): void => {
     for (const { server } of nodes) server.shutdown()
   }
-  return { nodes, clock, network, settle, shutdown }
+  return { nodes, clock, network, crash, restart, settle, shutdown }
 }

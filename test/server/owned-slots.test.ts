@@ -11,6 +11,8 @@ import { startInProcess } from './in-process.ts'
 const SELF = '127.0.0.1:7001'
 const OTHER = '127.0.0.1:7002'
 const SECRET = 'a secret of this test'
+/** The other node's incarnation. */
+const PROCESS = '0123456789abcdef'
 
 /** A node and another one, of which the test says what it answers. */
 async function pair(...given: readonly string[]) {
@@ -29,6 +31,7 @@ async function pair(...given: readonly string[]) {
   const { server } = node
   network.listen(SELF, (stream) => server.handle(stream))
   const other = new FakeOwner(OTHER, SECRET)
+  other.incarnation = PROCESS
   const words: string[] = []
   const state = { hears: true, live: ':1\r\n' }
   other.onRequest = ({ id, args: [name = '', verb] }) => {
@@ -116,7 +119,7 @@ test('what a node has of a slot that it lost is seen by nobody, and gone when it
   t.is(slotStates.of(slotOf(theirs)), 'own')
   await find()
   t.is(slotStates.of(slotOf(theirs)), 'stale')
-  t.is(server.routing.ownership!.keepsFor(slotOf(theirs)), OTHER)
+  t.true(server.routing.ownership!.keepsFor(slotOf(theirs), OTHER, PROCESS))
   t.is(server.store.size(0), 1, 'it is kept for the owner')
   t.is(await ask('KEYS', '*'), '')
   t.is(await ask('SCAN', '0'), '0,')
@@ -142,14 +145,14 @@ test('what is kept for a node is given to it once, and nothing else is given', a
   t.is(await say('SET', own, 'mine'), '+OK')
   t.is(await say('SET', theirs, 'stand-in', 'PX', '100000'), '+OK')
   await find()
-  t.is(await ask('PEER', 'TAKE', own), 'null')
+  t.is(await ask('PEER', 'TAKE', own, PROCESS), 'null')
   t.is(await say('GET', own), '$4\r\nmine')
-  t.regex(await ask('PEER', 'TAKE', theirs), /^{"endsMs":9\d{4}.*},stand-in$/)
-  t.is(await ask('PEER', 'TAKE', theirs), 'null')
+  t.regex(await ask('PEER', 'TAKE', theirs, PROCESS), /^{"endsMs":9\d{4}.*},stand-in$/)
+  t.is(await ask('PEER', 'TAKE', theirs, PROCESS), 'null')
   t.is(server.store.size(0), 1)
   state.hears = false
   await clock.leap(5_000)
-  const asked = send('PEER', 'TAKE', theirs)
+  const asked = send('PEER', 'TAKE', theirs, PROCESS)
   await clock.settle()
   t.true(server.gate.doubtsKeys, 'in doubt it waits')
   t.is(await wait(asked), 'lost', 'and who did not say that all is well is not answered')
@@ -166,7 +169,7 @@ test('without a window for it nothing is asked for, and nothing is kept', async 
   await lose()
   t.is(await say('SET', theirs, 'stand-in'), '+OK')
   await find()
-  t.is(await ask('PEER', 'TAKE', theirs), 'null')
+  t.is(await ask('PEER', 'TAKE', theirs, PROCESS), 'null')
   await clock.advance(2_100)
   t.is(server.slotStates.of(slotOf(theirs)), 'clean')
   t.is(server.store.size(0), 1, 'what is its own')
@@ -182,6 +185,28 @@ test('keys that this process has touched are not asked for again when it is told
   t.is(words.filter((word) => word === 'TAKE').length, 1)
   t.is(await say('GET', `{${own}}1`), '$-1')
   t.is(words.filter((word) => word === 'TAKE').length, 2)
+  end()
+})
+
+test('after it stood still keys are asked for again of who had it down, and of nobody else', async (t) => {
+  const { server, clock, state, words, ask, send, wait, say, end, own } = await pair()
+  const taken = (): number => words.filter((word) => word === 'TAKE').length
+  t.is(await say('SET', own, 'v'), '+OK')
+  t.is(taken(), 1)
+  state.live = '-ERR\r\n'
+  await clock.leap(5_000)
+  await clock.until(() => !server.gate.doubtsKeys)
+  t.is(await say('GET', own), '$-1', 'it has forgotten all')
+  t.is(taken(), 1, 'but the other one may keep what is older')
+  state.live = ':0\r\n'
+  await clock.leap(5_000)
+  t.true(server.gate.doubtsKeys)
+  const rejoined = send('PEER', 'REJOIN')
+  await clock.until(() => !server.gate.doubtsKeys)
+  t.is(await wait(rejoined), 'OK')
+  t.is(await say('GET', own), '$-1')
+  t.is(taken(), 2)
+  t.is(await ask('PEER', 'LIVE'), '1')
   end()
 })
 
