@@ -1,12 +1,19 @@
 /**
  * An entry on its way from one node to another: its value, and a line of JSON with what else is known
  * of it. Its times are spans from now on, because no two nodes have the same clock; its group goes by
- * name, because numbers differ; tags are the same hashes everywhere.
+ * name, because numbers differ; tags are the same hashes everywhere. What is known to be missing (a
+ * negative entry) goes without a value.
  */
 import type { Group, Groups } from '../cluster/group.ts'
 import { copyOpenValue } from './load-store.ts'
 import { EXTRAS_BYTES_MAX } from './store/extras.ts'
-import { type FillExtras, type Pages, type Store, TYPE_STRING } from './store/store.ts'
+import {
+  type FillExtras,
+  type Pages,
+  type Store,
+  TYPE_NEGATIVE,
+  TYPE_STRING,
+} from './store/store.ts'
 
 /** All that extras may have as text: tags of ten digits, an ETag, numbers. */
 const LINE_BYTES_MAX = 8 * EXTRAS_BYTES_MAX
@@ -29,20 +36,25 @@ interface Line {
 
 export interface MovedEntry {
   readonly line: string
-  readonly value: Buffer | Pages
+  /** Null: it is known to be missing. */
+  readonly value: Buffer | Pages | null
 }
 
-/** Takes an entry out of the store, and whatever else stands for its key; null: there was no value. */
+/** Takes an entry out of the store, and the lease of its key; null: there was none. */
 export function takeEntry(store: Store, groups: Groups, key: Buffer): MovedEntry | null {
-  const found = store.openAny(0, key, 0, key.length)
+  const found = store.openAll(0, key, 0, key.length)
   let entry: MovedEntry | null = null
-  if (found && store.valueType === TYPE_STRING) {
-    const line = JSON.stringify(lineOf(store, groups))
-    entry = { line, value: store.inPages ? store.pin() : copyOpenValue(store) }
+  if (found && (store.valueType === TYPE_STRING || store.valueType === TYPE_NEGATIVE)) {
+    entry = { line: JSON.stringify(lineOf(store, groups)), value: valueOf(store) }
   }
   store.remove()
   store.close()
   return entry
+}
+
+function valueOf(store: Store): Buffer | Pages | null {
+  if (store.valueType === TYPE_NEGATIVE) return null
+  return store.inPages ? store.pin() : copyOpenValue(store)
 }
 
 function lineOf(store: Store, groups: Groups): Line {

@@ -193,18 +193,26 @@ export class Takeover implements Takers {
   #arrive(key: Buffer, entry: PeerValue): void {
     if (!Array.isArray(entry)) return
     const [line, value] = entry as readonly PeerValue[]
-    if (!Buffer.isBuffer(line) || !Buffer.isBuffer(value)) return
+    if (!Buffer.isBuffer(line) || (value !== null && !Buffer.isBuffer(value))) return
     const { config, loadStore, store, world } = this.#server
     const now = world.clock.now()
     store.now = now
     const arrival = readLine(line, config.groups, { now, birth: this.#birth })
     if (arrival === null) return
     const { expireAt, extras, group } = arrival
-    if (group !== null && !loadStore.makesRoom(group, key.length + value.length)) return
+    const bytes = key.length + (value?.length ?? 0)
+    if (group !== null && !loadStore.makesRoom(group, bytes)) return
     const found = store.openAny(0, key, 0, key.length)
     const isFree = !found && store.leaseToken() === 0
-    const stored = isFree && store.put(value, 0, value.length, expireAt, extras) === STORED
+    let stored = false
+    let token = 0
+    // That it is missing is known from a load, and stored as what a load ends with.
+    if (isFree && value === null && expireAt > 0) token = store.lease()
+    else if (isFree && value !== null) {
+      stored = store.put(value, 0, value.length, expireAt, extras) === STORED
+    }
     store.close()
+    if (token !== 0) stored = store.fill(0, key, token, null, expireAt, extras)
     if (stored) this.counters.moved++
   }
 }

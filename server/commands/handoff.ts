@@ -42,7 +42,8 @@ function give(client: Client, sees: View): void {
   const { line, value } = entry
   reply.array(2)
   reply.text(line)
-  if (Buffer.isBuffer(value)) reply.bulk(value)
+  if (value === null) reply.null()
+  else if (Buffer.isBuffer(value)) reply.bulk(value)
   else client.replyPages(value)
 }
 

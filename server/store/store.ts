@@ -82,7 +82,7 @@ export type { Interest, TouchListener, Watch }
 export { addSlot, hasSlot, SLOT_SET_BYTES }
 export { MATCHER_BYTES_MAX, shareInvalidations, shareWatches, TRACKED, WATCHED }
 export { ABSENT, ERROR_ONLY, FRESH, NEGATIVE, STALE }
-export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_STRING }
+export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_NEGATIVE, TYPE_STRING }
 
 /** Longest value, Redis's default `proto-max-bulk-len`. */
 export const VALUE_BYTES_MAX = 512 * 1024 * 1024
@@ -778,6 +778,16 @@ export class Store {
       buckets.states.describe(buckets.address, this.#facts)
       buckets.touch(this.#header)
     }
+    return this.#found
+  }
+
+  /** `openAny` that also finds a negative entry, whose type is TYPE_NEGATIVE and whose value has no bytes. */
+  openAll(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
+    const buckets = this.#aim(db, bytes, pos, length)
+    this.#lock()
+    if (buckets.look(this.#header) === ABSENT) buckets.address = 0
+    this.#refresh()
+    if (this.#found) buckets.states.describe(buckets.address, this.#facts)
     return this.#found
   }
 

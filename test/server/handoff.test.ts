@@ -229,6 +229,32 @@ test('what was loaded comes with its times, tags and group, and no origin is ask
   t.is(loads, 3)
 })
 
+test('what is known to be missing moves, and goes when its time is over', async (t) => {
+  let loads = 0
+  const loader: Loader = {
+    load: () => {
+      loads++
+      return Promise.resolve({ value: null })
+    },
+    close: () => Promise.resolve(),
+  }
+  const group = ['--group', 'k match k:{id} origin http://h/{id} ttl 100s negative 10s']
+  const { cluster, clients, keys, say, leave } = await start(t, group, loader)
+  const [key] = keys(1)
+  await say(clients[0]!, `GET ${key}`)
+  await cluster.clock.advance(4_000)
+  await leave(false)
+  const missing = Array.from({ length: 2 }, () => '$-1\r\n')
+  t.deepEqual(await say(clients[0]!, `GET ${key}`, `GET ${key}`), missing)
+  t.is(moved(cluster), 1)
+  t.is(loads, 1)
+  t.deepEqual(await say(clients[0]!, 'DBSIZE', `EXISTS ${key}`), [':0\r\n', ':0\r\n'])
+  await cluster.clock.advance(6_000)
+  await say(clients[0]!, `GET ${key}`)
+  t.is(loads, 2)
+  for (const { server } of cluster.nodes) checkInvariants(server.store)
+})
+
 test('a tag that is invalidated meanwhile does not come back', async (t) => {
   let loads = 0
   const loader: Loader = {
