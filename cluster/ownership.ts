@@ -119,6 +119,14 @@ export class Ownership {
     return this.#owners[slot] === name && incarnation !== '' && this.#lostTo[slot] === incarnation
   }
 
+  /** Is there any slot that it keeps for that process? */
+  keepsAnyFor(name: string, incarnation: string): boolean {
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      if (this.keepsFor(slot, name, incarnation)) return true
+    }
+    return false
+  }
+
   /** Is called after each change of the ring that changed what this node owns. Returns its end. */
   onMove(listener: (move: Move) => void): () => void {
     this.#listeners.add(listener)

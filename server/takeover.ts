@@ -14,12 +14,14 @@
  *                                            somebody to ask
  *     a node had it down while it stood      those in which that node stood in for it, anew
  *     still
- *     slots are lost, who had them is down   they are closed
+ *     slots are lost, who had them is down,  they are closed
+ *     or says that it keeps nothing
  *
  * Anew means: also keys that were asked for already. That is right only where the other node was the owner
  * since. One that has not noticed that this node stood still may keep what it had when it lost the slot long ago,
  * and what was written here since is forgotten.
  */
+import { Givers } from '../cluster/givers.ts'
 import type { HandoffFence } from '../cluster/handoff-fence.ts'
 import type { Membership } from '../cluster/membership.ts'
 import type { Move, Ownership } from '../cluster/ownership.ts'
@@ -33,16 +35,18 @@ import type { Server } from './server.ts'
 import { STORED } from './store/store.ts'
 
 const ANSWER_MS = 300
+const QUESTION = { deadlineMs: ANSWER_MS, hearMs: ANSWER_MS, keyAt: -1, share: false }
 /** Keys on their way. More are misses. */
 const FLIGHTS_MAX = 65_536
 const TAKE = [Buffer.from('PEER'), Buffer.from('TAKE')]
+const KEPT = [Buffer.from('PEER'), Buffer.from('KEPT')]
 
 /** Counted since the start. */
 export interface TakeoverCounters {
   asked: number
   /** Came with a value that was stored. */
   moved: number
-  /** Of those that were asked for: without an answer in time. */
+  /** Without an answer in time, or not even asked for, since nothing was answered a moment ago. */
   givenUp: number
 }
 
@@ -52,6 +56,7 @@ export class Takeover implements Takers {
   readonly #fence: HandoffFence
   readonly #membership: Membership
   readonly #ownership: Ownership
+  readonly #givers: Givers
   /** By key in latin1. */
   readonly #flights = new Map<string, (() => void)[]>()
   /** What was invalidated by tag since is not taken: from when there is somebody to ask. */
@@ -74,9 +79,16 @@ export class Takeover implements Takers {
     this.#fence = parts.fence
     this.#membership = parts.membership
     this.#ownership = parts.ownership
+    this.#givers = new Givers({
+      clock: server.world.clock,
+      ask: (name, done) => this.#askWhetherKept(name, done),
+      onNone: (name) => this.#closeVain(name),
+    })
     parts.ownership.onMove((move) => this.#onMove(move))
     parts.membership.onChange(({ state }) => {
-      if (state === 'down') this.#closeVain()
+      if (state !== 'down') return
+      this.#closeVain()
+      this.#expect()
     })
     parts.ownedSlots.onForget(() => {
       this.#forgotten++
@@ -96,6 +108,7 @@ export class Takeover implements Takers {
 
   /** The node ends. */
   stop(): void {
+    this.#givers.stop()
     this.#timer?.cancel()
   }
 
@@ -120,7 +133,9 @@ export class Takeover implements Takers {
     if (!this.#fence.asks(slot, key, 0, key.length)) return done()
     const owner = this.#ownerOf(slot)
     const peer = owner === null ? undefined : this.#server.routing.peers.get(owner)
-    if (peer === undefined || this.#flights.size >= FLIGHTS_MAX) {
+    const isSilent = peer !== undefined && !this.#givers.mayAsk(owner!)
+    if (peer === undefined || isSilent || this.#flights.size >= FLIGHTS_MAX) {
+      if (isSilent) this.counters.givenUp++
       this.#fence.settle(slot, key)
       return done()
     }
@@ -129,9 +144,11 @@ export class Takeover implements Takers {
     this.counters.asked++
     const forgotten = this.#forgotten
     const number = this.#fence.numberOf(slot)
-    const request = { deadlineMs: ANSWER_MS, hearMs: ANSWER_MS, keyAt: -1, share: false }
+    const { clock } = this.#server.world
+    const askedAt = clock.now()
     const incarnation = Buffer.from(this.#server.incarnation)
-    peer.request([...TAKE, key, incarnation], request, (outcome, value) => {
+    peer.request([...TAKE, key, incarnation], QUESTION, (outcome, value) => {
+      this.#givers.heard(owner!, outcome === 'reply', clock.now() - askedAt)
       if (outcome !== 'reply') this.counters.givenUp++
       // Else the slot was lost, or all given up, or forgotten meanwhile.
       else if (forgotten === this.#forgotten && number === this.#fence.numberOf(slot)) {
@@ -140,6 +157,16 @@ export class Takeover implements Takers {
       this.#fence.settle(slot, key)
       this.#flights.delete(name)
       for (const run of waiting) run()
+    })
+  }
+
+  /** Does a node keep anything for this one? */
+  #askWhetherKept(name: string, done: (keeps: boolean | null) => void): void {
+    const peer = this.#server.routing.peers.get(name)
+    if (peer === undefined) return done(null)
+    const words = [...KEPT, Buffer.from(this.#server.incarnation)]
+    peer.request(words, QUESTION, (outcome, value) => {
+      done(outcome === 'reply' && typeof value === 'number' ? value > 0 : null)
     })
   }
 
@@ -168,6 +195,18 @@ export class Takeover implements Takers {
       if (!this.#fence.isActive) this.#birth = this.#server.store.birth()
       this.#fence.open(slot, number)
     }
+    this.#expect()
+  }
+
+  /** Whoever is asked for keys may have some. */
+  #expect(): void {
+    if (!this.#fence.isActive) return
+    const names = new Set<string>()
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      const owner = this.#fence.isOpen(slot) ? this.#ownerOf(slot) : null
+      if (owner !== null) names.add(owner)
+    }
+    this.#givers.expect(names)
   }
 
   /** What is opened last is closed when the window is over, and with it what was opened before. */
@@ -177,16 +216,19 @@ export class Takeover implements Takers {
     this.#timer = this.#server.world.clock.after(windowMs, () => this.#closeVain())
   }
 
-  /** Closes the slots of which there is nobody to ask any more. */
-  #closeVain(): void {
+  /** Closes the slots of which there is nobody to ask any more, or only a node that has nothing. */
+  #closeVain(hasNothing: string | null = null): void {
     if (!this.#fence.isActive) return
     let open = 0
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
       if (!this.#fence.isOpen(slot)) continue
-      if (this.#ownerOf(slot) === null) this.#fence.close(slot)
+      const owner = this.#ownerOf(slot)
+      if (owner === null || owner === hasNothing) this.#fence.close(slot)
       else open++
     }
-    if (open === 0) this.#fence.end()
+    if (open > 0) return
+    this.#fence.end()
+    this.#givers.stop()
   }
 
   /** Stores what came, if there is nothing and nothing is on its way. */

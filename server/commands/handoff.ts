@@ -47,6 +47,20 @@ function give(client: Client, sees: View): void {
   else client.replyPages(value)
 }
 
+/**
+ * PEER KEPT incarnation: 1 if this node keeps anything for the one that asks, and 0 if not; null as long as
+ * that may change, since the two see different views, or this node is just leaving.
+ */
+function peerKept(client: Client): void {
+  const { args, peer, reply, server, store } = client
+  const { handoff } = server
+  if (peer === null || handoff === null) return reply.error(ERR_PEER_ONLY)
+  const { header, membership, ownership } = server.routing
+  if (header.view !== membership!.viewHash || !handoff.gives) return reply.null()
+  const isKept = store.size(0) > 0 && ownership!.keepsAnyFor(peer, args.text(2))
+  reply.integer(isKept ? 1 : 0)
+}
+
 /** PEER OFFER key [key ...]: answers when this node has asked for those that it wants. */
 function peerOffer(client: Client): void {
   const { args, peer, reply, server } = client
@@ -89,6 +103,18 @@ export const handoffRows = [
     summary: 'Removes a key of which another node is the owner now, and answers what it was.',
     syntax: 'key incarnation',
     run: peerTake,
+  },
+  {
+    name: 'kept',
+    arity: 3,
+    flags: amongNodes,
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'O(N) where N is the number of slots',
+    summary: 'Tells another node whether this one has anything of slots that are its now.',
+    syntax: 'incarnation',
+    run: peerKept,
   },
   {
     name: 'offer',

@@ -303,9 +303,44 @@ test('what is kept for a process of a node is not given to the next one, which n
   t.is(second.server.takeover!.counters.asked, asked + 1)
 })
 
+test('when all nodes begin, soon nobody is asked for keys any more', async (t) => {
+  const { cluster, clients, keys, say, leave } = await start(t)
+  const { nodes, clock } = cluster
+  const asked = (): number =>
+    nodes.reduce((sum, { server }) => sum + server.takeover!.counters.asked, 0)
+  const { startedAt } = nodes[0]!.server
+  await clock.until(() => nodes.every(({ server }) => !server.handoff!.fence.isActive))
+  t.true(clock.now() - startedAt < 5_000)
+  const all = keys(3) as [string, string, string]
+  for (const key of all) t.deepEqual(await say(clients[0]!, `SET ${key} 1`), ['+OK\r\n'])
+  t.is(asked(), 0)
+  // One that has something says so.
+  await leave(false)
+  await clock.advance(1_500)
+  t.deepEqual(await say(clients[0]!, `INCR ${all[0]}`, `INCR ${all[1]}`), [':2\r\n', ':2\r\n'])
+  t.is(asked(), 2)
+})
+
+test('a node that has something for one that is back says so, and nothing is lost', async (t) => {
+  const { cluster, clients, keys, say } = await start(t)
+  const { nodes, clock } = cluster
+  const name = nodes[0]!.server.routing.membership!.members[LEAVER]!.name
+  const isUp = (): boolean =>
+    nodes.slice(0, LEAVER).every(({ server }) => server.routing.membership!.isLive(name))
+  await cluster.crash(LEAVER)
+  await clock.until(() => !isUp())
+  const all = keys(20)
+  for (const key of all) t.deepEqual(await say(clients[0]!, `SET ${key} 1`), ['+OK\r\n'])
+  const back = await cluster.restart(LEAVER)
+  await clock.until(isUp)
+  await clock.advance(3_000)
+  for (const key of all) t.deepEqual(await say(clients[1]!, `INCR ${key}`), [':2\r\n'])
+  t.is(back.server.takeover!.counters.moved, 20)
+})
+
 test('clients may not say what nodes say', async (t) => {
   const { clients, say } = await start(t)
-  for (const line of ['PEER TAKE k 0', 'PEER OFFER k', 'PEER LEAVE', 'PEER STAY']) {
+  for (const line of ['PEER TAKE k 0', 'PEER OFFER k', 'PEER KEPT 0', 'PEER LEAVE', 'PEER STAY']) {
     const [reply] = await say(clients[0]!, line)
     t.is(reply, '-ERR only nodes of the cluster ask this of each other\r\n')
   }

@@ -33,10 +33,14 @@ async function pair(...given: readonly string[]) {
   const other = new FakeOwner(OTHER, SECRET)
   other.incarnation = PROCESS
   const words: string[] = []
-  const state = { hears: true, live: ':1\r\n' }
+  const state = { hears: true, live: ':1\r\n', takes: true, taken: '$-1\r\n' }
   other.onRequest = ({ id, args: [name = '', verb] }) => {
     if (!state.hears) return
     words.push(verb ?? name)
+    if (verb === 'TAKE') {
+      if (state.takes) other.answer(id, state.taken)
+      return
+    }
     other.answer(id, verb === 'LIVE' ? state.live : name === 'GET' ? '$-1\r\n' : '+OK\r\n')
   }
   network.listen(OTHER, (stream) => other.accept(stream))
@@ -87,7 +91,23 @@ async function pair(...given: readonly string[]) {
   const theirs = keys.find((key) => !isOwn(key))!
   const own = keys.find(isOwn)!
   const members = { own, theirs, membership }
-  return { ...node, ...members, clock, state, words, client, send, wait, ask, say, lose, find, end }
+  return {
+    ...node,
+    ...members,
+    keys,
+    isOwn,
+    clock,
+    state,
+    words,
+    client,
+    send,
+    wait,
+    ask,
+    say,
+    lose,
+    find,
+    end,
+  }
 }
 
 function textOf(value: PeerValue): string {
@@ -173,6 +193,42 @@ test('without a window for it nothing is asked for, and nothing is kept', async 
   await clock.advance(2_100)
   t.is(server.slotStates.of(slotOf(theirs)), 'clean')
   t.is(server.store.size(0), 1, 'what is its own')
+  end()
+})
+
+test('who answers no question is asked for a few keys, and then for none in a while', async (t) => {
+  const { server, clock, state, words, say, end, keys, isOwn } = await pair()
+  const own = keys.filter(isOwn)
+  const taken = (): number => words.filter((word) => word === 'TAKE').length
+  state.takes = false
+  for (const key of own.slice(0, 10)) t.is(await say('GET', key), '$-1')
+  t.is(taken(), 3)
+  t.is(server.takeover!.counters.givenUp, 10)
+  state.takes = true
+  state.taken = '*2\r\n$29\r\n{"endsMs":null,"extras":null}\r\n$1\r\nv\r\n'
+  await clock.advance(1_000)
+  t.is(await say('GET', own[0]!), '$-1', 'it was given up')
+  t.is(await say('GET', own[10]!), '$1\r\nv')
+  t.is(taken(), 4)
+  end()
+})
+
+test('an entry that no node of ours would send is none', async (t) => {
+  const { server, state, say, end, keys, isOwn } = await pair()
+  const own = keys.filter(isOwn)
+  const line = '$29\r\n{"endsMs":null,"extras":null}\r\n'
+  const wrong = [
+    ...['+OK\r\n', ':1\r\n', '*0\r\n', `*1\r\n${line}`, `*2\r\n${line}:1\r\n`],
+    // Missing for ever.
+    `*2\r\n${line}$-1\r\n`,
+    '*2\r\n$-1\r\n$1\r\nv\r\n',
+  ]
+  for (const [i, taken] of wrong.entries()) {
+    state.taken = taken
+    t.is(await say('GET', own[i]!), '$-1', taken)
+  }
+  t.is(server.takeover!.counters.moved, 0)
+  t.is(server.store.size(0), 0)
   end()
 })
 
