@@ -43,8 +43,11 @@ export type SlotState = (typeof NAMES)[number]
 
 /** Behind the states: since when this node has what it has, and whether others may have it too. */
 const BEGUN_BYTES = 2 * Float64Array.BYTES_PER_ELEMENT
-/** And behind that: which while it is. */
-const WHILE_BYTES = Int32Array.BYTES_PER_ELEMENT
+/** And behind that: which while it is, whether any slot hides entries, and how many keys those are. */
+const WORDS_BYTES = 3 * Int32Array.BYTES_PER_ELEMENT
+const WHILE = 0
+const HIDES = 1
+const HIDDEN_KEYS = 2
 
 /** Before a cluster sets them, all slots are this node's own. */
 export class SlotStates {
@@ -52,13 +55,13 @@ export class SlotStates {
   readonly shared: SharedArrayBuffer
   readonly #states: Uint8Array
   readonly #begun: Float64Array
-  readonly #while: Int32Array
+  readonly #words: Int32Array
 
-  constructor(shared = new SharedArrayBuffer(SLOT_COUNT + BEGUN_BYTES + WHILE_BYTES)) {
+  constructor(shared = new SharedArrayBuffer(SLOT_COUNT + BEGUN_BYTES + WORDS_BYTES)) {
     this.shared = shared
     this.#states = new Uint8Array(shared, 0, SLOT_COUNT)
     this.#begun = new Float64Array(shared, SLOT_COUNT, BEGUN_BYTES / 8)
-    this.#while = new Int32Array(shared, SLOT_COUNT + BEGUN_BYTES)
+    this.#words = new Int32Array(shared, SLOT_COUNT + BEGUN_BYTES)
   }
 
   of(slot: number): SlotState {
@@ -77,7 +80,22 @@ export class SlotStates {
 
   /** The number of the while: what visits of one have left must not be seen in the next. */
   get while(): number {
-    return Atomics.load(this.#while, 0)
+    return Atomics.load(this.#words, WHILE)
+  }
+
+  /** Has any slot entries that must not be seen? For a second after the last had some, too. */
+  get hidesAny(): boolean {
+    return this.#words[HIDES] !== 0
+  }
+
+  /** How many keys that are, about (server/hidden-keys.ts). */
+  get hiddenKeys(): number {
+    return Math.max(0, this.#words[HIDDEN_KEYS]!)
+  }
+
+  /** A key that was hidden is gone. By any thread. */
+  hiddenGone(): void {
+    Atomics.sub(this.#words, HIDDEN_KEYS, 1)
   }
 
   /**
@@ -96,6 +114,14 @@ export class SlotStates {
   }
 
   /* ---- the hub's ---- */
+
+  set hiddenKeys(count: number) {
+    Atomics.store(this.#words, HIDDEN_KEYS, count)
+  }
+
+  set hidesAny(any: boolean) {
+    Atomics.store(this.#words, HIDES, any ? 1 : 0)
+  }
 
   /** There is nothing in any slot from now on; see `begunAt` and `wasReplaced`. */
   begin(now: number, wasReplaced: boolean): void {
@@ -116,6 +142,7 @@ export class SlotStates {
   /** The slot is another node's from now on. */
   lose(slot: number): void {
     this.beginWhile()
+    this.hidesAny = true
     Atomics.store(this.#states, slot, STALE)
   }
 
@@ -127,13 +154,14 @@ export class SlotStates {
 
   /** Another while begins. Visits so far are to be settled next. */
   beginWhile(): void {
-    Atomics.add(this.#while, 0, 1)
+    Atomics.add(this.#words, WHILE, 1)
   }
 
   /** A while has gone by: visits are over. `isLong`: for `visited`, that goes on for that long already. */
   settle(slot: number, isLong: boolean): void {
     const state = this.#states[slot]!
     if (state === DISTURBED || (state === VISITED && isLong)) {
+      this.hidesAny = true
       Atomics.compareExchange(this.#states, slot, state, STALE)
     }
   }

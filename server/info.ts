@@ -51,7 +51,6 @@ export interface InfoSource {
     | 'bucketStats'
     | 'policy'
     | 'scope'
-    | 'size'
     | 'expiring'
     | 'groupKeys'
     | 'groupBytes'
@@ -70,6 +69,8 @@ export interface InfoSource {
   readonly pubsub: Pick<PubSub, 'size'>
   readonly routing: {
     readonly membership: Pick<Membership, 'members' | 'live' | 'epoch'> | null
+    /** Keys of a database of the store that clients see. */
+    size(db: number): number
   }
   /** The port it listens on. */
   readonly port: number
@@ -466,12 +467,13 @@ function clusterFields({ ownedSlots, routing, takeover }: InfoSource, facts: Fac
   }
 }
 
-function keyspaceFields({ config, databases, store }: InfoSource): Fields {
+function keyspaceFields({ config, databases, routing, store }: InfoSource): Fields {
   const fields: Record<string, string> = {}
   for (let number = 0; number < config.databases; number++) {
     const db = databases.behind(number)
-    const keys = store.size(db)
-    if (keys > 0) fields[`db${number}`] = pairs({ keys, expires: store.expiring(db), avg_ttl: 0 })
+    const keys = routing.size(db)
+    const expires = Math.min(keys, store.expiring(db))
+    if (keys > 0) fields[`db${number}`] = pairs({ keys, expires, avg_ttl: 0 })
   }
   return fields
 }

@@ -17,11 +17,14 @@ import type { Membership } from '../cluster/membership.ts'
 import type { Move, Ownership } from '../cluster/ownership.ts'
 import { SLOT_COUNT } from '../cluster/slots.ts'
 import type { Timer } from '../cluster/world.ts'
+import { HiddenKeys } from './hidden-keys.ts'
 import type { Server } from './server.ts'
 import { addSlot, SLOT_SET_BYTES } from './store/store.ts'
 
 /** What visits left in a slot may be seen for two of these at most; see slot-states.ts. */
 const TICK_MS = 1000
+/** What is hidden is counted again, in ticks. */
+const COUNT_TICKS = 10
 
 /** See the top of the file. */
 export class OwnedSlots {
@@ -30,6 +33,8 @@ export class OwnedSlots {
   readonly #membership: Membership
   readonly #ownership: Ownership
   readonly #tick: Timer
+  readonly #hiddenKeys: HiddenKeys
+  #ticks = 0
   readonly #onForget: (() => void)[] = []
   readonly #onReplaced: ((name: string) => void)[] = []
   readonly #startedAt: number
@@ -65,6 +70,7 @@ export class OwnedSlots {
       rejoined: (name) => this.#rejoined(name),
       cut: (name) => this.#cut(name),
     })
+    this.#hiddenKeys = new HiddenKeys(server)
     ownership.onMove((move) => this.#onMove(move))
     this.#tick = world.clock.every(TICK_MS, () => this.#settle())
   }
@@ -133,6 +139,7 @@ export class OwnedSlots {
     const stoodStill = this.#stalledAt > 0
     slotStates.begin(now, stoodStill || now - this.#startedAt < this.#ownership.windowMs)
     this.#server.ask('spoil', null, () => {})
+    this.#hiddenKeys.count()
     for (const listener of this.#onForget) listener()
     log.warning('this node was down for others: all that it had is forgotten')
     return true
@@ -153,7 +160,10 @@ export class OwnedSlots {
       this.#pending.delete(slot)
       slotStates.lose(slot)
     }
-    if (lost.length > 0) this.#server.ask('spoil', null, () => {})
+    if (lost.length > 0) {
+      this.#server.ask('spoil', null, () => {})
+      this.#hiddenKeys.count()
+    }
     const wasWaiting = this.#pending.size > 0
     for (const slot of gained) {
       if (slotStates.hidesSome(slot)) this.#pending.add(slot)
@@ -175,6 +185,7 @@ export class OwnedSlots {
     if (!this.#begins(setOf(this.#pending))) return false
     for (const slot of this.#pending) this.#server.slotStates.gain(slot)
     this.#pending.clear()
+    this.#hiddenKeys.count()
     return true
   }
 
@@ -185,6 +196,7 @@ export class OwnedSlots {
     slotStates.beginWhile()
     const visited = new Set<number>()
     const due: number[] = []
+    let hides = false
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
       const state = slotStates.of(slot)
       if (state === 'own' || state === 'clean') continue
@@ -195,11 +207,22 @@ export class OwnedSlots {
       } else {
         slotStates.settle(slot, this.#visited.has(slot))
       }
+      if (slotStates.hidesSome(slot)) hides = true
     }
     this.#visited = visited
+    this.#noteHidden(hides)
     // If another one is being swept: in a second.
     if (due.length === 0 || !this.#begins(setOf(due))) return
     for (const slot of due) slotStates.clean(slot)
+    this.#hiddenKeys.count()
+  }
+
+  #noteHidden(hides: boolean): void {
+    const { slotStates } = this.#server
+    const isNew = hides && !slotStates.hidesAny
+    slotStates.hidesAny = hides
+    this.#ticks++
+    if (hides && (isNew || this.#ticks % COUNT_TICKS === 0)) this.#hiddenKeys.count()
   }
 
   /** For PEER LIVE, by the node that asks. */

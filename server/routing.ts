@@ -262,6 +262,19 @@ export class Routing {
     if (entry.parent?.name !== 'peer') this.visit(entry, args, db)
   }
 
+  /** Keys of the database that may be seen, about: what is removed in a moment is counted. */
+  size(db: number): number {
+    const { slotStates, store } = this.#server
+    // A cluster has one database.
+    const hidden = db === 0 && slotStates.hidesAny ? slotStates.hiddenKeys : 0
+    return Math.max(0, store.size(db) - hidden)
+  }
+
+  /** Are there any that nobody may see? */
+  get hidesAny(): boolean {
+    return this.#server.slotStates.hidesAny
+  }
+
   /** Is the key one of those that nobody may see? */
   hides(bytes: Uint8Array, pos: number, length: number): boolean {
     return this.enabled && this.#server.slotStates.hidesSome(keySlot(bytes, pos, length))
@@ -279,7 +292,8 @@ export class Routing {
       const pos = args.pos(i)
       const length = args.length(i)
       if (!slotStates.visit(keySlot(args.bytes, pos, length))) continue
-      if (this.#visited.isFirst(args.bytes, pos, length)) store.delete(db, args.bytes, pos, length)
+      if (!this.#visited.isFirst(args.bytes, pos, length)) continue
+      if (store.delete(db, args.bytes, pos, length)) slotStates.hiddenGone()
     }
   }
 

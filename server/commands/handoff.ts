@@ -35,10 +35,12 @@ function givesTo({ args, peer, server }: Client, slot: number, sees: View): bool
 /** Gives away the key that the client's argument 2 is. */
 function give(client: Client, sees: View): void {
   const { args, reply, server, store } = client
-  if (!givesTo(client, keySlot(args.bytes, args.pos(2), args.length(2)), sees)) return reply.null()
+  const slot = keySlot(args.bytes, args.pos(2), args.length(2))
+  if (!givesTo(client, slot, sees)) return reply.null()
   store.now = server.world.clock.now()
   const entry = takeEntry(store, server.config.groups, args.buffer(2))
   if (entry === null) return reply.null()
+  if (entry.value !== null && server.slotStates.hidesSome(slot)) server.slotStates.hiddenGone()
   const { line, value } = entry
   reply.array(2)
   reply.text(line)

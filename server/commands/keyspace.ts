@@ -17,6 +17,7 @@ import { typeNames } from './lookup.ts'
 
 function randomkey(client: Client): void {
   const { store, reply, db } = client
+  if (client.server.routing.hidesAny) return randomShown(client)
   const random = client.server.world.random.uint32()
   let length = store.randomKey(db, random, reply)
   if (length === NO_ROOM) {
@@ -28,17 +29,42 @@ function randomkey(client: Client): void {
   else replyFirstKey(client)
 }
 
-/** Some key is longer than a reply area holds: the first there is will do, over the heap. */
+/** So often another key is drawn when one is hidden. */
+const DRAWS_MAX = 32
+
+/** The same while some keys must not be seen. */
+function randomShown(client: Client): void {
+  const { db, reply, server, store } = client
+  const { bytes, scratch, scratchEnd } = store.io
+  const sink = { reserve: (length: number) => (length <= scratchEnd - scratch ? scratch : -1) }
+  for (let i = 0; i < DRAWS_MAX; i++) {
+    const length = store.randomKey(db, server.world.random.uint32(), sink)
+    if (length === MISS) return reply.null()
+    if (length === NO_ROOM || server.routing.hides(bytes, scratch, length)) continue
+    return reply.bulk(bytes.subarray(scratch, scratch + length))
+  }
+  replyFirstKey(client)
+}
+
+/**
+ * Some key is longer than a reply area holds, or nearly all are hidden: the first there is will do, over
+ * the heap.
+ */
 function replyFirstKey(client: Client): void {
+  const { db, reply, store } = client
+  const { routing } = client.server
   const list = new BulkList()
   let cursor = 0
-  do {
-    cursor = client.store.scan(client.db, cursor, SCAN_STEP_MIN, (bytes, pos, length) => {
-      if (list.count === 0) list.add(bytes, pos, length)
-    })
-  } while (cursor !== 0 && list.count === 0)
-  if (list.count === 0) client.reply.null()
-  else list.writeTo(client.reply)
+  const visit = (bytes: Uint8Array, pos: number, length: number): void => {
+    if (list.count === 0 && !routing.hides(bytes, pos, length)) list.add(bytes, pos, length)
+  }
+  client.inSteps(() => {
+    cursor = store.scan(db, cursor, SCAN_STEP_MAX, visit)
+    if (cursor !== 0 && list.count === 0) return false
+    if (list.count === 0) reply.null()
+    else list.writeTo(reply)
+    return true
+  })
 }
 
 const STAR = 0x2a
@@ -162,7 +188,7 @@ function scan(client: Client): void {
 }
 
 function dbsize(client: Client): void {
-  client.reply.integer(client.store.size(client.db))
+  client.reply.integer(client.server.routing.size(client.db))
 }
 
 /**

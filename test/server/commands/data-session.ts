@@ -122,7 +122,7 @@ export class DataSession {
       server: {
         ...{ world: { clock, random }, stats, config, notifier: null },
         tracking: { flushed: () => {} },
-        routing: { hides: () => false },
+        routing: { hides: () => false, hidesAny: false, size: (db: number) => store.size(db) },
       },
       tracker: null,
       store,
