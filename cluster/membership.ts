@@ -202,6 +202,8 @@ export interface MembershipOptions {
   readonly virtualNodes?: number
 }
 
+const NOBODY: readonly string[] = []
+
 function isInRing(state: MemberState): boolean {
   return state === 'up' || state === 'suspect'
 }
@@ -240,6 +242,8 @@ export class Membership {
   readonly #listListeners = new Set<(change: ListChange) => void>()
   readonly #stateListeners = new Set<(changed: Member) => void>()
   readonly #unheardListeners = new Set<(member: Member) => void>()
+  readonly #vouchers = new Map<string, readonly string[]>()
+  readonly #voucherListeners = new Set<(name: string, vouchers: readonly string[]) => void>()
   readonly #firstListeners = new Set<() => void>()
   readonly #epochListeners = new Set<(epoch: number) => void>()
   #viewHash = 0
@@ -329,6 +333,20 @@ export class Membership {
   onUnheard(listener: (member: Member) => void): () => void {
     this.#unheardListeners.add(listener)
     return () => void this.#unheardListeners.delete(listener)
+  }
+
+  /**
+   * Members that hear one which does not answer this node, the one to ask first in front. Nobody, for one
+   * that answers.
+   */
+  vouchersFor(name: string): readonly string[] {
+    return this.#vouchers.size === 0 ? NOBODY : (this.#vouchers.get(name) ?? NOBODY)
+  }
+
+  /** Is called after each change of `vouchersFor`. Returns its end. */
+  onVouchers(listener: (name: string, vouchers: readonly string[]) => void): () => void {
+    this.#voucherListeners.add(listener)
+    return () => void this.#voucherListeners.delete(listener)
   }
 
   /** Is called after a member has answered for the first time. Returns its end. */
@@ -448,6 +466,17 @@ export class Membership {
     if (member?.state === 'leaving') this.#enter(member, 'down')
   }
 
+  /** Beside `follow`: takes over who hears a member. */
+  followVouchers(name: string, vouchers: readonly string[]): void {
+    const before = this.vouchersFor(name)
+    const isSame =
+      vouchers.length === before.length && vouchers.every((one, i) => one === before[i])
+    if (isSame) return
+    if (vouchers.length > 0) this.#vouchers.set(name, vouchers)
+    else this.#vouchers.delete(name)
+    for (const listener of this.#voucherListeners) listener(name, vouchers)
+  }
+
   /** Beside `follow`: takes over the epoch. */
   followEpoch(epoch: number): void {
     this.#epoch.follow(epoch)
@@ -479,7 +508,11 @@ export class Membership {
     return {
       ...{ name, host, port, weight, dial, id: clusterId(name), self, rank: 0 },
       ...{ state: self ? 'up' : state, pingedAt: 0, answeredAt: 0, misses: 0, leavingAt: 0 },
-      opinion: new SecondOpinion(name, this.#probe ?? ((_helper, _name, _ms, done) => done(false))),
+      opinion: new SecondOpinion(
+        name,
+        this.#probe ?? ((_helper, _name, _ms, done) => done(false)),
+        (vouchers) => this.followVouchers(name, vouchers),
+      ),
     }
   }
 

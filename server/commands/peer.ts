@@ -211,6 +211,18 @@ const peerRows = [
     run: peerExec,
   },
   {
+    name: 'relay',
+    arity: -4,
+    flags: amongNodesUnseen,
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'Depends on the command.',
+    summary: 'Passes a command of a client on to a node that the one that asks does not hear.',
+    syntax: 'name command [argument ...]',
+    run: (client: Client) => client.server.relays.pass(client),
+  },
+  {
     name: 'hotget',
     arity: 4,
     flags: amongNodesUnseen,

@@ -137,6 +137,7 @@ export class Hub implements Workers {
     })
     membership?.onState(({ name, state }) => hub.#tellAll({ kind: 'member', name, state }))
     membership?.onUnheard(({ name }) => hub.#tellAll({ kind: 'unheard', name }))
+    membership?.onVouchers((name, vouchers) => hub.#tellAll({ kind: 'vouchers', name, vouchers }))
     membership?.onEpoch((epoch) => hub.#tellAll({ kind: 'epoch', epoch }))
     server.employ(hub)
     await Promise.all(ready)

@@ -87,6 +87,8 @@ export type ToWorker =
   | { readonly kind: 'members'; readonly members: readonly FoundMember[] }
   /** The links to a node carry nothing, though it is there. */
   | { readonly kind: 'unheard'; readonly name: string }
+  /** Who hears a node that does not answer this one. */
+  | { readonly kind: 'vouchers'; readonly name: string; readonly vouchers: readonly string[] }
   /** The number of the view. */
   | { readonly kind: 'epoch'; readonly epoch: number }
   /** A node of the cluster is in this state now. */

@@ -184,6 +184,9 @@ hub.on('message', (message: ToWorker) => {
     case 'unheard':
       thread.routing.dropLink(message.name)
       return
+    case 'vouchers':
+      thread.routing.membership!.followVouchers(message.name, message.vouchers)
+      return
     case 'epoch':
       thread.routing.membership!.followEpoch(message.epoch)
       return

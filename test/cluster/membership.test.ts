@@ -435,6 +435,45 @@ test('a node behind one bad link stays in all rings, and is a suspect where the 
   t.is(nodes.get('a:1')!.member('b:1')!.state, 'up')
 })
 
+test('who hears a node behind a bad link is known after two misses, until the link is well', async (t) => {
+  const { clock, cut, nodes } = several('a:1', 'b:1', 'c:1', 'd:1', 'e:1')
+  const a = nodes.get('a:1')!
+  const told: string[] = []
+  a.onVouchers((name, vouchers) => told.push(`${name} ${vouchers.join()}`))
+  await clock.advance(300)
+  cut.add('a:1>b:1').add('b:1>d:1')
+  await clock.advance(1000)
+  t.deepEqual(a.vouchersFor('b:1'), ['c:1', 'e:1'])
+  t.deepEqual(a.vouchersFor('c:1'), [])
+  cut.add('b:1>c:1')
+  await clock.advance(1000)
+  t.deepEqual(a.vouchersFor('b:1'), ['e:1'])
+  cut.clear()
+  await clock.advance(300)
+  t.deepEqual(told, ['b:1 c:1,e:1', 'b:1 e:1', 'b:1 '])
+  t.deepEqual(a.vouchersFor('b:1'), [])
+})
+
+test('what was said of a node before it answered is nothing afterwards', async (t) => {
+  const clock = new VirtualClock()
+  let answers = false
+  const ping: Ping = (name, timeoutMs, done) =>
+    clock.after(1, () =>
+      name === 'b:1' && !answers ? clock.after(timeoutMs, () => done(false)) : done(true),
+    )
+  const probe = (_: string, name: string, __: number, done: (answers: boolean) => void) => {
+    clock.after(150, () => done(name === 'b:1'))
+  }
+  const membership = new Membership(parseMembers('a:1', 'b:1,c:1'), { clock, hash, ping, probe })
+  membership.start()
+  // The second miss of b was at 500 ms.
+  await clock.advance(502)
+  answers = true
+  await clock.advance(1000)
+  t.is(membership.member('b:1')!.state, 'up')
+  t.deepEqual(membership.vouchersFor('b:1'), [])
+})
+
 test('a node whom nobody hears is out within a second, although others are asked first', async (t) => {
   const { clock, cut, nodes } = several('a:1', 'b:1', 'c:1', 'd:1', 'e:1')
   await clock.advance(300)
