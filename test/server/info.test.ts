@@ -263,7 +263,15 @@ test('groups are told where there are some', (t) => {
 test('in a cluster nodes and forwards are told', (t) => {
   const membership = { members: [1, 2, 3], live: () => ({ names: ['a', 'b'] }), epoch: 4 }
   const routed = {
-    ...{ forwarded: 5, scattered: 6, fannedOut: 7, stoodIn: 8, failovers: 9, detours: 11, failures: 10 },
+    ...{
+      forwarded: 5,
+      scattered: 6,
+      fannedOut: 7,
+      stoodIn: 8,
+      failovers: 9,
+      detours: 11,
+      failures: 10,
+    },
   }
   const links = { requests: 22, shared: 2, links: 4, silent: 6, lost: 8 }
   const routing = { membership } as unknown as InfoSource['routing']
