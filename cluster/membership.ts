@@ -27,6 +27,8 @@
  */
 import { strict as assert } from 'node:assert'
 import { createHash } from 'node:crypto'
+import { GoodByes } from './good-byes.ts'
+import type { Word } from './good-byes.ts'
 import { Ring, RING_NODES_MAX, VIRTUAL_NODES, WEIGHT_MAX } from './ring.ts'
 import type { RingHash } from './ring.ts'
 import { HELPERS_MAX, SecondOpinion } from './second-opinion.ts'
@@ -215,6 +217,7 @@ interface Tracked extends Writable<Member> {
   /** When it said that it leaves. */
   leavingAt: number
   opinion: SecondOpinion
+  readonly goodByes: GoodByes
 }
 
 /** What an update did to the list. */
@@ -432,6 +435,13 @@ export class Membership {
     else this.#enter(member, state)
   }
 
+  /** A node says that it leaves or stays; a word of a process that is gone, or an older one, is nothing. */
+  heardWord(name: string, word: Word): void {
+    if (this.#byName.get(name)?.goodByes.hears(word) !== true) return
+    if (word.leaves) this.leaves(name)
+    else this.stays(name)
+  }
+
   /**
    * A node, or this one itself, is about to end. A ring without any other keeps it. It may `stay` after
    * all.
@@ -482,9 +492,11 @@ export class Membership {
     this.#epoch.follow(epoch)
   }
 
-  /** Another member told which view it has. */
-  heardView(name: string, told: ViewEpoch): void {
-    if (!this.#byName.has(name) || !this.#epoch.heard(name, told)) return
+  /** Another member answered which view it has, and which process it is ('' if it does not say). */
+  heardView(name: string, told: ViewEpoch, process = ''): void {
+    const member = this.#byName.get(name)
+    if (process !== '') member?.goodByes.answered(process)
+    if (member === undefined || !this.#epoch.heard(name, told)) return
     for (const listener of this.#epochListeners) listener(this.epoch)
   }
 
@@ -508,6 +520,7 @@ export class Membership {
     return {
       ...{ name, host, port, weight, dial, id: clusterId(name), self, rank: 0 },
       ...{ state: self ? 'up' : state, pingedAt: 0, answeredAt: 0, misses: 0, leavingAt: 0 },
+      goodByes: new GoodByes(),
       opinion: new SecondOpinion(
         name,
         this.#probe ?? ((_helper, _name, _ms, done) => done(false)),

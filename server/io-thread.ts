@@ -63,6 +63,8 @@ export interface IoThreadParts {
   /** Its row of `stats`; 0 is the hub's. */
   readonly row: number
   readonly ringHash: (text: string) => number
+  /** Of this process, for the other nodes (cluster/good-byes.ts). */
+  readonly processName: string
   /** Of copies of hot keys. */
   readonly stamps: Stamps
   readonly flights: Flights
@@ -100,6 +102,7 @@ export class IoThread {
   readonly log: Log
   readonly store: Store
   readonly gate: Gate
+  readonly processName: string
   readonly slotStates: SlotStates
   readonly databases: Databases
   readonly table = new CommandTable(commands)
@@ -147,6 +150,7 @@ export class IoThread {
     this.log = parts.log
     this.store = parts.store
     this.gate = parts.gate
+    this.processName = parts.processName
     this.slotStates = parts.slotStates
     this.databases = parts.databases
     this.delegate = parts.delegate

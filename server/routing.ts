@@ -73,7 +73,9 @@ export class Routing {
       hash,
       ping: (name, timeoutMs, done) => {
         ping(name, timeoutMs, done)
-        askView(this.#peers!.get(name), timeoutMs, (told) => membership.heardView(name, told))
+        askView(this.#peers!.get(name), timeoutMs, (told, process) => {
+          membership.heardView(name, told, process)
+        })
       },
       probe: (helper, name, timeoutMs, done) => {
         askAbout(this.#peers!.get(helper), name, timeoutMs, done)

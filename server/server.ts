@@ -41,6 +41,8 @@ import { version } from './version.ts'
 import { Warming } from './warming.ts'
 
 /** The machine has no such address, or no such family of addresses. */
+/** No two processes of a node have the same name. */
+const PROCESS_NAME_BYTES = 8
 const addressMissing: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT'])
 /** With LEAVE_MS_MAX less than 10 s. */
 const DRAIN_AFTER_LEAVE_MS = 2_500
@@ -256,6 +258,7 @@ export class Server extends IoThread {
     super({
       ...{ config, world, log, store, gate: new Gate(), stats: parts.stats, row: 0 },
       ...{ databases: new Databases(config.databases), slotStates: new SlotStates(), stamps },
+      processName: world.random.bytes(PROCESS_NAME_BYTES).toString('hex'),
       ...{ ringHash: parts.ringHash, flights: flightsOf(loads, writes), writes, delegate: null },
       sink: {
         slow: (command) => slowLog.add(command),
@@ -264,7 +267,7 @@ export class Server extends IoThread {
       tellMonitors: (line) => this.#workers?.tellMonitors(line),
       takers: {
         settle: (key, done) => this.takeover!.settle(key, done),
-        hear: (name, leaves, done) => this.takeover!.hear(name, leaves, done),
+        hear: (name, word, done) => this.takeover!.hear(name, word, done),
       },
       fence: null,
     })

@@ -15,6 +15,7 @@
  *         because it stood still             all its slots, anew
  *     slots are lost, who had them is down   they are closed
  */
+import type { Word } from '../cluster/good-byes.ts'
 import type { HandoffFence } from '../cluster/handoff-fence.ts'
 import type { Membership } from '../cluster/membership.ts'
 import type { Move, Ownership } from '../cluster/ownership.ts'
@@ -92,13 +93,9 @@ export class Takeover implements Takers {
     this.#timer?.cancel()
   }
 
-  hear(name: string, leaves: boolean, done: () => void): void {
-    if (leaves) {
-      this.#membership.leaves(name)
-    } else {
-      this.#server.routing.peers.get(name)?.expect()
-      this.#membership.stays(name)
-    }
+  hear(name: string, word: Word, done: () => void): void {
+    if (!word.leaves) this.#server.routing.peers.get(name)?.expect()
+    this.#membership.heardWord(name, word)
     done()
   }
 

@@ -43,12 +43,13 @@ function peerAuth(client: Client): void {
   client.peer = meeting.caller
 }
 
-/** Which view this node has: another one asks with each heartbeat. */
-function peerView({ peer, reply }: Client, { epoch, viewHash }: Membership): void {
+/** Which view this node has, and which process it is: another one asks with each heartbeat. */
+function peerView({ peer, reply, server }: Client, { epoch, viewHash }: Membership): void {
   if (peer === null) return reply.error(errors.ERR_PEER_ONLY)
-  reply.array(2)
+  reply.array(3)
   reply.integer(epoch)
   reply.integer(viewHash)
+  reply.text(server.processName)
 }
 
 /** Who this node is, as a list of members would have it. */

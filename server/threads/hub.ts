@@ -112,6 +112,7 @@ export class Hub implements Workers {
       stamps: server.stamps.shared,
       fence: server.handoff?.fence.shared ?? null,
       originMs,
+      processName: server.processName,
     }
     const rows = Array.from({ length: config.threads + 1 }, (_, row) => row)
     const meshes = meshOf(rows)
@@ -189,9 +190,9 @@ export class Hub implements Workers {
         server.takeover!.settle(bytes, () => tell(worker, { kind: 'handed', id }))
         return
       }
-      case 'leave': {
-        const { id, name, leaves } = message
-        server.takeover!.hear(name, leaves, () => tell(worker, { kind: 'handed', id }))
+      case 'word': {
+        const { id, name, word } = message
+        server.takeover!.hear(name, word, () => tell(worker, { kind: 'handed', id }))
         return
       }
       case 'slow':

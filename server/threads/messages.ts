@@ -3,6 +3,7 @@
  * which they were sent, and are plain data; bytes stand in arrays of their own, for a view of a
  * larger one would travel with all of it.
  */
+import type { Word } from '../../cluster/good-byes.ts'
 import type { Outcome } from '../../cluster/loads.ts'
 import type { ClusterNode, MemberState } from '../../cluster/membership.ts'
 import type { ConfigSource, GroupChange, Pair } from '../config.ts'
@@ -38,6 +39,7 @@ export interface WorkerStart {
   readonly tracking: TrackingStart
   /** Of the clock; see system.ts. */
   readonly originMs: number
+  readonly processName: string
 }
 
 /** Who sent a command that runs on the hub. */
@@ -123,10 +125,10 @@ export type FromWorker =
   | { readonly kind: 'settle'; readonly id: number; readonly key: Uint8Array }
   /** Another node says that it leaves, or stays. */
   | {
-      readonly kind: 'leave'
+      readonly kind: 'word'
       readonly id: number
       readonly name: string
-      readonly leaves: boolean
+      readonly word: Word
     }
   /** `skipped` others came before them, of which nothing is known any more. */
   | { readonly kind: 'slow'; readonly commands: readonly SlowCommand[]; readonly skipped: number }

@@ -74,9 +74,9 @@ const takers: Takers = {
     handing.set(nextHanding, done)
     tell({ kind: 'settle', id: nextHanding++, key: ownBytes(key) })
   },
-  hear: (name, leaves, done) => {
+  hear: (name, word, done) => {
     handing.set(nextHanding, done)
-    tell({ kind: 'leave', id: nextHanding++, name, leaves })
+    tell({ kind: 'word', id: nextHanding++, name, word })
   },
 }
 
@@ -86,7 +86,7 @@ const slowRelay = new SlowRelay(
 )
 const thread = new IoThread({
   ...{ config, world, log, flights, delegate, takers, fence: start.fence },
-  ...{ writes: null, stats: start.stats, row: start.row },
+  ...{ writes: null, stats: start.stats, row: start.row, processName: start.processName },
   store: new Store({ ...start.store, ...keyKnowledge(config.groups) }),
   gate: new Gate(start.gate),
   slotStates: new SlotStates(start.slotStates),

@@ -597,6 +597,43 @@ test('who leaves is not counted, and down if it is still there long after', asyn
   t.is(membership.member('b:1')!.state, 'up')
 })
 
+test('a good-bye that is heard when its process is gone is nothing', async (t) => {
+  const clock = new VirtualClock()
+  const options = { clock, hash, ping: ((_, __, done) => done(true)) as Ping }
+  const membership = new Membership(parseMembers('a:1', 'b:1,c:1'), options)
+  membership.start()
+  const hear = (word: 'LEAVE' | 'STAY', process: string, number: number): string => {
+    membership.heardWord('b:1', { leaves: word === 'LEAVE', process, number })
+    return membership.member('b:1')!.state
+  }
+  const answers = (process: string): void =>
+    membership.heardView('b:1', { epoch: 1, view: 0 }, process)
+  t.is(hear('STAY', 'one', 1), 'up')
+  t.is(hear('LEAVE', 'one', 2), 'leaving')
+  t.is(hear('STAY', 'one', 3), 'up', 'it stays after all')
+  t.is(hear('LEAVE', 'one', 2), 'up', 'an older word')
+  t.is(hear('LEAVE', 'one', 4), 'leaving')
+  t.is(hear('STAY', 'two', 1), 'up', 'it is there again')
+  t.is(hear('LEAVE', 'one', 5), 'up', 'of a process that is gone')
+  t.is(hear('STAY', 'one', 6), 'up')
+  t.is(hear('LEAVE', 'one', 7), 'up')
+  // What the third one said first was not heard; but it answers.
+  t.is(hear('LEAVE', 'three', 2), 'up', 'nobody has heard that one')
+  answers('three')
+  t.is(hear('LEAVE', 'two', 2), 'up')
+  t.is(hear('LEAVE', 'three', NaN), 'up')
+  t.is(hear('LEAVE', 'three', 3), 'leaving')
+  membership.stop()
+})
+
+test('who does not say which process it is, is heard as ever', (t) => {
+  const { membership } = nodeA()
+  membership.heardWord('b:1', { leaves: true, process: '', number: 0 })
+  t.is(membership.member('b:1')!.state, 'leaving')
+  membership.heardWord('b:1', { leaves: false, process: '', number: 0 })
+  t.is(membership.member('b:1')!.state, 'up')
+})
+
 test('a node that leaves is out of the ring but alive, until its link ends', async (t) => {
   const clock = new VirtualClock()
   const membership = new Membership(parseMembers('a:1', 'b:1,c:1'), {
