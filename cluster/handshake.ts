@@ -117,9 +117,11 @@ export function isNodeName(text: string): boolean {
   return text.length <= NAME_BYTES_MAX && /^[!-~]+$/.test(text)
 }
 
-/** Could this be the incarnation of a process? */
-export function isIncarnation(text: string): boolean {
-  return text.length === 2 * INCARNATION_BYTES && /^[0-9a-f]+$/.test(text)
+/** The incarnation of a process as another node has told it; '' for what is none. */
+export function incarnationTold(word: unknown): string {
+  const isShort = Buffer.isBuffer(word) && word.length === 2 * INCARNATION_BYTES
+  const text = isShort ? word.toString('latin1') : ''
+  return /^[0-9a-f]+$/.test(text) ? text : ''
 }
 
 function isNonce(text: string): boolean {

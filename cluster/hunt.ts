@@ -5,6 +5,10 @@
  * hunt once it could not be reached, fell silent, broke the link or said that it is leaving and has
  * run nothing. It ends after HUNT_MS, counted
  * from the request, or from the loss of a node that had said it works on it.
+ *
+ * A node that does not answer this one but others is asked by way of one of them (detour.ts), and is passed
+ * over only when none of them could reach it. What may not be passed on fails: with two nodes answering for a
+ * key, the one that the rest of the cluster asks is right.
  */
 import {
   effectUnknown,
@@ -13,6 +17,7 @@ import {
   nodeDeadline,
   nodesSilent,
 } from '../protocol/errors.ts'
+import { byWayOf, portTo, type Vouchers } from './detour.ts'
 import type { PeerPort } from './peer.ts'
 import { PeerError, type PeerValue } from './replies.ts'
 import type { Clock } from './world.ts'
@@ -21,7 +26,7 @@ import type { Clock } from './world.ts'
 export const HUNT_MS = 1000
 
 /** What is asked of the membership. */
-export interface RouterView {
+export interface RouterView extends Vouchers {
   readonly self: string
   /** By rank. */
   readonly members: readonly { readonly name: string }[]
@@ -56,6 +61,10 @@ export interface Hunt {
   /** As in PeerRequest. */
   readonly relay?: 2 | 3 | undefined
   readonly skipped: readonly string[]
+  /** Does it not matter who asks? Then another node may pass it on. */
+  readonly mayPassOn: boolean
+  /** Who should have passed it on to whom is asked now, and did not get through. */
+  readonly tried: readonly string[]
 }
 
 /** One node's part in the hunt: it answered, another one is to be asked, or that was it. */
@@ -68,12 +77,14 @@ export type Verdict =
 export interface HuntCounters {
   /** Nodes given up for one request, after which another was looked for. */
   failovers: number
+  /** Requests that others were asked to pass on. */
+  detours: number
   failures: number
 }
 
 /** What all hunts of a node share. */
 export class Hunter {
-  readonly counters: HuntCounters = { failovers: 0, failures: 0 }
+  readonly counters: HuntCounters = { failovers: 0, detours: 0, failures: 0 }
   readonly view: RouterView
   readonly #peer: (name: string) => PeerPort
   readonly #clock: Clock
@@ -91,14 +102,19 @@ export class Hunter {
 
   /** A hunt that begins now. */
   begin(
-    how: Pick<Hunt, 'repeatable' | 'keyAt' | 'share' | 'relay'>,
+    how: Pick<Hunt, 'repeatable' | 'keyAt' | 'share' | 'relay' | 'mayPassOn'>,
     deadlineMs = HUNT_MS,
     skipped: readonly string[] = [],
   ): Hunt {
     const now = this.#clock.now()
-    const { repeatable, keyAt, share, relay } = how
-    const deadlineAt = now + deadlineMs
-    return { deadlineAt, until: now + HUNT_MS, repeatable, keyAt, share, relay, skipped }
+    const { repeatable, keyAt, share, relay, mayPassOn } = how
+    const times = { deadlineAt: now + deadlineMs, until: now + HUNT_MS }
+    return { ...times, repeatable, keyAt, share, relay, skipped, mayPassOn, tried: [] }
+  }
+
+  /** How another node is asked for what it alone has to do; a command of a client. */
+  portTo(name: string): PeerPort {
+    return portTo(name, this.#peer, this.view)
   }
 
   /** Asks one other node, and judges from how that ended whether to ask another. */
@@ -107,11 +123,19 @@ export class Hunter {
     if (now >= hunt.until || now >= hunt.deadlineAt) {
       return done(this.#failed('silent', nodesSilent(hunt.skipped)))
     }
+    const vouchers = this.view.vouchersFor(name)
+    const via = vouchers.find((one) => !hunt.tried.includes(one))
+    if (vouchers.length > 0) {
+      if (!hunt.mayPassOn) return done(this.#failed('silent', nodesSilent([...hunt.skipped, name])))
+      if (via === undefined) return done(this.#passOver(name, hunt))
+      this.counters.detours++
+    }
+    const port = via === undefined ? this.#peer(name) : byWayOf(this.#peer(via), name)
     const { keyAt, share, relay } = hunt
     const hearMs = hunt.until - now
     const how = relay === undefined ? { keyAt, share } : { keyAt, share, relay }
     const request = { deadlineMs: hunt.deadlineAt - now, hearMs, ...how }
-    this.#peer(name).request(args, request, (outcome, value, heard) => {
+    port.request(args, request, (outcome, value, heard) => {
       const hasLeft = value instanceof PeerError && value.line === ERR_LEAVING
       if (outcome === 'reply' && !hasLeft) return done({ kind: 'reply', name, value })
       if (outcome === 'busy') return done(this.#failed('busy', nodeBusy(name)))
@@ -120,10 +144,21 @@ export class Hunter {
       if (mayHaveRun && !hunt.repeatable) {
         return done(this.#failed('effect-unknown', effectUnknown(name)))
       }
-      this.counters.failovers++
       const until = heard ? this.#clock.now() + HUNT_MS : hunt.until
-      done({ kind: 'elsewhere', hunt: { ...hunt, until, skipped: [...hunt.skipped, name] } })
+      const tried = via === undefined ? hunt.tried : [...hunt.tried, via]
+      const rest = { ...hunt, until, tried }
+      const others = hasLeft ? [] : this.view.vouchersFor(name)
+      if (others.some((one) => !tried.includes(one))) this.ask(name, args, rest, done)
+      else done(this.#passOver(name, rest))
     })
+  }
+
+  #passOver(name: string, hunt: Hunt): Verdict {
+    this.counters.failovers++
+    return {
+      kind: 'elsewhere',
+      hunt: { ...hunt, tried: [], skipped: [...hunt.skipped, name] },
+    }
   }
 
   #failed(reason: Failure['reason'], line: string): Failure {

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { challenge, isIncarnation, PEER_PROTOCOL_VERSION, prove, verify } from './handshake.ts'
+import { challenge, incarnationTold, PEER_PROTOCOL_VERSION, prove, verify } from './handshake.ts'
 import type { Meeting } from './handshake.ts'
 import { type AnswerEvents, PeerAnswers } from './peer-answers.ts'
 import { PeerError, PeerStatus, Replies } from './replies.ts'
@@ -189,8 +189,8 @@ export class Link {
 
   #onHello(value: PeerValue): void {
     if (value instanceof PeerError) return this.#refuse(`refused PEER HELLO: ${value.line}`)
-    const words = Array.isArray(value) ? value.map(String) : []
-    const [owner, ownerNonce, proof, incarnation = ''] = words
+    const answer = Array.isArray(value) ? value : []
+    const [owner, ownerNonce, proof] = answer.map(String)
     if (owner === undefined || ownerNonce === undefined || proof === undefined) {
       return this.#refuse('is no node of this cluster')
     }
@@ -206,7 +206,7 @@ export class Link {
       return this.#refuse('does not know the cluster secret')
     }
     this.#owner = owner
-    this.#incarnation = isIncarnation(incarnation) ? incarnation : ''
+    this.#incarnation = incarnationTold(answer[3])
     this.#state = 'auth'
     this.#say(['PEER', 'AUTH', prove(this.#identity.secret, 'caller', meeting)])
   }

@@ -27,6 +27,8 @@
  */
 import { strict as assert } from 'node:assert'
 import { createHash } from 'node:crypto'
+import { GoodByes } from './good-byes.ts'
+import type { Word } from './good-byes.ts'
 import { Ring, RING_NODES_MAX, VIRTUAL_NODES, WEIGHT_MAX } from './ring.ts'
 import type { RingHash } from './ring.ts'
 import { HELPERS_MAX, SecondOpinion } from './second-opinion.ts'
@@ -204,6 +206,8 @@ export interface MembershipOptions {
   readonly virtualNodes?: number
 }
 
+const NOBODY: readonly string[] = []
+
 function isInRing(state: MemberState): boolean {
   return state === 'up' || state === 'suspect'
 }
@@ -215,6 +219,7 @@ interface Tracked extends Writable<Member> {
   /** When it said that it leaves. */
   leavingAt: number
   opinion: SecondOpinion
+  readonly goodByes: GoodByes
 }
 
 /** What an update did to the list. */
@@ -242,6 +247,8 @@ export class Membership {
   readonly #listListeners = new Set<(change: ListChange) => void>()
   readonly #stateListeners = new Set<(changed: Member) => void>()
   readonly #unheardListeners = new Set<(member: Member) => void>()
+  readonly #vouchers = new Map<string, readonly string[]>()
+  readonly #voucherListeners = new Set<(name: string, vouchers: readonly string[]) => void>()
   readonly #firstListeners = new Set<() => void>()
   readonly #epochListeners = new Set<(epoch: number) => void>()
   #viewHash = 0
@@ -336,6 +343,20 @@ export class Membership {
     return () => void this.#unheardListeners.delete(listener)
   }
 
+  /**
+   * Members that hear one which does not answer this node, the one to ask first in front. Nobody, for one
+   * that answers.
+   */
+  vouchersFor(name: string): readonly string[] {
+    return this.#vouchers.size === 0 ? NOBODY : (this.#vouchers.get(name) ?? NOBODY)
+  }
+
+  /** Is called after each change of `vouchersFor`. Returns its end. */
+  onVouchers(listener: (name: string, vouchers: readonly string[]) => void): () => void {
+    this.#voucherListeners.add(listener)
+    return () => void this.#voucherListeners.delete(listener)
+  }
+
   /** Is called after a member has answered for the first time. Returns its end. */
   onFirstAnswer(listener: () => void): () => void {
     this.#firstListeners.add(listener)
@@ -421,6 +442,13 @@ export class Membership {
     else this.#enter(member, state)
   }
 
+  /** A node says that it leaves or stays; a word of a process that is gone, or an older one, is nothing. */
+  heardWord(name: string, word: Word): void {
+    if (this.#byName.get(name)?.goodByes.hears(word) !== true) return
+    if (word.leaves) this.leaves(name)
+    else this.stays(name)
+  }
+
   /**
    * A node, or this one itself, is about to end. A ring without any other keeps it. It may `stay` after
    * all.
@@ -463,14 +491,27 @@ export class Membership {
     if (member?.state === 'leaving') this.#enter(member, 'down')
   }
 
+  /** Beside `follow`: takes over who hears a member. */
+  followVouchers(name: string, vouchers: readonly string[]): void {
+    const before = this.vouchersFor(name)
+    const isSame =
+      vouchers.length === before.length && vouchers.every((one, i) => one === before[i])
+    if (isSame) return
+    if (vouchers.length > 0) this.#vouchers.set(name, vouchers)
+    else this.#vouchers.delete(name)
+    for (const listener of this.#voucherListeners) listener(name, vouchers)
+  }
+
   /** Beside `follow`: takes over the epoch. */
   followEpoch(epoch: number): void {
     this.#epoch.follow(epoch)
   }
 
-  /** Another member told which view it has. */
-  heardView(name: string, told: ViewEpoch): void {
-    if (!this.#byName.has(name) || !this.#epoch.heard(name, told)) return
+  /** Another member answered which view it has, and which process it is ('' if it does not say). */
+  heardView(name: string, told: ViewEpoch, incarnation = ''): void {
+    const member = this.#byName.get(name)
+    if (incarnation !== '') member?.goodByes.answered(incarnation)
+    if (member === undefined || !this.#epoch.heard(name, told)) return
     for (const listener of this.#epochListeners) listener(this.epoch)
   }
 
@@ -495,7 +536,12 @@ export class Membership {
       ...{ name, host, port, weight, dial, id: clusterId(name), self, rank: 0 },
       ...{ state: self ? 'up' : state, pingedAt: 0, answeredAt: 0, misses: 0, leavingAt: 0 },
       incarnation: '',
-      opinion: new SecondOpinion(name, this.#probe ?? ((_helper, _name, _ms, done) => done(false))),
+      goodByes: new GoodByes(),
+      opinion: new SecondOpinion(
+        name,
+        this.#probe ?? ((_helper, _name, _ms, done) => done(false)),
+        (vouchers) => this.followVouchers(name, vouchers),
+      ),
     }
   }
 

@@ -1,17 +1,26 @@
 /** What heartbeats ask of another node beside a sign of life. An older node knows neither question. */
+import { incarnationTold } from './handshake.ts'
 import type { PeerPort } from './peer.ts'
 import type { ViewEpoch } from './view-epoch.ts'
 
 const VIEW = [Buffer.from('PEER'), Buffer.from('VIEW')]
 const PROBE = [Buffer.from('PEER'), Buffer.from('PROBE')]
 
-/** Asks a node which view it has; a node that does not say is not heard. */
-export function askView(peer: PeerPort, timeoutMs: number, heard: (told: ViewEpoch) => void): void {
+/**
+ * Asks a node which view it has, and which process it is ('' if it does not say); a node that does not
+ * answer is not heard.
+ */
+export function askView(
+  peer: PeerPort,
+  timeoutMs: number,
+  heard: (told: ViewEpoch, incarnation: string) => void,
+): void {
   const request = { deadlineMs: timeoutMs, keyAt: -1, share: false }
   peer.request(VIEW, request, (outcome, value) => {
     if (outcome !== 'reply' || !Array.isArray(value)) return
-    const [epoch, view] = value as readonly unknown[]
-    if (typeof epoch === 'number' && typeof view === 'number') heard({ epoch, view })
+    const [epoch, view, incarnation] = value as readonly unknown[]
+    if (typeof epoch !== 'number' || typeof view !== 'number') return
+    heard({ epoch, view }, incarnationTold(incarnation))
   })
 }
 

@@ -80,7 +80,7 @@ export function askWhetherLive(
 }
 
 /** An older node's answer to a word that it does not know. */
-function isUnknown(outcome: PeerOutcome, value: PeerValue): boolean {
+export function isUnknown(outcome: PeerOutcome, value: PeerValue): boolean {
   return (
     outcome === 'reply' &&
     value instanceof PeerError &&

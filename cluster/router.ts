@@ -8,6 +8,9 @@
  * it, not each for itself, asks the origin. That may be this node. All of it takes HUNT_MS at
  * most, counted from the request, or from the loss of a node that had said it works on it.
  *
+ * An owner that does not answer this node, but others, is asked by way of one of those (detour.ts): then
+ * nobody stands in for it.
+ *
  * What may have reached a node is asked of another one only if the caller says that running it
  * twice does no harm; an INCR whose link broke is an error, never a second INCR.
  *
@@ -53,6 +56,8 @@ export interface ForwardRequest {
   readonly deadlineMs?: number
   /** As in PeerRequest. */
   readonly relay?: 2 | 3
+  /** As in Hunt. */
+  readonly mayPassOn: boolean
 }
 
 /**
@@ -90,7 +95,6 @@ const RANDOMKEY = [Buffer.from('RANDOMKEY')]
 /** Sends what is not this node's to whose it is. See the top of the file. */
 export class Router {
   readonly #view: RouterView
-  readonly #peer: (name: string) => PeerPort
   readonly #random: Random
   readonly #hunter: Hunter
   #forwarded = 0
@@ -100,7 +104,6 @@ export class Router {
 
   constructor(options: RouterOptions) {
     this.#view = options.view
-    this.#peer = options.peer
     this.#random = options.random
     this.#hunter = new Hunter(options.view, options.peer, options.clock)
   }
@@ -115,6 +118,11 @@ export class Router {
   isHere(slot: number): boolean {
     const owner = this.#view.live().owner(slot)
     return owner === this.#view.self || owner === null
+  }
+
+  /** How a node is asked for what it alone has to do; a command of a client. */
+  portTo(name: string): PeerPort {
+    return this.#hunter.portTo(name)
   }
 
   /** Sends the command to the slot's owner, or finds who stands in. */
@@ -234,7 +242,7 @@ export class Router {
     const { deadlineMs = HUNT_MS, relay } = request
     const how = relay === undefined ? {} : { relay }
     const asked = { deadlineMs, keyAt: -1, share: false, ...how }
-    this.#peer(name).request(request.args, asked, (outcome, value) => {
+    this.#hunter.portTo(name).request(request.args, asked, (outcome, value) => {
       done({ name, failed: outcome !== 'reply', value })
     })
   }

@@ -60,7 +60,8 @@ export class Scattering {
 
   start(): void {
     const { repeatable, deadlineMs } = this.#request
-    const hunt = this.#hunter.begin({ repeatable, keyAt: -1, share: false }, deadlineMs)
+    const how = { repeatable, keyAt: -1, share: false, mayPassOn: true }
+    const hunt = this.#hunter.begin(how, deadlineMs)
     this.#open++
     this.#spread([...this.#values.keys()], hunt)
     this.#ended()

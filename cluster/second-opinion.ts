@@ -7,6 +7,7 @@
  * A single bad link takes a node out of nobody's ring: the node is down when it answers neither this
  * one nor those that this one asks. After its second miss up to three others are asked; so their
  * answers are there when the third would take it out. (As in SWIM, by Das, Gupta and Motivala, 2002.)
+ * Who hears it also passes on what this node wants of it (detour.ts).
  */
 import { strict as assert } from 'node:assert'
 
@@ -28,14 +29,19 @@ export type Probe = (
 export class SecondOpinion {
   readonly #name: string
   readonly #probe: Probe
+  readonly #onVouchers: (helpers: readonly string[]) => void
   #missing = 0
   /** Somebody heard it when last asked. */
   #vouched = false
+  /** Of rounds and of ends of them: what is asked for before is not heard after. */
+  #round = 0
   #decided: (() => void) | null = null
 
-  constructor(name: string, probe: Probe) {
+  /** `onVouchers` hears, after each round and when the node has answered, who of the helpers hears it. */
+  constructor(name: string, probe: Probe, onVouchers: (helpers: readonly string[]) => void) {
     this.#name = name
     this.#probe = probe
+    this.#onVouchers = onVouchers
   }
 
   /** Begins a round, if none is under way. */
@@ -43,19 +49,25 @@ export class SecondOpinion {
     if (this.#missing > 0) return
     assert(helpers.length <= HELPERS_MAX, 'more than is promised')
     this.#vouched = false
-    let vouched = false
+    const round = ++this.#round
+    const heardBy = new Set<string>()
     // One more than there are, so that answers that come at once do not end the round.
     this.#missing = helpers.length + 1
-    const heard = (answers: boolean): void => {
-      vouched ||= answers
-      if (--this.#missing > 0) return
-      this.#vouched = vouched
+    const ended = (): void => {
+      if (--this.#missing > 0 || round !== this.#round) return
+      this.#vouched = heardBy.size > 0
+      this.#onVouchers(helpers.filter((helper) => heardBy.has(helper)))
       const decided = this.#decided
       this.#decided = null
       decided?.()
     }
-    for (const helper of helpers) this.#probe(helper, this.#name, timeoutMs, heard)
-    heard(false)
+    for (const helper of helpers) {
+      this.#probe(helper, this.#name, timeoutMs, (answers) => {
+        if (answers) heardBy.add(helper)
+        ended()
+      })
+    }
+    ended()
   }
 
   /** Says whether somebody hears the node: now, or when the round that is under way ends. */
@@ -66,7 +78,9 @@ export class SecondOpinion {
 
   /** It answered this node itself: what others said is no matter any more. */
   clear(): void {
+    this.#round++
     this.#vouched = false
     this.#decided = null
+    this.#onVouchers([])
   }
 }

@@ -12,7 +12,7 @@ export interface AskedNode {
 
 /** The members as the first node sees them, with what each tells of itself. */
 export function statusLines(first: ClusterView, asked: readonly AskedNode[]): string[] {
-  const live = first.members.filter(({ state }) => state !== 'down').length
+  const live = first.members.filter(({ state }) => state === 'up' || state === 'suspect').length
   const rows = first.members.map((member) => {
     const node = asked.find(({ name }) => name === member.name)
     const slots = slotsOf(member)

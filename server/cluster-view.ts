@@ -2,6 +2,7 @@
  * A cluster as one of its nodes sees it, read from what CLUSTER NODES, CLUSTER INFO and INFO keyspace
  * answer. For `ringtier cluster` (cluster-tool.ts), which asks each node.
  */
+import type { MemberState } from '../cluster/membership.ts'
 import { SLOT_COUNT } from '../cluster/slots.ts'
 
 /** Slots from `start` to `end`, both included. */
@@ -14,7 +15,7 @@ export interface SeenMember {
   /** host:port */
   readonly name: string
   readonly self: boolean
-  readonly state: 'up' | 'suspect' | 'down'
+  readonly state: MemberState
   readonly slots: readonly SlotRun[]
 }
 
@@ -72,8 +73,14 @@ function memberOf(line: string): SeenMember | null {
     Number.isInteger(start) && start >= 0 && end >= start && end < SLOT_COUNT
   if (!/^.+:\d+$/.test(name) || !slots.every(isRun)) return null
   const words = flags.split(',')
-  const state = words.includes('fail') ? 'down' : words.includes('fail?') ? 'suspect' : 'up'
-  return { name, self: words.includes('myself'), state, slots }
+  return { name, self: words.includes('myself'), state: stateBy(words), slots }
+}
+
+/** See `flagsOf` in commands/cluster.ts. */
+function stateBy(flags: readonly string[]): MemberState {
+  if (flags.includes('fail')) return 'down'
+  if (flags.includes('fail?')) return 'suspect'
+  return flags.includes('nofailover') ? 'leaving' : 'up'
 }
 
 /** The owner of each slot, '' where there is none. */

@@ -45,6 +45,8 @@ export interface Facts {
   readonly grants: GrantCounters
   /** Requests of nodes that saw other nodes alive than this one. */
   readonly otherViews: number
+  /** Requests that were passed on for other nodes. */
+  readonly relayed: number
   /** Clients told MOVED. */
   readonly redirected: number
   /** Published messages that other nodes may not have got, or other threads. */
@@ -66,13 +68,17 @@ export const noFacts: Facts = {
     waiters: {},
     hits: {},
     otherViews: 0,
+    relayed: 0,
     redirected: 0,
     untold: 0,
     heapUsedBytes: 0,
     heapTotalBytes: 0,
   },
   ...{ trackers: 0, trackedKeys: 0, trackedItems: 0, trackedPrefixes: 0 },
-  routed: { forwarded: 0, scattered: 0, fannedOut: 0, stoodIn: 0, failovers: 0, failures: 0 },
+  routed: {
+    ...{ forwarded: 0, scattered: 0, fannedOut: 0, stoodIn: 0 },
+    ...{ failovers: 0, detours: 0, failures: 0 },
+  },
   links: { requests: 0, shared: 0, links: 0, silent: 0, lost: 0 },
   copies: noCopies,
   grants: { granted: 0, told: 0 },
@@ -93,6 +99,7 @@ export function factsOf(thread: IoThread): Facts {
     copies: copied?.copies.counters ?? noCopies,
     grants: thread.hotGrants.counters,
     otherViews,
+    relayed: thread.relays.passed,
     redirected: redirects?.told ?? 0,
     untold: untold + thread.pubsub.lost,
     trackers: tracking.trackers,

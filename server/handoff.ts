@@ -15,6 +15,7 @@
  *
  * The questions are asked by the hub (takeover.ts), so that it is one for all threads.
  */
+import type { Word } from '../cluster/good-byes.ts'
 import { GIVES, HAS_LEFT, type HandoffFence, STAYS } from '../cluster/handoff-fence.ts'
 import { keySlot } from '../cluster/slots.ts'
 import { Args } from '../protocol/args.ts'
@@ -30,7 +31,7 @@ export interface Takers {
   /** Calls back when the key was asked for, perhaps at once. The key is not to be changed. */
   settle(key: Buffer, done: () => void): void
   /** Another node says that it is leaving, or that it stays after all. */
-  hear(name: string, leaves: boolean, done: () => void): void
+  hear(name: string, word: Word, done: () => void): void
 }
 
 /** Keys of one command that are asked for at a time. */
@@ -95,9 +96,9 @@ export class Handoff {
     else done()
   }
 
-  /** `leaves`: or stays after all. */
-  hear(name: string, leaves: boolean, done: () => void): void {
-    this.#takers.hear(name, leaves, done)
+  /** See Takers. */
+  hear(name: string, word: Word, done: () => void): void {
+    this.#takers.hear(name, word, done)
   }
 
   /** May keys be given away? Not while commands may yet change them here that nobody would see. */

@@ -422,7 +422,7 @@ function latencyFields({ config, stats }: InfoSource): Fields {
 }
 
 function clusterFields({ ownedSlots, routing, takeover }: InfoSource, facts: Facts): Fields {
-  const { copies, grants, links, otherViews, redirected, routed } = facts
+  const { copies, grants, links, otherViews, redirected, relayed, routed } = facts
   const { membership } = routing
   if (membership === null) return { cluster_enabled: 0 }
   const ofLinks = Object.entries(links).map(([name, count]) => [`cluster_link_${name}`, count])
@@ -441,6 +441,9 @@ function clusterFields({ ownedSlots, routing, takeover }: InfoSource, facts: Fac
     cluster_stood_in: routed.stoodIn,
     cluster_failovers: routed.failovers,
     cluster_failures: routed.failures,
+    // Asked by way of another node, for the link is bad; and passed on for other nodes.
+    cluster_detours: routed.detours,
+    cluster_relayed: relayed,
     // Of the links to all other nodes.
     ...(Object.fromEntries(ofLinks) as Fields),
     // Requests of nodes that saw other nodes alive than this one.

@@ -29,6 +29,7 @@ import { Notifier } from './notifications.ts'
 import { type OutputClass, type OutputLimit, outputLimits } from './output-limits.ts'
 import { HeldCommands } from './pauses.ts'
 import { PubSub } from './pubsub.ts'
+import { Relays } from './relays.ts'
 import { ReplyAreas } from './reply-areas.ts'
 import { Routing } from './routing.ts'
 import type { Server } from './server.ts'
@@ -116,6 +117,7 @@ export class IoThread {
   readonly handoff: Handoff | null
   /** Of this process among the nodes (cluster/handshake.ts); '' where there is no cluster. */
   readonly incarnation: string
+  readonly relays: Relays
   readonly hotReads: HotReads
   readonly hotGrants: HotGrants
   readonly timer: CommandTimer
@@ -169,6 +171,7 @@ export class IoThread {
     this.routing = new Routing(this, parts.ringHash, parts.stamps)
     const fence = this.routing.enabled ? new HandoffFence(parts.fence ?? undefined) : null
     this.handoff = fence === null ? null : new Handoff(this, fence, parts.takers)
+    this.relays = new Relays(this)
     this.hotReads = new HotReads(world.clock)
     this.timer = this.#openTimer(parts.sink)
     this.tracking = new Tracking({
@@ -339,6 +342,7 @@ export class IoThread {
   /** Notes that this thread is awake. If it stood still, no command for a key runs from now on. */
   wake(now: number): void {
     if (now > this.missedAt) this.gate.beginDoubt()
+    this.relays.awake(now)
     this.missedAt = now + this.config['cluster-node-timeout']
   }
 

@@ -45,6 +45,8 @@ export class Leaving {
   readonly #fence: HandoffFence
   /** Keys that were offered. */
   offered = 0
+  /** Of what was said last. */
+  #wordNumber = 0
 
   constructor(server: Server, membership: Membership, fence: HandoffFence) {
     this.#server = server
@@ -54,7 +56,8 @@ export class Leaving {
 
   /** Tells the others that this node is there. */
   announce(): void {
-    for (const name of this.#server.routing.peers.keys()) void this.#say(name, STAY, ANNOUNCE_MS)
+    const stay = this.#word(STAY)
+    for (const name of this.#server.routing.peers.keys()) void this.#say(name, stay, ANNOUNCE_MS)
   }
 
   /** Resolves when the others have what they can have; at once where there are none. */
@@ -64,7 +67,7 @@ export class Leaving {
     const endsAt = clock.now() + LEAVE_MS_MAX
     if (this.#others().length === 0) return
     fence.phase = ANNOUNCES
-    await Promise.all(this.#others().map((name) => this.#say(name, LEAVE, ANNOUNCE_MS)))
+    await Promise.all(this.#others().map((name) => this.#say(name, this.#word(LEAVE), ANNOUNCE_MS)))
     // In this order: what it has is hidden from others as soon as it is out of its own ring, and nobody
     // is to take that for a miss.
     fence.phase = HAS_LEFT
@@ -73,7 +76,7 @@ export class Leaving {
     fence.phase = GIVES
     await this.#release()
     const again = clock.every(REPEAT_MS, () => {
-      for (const name of this.#others()) void this.#say(name, LEAVE, ANNOUNCE_MS)
+      for (const name of this.#others()) void this.#say(name, this.#word(LEAVE), ANNOUNCE_MS)
     })
     await this.#offerAll(Math.min(endsAt, clock.now() + OFFER_MS_MAX))
     const { loads } = this.#server
@@ -87,6 +90,12 @@ export class Leaving {
     this.#membership.stays(this.#membership.self)
     await this.#release()
     this.announce()
+  }
+
+  /** See cluster/good-byes.ts. */
+  #word(words: readonly Buffer[]): readonly Buffer[] {
+    const { incarnation } = this.#server
+    return [...words, Buffer.from(incarnation), Buffer.from(String(++this.#wordNumber))]
   }
 
   #others(): readonly string[] {

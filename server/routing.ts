@@ -73,7 +73,9 @@ export class Routing {
       hash,
       ping: (name, timeoutMs, done) => {
         ping(name, timeoutMs, done)
-        askView(this.#peers!.get(name), timeoutMs, (told) => membership.heardView(name, told))
+        askView(this.#peers!.get(name), timeoutMs, (told, process) => {
+          membership.heardView(name, told, process)
+        })
       },
       probe: (helper, name, timeoutMs, done) => {
         askAbout(this.#peers!.get(helper), name, timeoutMs, done)
@@ -242,6 +244,7 @@ export class Routing {
       repeatable: this.#isRepeatable(args, entry),
       deadlineMs: this.#deadlineOf(args, entry),
       relay: reply.protocol === 3 ? 3 : 2,
+      mayPassOn: true,
     } as const
     router.forward(request, (routed: Routed) => {
       copied.wrote(written)
@@ -342,14 +345,14 @@ export class Routing {
   }
 
   /**
-   * Sends a command to all other nodes that are alive, and waits for none of them. What does not reach
+   * Sends a command of a client to all other nodes that are alive, and waits for none of them. What does not reach
    * a node is counted (`untold`).
    */
   tellAll(args: readonly Buffer[]): void {
     const request = { deadlineMs: HUNT_MS, keyAt: -1, share: false }
-    for (const [name, peer] of this.peers) {
+    for (const name of this.peers.keys()) {
       if (!this.membership!.isLive(name)) continue
-      peer.request(args, request, (outcome) => {
+      this.router!.portTo(name).request(args, request, (outcome) => {
         if (outcome !== 'reply') this.untold++
       })
     }

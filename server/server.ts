@@ -265,7 +265,7 @@ export class Server extends IoThread {
       tellMonitors: (line) => this.#workers?.tellMonitors(line),
       takers: {
         settle: (key, done) => this.takeover!.settle(key, done),
-        hear: (name, leaves, done) => this.takeover!.hear(name, leaves, done),
+        hear: (name, word, done) => this.takeover!.hear(name, word, done),
       },
       fence: null,
       incarnation: config.members === null ? '' : newIncarnation(world.random),

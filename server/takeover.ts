@@ -22,6 +22,7 @@
  * and what was written here since is forgotten.
  */
 import { Givers } from '../cluster/givers.ts'
+import type { Word } from '../cluster/good-byes.ts'
 import type { HandoffFence } from '../cluster/handoff-fence.ts'
 import type { Membership } from '../cluster/membership.ts'
 import type { Move, Ownership } from '../cluster/ownership.ts'
@@ -112,13 +113,9 @@ export class Takeover implements Takers {
     this.#timer?.cancel()
   }
 
-  hear(name: string, leaves: boolean, done: () => void): void {
-    if (leaves) {
-      this.#membership.leaves(name)
-    } else {
-      this.#server.routing.peers.get(name)?.expect()
-      this.#membership.stays(name)
-    }
+  hear(name: string, word: Word, done: () => void): void {
+    if (!word.leaves) this.#server.routing.peers.get(name)?.expect()
+    this.#membership.heardWord(name, word)
     done()
   }
 

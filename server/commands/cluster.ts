@@ -1,5 +1,5 @@
 /** What cluster-aware clients ask about the ring. */
-import type { Member, Membership } from '../../cluster/membership.ts'
+import type { Member, Membership, MemberState } from '../../cluster/membership.ts'
 import { SLOT_COUNT, keySlot } from '../../cluster/slots.ts'
 import * as errors from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/reply.ts'
@@ -83,7 +83,13 @@ function writeShardNode(reply: Reply, { id, host, port, state }: Member): void {
   reply.text('replication-offset')
   reply.integer(0)
   reply.text('health')
-  reply.text(state === 'down' ? 'fail' : 'online')
+  reply.text(healthOf(state))
+}
+
+/** Redis's words: a node that is not to be asked has no slots, and is there. */
+function healthOf(state: MemberState): string {
+  if (state === 'leaving') return 'loading'
+  return state === 'down' ? 'fail' : 'online'
 }
 
 /** One line a member, in the format of the Redis cluster specification. */
@@ -110,11 +116,15 @@ function nodes({ reply }: Client, membership: Membership): void {
   reply.verbatim(lines.join(''))
 }
 
-/** Redis's words: `fail?` for a node that missed an answer, `fail` for one that is out. */
+/**
+ * Redis's words: `fail?` for a node that missed an answer, `fail` for one that is out. It has none for one
+ * that leaves: `nofailover` is a word that clients know, and nothing follows from it for a master.
+ */
 function flagsOf({ self, state }: Member): string {
-  if (self) return 'myself,master'
-  if (state === 'suspect') return 'master,fail?'
-  return state === 'down' ? 'master,fail' : 'master'
+  const flags = self ? 'myself,master' : 'master'
+  if (state === 'suspect') return `${flags},fail?`
+  if (state === 'leaving') return `${flags},nofailover`
+  return state === 'down' ? `${flags},fail` : flags
 }
 
 function clusterInfo({ reply, server }: Client, membership: Membership): void {

@@ -1,4 +1,5 @@
 /** What nodes say to each other when keys get another owner: see handoff.ts and leaving.ts. */
+import { incarnationTold } from '../../cluster/handshake.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import { Args } from '../../protocol/args.ts'
 import { ERR_PEER_ONLY } from '../../protocol/errors.ts'
@@ -76,14 +77,17 @@ function peerOffer(client: Client): void {
   for (const key of args.copy().slice(2)) handoff.want(key, taken)
 }
 
-/** PEER LEAVE, PEER STAY: the other node is about to end, or is not after all. */
+/** PEER LEAVE, PEER STAY [incarnation number]: the other node is about to end, or is not after all. */
 function hear(leaves: boolean) {
   return (client: Client): void => {
-    const { peer, reply, server } = client
+    const { args, peer, reply, server } = client
     const { handoff } = server
     if (peer === null || handoff === null) return reply.error(ERR_PEER_ONLY)
+    const isNumbered = args.count > 3
+    const incarnation = isNumbered ? incarnationTold(args.buffer(2)) : ''
+    const word = { leaves, incarnation, number: isNumbered ? Number(args.text(3)) : 0 }
     const slot = client.defer()
-    handoff.hear(peer, leaves, () => slot.settle((to) => to.ok()))
+    handoff.hear(peer, word, () => slot.settle((to) => to.ok()))
   }
 }
 
@@ -134,24 +138,26 @@ export const handoffRows = [
   },
   {
     name: 'leave',
-    arity: 2,
+    arity: -2,
     flags: amongNodes,
     keys: noKeys,
     group: 'cluster',
     since: '0.1.0',
     complexity: 'O(N) where N is the number of slots',
     summary: 'Says that the asking node is about to end: its slots have other owners from now on.',
+    syntax: '[incarnation number]',
     run: hear(true),
   },
   {
     name: 'stay',
-    arity: 2,
+    arity: -2,
     flags: amongNodes,
     keys: noKeys,
     group: 'cluster',
     since: '0.1.0',
     complexity: 'O(N) where N is the number of slots',
     summary: 'Takes PEER LEAVE back.',
+    syntax: '[incarnation number]',
     run: hear(false),
   },
 ] as const satisfies readonly Command[]

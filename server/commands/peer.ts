@@ -44,12 +44,13 @@ function peerAuth(client: Client): void {
   client.peer = meeting.caller
 }
 
-/** Which view this node has: another one asks with each heartbeat. */
-function peerView({ peer, reply }: Client, { epoch, viewHash }: Membership): void {
+/** Which view this node has, and which process it is: another one asks with each heartbeat. */
+function peerView({ peer, reply, server }: Client, { epoch, viewHash }: Membership): void {
   if (peer === null) return reply.error(errors.ERR_PEER_ONLY)
-  reply.array(2)
+  reply.array(3)
   reply.integer(epoch)
   reply.integer(viewHash)
+  reply.text(server.incarnation)
 }
 
 /** Who this node is, as a list of members would have it. */
@@ -210,6 +211,18 @@ const peerRows = [
     summary: 'EXEC for a client of another node: runs its commands that have keys.',
     syntax: 'protocol tickets requests',
     run: peerExec,
+  },
+  {
+    name: 'relay',
+    arity: -4,
+    flags: amongNodesUnseen,
+    keys: noKeys,
+    group: 'cluster',
+    since: '0.1.0',
+    complexity: 'Depends on the command.',
+    summary: 'Passes a command of a client on to a node that the one that asks does not hear.',
+    syntax: 'name command [argument ...]',
+    run: (client: Client) => client.server.relays.pass(client),
   },
   {
     name: 'hotget',

@@ -140,6 +140,7 @@ export class Hub implements Workers {
       hub.#tellAll({ kind: 'member', name, state, incarnation })
     })
     membership?.onUnheard(({ name }) => hub.#tellAll({ kind: 'unheard', name }))
+    membership?.onVouchers((name, vouchers) => hub.#tellAll({ kind: 'vouchers', name, vouchers }))
     membership?.onEpoch((epoch) => hub.#tellAll({ kind: 'epoch', epoch }))
     server.employ(hub)
     await Promise.all(ready)
@@ -191,9 +192,9 @@ export class Hub implements Workers {
         server.takeover!.settle(bytes, () => tell(worker, { kind: 'handed', id }))
         return
       }
-      case 'leave': {
-        const { id, name, leaves } = message
-        server.takeover!.hear(name, leaves, () => tell(worker, { kind: 'handed', id }))
+      case 'word': {
+        const { id, name, word } = message
+        server.takeover!.hear(name, word, () => tell(worker, { kind: 'handed', id }))
         return
       }
       case 'slow':

@@ -3,6 +3,7 @@
  * which they were sent, and are plain data; bytes stand in arrays of their own, for a view of a
  * larger one would travel with all of it.
  */
+import type { Word } from '../../cluster/good-byes.ts'
 import type { Outcome } from '../../cluster/loads.ts'
 import type { ClusterNode, MemberState } from '../../cluster/membership.ts'
 import type { ConfigSource, GroupChange, Pair } from '../config.ts'
@@ -89,6 +90,8 @@ export type ToWorker =
   | { readonly kind: 'members'; readonly members: readonly FoundMember[] }
   /** The links to a node carry nothing, though it is there. */
   | { readonly kind: 'unheard'; readonly name: string }
+  /** Who hears a node that does not answer this one. */
+  | { readonly kind: 'vouchers'; readonly name: string; readonly vouchers: readonly string[] }
   /** The number of the view. */
   | { readonly kind: 'epoch'; readonly epoch: number }
   /** A node of the cluster is in this state now. */
@@ -128,10 +131,10 @@ export type FromWorker =
   | { readonly kind: 'settle'; readonly id: number; readonly key: Uint8Array }
   /** Another node says that it leaves, or stays. */
   | {
-      readonly kind: 'leave'
+      readonly kind: 'word'
       readonly id: number
       readonly name: string
-      readonly leaves: boolean
+      readonly word: Word
     }
   /** `skipped` others came before them, of which nothing is known any more. */
   | { readonly kind: 'slow'; readonly commands: readonly SlowCommand[]; readonly skipped: number }

@@ -74,9 +74,9 @@ const takers: Takers = {
     handing.set(nextHanding, done)
     tell({ kind: 'settle', id: nextHanding++, key: ownBytes(key) })
   },
-  hear: (name, leaves, done) => {
+  hear: (name, word, done) => {
     handing.set(nextHanding, done)
-    tell({ kind: 'leave', id: nextHanding++, name, leaves })
+    tell({ kind: 'word', id: nextHanding++, name, word })
   },
 }
 
@@ -186,6 +186,9 @@ hub.on('message', (message: ToWorker) => {
     }
     case 'unheard':
       thread.routing.dropLink(message.name)
+      return
+    case 'vouchers':
+      thread.routing.membership!.followVouchers(message.name, message.vouchers)
       return
     case 'epoch':
       thread.routing.membership!.followEpoch(message.epoch)

@@ -140,7 +140,7 @@ export function watchInCluster(client: Client): void {
   const { db } = client
   const slot = client.hold()
   const words = [Buffer.from('PEER'), ...copies]
-  router.forward(request(words, where.slot), (routed) => {
+  router.forward(request(words, where.slot, false), (routed) => {
     if (routed.kind === 'here') {
       slot.answer(() => client.runAs(watchHere, Args.of(copies), db))
     } else if (routed.kind === 'failed') {
@@ -206,7 +206,8 @@ export function execInCluster(client: Client, transaction: Transaction): void {
       routing.slotsOf(queued.args, queued.entry),
     )
     routing.copied!.wrote(written)
-    router.forward(request(words, where.slot), (routed) => {
+    // What is watched is watched for this node.
+    router.forward(request(words, where.slot, tickets.length === 0), (routed) => {
       routing.copied!.wrote(written)
       answer(() => answerExec(client, transaction, { routed, tickets }))
       transaction.isRunning = false
@@ -240,8 +241,8 @@ function visitAll({ db, server }: Client, transaction: Transaction): void {
   for (const { entry, args } of transaction.commands) server.routing.visit(entry, args, db)
 }
 
-function request(args: readonly Buffer[], slot: number): ForwardRequest {
-  return { args, slot, keyAt: -1, share: false, repeatable: false }
+function request(args: readonly Buffer[], slot: number, mayPassOn: boolean): ForwardRequest {
+  return { args, slot, keyAt: -1, share: false, repeatable: false, mayPassOn }
 }
 
 /** Why these arguments, which are keys, cannot join those that are watched and queued; null: they do. */

@@ -2,7 +2,7 @@ import test from 'ava'
 import {
   answerHello,
   challenge,
-  isIncarnation,
+  incarnationTold,
   isNodeName,
   newIncarnation,
   PEER_PROTOCOL_VERSION,
@@ -80,10 +80,13 @@ test('an incarnation is told by its form, and no two processes have the same', (
   const random = new SeededRandom(4)
   const [one, two] = [newIncarnation(random), newIncarnation(random)]
   t.not(one, two)
-  t.true([one, two, OWNER.incarnation].every(isIncarnation))
-  for (const wrong of ['', one.slice(1), `${one}0`, one.toUpperCase().replace(/^./, 'X')]) {
-    t.false(isIncarnation(wrong), wrong)
+  for (const right of [one, two, OWNER.incarnation]) {
+    t.is(incarnationTold(Buffer.from(right)), right)
   }
+  for (const wrong of ['', one.slice(1), `${one}0`, one.toUpperCase().replace(/^./, 'X')]) {
+    t.is(incarnationTold(Buffer.from(wrong)), '', wrong)
+  }
+  t.is(incarnationTold(7), '')
 })
 
 test('a name has at most 300 printable characters', (t) => {

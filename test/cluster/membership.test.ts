@@ -435,6 +435,45 @@ test('a node behind one bad link stays in all rings, and is a suspect where the 
   t.is(nodes.get('a:1')!.member('b:1')!.state, 'up')
 })
 
+test('who hears a node behind a bad link is known after two misses, until the link is well', async (t) => {
+  const { clock, cut, nodes } = several('a:1', 'b:1', 'c:1', 'd:1', 'e:1')
+  const a = nodes.get('a:1')!
+  const told: string[] = []
+  a.onVouchers((name, vouchers) => told.push(`${name} ${vouchers.join()}`))
+  await clock.advance(300)
+  cut.add('a:1>b:1').add('b:1>d:1')
+  await clock.advance(1000)
+  t.deepEqual(a.vouchersFor('b:1'), ['c:1', 'e:1'])
+  t.deepEqual(a.vouchersFor('c:1'), [])
+  cut.add('b:1>c:1')
+  await clock.advance(1000)
+  t.deepEqual(a.vouchersFor('b:1'), ['e:1'])
+  cut.clear()
+  await clock.advance(300)
+  t.deepEqual(told, ['b:1 c:1,e:1', 'b:1 e:1', 'b:1 '])
+  t.deepEqual(a.vouchersFor('b:1'), [])
+})
+
+test('what was said of a node before it answered is nothing afterwards', async (t) => {
+  const clock = new VirtualClock()
+  let answers = false
+  const ping: Ping = (name, timeoutMs, done) =>
+    clock.after(1, () =>
+      name === 'b:1' && !answers ? clock.after(timeoutMs, () => done(false)) : done(true),
+    )
+  const probe = (_: string, name: string, __: number, done: (answers: boolean) => void) => {
+    clock.after(150, () => done(name === 'b:1'))
+  }
+  const membership = new Membership(parseMembers('a:1', 'b:1,c:1'), { clock, hash, ping, probe })
+  membership.start()
+  // The second miss of b was at 500 ms.
+  await clock.advance(502)
+  answers = true
+  await clock.advance(1000)
+  t.is(membership.member('b:1')!.state, 'up')
+  t.deepEqual(membership.vouchersFor('b:1'), [])
+})
+
 test('a node whom nobody hears is out within a second, although others are asked first', async (t) => {
   const { clock, cut, nodes } = several('a:1', 'b:1', 'c:1', 'd:1', 'e:1')
   await clock.advance(300)
@@ -555,6 +594,43 @@ test('who leaves is not counted, and down if it is still there long after', asyn
   t.is(membership.member('b:1')!.state, 'up')
   membership.leaves('b:1')
   membership.stays('b:1')
+  t.is(membership.member('b:1')!.state, 'up')
+})
+
+test('a good-bye that is heard when its process is gone is nothing', async (t) => {
+  const clock = new VirtualClock()
+  const options = { clock, hash, ping: ((_, __, done) => done(true)) as Ping }
+  const membership = new Membership(parseMembers('a:1', 'b:1,c:1'), options)
+  membership.start()
+  const hear = (word: 'LEAVE' | 'STAY', process: string, number: number): string => {
+    membership.heardWord('b:1', { leaves: word === 'LEAVE', incarnation: process, number })
+    return membership.member('b:1')!.state
+  }
+  const answers = (process: string): void =>
+    membership.heardView('b:1', { epoch: 1, view: 0 }, process)
+  t.is(hear('STAY', 'one', 1), 'up')
+  t.is(hear('LEAVE', 'one', 2), 'leaving')
+  t.is(hear('STAY', 'one', 3), 'up', 'it stays after all')
+  t.is(hear('LEAVE', 'one', 2), 'up', 'an older word')
+  t.is(hear('LEAVE', 'one', 4), 'leaving')
+  t.is(hear('STAY', 'two', 1), 'up', 'it is there again')
+  t.is(hear('LEAVE', 'one', 5), 'up', 'of a process that is gone')
+  t.is(hear('STAY', 'one', 6), 'up')
+  t.is(hear('LEAVE', 'one', 7), 'up')
+  // What the third one said first was not heard; but it answers.
+  t.is(hear('LEAVE', 'three', 2), 'up', 'nobody has heard that one')
+  answers('three')
+  t.is(hear('LEAVE', 'two', 2), 'up')
+  t.is(hear('LEAVE', 'three', NaN), 'up')
+  t.is(hear('LEAVE', 'three', 3), 'leaving')
+  membership.stop()
+})
+
+test('who does not say which process it is, is heard as ever', (t) => {
+  const { membership } = nodeA()
+  membership.heardWord('b:1', { leaves: true, incarnation: '', number: 0 })
+  t.is(membership.member('b:1')!.state, 'leaving')
+  membership.heardWord('b:1', { leaves: false, incarnation: '', number: 0 })
   t.is(membership.member('b:1')!.state, 'up')
 })
 

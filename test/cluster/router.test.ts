@@ -38,6 +38,8 @@ class Scene {
   readonly names = ['a:1', 'b:1', 'c:1', 'd:1', 'e:1']
   readonly ring = new Ring((text) => h32(text))
   readonly behaviours = new Map<string, Behaviour>()
+  /** Who hears a node that 'a' does not hear. */
+  readonly vouchers = new Map<string, readonly string[]>()
   readonly seen: Seen[] = []
   readonly router: Router
   readonly start: number
@@ -51,6 +53,7 @@ class Scene {
         members: this.names.map((name) => ({ name })),
         isLive: (name) => this.ring.has(name),
         live: () => this.ring,
+        vouchersFor: (name) => this.vouchers.get(name) ?? [],
       },
       peer: (name) => this.#peer(name),
       clock: this.clock,
@@ -95,7 +98,14 @@ class Scene {
   forward(key: string, request: Partial<ForwardRequest> = {}): Routed[] {
     const ended: Routed[] = []
     const args = [Buffer.from('GET'), Buffer.from(key)]
-    const plain = { args, slot: slotOf(key), keyAt: 1, share: true, repeatable: true }
+    const plain = {
+      args,
+      slot: slotOf(key),
+      keyAt: 1,
+      share: true,
+      repeatable: true,
+      mayPassOn: true,
+    }
     this.router.forward({ ...plain, ...request }, (routed) => ended.push(routed))
     return ended
   }
@@ -189,6 +199,121 @@ test('where this node is next, it stands in', async (t) => {
   await scene.clock.advance(400)
   t.deepEqual(ended, [{ kind: 'here' }])
   t.is(scene.router.counters.stoodIn, 1)
+})
+
+/* ---- by way of another node ---- */
+
+/** 'b' is heard by these, not by 'a'. */
+function detouring(...vouchers: string[]): { scene: Scene; key: string } {
+  const scene = new Scene()
+  scene.vouchers.set('b:1', vouchers)
+  return { scene, key: scene.key('b:1', 'd:1') }
+}
+
+test('an owner that others hear is asked by way of the first of them', async (t) => {
+  const { scene, key } = detouring('c:1', 'e:1')
+  scene.behaviours.set('c:1', () => 42)
+  const ended = scene.forward(key, { deadlineMs: 5000 })
+  await scene.clock.advance(1)
+  t.deepEqual(ended, [{ kind: 'reply', name: 'b:1', value: 42 }])
+  t.deepEqual(
+    scene.seen.map(({ node, args, request }) => [node, args, request]),
+    [
+      [
+        'c:1',
+        `PEER RELAY b:1 GET ${key}`,
+        { deadlineMs: 5000, hearMs: 1000, keyAt: 4, share: true },
+      ],
+    ],
+  )
+  t.like(scene.router.counters, { detours: 1, failovers: 0, stoodIn: 0 })
+})
+
+test('who cannot pass it on is followed by the next one, and at last by who stands in', async (t) => {
+  const { scene, key } = detouring('c:1', 'e:1')
+  scene.behaviours.set('c:1', () => new PeerError('RELAY unreachable: b:1 has not answered'))
+  scene.behaviours.set('e:1', () => new PeerError("ERR unknown subcommand 'RELAY'."))
+  const ended = scene.forward(key, { repeatable: false, share: false })
+  await scene.clock.advance(3)
+  t.deepEqual(
+    scene.seen.map(({ node }) => node),
+    ['c:1', 'e:1', 'd:1'],
+  )
+  t.is(scene.seen[2]!.args, `GET ${key}`)
+  t.deepEqual(ended, [{ kind: 'reply', name: 'd:1', value: OK }])
+})
+
+test('what must not run twice and was passed on is not sent again', async (t) => {
+  for (const outcome of ['silent', 'lost', 'lost heard'] as const) {
+    const { scene, key } = detouring('c:1', 'e:1')
+    scene.behaviours.set('c:1', () => new PeerError(`RELAY ${outcome}: b:1 has not answered`))
+    const ended = scene.forward(key, { repeatable: false, share: false })
+    await scene.clock.advance(2000)
+    t.is(scene.seen.length, 1)
+    t.like(ended[0], { kind: 'failed', reason: 'effect-unknown' })
+  }
+  const { scene, key } = detouring('c:1')
+  scene.behaviours.set('c:1', { outcome: 'silent' })
+  const ended = scene.forward(key, { repeatable: false, share: false })
+  await scene.clock.advance(2000)
+  t.is(scene.seen.length, 1)
+  t.like(ended[0], { kind: 'failed', reason: 'effect-unknown' })
+})
+
+test('nobody stands in for what may not be passed on, nor for what is too much to pass on', async (t) => {
+  const { scene, key } = detouring('c:1')
+  t.like(scene.forward(key, { mayPassOn: false })[0], { kind: 'failed', reason: 'silent' })
+  scene.behaviours.set('c:1', () => new PeerError('RELAY busy: b:1 has not answered'))
+  const ended = scene.forward(key)
+  await scene.clock.advance(1)
+  t.deepEqual(ended, [
+    { kind: 'failed', reason: 'busy', line: 'TRYAGAIN too much waits for b:1 already' },
+  ])
+  t.is(scene.seen.length, 1)
+})
+
+test('an owner that is leaving has said so itself, and is passed over', async (t) => {
+  const { scene, key } = detouring('c:1', 'e:1')
+  scene.behaviours.set('c:1', () => new PeerError(ERR_LEAVING))
+  const ended = scene.forward(key, { repeatable: false, share: false })
+  await scene.clock.advance(2)
+  t.deepEqual(
+    scene.seen.map(({ node }) => node),
+    ['c:1', 'd:1'],
+  )
+  t.like(ended[0], { kind: 'reply', name: 'd:1' })
+})
+
+test('when the link breaks under a request and others are known to hear the owner, they are asked', async (t) => {
+  const scene = new Scene()
+  const key = scene.key('b:1', 'd:1')
+  scene.behaviours.set('b:1', { outcome: 'lost', afterMs: 5 })
+  const ended = scene.forward(key)
+  scene.vouchers.set('b:1', ['e:1'])
+  await scene.clock.advance(6)
+  t.deepEqual(scene.asked(), [`b:1 GET ${key}`, `e:1 PEER RELAY b:1 GET ${key}`])
+  t.deepEqual(ended, [{ kind: 'reply', name: 'b:1', value: OK }])
+})
+
+test('commands of many keys and of all nodes take the same way', async (t) => {
+  const { scene, key } = detouring('c:1')
+  const here = (_: readonly Buffer[], done: (value: PeerValue) => void): void => done(1)
+  for (const name of ['c:1', 'd:1', 'e:1']) scene.behaviours.set(name, () => 1)
+  const other = scene.key('c:1')
+  const { values } = scene.scatter({ args: words(`DEL ${key} ${other}`), step: 1, gather: 'sum' })
+  const sums: PeerValue[] = []
+  scene.router.fanOut({ args: words('DBSIZE') }, here, (parts) => sums.push(summed(parts)))
+  await scene.clock.advance(1)
+  t.deepEqual(values, [2])
+  t.deepEqual(sums, [5])
+  t.deepEqual(scene.asked().sort(), [
+    'c:1 DBSIZE',
+    `c:1 DEL ${other}`,
+    'c:1 PEER RELAY b:1 DBSIZE',
+    `c:1 PEER RELAY b:1 DEL ${key}`,
+    'd:1 DBSIZE',
+    'e:1 DBSIZE',
+  ])
 })
 
 test('what must not run twice is not sent again once it may have been received', async (t) => {

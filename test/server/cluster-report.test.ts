@@ -29,11 +29,16 @@ test('a view is read from what the node answers', (t) => {
       { name: 'b:2', self: false, state: 'up', slots: [{ start: 8192, end: 16383 }] },
     ],
   })
-  const v6 = viewOf(['::1:7@7 myself,master 5', 'x:2@2 master,fail?', 'y:3@3 master,fail'])!
+  const v6 = viewOf([
+    ...['::1:7@7 myself,master 5', 'x:2@2 master,fail?', 'y:3@3 master,fail'],
+    'z:4@4 master,nofailover',
+  ])!
   t.deepEqual(
     v6.members.map(({ name, state }) => `${name} ${state}`),
-    ['::1:7 up', 'x:2 suspect', 'y:3 down'],
+    ['::1:7 up', 'x:2 suspect', 'y:3 down', 'z:4 leaving'],
   )
+  t.regex(statusLines(v6, []).join('\n'), /2 of 4 nodes live[^]*z:4 {4}leaving {6}0/)
+  t.true(problemsOf(v6, [asked(v6)]).includes('::1:7: holds z:4 for leaving'))
   t.deepEqual(v6.members[0]!.slots, [{ start: 5, end: 5 }])
 })
 

@@ -5,6 +5,7 @@ import { checkInvariants } from '../../server/store/store.ts'
 import type { RawClient } from '../raw.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import { type InProcessCluster, startCluster } from './in-process.ts'
+import { PeerClient } from './peer-client.ts'
 
 const LEAVER = 2
 
@@ -344,4 +345,29 @@ test('clients may not say what nodes say', async (t) => {
     const [reply] = await say(clients[0]!, line)
     t.is(reply, '-ERR only nodes of the cluster ask this of each other\r\n')
   }
+})
+
+test('a good-bye of a process that is gone, heard late, puts nobody out of the ring', async (t) => {
+  const { cluster, say } = await start(t)
+  const [one, other] = [cluster.nodes[0]!.server, cluster.nodes[LEAVER]!]
+  const { self } = one.routing.membership!
+  const peer = await PeerClient.open(other, self, 'a secret of this test')
+  const hear = async (...words: string[]): Promise<string> => {
+    t.regex(await peer.say(peer.request(['PEER', ...words])), /OK/)
+    return other.server.routing.membership!.member(self)!.state
+  }
+  t.is(await hear('LEAVE', 'a process before', '7'), 'up')
+  t.is(await hear('LEAVE', one.incarnation, '7'), 'leaving')
+  t.is(await hear('STAY', one.incarnation, '6'), 'leaving')
+  const client = other.connect()
+  const [, id] = /^(\w+) 127.0.0.1:7001@7001 master,nofailover - /m.exec(
+    (await say(client, 'CLUSTER NODES'))[0]!,
+  )!
+  const [shards] = await say(client, 'CLUSTER SHARDS')
+  t.regex(
+    shards!,
+    new RegExp(`slots\r\n\\*0\r\n[^*]*\\*1\r\n[^*]*\\*14\r\n[^*]*${id}[^*]*loading\r\n`),
+  )
+  t.is(await hear('STAY', one.incarnation, '8'), 'up')
+  t.is(await hear('LEAVE', one.incarnation, '7'), 'up')
 })

@@ -262,11 +262,19 @@ test('groups are told where there are some', (t) => {
 test('in a cluster nodes and forwards are told', (t) => {
   const membership = { members: [1, 2, 3], live: () => ({ names: ['a', 'b'] }), epoch: 4 }
   const routed = {
-    ...{ forwarded: 5, scattered: 6, fannedOut: 7, stoodIn: 8, failovers: 9, failures: 10 },
+    ...{
+      forwarded: 5,
+      scattered: 6,
+      fannedOut: 7,
+      stoodIn: 8,
+      failovers: 9,
+      detours: 11,
+      failures: 10,
+    },
   }
   const links = { requests: 22, shared: 2, links: 4, silent: 6, lost: 8 }
   const routing = { membership } as unknown as InfoSource['routing']
-  const told = { ...facts, routed, links, otherViews: 12 }
+  const told = { ...facts, routed, links, otherViews: 12, relayed: 13 }
   const ownedSlots = { doubt: { raised: 3, forgotten: 2 } }
   const fields = fieldsOf(info(source({ routing, ownedSlots }), told, []))
   t.is(fields.get('redis_mode'), 'cluster')
@@ -277,6 +285,8 @@ test('in a cluster nodes and forwards are told', (t) => {
   t.is(fields.get('cluster_link_requests'), '22')
   t.is(fields.get('cluster_link_lost'), '8')
   t.is(fields.get('cluster_other_views'), '12')
+  t.is(fields.get('cluster_detours'), '11')
+  t.is(fields.get('cluster_relayed'), '13')
   t.is(fields.get('cluster_doubts'), '3')
   t.is(fields.get('cluster_forgotten'), '2')
   t.is(read(source()).get('cluster_enabled'), '0')

@@ -155,7 +155,7 @@ export class Faults {
     wires.cut(one, two)
     if (bothWays) wires.cut(two, one)
     const text = `${one} ${bothWays ? 'and' : 'does not reach'} ${two}${bothWays ? ' are cut' : ''}`
-    this.#disturb('cut', [one, two], { text, forMs })
+    this.#disturb('cut', [one, two], { text, forMs, isOneLink: true })
     scheduler.at(scheduler.now + forMs, null, () => {
       this.#at.trace.say(`${one} and ${two} are joined`)
       wires.heal(one, two)
@@ -226,12 +226,13 @@ export class Faults {
   #disturb(
     kind: Disturbance['kind'],
     nodes: readonly string[],
-    { text, forMs }: { readonly text: string; readonly forMs: number },
+    how: { readonly text: string; readonly forMs: number; readonly isOneLink?: boolean },
   ): void {
+    const { text, forMs, isOneLink = false } = how
     const { scheduler, history, trace } = this.#at
     const start = scheduler.now
     trace.say(`*** ${text} for ${forMs} ms`)
-    history.disturbances.push({ kind, nodes, start, end: start + forMs, text })
+    history.disturbances.push({ kind, nodes, start, end: start + forMs, text, isOneLink })
   }
 
   #pair(): [string, string] {

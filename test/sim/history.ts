@@ -63,6 +63,8 @@ export interface Disturbance {
   readonly start: number
   end: number
   readonly text: string
+  /** Of a cut: between two nodes only, which others hear both. */
+  readonly isOneLink?: boolean
 }
 
 export class History {
@@ -88,15 +90,11 @@ export class History {
     return count
   }
 
-  /** Was something of these kinds going on, or not long over, in this time? */
-  disturbed(
-    from: number,
-    to: number,
-    { kinds, afterMs }: { kinds?: readonly Disturbance['kind'][]; afterMs: number },
-  ): boolean {
-    return this.disturbances.some(
-      ({ kind, start, end }) =>
-        (kinds === undefined || kinds.includes(kind)) && start <= to && end + afterMs >= from,
+  /** Was it the only one for so long before and after? */
+  isAlone(one: Disturbance, marginMs: number): boolean {
+    return this.disturbances.every(
+      (other) =>
+        other === one || other.start > one.end + marginMs || other.end + marginMs < one.start,
     )
   }
 }

@@ -39,6 +39,13 @@ class Story {
     return this
   }
 
+  /** Only that one link. */
+  cutLink(start: number, end: number): this {
+    const [kind, nodes] = ['cut', ['a', 'b']] as const
+    this.history.disturbances.push({ kind, nodes, start, end, text: kind, isOneLink: true })
+    return this
+  }
+
   step(how: Partial<Step>): this {
     this.history.steps.push({
       ...{
@@ -111,6 +118,18 @@ test('an old value is named by what happened; a write in a partition may have to
   t.deepEqual(during('cut').broken(), [])
   const before = new Story().write(0, 'set', one).write(100, 'set', two)
   t.deepEqual(before.disturb('cut', 6000, 9000).read(8000, one).broken(), ['C6'])
+})
+
+test('one link that is cut, and nothing else, is no excuse once it was noticed', (t) => {
+  const written = (at: number) =>
+    new Story().cutLink(10_000, 15_000).write(0, 'set', one).write(at, 'set', two)
+  t.deepEqual(written(11_000).read(14_000, one).broken(), [])
+  t.deepEqual(written(11_001).read(14_000, one).broken(), ['C6'])
+  const besides = (at: number) => written(11_001).disturb('crash', at, 30_000).read(14_000, one)
+  t.deepEqual(besides(20_000).broken(), [])
+  t.deepEqual(besides(20_001).broken(), ['C6'])
+  t.deepEqual(written(13_001).read(14_000, null).broken(), ['C2'])
+  t.deepEqual(written(13_000).read(14_000, null).broken(), [])
 })
 
 test('EXPIRE: its value is seen until its time and two seconds more', (t) => {

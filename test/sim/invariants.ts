@@ -6,7 +6,8 @@
  * A miss is always allowed while something is disturbed. An old value is one whose write had ended
  * before a newer write of the key began. It may be read for STALE_MS after the newer one was
  * acknowledged, and for good only where that newer one was made while a partition kept sides apart:
- * then it may have been made on the side that gives way.
+ * then it may have been made on the side that gives way. One link that is cut, and nothing else, is no
+ * partition: as soon as its two nodes have noticed all is as if it was whole.
  */
 import type { Disturbance, History, Read, Write } from './history.ts'
 import { GROUP_TIMEOUT_MS, GROUP_TTL_MS } from './cluster.ts'
@@ -23,6 +24,9 @@ export const SHORT_STALL_MS = 250
 
 /** A node whose link stalls for less is not missed by others (cluster/membership.ts): it stays the owner. */
 export const UNMISSED_MS = 350
+
+/** Who does not hear a node knows by then that others do, and asks it by way of them. */
+const NOTICED_MS = 1000
 
 const ERRORS_MAX = 0.02
 
@@ -110,8 +114,24 @@ function nameOfStale({ disturbances }: History, write: Write, read: Read): strin
 
 /** Was it made where it may have to give way? */
 function mayBeLost({ history }: Run, { start, end }: Write): boolean {
-  const kinds = ['cut', 'stall'] as const
-  return history.disturbed(start, end, { kinds, afterMs: AGREE_MS })
+  return history.disturbances.some((one) => {
+    const { kind } = one
+    return (kind === 'cut' || kind === 'stall') && touches(history, one, { from: start, to: end })
+  })
+}
+
+/**
+ * Does a disturbance, or what it leaves behind, reach into this time? `leftMs`: what the next node answered
+ * before a single bad link was noticed is seen for so long.
+ */
+function touches(
+  history: History,
+  one: Disturbance,
+  { from, to, leftMs = 0 }: { from: number; to: number; leftMs?: number },
+): boolean {
+  const isNoticed = one.isOneLink === true && history.isAlone(one, AGREE_MS)
+  const over = isNoticed ? one.start + NOTICED_MS + leftMs : one.end + AGREE_MS
+  return one.start <= to && Math.min(over, one.end + AGREE_MS) >= from
 }
 
 /** An EXPIRE counts only if no other came after it, or at about the same time. */
@@ -123,14 +143,14 @@ function isPostponed(write: Write, writes: readonly Write[]): boolean {
 }
 
 function isCalm({ history }: Run, from: number, to: number): boolean {
-  return !history.disturbed(from, to, { afterMs: AGREE_MS })
+  return !history.disturbances.some((one) => touches(history, one, { from, to, leftMs: STALE_MS }))
 }
 
 /** Did no key change hands? What is not repeatable is then done by its owner, or not at all. */
 function hasOneOwner({ history }: Run, from: number, to: number): boolean {
-  return !history.disturbances.some(({ kind, start, end }) => {
-    const isUnmissed = kind === 'stall' && end - start < UNMISSED_MS
-    return !isUnmissed && start <= to && end + AGREE_MS >= from
+  return !history.disturbances.some((one) => {
+    const isUnmissed = one.kind === 'stall' && one.end - one.start < UNMISSED_MS
+    return !isUnmissed && touches(history, one, { from, to })
   })
 }
 

@@ -9,6 +9,8 @@ import { runSeed } from './run.ts'
 const SETS: readonly { seeds: readonly number[]; faults: readonly FaultName[] }[] = [
   { seeds: [1, 2], faults: ['slow', 'double', 'origin'] },
   { seeds: [3, 4], faults: ['slow', 'double', 'origin', 'stall', 'lists'] },
+  // Of these each has a link that is cut alone for a while.
+  { seeds: [1003, 1012], faults: ['cut', 'oneway'] },
 ]
 
 for (const { seeds, faults } of SETS) {
