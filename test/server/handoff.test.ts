@@ -356,7 +356,7 @@ test('a good-bye of a process that is gone, heard late, puts nobody out of the r
     t.regex(await peer.say(peer.request(['PEER', ...words])), /OK/)
     return other.server.routing.membership!.member(self)!.state
   }
-  t.is(await hear('LEAVE', 'a process before', '7'), 'up')
+  t.is(await hear('LEAVE', '0123456789abcdef', '7'), 'up')
   t.is(await hear('LEAVE', one.incarnation, '7'), 'leaving')
   t.is(await hear('STAY', one.incarnation, '6'), 'leaving')
   const client = other.connect()
