@@ -57,6 +57,16 @@ export interface StartOptions {
   readonly node?: string
   /** Another build's server/main.js. */
   readonly program?: string
+  /** Elsewhere than beside the test, as in a network namespace: for ringtier. */
+  readonly site?: Site
+}
+
+/** Where else a server runs. */
+export interface Site {
+  /** The words before its command that bring it there. */
+  readonly words: readonly string[]
+  /** The Unix socket at which it is reached from here. */
+  readonly path: string
 }
 
 /** A server that has not answered by then will not. Starting takes 0.1-0.5 s on a quiet machine. */
@@ -107,7 +117,10 @@ export async function startRingtier(options: StartOptions = {}): Promise<Running
   const port = options.port ?? (await freePort())
   const args = [options.program ?? RINGTIER, ...(options.file === undefined ? [] : [options.file])]
   args.push('--port', String(port), '--bind', '127.0.0.1', ...(options.args ?? []))
-  return start(options.node ?? process.execPath, args, port, options.env)
+  const { node = process.execPath, env, site } = options
+  if (site === undefined) return start(node, args, port, env)
+  const [first, ...words] = [...site.words, node, ...args]
+  return start(first!, words, port, env, site.path)
 }
 
 /** redis-server on a free port of 127.0.0.1, without persistence. */
@@ -142,6 +155,7 @@ async function start(
   args: readonly string[],
   port: number,
   env: Readonly<Record<string, string>> | undefined,
+  path?: string,
 ): Promise<RunningServer> {
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -174,7 +188,7 @@ async function start(
   }
 
   const deadline = Date.now() + START_TIMEOUT_MS
-  while (!ended && !(await answersPing(port))) {
+  while (!ended && !(await answersPing(path ?? port))) {
     if (Date.now() > deadline) {
       kill('SIGKILL')
       await exited
@@ -186,9 +200,10 @@ async function start(
   return { host: '127.0.0.1', port, pid: child.pid!, output: () => output, exited, kill, stop }
 }
 
-function answersPing(port: number): Promise<boolean> {
+/** A port of 127.0.0.1, or the path of a Unix socket. */
+function answersPing(at: number | string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
+    const socket = typeof at === 'string' ? connect(at) : connect(at, '127.0.0.1')
     const settle = (answered: boolean): void => {
       socket.destroy()
       resolve(answered)
