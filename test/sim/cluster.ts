@@ -9,6 +9,11 @@ import { Host, type Scheduler } from './scheduler.ts'
 import type { Wires } from './wires.ts'
 
 export const GROUP_TTL_MS = 10_000
+/** Of the group `lax`, which keeps values beyond their time. */
+export const LAX_TTL_MS = 3_000
+export const LAX_STALE_MS = 2_000
+export const LAX_IF_ERROR_MS = 5_000
+export const LAX_NEGATIVE_MS = 2_000
 export const GROUP_WAIT_MS = 300
 export const GROUP_TIMEOUT_MS = 1000
 
@@ -17,12 +22,25 @@ const SECRET = 'a secret that the nodes share'
 const ARGS = [
   ...['--port', '0', '--maxmemory', '2mb', '--maxmemory-ceiling', '2mb', '--loglevel', 'nothing'],
   ...['--cluster-secret', SECRET, '--save', '', '--protected-mode', 'no'],
-  ...['user', 'users'].flatMap((name) => [
-    '--group',
-    `${name} match ${name}:{id} origin http://origin/${name}/{id} ttl ${GROUP_TTL_MS}ms ` +
-      `wait ${GROUP_WAIT_MS}ms timeout ${GROUP_TIMEOUT_MS}ms early 0 retry 0 breaker off`,
-  ]),
+  ...groupArgs('user', `ttl ${GROUP_TTL_MS}ms`),
+  ...groupArgs('users', `ttl ${GROUP_TTL_MS}ms`),
+  ...groupArgs(
+    'lax',
+    `ttl ${LAX_TTL_MS}ms stale ${LAX_STALE_MS}ms stale-if-error ${LAX_IF_ERROR_MS}ms ` +
+      `negative ${LAX_NEGATIVE_MS}ms`,
+  ),
 ]
+
+function groupArgs(name: string, times: string): string[] {
+  const rule = `${name} match ${name}:{id} origin http://origin/${name}/{id} ${times}`
+  const loads = `wait ${GROUP_WAIT_MS}ms timeout ${GROUP_TIMEOUT_MS}ms early 0 retry 0 breaker off`
+  return ['--group', `${rule} ${loads}`]
+}
+
+/** Has a group this key? */
+export function isGrouped(key: string): boolean {
+  return /^(user|users|lax):/.test(key)
+}
 
 /** A node, and the process that it is at the moment. */
 export class SimNode {
@@ -35,6 +53,8 @@ export class SimNode {
   passesOn = 0
   /** Was it told to end? */
   isLeaving = false
+  /** It has left for good. */
+  hasLeft = false
   /** How often it was started. */
   starts = 0
   readonly #parts: SimNodeParts
@@ -48,7 +68,7 @@ export class SimNode {
 
   /** Starts a process, empty. Takes no virtual time. */
   async start(): Promise<void> {
-    const { scheduler, wires, origin, seed } = this.#parts
+    const { scheduler, wires, origin, seed, args } = this.#parts
     const host = new Host(this.name, scheduler)
     this.host = host
     const members = ['--cluster-self', this.name, '--cluster-peers', this.peers.join(',')]
@@ -58,7 +78,7 @@ export class SimNode {
       network: wires.networkOf(host),
       files: new MemoryFiles(),
     }
-    const config = loadConfig({ args: [...ARGS, ...members] })
+    const config = loadConfig({ args: [...ARGS, ...args, ...members] })
     const log = createLog({ level: 'nothing' })
     const given = { loader: origin.loaderOf(host), beginsEmpty: true }
     const server = await createServer(config, world, log, given)
@@ -83,4 +103,6 @@ export interface SimNodeParts {
   readonly wires: Wires
   readonly origin: SimOrigin
   readonly seed: number
+  /** Beside those that are the same in all runs. */
+  readonly args: readonly string[]
 }

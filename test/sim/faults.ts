@@ -2,6 +2,7 @@
  * What goes wrong in a run, drawn from its seed: each fault begins in the first 45 seconds and is over
  * by their end.
  */
+import type { Server } from '../../server/server.ts'
 import type { SimNode } from './cluster.ts'
 import type { Disturbance, History } from './history.ts'
 import { SHORT_STALL_MS, UNMISSED_MS } from './invariants.ts'
@@ -19,6 +20,7 @@ export const FAULTS = [
   'stall',
   'slow',
   'leave',
+  'join',
   'double',
   'origin',
   'lists',
@@ -34,6 +36,12 @@ const FIRST_MS = 3_000
 const SPAN_MS = 36_000
 /** How often it is looked whether a node that leaves has gone. */
 const LOOK_MS = 10
+/** In one of so many runs in which a node joins one is drained later. */
+const DRAINS_IN = 2
+/** Keys go to a node that joins within this. */
+const JOIN_MS = 1_000
+/** So many nodes stay. */
+const STAY_MIN = 4
 
 export interface Playground {
   readonly scheduler: Scheduler
@@ -42,6 +50,10 @@ export interface Playground {
   readonly nodes: readonly SimNode[]
   readonly history: History
   readonly trace: Trace
+  /** Starts the node that is in the lists and was not there yet; null: there is none. */
+  readonly join: (() => void) | null
+  /** Hears of each server that is about to end. */
+  readonly ends: (server: Server) => void
   /** Runs something that takes real time, while virtual time stands still. */
   readonly wait: (work: Promise<void>) => void
 }
@@ -56,6 +68,7 @@ export class Faults {
   /** Plants a few faults of these kinds. */
   plan(allowed: ReadonlySet<FaultName>): void {
     const { scheduler, random } = this.#at
+    if (this.#at.join !== null) this.#planJoin(this.#at.join)
     const kinds = EVENTS.filter((name) => allowed.has(name))
     if (kinds.length === 0) return
     const count = 2 + random.below(6)
@@ -64,6 +77,18 @@ export class Faults {
       const at = scheduler.now + FIRST_MS + random.below(SPAN_MS)
       scheduler.at(at, null, () => this.#begin(kind))
     }
+  }
+
+  #planJoin(join: () => void): void {
+    const { scheduler, random, nodes } = this.#at
+    const joinsAt = scheduler.now + FIRST_MS + random.below(SPAN_MS / 2)
+    scheduler.at(joinsAt, null, () => {
+      this.#disturb('join', [], { text: 'a node joins', forMs: JOIN_MS })
+      join()
+    })
+    if (random.below(DRAINS_IN) > 0) return
+    const drainsAt = joinsAt + JOIN_MS + random.below(SPAN_MS / 2)
+    scheduler.at(drainsAt, null, () => this.#leave(random.pick(nodes), true))
   }
 
   #begin(kind: (typeof EVENTS)[number]): void {
@@ -91,7 +116,8 @@ export class Faults {
   #crash(node: SimNode, silently: boolean): void {
     const { scheduler, nodes, wait } = this.#at
     const others = nodes.filter(({ host }) => host.fate === 'up')
-    if (node.host.fate !== 'up' || others.length < 2) return
+    if (node.server === null || node.host.fate !== 'up' || others.length < 2) return
+    this.#at.ends(node.server)
     node.crash(silently)
     const text = `${node.name} ${silently ? 'is gone' : 'crashes'}`
     const awayMs = this.#time(300, 6_000)
@@ -102,14 +128,19 @@ export class Faults {
     })
   }
 
-  /** It is told to end, as at each step of a rolling restart, and started anew when it has. */
-  #leave(node: SimNode): void {
+  /** It is told to end, as at each step of a rolling restart, and started anew when it has; or never. */
+  #leave(node: SimNode, forGood = false): void {
     const { scheduler, history, nodes, trace, wait } = this.#at
     const { server } = node
     const others = nodes.filter(({ host }) => host.fate === 'up')
     if (server === null || node.host.fate !== 'up' || node.isLeaving || others.length < 2) return
+    if (forGood && nodes.filter(({ hasLeft }) => !hasLeft).length <= STAY_MIN) return
+    node.hasLeft = forGood
     const awayMs = this.#time(50, 1_500)
-    this.#disturb('leave', [node.name], { text: `${node.name} leaves, and is away`, forMs: awayMs })
+    this.#disturb('leave', [node.name], {
+      text: `${node.name} leaves${forGood ? ' for good' : ', and is away'}`,
+      forMs: awayMs,
+    })
     const disturbance = history.disturbances.at(-1)!
     disturbance.end = Infinity
     node.isLeaving = true
@@ -127,7 +158,9 @@ export class Faults {
       disturbance.end = scheduler.now + (isGone ? 0 : awayMs)
       if (isGone) return
       trace.say(`${node.name} has left`)
+      this.#at.ends(server)
       node.crash(false)
+      if (forGood) return
       scheduler.at(scheduler.now + awayMs, null, () => {
         trace.say(`${node.name} starts anew`)
         wait(node.start())

@@ -54,10 +54,12 @@ export interface Step {
   line: string
   /** Within which time it must end. */
   readonly limitMs: number
+  /** For how long its node had been one of too few to write (minority.ts). */
+  readonly aloneMs: number
 }
 
 export interface Disturbance {
-  readonly kind: 'cut' | 'freeze' | 'crash' | 'leave' | 'stall'
+  readonly kind: 'cut' | 'freeze' | 'crash' | 'leave' | 'join' | 'stall'
   /** Those whose link was cut or stalled, or the one it befell. */
   readonly nodes: readonly string[]
   readonly start: number

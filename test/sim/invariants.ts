@@ -10,11 +10,25 @@
  * partition: as soon as its two nodes have noticed all is as if it was whole.
  */
 import type { Disturbance, History, Read, Write } from './history.ts'
-import { GROUP_TIMEOUT_MS, GROUP_TTL_MS } from './cluster.ts'
-import type { SimOrigin } from './origin.ts'
+import {
+  GROUP_TIMEOUT_MS,
+  GROUP_TTL_MS,
+  GROUP_WAIT_MS,
+  isGrouped,
+  LAX_IF_ERROR_MS,
+  LAX_NEGATIVE_MS,
+  LAX_TTL_MS,
+} from './cluster.ts'
+import { isAbsent, isLax, type SeenLoad, type SimOrigin } from './origin.ts'
 
 /** How long other nodes may serve an old value after the newer one's acknowledgement. */
 export const STALE_MS = 2000
+
+/** An owner tells those who have copies of a change within this, over links that take up to 65 ms. */
+const TELL_MS = 300
+
+/** In this time a node has noticed that others are gone. */
+const ALONE_MS = 2000
 
 /** After a disturbance everything agrees again within this. */
 export const AGREE_MS = 5000
@@ -30,6 +44,9 @@ const NOTICED_MS = 1000
 
 const ERRORS_MAX = 0.02
 
+/** What a write is told where there are too few nodes. */
+export const REFUSED = 'CLUSTERDOWN'
+
 export interface Violation {
   readonly invariant: string
   readonly at: number
@@ -43,6 +60,10 @@ export interface Run {
   readonly origin: SimOrigin
   /** Nodes were given different lists: then they need not agree, but answer. */
   readonly listsDiffer: boolean
+  /** Nodes keep copies of others' hot keys. */
+  readonly isHot: boolean
+  /** `cluster-min-members`. */
+  readonly minMembers: number
   readonly report: (violation: Violation) => void
 }
 
@@ -59,6 +80,7 @@ function neverProduced(run: Run): void {
       const isRight =
         made !== null &&
         made.key === key &&
+        !isAbsent(key, made.version) &&
         key.startsWith(`${made.group}:`) &&
         (origin.versionsOf(key)[made.version] ?? Infinity) <= end
       if (isRight) continue
@@ -82,10 +104,12 @@ function staleness(run: Run): void {
       if (read.value === null) continue
       const from = madeByOrigin(read.value)
       const by = writes.find(({ value }) => value === read.value)
+      const madeAt = from === null ? (by?.end ?? Infinity) : askedAt(run, from, read)
       const passed = newer.find((write) => {
-        const allowedMs = read.atOwner && isCalm(run, write.start, read.end) ? 0 : STALE_MS
-        if (Math.max(write.end, write.effectAt) + allowedMs > read.start) return false
-        return from === null ? (by?.end ?? Infinity) < write.start : from.version < write.version
+        const seenFrom = Math.max(write.end, write.effectAt)
+        if (madeAt >= write.start || seenFrom > read.start) return false
+        const allowedMs = isCalm(run, write.start, read.end) ? calmMs(run, write, read) : STALE_MS
+        return seenFrom + allowedMs <= read.start
       })
       if (passed === undefined) continue
       const old = Math.round(read.start - Math.max(passed.end, passed.effectAt))
@@ -99,6 +123,20 @@ function staleness(run: Run): void {
       })
     }
   }
+}
+
+/** Where nothing happens: how long after a write's end it may not be seen yet. */
+function calmMs({ isHot }: Run, write: Write, read: Read): number {
+  // Copies of others are told, but who wrote through a node reads that through it.
+  return !isHot || read.atOwner || read.node === write.node ? 0 : TELL_MS
+}
+
+/** When the origin was last asked for what somebody read. */
+function askedAt({ origin }: Run, from: { key: string; version: number }, read: Read): number {
+  const loads = origin.loads.filter(({ key, version, start }) => {
+    return key === from.key && version === from.version && start <= read.end
+  })
+  return loads.at(-1)?.start ?? Infinity
 }
 
 function nameOfStale({ disturbances }: History, write: Write, read: Read): string {
@@ -178,14 +216,39 @@ function nothingIsLost(run: Run): void {
   }
 }
 
+/** C2: nil is the answer for what the origin does not have, or does not give in time. */
+function nilIsRight(run: Run): void {
+  const { history, origin, report } = run
+  if (run.listsDiffer) return
+  for (const [key, reads] of history.reads) {
+    if (!isGrouped(key)) continue
+    const loads = origin.loads.filter((load) => load.key === key)
+    const writes = (history.writes.get(key) ?? []).filter(({ acked }) => acked)
+    for (const { value, start, end, node } of reads) {
+      if (value !== null) continue
+      const isExcused = loads.some((load) => {
+        if (load.start > end) return false
+        if (load.end - load.start >= GROUP_WAIT_MS && load.start + GROUP_TIMEOUT_MS >= start)
+          return true
+        const ended = writes.some((write) => write.start > load.start && write.end < start)
+        return load.outcome === 'missing' && load.end + LAX_NEGATIVE_MS >= start && !ended
+      })
+      if (isExcused || !isCalm(run, start - LAX_NEGATIVE_MS, end)) continue
+      const text = `${node} answered nil for ${key}, which the origin has`
+      report({ invariant: 'C2 what the origin has is there', at: end, about: key, text })
+    }
+  }
+}
+
 /** What the group's ttl and a load's deadline allow is the longest that an old version is served. */
 function ttlHolds({ history, origin, report }: Run): void {
   for (const [key, reads] of history.reads) {
     const versions = origin.versionsOf(key)
+    const keptMs = isLax(key) ? LAX_TTL_MS + LAX_IF_ERROR_MS : GROUP_TTL_MS
     for (const { value, start, end, node } of reads) {
       const made = value === null ? null : madeByOrigin(value)
       const passedAt = made === null ? undefined : versions[made.version + 1]
-      if (passedAt === undefined || start <= passedAt + GROUP_TTL_MS + GROUP_TIMEOUT_MS) continue
+      if (passedAt === undefined || start <= passedAt + keptMs + GROUP_TIMEOUT_MS) continue
       const text = `${node} answered ${value} for ${key}, which the origin changed long ago`
       report({ invariant: 'C2 what was loaded ends with its ttl', at: end, about: key, text })
     }
@@ -207,10 +270,7 @@ function loads(run: Run): void {
       if (hadDel) continue
       const before = all[i - 1]
       if (before === undefined) continue
-      const isStillGood =
-        before.outcome === 'value'
-          ? load.start < before.end + GROUP_TTL_MS
-          : before.outcome === 'none' && load.start < before.start + GROUP_TIMEOUT_MS - 1
+      const isStillGood = load.start < goodUntil(before)
       if (isStillGood && isCalm(run, before.start - 1, load.start)) {
         const text = `${load.node} loaded ${key}, which ${before.node} had loaded or was loading`
         report({ invariant: 'C1 one load per cold key and view', at: load.start, about: key, text })
@@ -227,6 +287,14 @@ function loads(run: Run): void {
       }
     }
   }
+}
+
+/** Until when a load need not be repeated, if nothing happens. */
+function goodUntil({ key, start, end, outcome }: SeenLoad): number {
+  if (outcome === 'none') return start + GROUP_TIMEOUT_MS - 1
+  if (outcome === 'error') return -Infinity
+  if (!isLax(key)) return end + GROUP_TTL_MS
+  return end + (outcome === 'missing' ? LAX_NEGATIVE_MS : LAX_TTL_MS) - 1
 }
 
 /** C12: each INCRBY is counted once, if at all; what was acknowledged is, as long as nothing happens. */
@@ -308,16 +376,36 @@ function deadlines({ history, report }: Run): void {
   }
 }
 
-/** C4: few errors, where nothing but a crash, or a restart, happened. */
+/** C4: few errors, where nothing but a crash, or a restart, happened; none, where nodes just come and go. */
 function errorsAreFew({ history, report }: Run): void {
-  if (history.disturbances.some(({ kind }) => kind !== 'crash' && kind !== 'leave')) return
+  const kinds = new Set(history.disturbances.map(({ kind }) => kind))
+  if ([...kinds].some((kind) => !['crash', 'leave', 'join'].includes(kind))) return
   const told = history.steps.filter(({ outcome }) => outcome === 'value' || outcome === 'error')
-  const errors = told.filter(
-    ({ outcome, line }) => outcome === 'error' && !line.startsWith('ORIGIN'),
-  )
-  if (errors.length <= told.length * ERRORS_MAX) return
+  const errors = told.filter(({ outcome, line }) => {
+    return outcome === 'error' && !line.startsWith('ORIGIN') && !line.startsWith(REFUSED)
+  })
+  if (errors.length <= (kinds.has('crash') ? told.length * ERRORS_MAX : 0)) return
   const text = `${errors.length} errors of ${told.length} answers: ${errors[0]!.line}`
-  report({ invariant: 'C4 at most 2 % errors', at: errors[0]!.end, about: '', text })
+  const invariant = kinds.has('crash') ? 'C4 at most 2 % errors' : 'C9 no error at join and leave'
+  report({ invariant, at: errors[0]!.end, about: errors[0]!.words.split(' ')[1] ?? '', text })
+}
+
+/** C6: with `cluster-min-members` a minority does not write, and the others do. */
+function minorities(run: Run): void {
+  const { history, listsDiffer, minMembers, report } = run
+  const invariant = 'C6 a minority refuses writes, nobody else does'
+  for (const { words, node, start, end, outcome, line, aloneMs } of history.steps) {
+    const about = words.split(' ')[1] ?? ''
+    const isRead = words.startsWith('GET ') || words.startsWith('MGET ')
+    if (outcome === 'value' && !isRead && aloneMs >= ALONE_MS) {
+      const text = `${node} took ${words}, ${Math.round(aloneMs)} ms after it had too few others`
+      report({ invariant, at: end, about, text })
+    }
+    const isRefused = outcome === 'error' && line.startsWith(REFUSED)
+    if (isRefused && !listsDiffer && (minMembers === 0 || isCalm(run, start, end))) {
+      report({ invariant, at: end, about, text: `${node} refused ${words}` })
+    }
+  }
 }
 
 /** Group, key and version of a value that the origin made; null: it is none. */
@@ -332,10 +420,12 @@ export const checks: readonly Check[] = [
   neverProduced,
   staleness,
   nothingIsLost,
+  nilIsRight,
   ttlHolds,
   loads,
   counters,
   locks,
   deadlines,
   errorsAreFew,
+  minorities,
 ]

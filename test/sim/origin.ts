@@ -8,9 +8,11 @@ import type { Trace } from './trace.ts'
 export interface SeenLoad {
   readonly node: string
   readonly key: string
+  /** What the origin had when it was asked. */
+  readonly version: number
   readonly start: number
   end: number
-  outcome: 'value' | 'error' | 'none'
+  outcome: 'value' | 'missing' | 'error' | 'none'
 }
 
 /** How often which fault, of 1000 loads. */
@@ -18,6 +20,19 @@ export interface OriginFaults {
   readonly slow: number
   readonly error: number
   readonly hang: number
+}
+
+/** The group with `negative` and ETags (cluster.ts). Of its keys every fourth version is that there is none. */
+const LAX = 'lax:'
+const ABSENT_EACH = 4
+
+export function isLax(key: string): boolean {
+  return key.startsWith(LAX)
+}
+
+/** Has the origin no such thing? */
+export function isAbsent(key: string, version: number): boolean {
+  return isLax(key) && version % ABSENT_EACH === ABSENT_EACH - 1
 }
 
 /**
@@ -55,12 +70,13 @@ export class SimOrigin {
     return { load: (request) => this.#load(host, request), close: () => Promise.resolve() }
   }
 
-  #load(host: Host, { group, key, signal }: LoadRequest): Promise<Loaded> {
+  #load(host: Host, { group, key, etag, signal }: LoadRequest): Promise<Loaded> {
     const scheduler = this.#scheduler
     const name = Buffer.from(key).toString('latin1')
     const version = this.versionsOf(name).length - 1
     const start = scheduler.now
-    const seen: SeenLoad = { node: host.name, key: name, start, end: Infinity, outcome: 'none' }
+    const began = { node: host.name, key: name, version, start }
+    const seen: SeenLoad = { ...began, end: Infinity, outcome: 'none' }
     this.loads.push(seen)
     const { tookMs, fate } = this.#chance()
     this.#trace.say(`${host.name} loads ${name} ${fate}`)
@@ -72,11 +88,20 @@ export class SimOrigin {
         scheduler.hasPromises = true
         if (signal.aborted) return
         seen.end = scheduler.now
-        seen.outcome = fate
+        const isMissing = fate === 'value' && isAbsent(name, version)
+        seen.outcome = isMissing ? 'missing' : fate
         if (fate === 'error') reject(new OriginError('status', `ORIGIN ${group.name}: 500`))
-        else resolve({ value: Buffer.from(`o|${group.name}|${name}|${version}`) })
+        else if (isMissing) resolve({ value: null })
+        else resolve(this.#answer(group.name, name, version, etag))
       })
     })
+  }
+
+  /** The value, or that the one that is there still stands. */
+  #answer(group: string, key: string, version: number, etag: string | null): Loaded {
+    if (etag === String(version)) return { value: null, unchanged: true, etag }
+    const value = Buffer.from(`o|${group}|${key}|${version}`)
+    return isLax(key) ? { value, etag: String(version) } : { value }
   }
 
   #chance(): { tookMs: number; fate: 'hang' | 'error' | 'value' } {

@@ -1,13 +1,15 @@
 /*
  * Runs seeds of the simulated cluster over worker processes, and shows those that break an invariant.
  *
- *     npm run sim -- --seeds 1000 [--from 1] [--workers 2] [--faults crash,freeze]
+ *     npm run sim -- --seeds 1000 [--from 1] [--workers 2] [--faults crash,freeze] [--first]
  *     npm run sim -- --seed 7 [--trace]
  */
 import { fork } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { addCensus, newCensus } from './census.ts'
 import { FAULTS, type FaultName } from './faults.ts'
 import { type RunResult, runSeed } from './run.ts'
 
@@ -22,6 +24,8 @@ interface Options {
   readonly workers: number
   readonly faults: readonly FaultName[]
   readonly trace: boolean
+  /** Is the first seed that fails the last? */
+  readonly first: boolean
 }
 
 /** A worker's answer for a seed. */
@@ -40,6 +44,7 @@ function readOptions(args: readonly string[]): Options {
       workers: { type: 'string', default: String(availableParallelism()) },
       faults: { type: 'string', default: FAULTS.join() },
       trace: { type: 'boolean', default: false },
+      first: { type: 'boolean', default: false },
     },
   })
   const faults = values.faults.split(',').filter((name) => name !== '') as FaultName[]
@@ -52,7 +57,8 @@ function readOptions(args: readonly string[]): Options {
     throw new Error('seeds and workers are numbers')
   }
   const seeds = Array.from({ length: count }, (_, i) => first + i)
-  return { seeds, workers: Math.max(1, Math.min(workers, count)), faults, trace: values.trace }
+  const { trace, first: onlyFirst } = values
+  return { seeds, workers: Math.max(1, Math.min(workers, count)), faults, trace, first: onlyFirst }
 }
 
 /** One seed, in this process. */
@@ -67,8 +73,12 @@ async function judge(seed: number, faults: readonly FaultName[], trace: boolean)
 /** All seeds, over so many processes, each of which takes the next one when it is done. */
 async function judgeAll(options: Options, hear: (told: Told) => void): Promise<void> {
   const queue = [...options.seeds]
+  const hearOne = (told: Told): void => {
+    hear(told)
+    if (options.first && told.result.violations.length > 0) queue.length = 0
+  }
   const work = async (): Promise<void> => {
-    while (queue.length > 0) await oneProcess(queue, options.faults, hear)
+    while (queue.length > 0) await oneProcess(queue, options.faults, hearOne)
   }
   await Promise.all(Array.from({ length: options.workers }, work))
 }
@@ -116,6 +126,11 @@ function show({ result, cpuMs }: Told): void {
   for (const line of lines) console.log(`    ${line}`)
 }
 
+/** The same on each Node, for the same seeds. */
+function hashOfAll(hashes: readonly string[]): string {
+  return createHash('sha256').update(hashes.join()).digest('hex').slice(0, 16)
+}
+
 async function main(args: readonly string[]): Promise<void> {
   if (args[0] === 'worker') return serveParent(args[1]!.split(',') as FaultName[])
   const options = readOptions(args)
@@ -127,13 +142,17 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const startedAt = performance.now()
   const broken = new Map<string, number[]>()
+  const census = newCensus()
+  const hashes = new Map<number, string>()
   let cpuMs = 0
   let count = 0
   let failed = 0
   await judgeAll(options, (told) => {
     count++
     cpuMs += told.cpuMs
-    const { seed, violations } = told.result
+    const { seed, hash, violations } = told.result
+    addCensus(census, told.result.census)
+    hashes.set(seed, hash)
     if (violations.length === 0) return
     failed++
     for (const name of new Set(violations.map(({ invariant }) => invariant))) {
@@ -147,6 +166,12 @@ async function main(args: readonly string[]): Promise<void> {
   console.log(
     `${count} seeds in ${seconds.toFixed(0)} s, ${each} CPU seconds each; ${failed} failed`,
   )
+  console.log(
+    Object.entries(census)
+      .map(([name, times]) => `${times} ${name}`)
+      .join(', '),
+  )
+  console.log(`hash of all: ${hashOfAll(options.seeds.flatMap((seed) => hashes.get(seed) ?? []))}`)
   for (const [name, seeds] of [...broken].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const some = [...seeds].sort((a, b) => a - b)
     const more = some.length > 12 ? ` ... (${some.length})` : ''

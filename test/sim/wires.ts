@@ -22,7 +22,7 @@ const CONNECT_MS_MAX = 20_000
 const RESEND_MS_MAX = 200
 
 /** One direction between two hosts. */
-interface Lane {
+export interface Lane {
   delayMs: number
   jitterMs: number
   isCut: boolean
@@ -98,8 +98,7 @@ export class Wires {
   }
 
   /** The way of an item, for as long as it takes. */
-  delay(from: string, to: string): number {
-    const { delayMs, jitterMs } = this.lane(from, to)
+  delay({ delayMs, jitterMs }: Lane): number {
     return delayMs + (jitterMs * this.#random.below(1000)) / 1000
   }
 
@@ -127,13 +126,14 @@ export class Wires {
     const { host, farName } = near
     const scheduler = this.#scheduler
     const giveUpAt = scheduler.now + CONNECT_MS_MAX
+    const [there, back] = [this.lane(host.name, farName), this.lane(farName, host.name)]
     const arrive = (): void => {
       const listener = this.#listeners.get(farName)
-      const isCut = this.lane(host.name, farName).isCut || this.lane(farName, host.name).isCut
+      const isCut = there.isCut || back.isCut
       if (near.destroyed) return
-      const back = scheduler.now + this.delay(farName, host.name)
+      const backAt = scheduler.now + this.delay(back)
       if (!isCut && this.#refusing.has(farName)) {
-        scheduler.at(back, host, () => near.takeIn('reset'), true)
+        scheduler.at(backAt, host, () => near.takeIn('reset'), true)
         return
       }
       if (isCut || listener === undefined) {
@@ -149,9 +149,9 @@ export class Wires {
       scheduler.at(scheduler.now, listener.host, () => listener.accept(far), true)
       // Of a doubled attempt the second is nobody's, and ends.
       if (isGhost) scheduler.at(scheduler.now + 500, listener.host, () => far.takeIn('reset'), true)
-      if (!isGhost) scheduler.at(back, host, () => near.opened(), true)
+      if (!isGhost) scheduler.at(backAt, host, () => near.opened(), true)
     }
-    scheduler.at(scheduler.now + this.delay(host.name, farName), null, arrive)
+    scheduler.at(scheduler.now + this.delay(there), null, arrive)
   }
 
   /** A process is gone. `silently`: so is its machine, nothing is heard of it. */
@@ -186,6 +186,8 @@ export class WireStream extends EventEmitter {
   readonly serial: number
   readonly writableLength = 0
   readonly #wires: Wires
+  /** The way out. */
+  readonly #lane: Lane
   destroyed = false
   #far: WireStream | null = null
   #isEnded = false
@@ -203,6 +205,7 @@ export class WireStream extends EventEmitter {
   constructor(wires: Wires, host: Host, farName: string, serial: number) {
     super()
     this.#wires = wires
+    this.#lane = wires.lane(host.name, farName)
     this.host = host
     this.farName = farName
     this.serial = serial
@@ -289,7 +292,7 @@ export class WireStream extends EventEmitter {
 
   send(item: Item): void {
     const { scheduler } = this.#wires
-    const at = scheduler.now + this.#wires.delay(this.host.name, this.farName)
+    const at = scheduler.now + this.#wires.delay(this.#lane)
     this.#lastAt = Math.max(at, this.#lastAt)
     this.#put({ item, place: this.#sent++ }, this.#lastAt)
   }
@@ -331,8 +334,7 @@ export class WireStream extends EventEmitter {
   }
 
   #isKept(): boolean {
-    const { isCut } = this.#wires.lane(this.host.name, this.farName)
-    return isCut || this.#wires.scheduler.now < this.#stalledUntil
+    return this.#lane.isCut || this.#wires.scheduler.now < this.#stalledUntil
   }
 
   /** Something arrived. */

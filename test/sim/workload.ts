@@ -3,9 +3,11 @@
  * at a time. What they asked and heard goes into the history.
  */
 import { HUNT_MS } from '../../cluster/hunt.ts'
+import { NODE_TIMEOUT_MS } from '../../cluster/membership.ts'
 import { type Answer, type SimClient, textOf } from './client.ts'
-import { GROUP_WAIT_MS, type SimNode } from './cluster.ts'
+import { GROUP_WAIT_MS, isGrouped, type SimNode } from './cluster.ts'
 import type { History, Step, Write } from './history.ts'
+import type { Minority } from './minority.ts'
 import type { SimOrigin } from './origin.ts'
 import type { SeededRandom } from './random.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -13,13 +15,20 @@ import type { Trace } from './trace.ts'
 
 /** What the way to the node and back, and timers, may add. */
 const SLACK_MS = 100
+/** A node that rejoins holds the commands of its clients for so long before it begins to answer. */
+const DOUBT_MS = NODE_TIMEOUT_MS
 /** Of commands on plain keys. */
 export const PLAIN_LIMIT_MS = HUNT_MS + SLACK_MS
 /** A load is waited for, and once more by who stands in for a node that was lost meanwhile. */
 const GROUP_LIMIT_MS = 2 * (HUNT_MS + GROUP_WAIT_MS) + SLACK_MS
 
 const PLAIN_KEYS = 10
-const GROUP_KEYS = 6
+const GROUPS = ['user', 'users', 'lax'] as const
+const KEYS_PER_GROUP = 3
+/** Where there are hot keys: of so many reads of plain keys, and of a group's, all but one are of the first. */
+const HOT_READS = 4
+/** Of so many writes one is read by its client at once. */
+const READ_BACK_IN = 3
 const LOCK_KEYS = 4
 /** Powers of four that fit below 2^63, less the sign. */
 const DIGITS = 31
@@ -29,6 +38,9 @@ const THINK_MS = 130
 /** Those that are passed on as they are, where another node has their key. */
 const PASSED_ON = new Set(['GET', 'SET', 'EXPIRE', 'INCRBY', 'SETNX'])
 
+/** In a lax group most changes at the origin are not told. */
+const TOLD_IN = 4
+
 export interface Stage {
   readonly scheduler: Scheduler
   readonly random: SeededRandom
@@ -36,6 +48,8 @@ export interface Stage {
   readonly history: History
   readonly origin: SimOrigin
   readonly trace: Trace
+  readonly minority: Minority
+  readonly isHot: boolean
 }
 
 export class Workload {
@@ -51,10 +65,9 @@ export class Workload {
   }
 
   get groupKeys(): readonly string[] {
-    return Array.from(
-      { length: GROUP_KEYS },
-      (_, i) => `${i % 2 === 0 ? 'user' : 'users'}:${i >> 1}`,
-    )
+    return GROUPS.flatMap((group) => {
+      return Array.from({ length: KEYS_PER_GROUP }, (_, i) => `${group}:${i}`)
+    })
   }
 
   get plainKeys(): readonly string[] {
@@ -85,7 +98,7 @@ export class Workload {
     const act = random.below(100)
     const plain = `p:${random.below(PLAIN_KEYS)}`
     const grouped = random.pick(this.groupKeys)
-    if (act < 26) this.get(client, plain, next)
+    if (act < 26) this.get(client, this.#readKey(plain), next)
     else if (act < 40) this.#set(client, plain, next)
     else if (act < 45) this.#del(client, plain, next)
     else if (act < 48) this.#expire(client, plain, next)
@@ -93,8 +106,22 @@ export class Workload {
     else if (act < 64) this.#count(client, next)
     else if (act < 68) this.#sum(client, next)
     else if (act < 74) this.#lock(client, next)
-    else if (act < 94) this.get(client, grouped, next)
+    else if (act < 93) this.get(client, this.#readKey(grouped), next)
+    else if (act < 95) this.#set(client, grouped, next)
     else this.#change(client, grouped, next)
+  }
+
+  /** A key, or the hot one of its kind. */
+  #readKey(key: string): string {
+    const { isHot, random } = this.#stage
+    if (!isHot || random.below(HOT_READS) === 0) return key
+    return `${key.split(':')[0]!}:0`
+  }
+
+  /** Goes on after a write, often with a look at what has become of it. */
+  #after(client: SimClient, key: string, next: () => void): void {
+    if (this.#stage.random.below(READ_BACK_IN) > 0 || this.isOver) next()
+    else this.get(client, key, next)
   }
 
   /** Sends a command; `hear` gets its answer. */
@@ -104,10 +131,13 @@ export class Workload {
     limitMs: number,
     hear: (answer: Answer, step: Step) => void,
   ): void {
-    const { scheduler, history, trace } = this.#stage
+    const { scheduler, history, trace, minority } = this.#stage
+    const isInDoubt = this.#nodeOf(client).server?.gate.doubtsKeys === true
     const step: Step = {
       ...{ client: client.name, node: client.node, words: words.join(' ') },
-      ...{ start: scheduler.now, end: Infinity, outcome: 'open', line: '', limitMs },
+      ...{ start: scheduler.now, end: Infinity, outcome: 'open', line: '' },
+      limitMs: limitMs + (isInDoubt ? DOUBT_MS : 0),
+      aloneMs: minority.aloneMs(client.node),
     }
     const mayPassOn = PASSED_ON.has(words[0]!) && !this.#isAtOwner(client, words[1]!)
     if (mayPassOn) this.#nodeOf(client).passesOn++
@@ -129,7 +159,7 @@ export class Workload {
 
   get(client: SimClient, key: string, next: () => void): void {
     const atOwner = this.#isAtOwner(client, key)
-    const limitMs = key.startsWith('user') ? GROUP_LIMIT_MS : PLAIN_LIMIT_MS
+    const limitMs = isGrouped(key) ? GROUP_LIMIT_MS : PLAIN_LIMIT_MS
     this.#ask(client, ['GET', key], limitMs, (answer, { start, end }) => {
       if (answer.kind === 'value') this.#saw({ client, key, start, end, atOwner }, answer.value)
       next()
@@ -161,7 +191,7 @@ export class Workload {
     const write = this.#write(client, { key, kind: 'set', value })
     this.#ask(client, ['SET', key, value], PLAIN_LIMIT_MS, (answer) => {
       this.#ended(write, answer, answer.kind === 'value')
-      next()
+      this.#after(client, key, next)
     })
   }
 
@@ -171,15 +201,17 @@ export class Workload {
     const write = this.#write(client, { key, kind: 'del', value: null, version })
     this.#ask(client, ['DEL', key], PLAIN_LIMIT_MS, (answer) => {
       this.#ended(write, answer, answer.kind === 'value')
-      next()
+      this.#after(client, key, next)
     })
   }
 
-  /** The origin has something new, and the cache is told. */
+  /** The origin has something new, and the cache is told; where values are fresh for a short time only now and then. */
   #change(client: SimClient, key: string, next: () => void): void {
-    const { origin, trace } = this.#stage
+    const { origin, random, trace } = this.#stage
     trace.say(`the origin changes ${key} to ${origin.bump(key)}`)
-    this.#del(client, key, next)
+    const isTold = !key.startsWith('lax:') || random.below(TOLD_IN) === 0
+    if (isTold) this.#del(client, key, next)
+    else next()
   }
 
   #expire(client: SimClient, key: string, next: () => void): void {
@@ -200,8 +232,12 @@ export class Workload {
     if (draw < 3) return this.get(client, key, next)
     const value = `v|${key}|${++this.#serial}`
     const write = this.#write(client, { key, kind: 'setnx', value })
-    this.#ask(client, ['SETNX', key, value], PLAIN_LIMIT_MS, (answer) => {
-      this.#ended(write, answer, answer.kind === 'value' && answer.value === 1)
+    const isSet = draw === 3
+    const words = isSet ? ['SET', key, value, 'NX'] : ['SETNX', key, value]
+    this.#ask(client, words, PLAIN_LIMIT_MS, (answer) => {
+      const isTaken =
+        answer.kind === 'value' && (isSet ? answer.value !== null : answer.value === 1)
+      this.#ended(write, answer, isTaken)
       if (answer.kind === 'value') write.end = scheduler.now
       next()
     })

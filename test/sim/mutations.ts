@@ -1,0 +1,247 @@
+/*
+ * Does the simulator see what it is there for? Each mutation takes one mechanism out of a copy of the
+ * product; then seeds run until one of them fails.
+ *
+ *     npm run sim:mutations -- [--seeds 200] [--only 'a part of a name']
+ */
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+
+/** What is changed: the name, the file, a text that is in it once, and what stands there instead. */
+type Mutation = readonly [name: string, file: string, from: string, to: string]
+
+const mutations: readonly Mutation[] = [
+  [
+    'who is told to rejoin forgets nothing',
+    'server/owned-slots.ts',
+    'if (!this.#begins(slots)) return false\n    // Who',
+    '// Who',
+  ],
+  [
+    'who thaws does not ask whether it was missed',
+    'server/owned-slots.ts',
+    '    this.doubt.raise()\n',
+    '',
+  ],
+  [
+    'what others sent before a node stood still is run',
+    'server/owned-slots.ts',
+    'if (before > 0) this.#server.ask',
+    'if (before > Infinity) this.#server.ask',
+  ],
+  [
+    'entries of lost slots stay visible',
+    'cluster/slot-states.ts',
+    'Atomics.store(this.#states, slot, STALE)',
+    'Atomics.store(this.#states, slot, CLEAN)',
+  ],
+  [
+    'what a visit left stays visible',
+    'cluster/slot-states.ts',
+    'if (state === DISTURBED || (state === VISITED && isLong)) {',
+    'if (state === DISTURBED) {',
+  ],
+  [
+    'a gained slot is own before what was hidden is removed',
+    'server/owned-slots.ts',
+    'if (slotStates.hidesSome(slot)) this.#pending.add(slot)\n      else ',
+    '',
+  ],
+  ['PEER TAKE leaves the entry', 'server/moved-entry.ts', '  store.remove()\n', ''],
+  [
+    'a key is asked for of its old owner again',
+    'cluster/handoff-fence.ts',
+    'Atomics.or(this.#bits, bit >>> 5, 1 << (bit & 31))',
+    'void bit',
+  ],
+  [
+    'what was asked for before all was forgotten is taken',
+    'server/takeover.ts',
+    'forgotten === this.#forgotten && number === this.#fence.numberOf(slot)',
+    'forgotten >= 0 && number > 0',
+  ],
+  [
+    'what arrives overwrites what was written meanwhile',
+    'server/takeover.ts',
+    'const isFree = !found && store.leaseToken() === 0',
+    'const isFree = found || !found',
+  ],
+  [
+    'who leaves runs what is still sent to it',
+    'server/handoff.ts',
+    'this.fence.phase >= HAS_LEFT\n',
+    'this.fence.phase > 99\n',
+  ],
+  [
+    'a hunt sends INCR again',
+    'cluster/hunt.ts',
+    'mayHaveRun && !hunt.repeatable',
+    'hunt.until < 0',
+  ],
+  ['a hunt takes three seconds', 'cluster/hunt.ts', 'HUNT_MS = 1000', 'HUNT_MS = 3000'],
+  [
+    'a request of another node is passed on',
+    'server/dispatch.ts',
+    'if (client.peer === null && routing.takes(client, entry)) return true',
+    'if (routing.takes(client, entry)) return true',
+  ],
+  [
+    'a load fills whatever lease there is',
+    'server/store/store.ts',
+    'const stands = this.#hasLease(token)\n    let stored = false\n    const isDead',
+    'const stands = token > 0\n    let stored = false\n    const isDead',
+  ],
+  [
+    'each miss is a load of its own',
+    'cluster/loads.ts',
+    'this.#flights.get(miss.token)\n    if (this.#closed)',
+    'this.#flights.get(-1)\n    if (this.#closed)',
+  ],
+  [
+    'a 304 keeps whatever is there',
+    'cluster/loads.ts',
+    'if (now !== null && now.etag === etag) {',
+    'if (now !== null) {',
+  ],
+  [
+    'values live for twice their ttl',
+    'cluster/keeping.ts',
+    'loaded.freshMs ?? group.ttlMs',
+    'loaded.freshMs ?? 2 * group.ttlMs',
+  ],
+  [
+    'negative answers live for four times as long',
+    'cluster/keeping.ts',
+    'Math.floor(now) + group.negativeMs',
+    'Math.floor(now) + 4 * group.negativeMs',
+  ],
+  [
+    'a group has keys that begin like its own',
+    'cluster/group.ts',
+    'if (group.pattern.matches(bytes, pos, length)) return group',
+    'if (length > 0) return group',
+  ],
+  [
+    'copies are not told of changes',
+    'cluster/hot/copies.ts',
+    '?.owner === source.owner && this.#shelf.delete(name)',
+    "?.owner === ''",
+  ],
+  [
+    'a copy outlives a write through its own node',
+    'cluster/hot/copies.ts',
+    'now >= copy.until || this.#options.stamps.of(copy.slot) !== copy.stamp',
+    'now >= copy.until',
+  ],
+  [
+    'a copy that a change has overtaken is kept',
+    'cluster/hot/copies.ts',
+    'if (grant.number < source.taken) return\n',
+    '',
+  ],
+  [
+    'a copy lives for ten seconds',
+    'cluster/hot/copies.ts',
+    'until: askedAt + grant.ttlMs,',
+    'until: askedAt + 10_000,',
+  ],
+  [
+    'copies outlive the silence of their owner',
+    'cluster/hot/copies.ts',
+    'now - source.heardAt <= SILENT_MS',
+    'now >= source.heardAt',
+  ],
+  [
+    'copies outlive a gap in what is told',
+    'cluster/hot/copies.ts',
+    '    if (this.#shelf.countOf(source.owner) > 0) this.#flushes++\n    this.#shelf.deleteWhere(({ owner }) => owner === source.owner)\n',
+    '',
+  ],
+  [
+    'copies outlive a change of the ring',
+    'server/routing.ts',
+    'membership.onChange(() => copied.copies.clear())\n',
+    '',
+  ],
+  [
+    'a minority writes',
+    'server/min-members.ts',
+    'const minority = heard < min',
+    'const minority = heard < 0 * min',
+  ],
+  [
+    'any proof will do',
+    'cluster/handshake.ts',
+    'return wellFormed && timingSafeEqual(given, expected)',
+    'return wellFormed || timingSafeEqual(expected, expected)',
+  ],
+  [
+    'owners depend on who looks',
+    'cluster/membership.ts',
+    'this.#ring.add(...list.all)',
+    'this.#ring.add(...list.all.map((one) => ({ ...one, weight: one.name === list.self.name ? 2 : 1 })))',
+  ],
+  [
+    'slots are dealt by turns',
+    'cluster/ring.ts',
+    'this.#table[slot] = indexes.get(this.#circle[at]!.name)!',
+    'this.#table[slot] = slot % indexes.size',
+  ],
+]
+
+function mutate(root: string, [name, file, from, to]: Mutation): void {
+  const path = join(root, file)
+  const text = readFileSync(path, 'utf8')
+  if (text.split(from).length !== 2) throw new Error(`'${name}' does not fit ${file} any more`)
+  writeFileSync(
+    path,
+    text.replace(from, () => to),
+  )
+}
+
+/** Which seed fails first, and what it breaks; null: none. */
+function firstFailure(root: string, seeds: number): string | null {
+  const args = ['dist/test/sim/sim.js', '--first', '--workers', '1', '--seeds', String(seeds)]
+  const run = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
+  if (run.status === 0) return null
+  const [, summary = ''] = run.stdout.split('hash of all: ')
+  const broken = summary
+    .split('\n')
+    .slice(1)
+    .filter((line) => line !== '')
+  const names = new Set(broken.map((line) => line.trim().split(/[ ,]/)[0]!))
+  const seed = /: (\d+)$/.exec(broken[0] ?? '')?.[1]
+  if (seed !== undefined) return `seed ${seed}: ${[...names].join(' ')}`
+  return /^(?:\w*Error|AssertionError).*$/m.exec(run.stderr)?.[0] ?? 'it ends'
+}
+
+function tryOne(mutation: Mutation, seeds: number): void {
+  const root = mkdtempSync(join(tmpdir(), 'ringtier-mutation-'))
+  try {
+    for (const name of ['cluster', 'protocol', 'server', 'test', 'tsconfig.json', 'package.json']) {
+      cpSync(name, join(root, name), { recursive: true })
+    }
+    symlinkSync(join(process.cwd(), 'node_modules'), join(root, 'node_modules'))
+    mutate(root, mutation)
+    const tsc = join(root, 'node_modules', '.bin', 'tsc')
+    // What is left unused is an error, and is built all the same.
+    spawnSync(tsc, ['-p', 'tsconfig.json'], { cwd: root, stdio: 'pipe' })
+    const failure = firstFailure(root, seeds)
+    console.log(`${mutation[0]} | ${failure ?? `not in ${seeds} seeds`}`)
+  } finally {
+    rmSync(root, { recursive: true })
+  }
+}
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '200' },
+    only: { type: 'string', default: '' },
+  },
+})
+for (const mutation of mutations) {
+  if (mutation[0].includes(values.only)) tryOne(mutation, Number(values.seeds))
+}
