@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { certificateFault } from './certificate-fault.ts'
 import { challenge, PEER_PROTOCOL_VERSION, prove, verify } from './handshake.ts'
 import type { Meeting } from './handshake.ts'
 import { type AnswerEvents, PeerAnswers } from './peer-answers.ts'
@@ -96,12 +97,14 @@ export class Link {
     })
     const stream = world.network.connect(target)
     this.#stream = stream
-    stream.on('connect', () => this.#onConnect())
+    stream.on(world.network.upEvent ?? 'connect', () => this.#onConnect())
     stream.on('data', (chunk: Buffer) => this.#onData(chunk))
     stream.on('drain', () => this.#onDrain())
     // The listener stays for good: a socket may still fail after it was destroyed.
     stream.on('error', (cause: Error & { code?: string }) => {
-      this.end(new LinkError(cause.code ?? LINK_CLOSED, `${node.name}: ${cause.message}`, cause))
+      const { code = LINK_CLOSED, message } = cause
+      const why = certificateFault(code) ?? message
+      this.end(new LinkError(code, `${node.name}: ${why}`, cause))
     })
     const closed = () => this.end(new LinkError(LINK_CLOSED, `${node.name} closed the link`))
     stream.on('end', closed)

@@ -111,6 +111,7 @@ export class Hub implements Workers {
       databases: server.databases.shared,
       stamps: server.stamps.shared,
       fence: server.handoff?.fence.shared ?? null,
+      tls: server.tls?.keys ?? null,
       originMs,
     }
     const rows = Array.from({ length: config.threads + 1 }, (_, row) => row)
@@ -126,6 +127,7 @@ export class Hub implements Workers {
       )
     }
     config.onSet((pairs) => hub.#tellAll({ kind: 'config', pairs }))
+    server.tls?.onChange((keys) => hub.#tellAll({ kind: 'tls', keys }))
     config.onGroupSet((change) => hub.#tellAll({ kind: 'group', change }))
     const { membership } = server.routing
     membership?.onList(() => {
@@ -353,6 +355,7 @@ class Caller implements ClientConnection {
   readonly bytesRead = 0
   readonly bytesWritten = 0
   readonly fd = -1
+  readonly distrust = null
   readonly #client: Client
 
   constructor(server: Server, session: SessionFacts) {
