@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { certificateFault } from './certificate-fault.ts'
 import { challenge, incarnationTold, PEER_PROTOCOL_VERSION, prove, verify } from './handshake.ts'
 import type { Meeting } from './handshake.ts'
 import { type AnswerEvents, PeerAnswers } from './peer-answers.ts'
@@ -58,6 +59,15 @@ export interface LinkEvents extends AnswerEvents {
   ended(reason: LinkError): void
 }
 
+type LinkState = 'connecting' | 'securing' | 'hello' | 'auth' | 'ready' | 'ended'
+
+/** What was not done in time. */
+const lateness: ReadonlyMap<LinkState, string> = new Map([
+  ['connecting', 'did not connect'],
+  // Who takes the handshake for a command waits for the rest of it.
+  ['securing', 'did not answer with TLS, as if its tls-cluster were no,'],
+])
+
 /** One connection to another node: dialled, shaken hands, then a stream of answers. Dies once. */
 export class Link {
   readonly #stream: Duplex
@@ -70,7 +80,7 @@ export class Link {
   /** The handshake's, and what comes after it. */
   readonly #greetings: Replies
   readonly #answers: PeerAnswers
-  #state: 'connecting' | 'hello' | 'auth' | 'ready' | 'ended' = 'connecting'
+  #state: LinkState = 'connecting'
   #patience: Timer
   #blocked = false
   #owner = ''
@@ -97,12 +107,16 @@ export class Link {
     })
     const stream = world.network.connect(target)
     this.#stream = stream
-    stream.on('connect', () => this.#onConnect())
+    const { upEvent = 'connect' } = world.network
+    if (upEvent !== 'connect') stream.on('connect', () => this.#onSecuring())
+    stream.on(upEvent, () => this.#onConnect())
     stream.on('data', (chunk: Buffer) => this.#onData(chunk))
     stream.on('drain', () => this.#onDrain())
     // The listener stays for good: a socket may still fail after it was destroyed.
     stream.on('error', (cause: Error & { code?: string }) => {
-      this.end(new LinkError(cause.code ?? LINK_CLOSED, `${node.name}: ${cause.message}`, cause))
+      const { code = LINK_CLOSED, message } = cause
+      const why = certificateFault(code) ?? message
+      this.end(new LinkError(code, `${node.name}: ${why}`, cause))
     })
     const closed = () => this.end(new LinkError(LINK_CLOSED, `${node.name} closed the link`))
     stream.on('end', closed)
@@ -158,12 +172,16 @@ export class Link {
 
   #lostPatience(): void {
     if (this.#state === 'ready') return
-    const doing = this.#state === 'connecting' ? 'connect' : 'shake hands'
-    this.end(new LinkError(LINK_TIMEOUT, `${this.#node.name} did not ${doing} in ${CONNECT_MS} ms`))
+    const why = `${this.#node.name} ${lateness.get(this.#state) ?? 'did not shake hands'}`
+    this.end(new LinkError(LINK_TIMEOUT, `${why} in ${CONNECT_MS} ms`))
+  }
+
+  #onSecuring(): void {
+    if (this.#state === 'connecting') this.#state = 'securing'
   }
 
   #onConnect(): void {
-    if (this.#state !== 'connecting') return
+    if (this.#state !== 'connecting' && this.#state !== 'securing') return
     this.#state = 'hello'
     const version = String(PEER_PROTOCOL_VERSION)
     this.#say(['PEER', 'HELLO', version, this.#identity.self, this.#nonce])

@@ -44,8 +44,10 @@ export interface Random {
 
 export interface Network {
   /**
-   * Opens a connection. The stream emits 'connect' when it stands; 'error' and 'close' as
-   * node:net sockets do.
+   * Opens a connection. The stream emits 'connect' when it stands, or what `upEvent` says; 'error' and
+   * 'close' as node:net sockets do.
    */
   connect(address: { readonly host: string; readonly port: number }): Duplex
+  /** TLS stands later than the connection that it is spoken on. Default: 'connect'. */
+  readonly upEvent?: 'connect' | 'secureConnect'
 }

@@ -512,6 +512,9 @@ export const ERR_PEER_ONLY = 'ERR only nodes of the cluster ask this of each oth
 export const ERR_PEER_NOT_YET = 'ERR what this node had is not forgotten yet'
 /** To another node, of a key that this one has given away because it is about to end; it did nothing. */
 export const ERR_LEAVING = 'LEAVING this node is about to end: its keys have new owners'
+/** PEER HELLO, with `tls-cluster yes`. */
+export const peerDistrusted = (why: string): string =>
+  `ERR a node that calls here must show a certificate of this cluster over TLS (tls-cluster): ${why}`
 /** PEER AUTH out of order. Ours: another node's handshake. */
 export const ERR_PEER_AUTH_FIRST = 'ERR PEER AUTH must follow a PEER HELLO'
 /** PEER AUTH from who does not know the cluster secret. */

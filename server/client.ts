@@ -27,6 +27,8 @@ export interface ClientConnection {
   readonly bytesRead: number
   readonly bytesWritten: number
   readonly fd: number
+  /** Why the other side is no node of a cluster with TLS, as an error puts it; null: its certificate is the cluster's. */
+  readonly distrust: string | null
   /** Are these bytes (of the command that runs) the caller's from now on? */
   handOver(bytes: Uint8Array): boolean
   /** From now on the pages that the command's big arguments came in are the caller's to release. */
@@ -158,6 +160,9 @@ export class Client {
   }
   get bytesWritten(): number {
     return this.#connection.bytesWritten
+  }
+  get distrust(): string | null {
+    return this.#connection.distrust
   }
   get fd(): number {
     return this.#connection.fd

@@ -145,6 +145,8 @@ export class Settings {
   readonly #setListeners: ((pairs: readonly Pair[]) => void)[] = []
   readonly #groupListeners: ((change: GroupChange) => void)[] = []
   readonly #listeners = new Map<string, ((value: never) => void)[]>()
+  readonly #appliers: { readonly names: readonly DirectiveName[]; readonly apply: () => void }[] =
+    []
 
   constructor(source: ConfigSource) {
     const { statements, file, machine } = source
@@ -227,6 +229,14 @@ export class Settings {
    */
   onChange<Name extends DirectiveName>(name: Name, listener: (value: Values[Name]) => void): void {
     this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), listener])
+  }
+
+  /**
+   * Calls `apply` when CONFIG SET has changed all that it was asked for, if some of that are these. It refuses
+   * as a listener of `onChange` does.
+   */
+  onApply(names: readonly DirectiveName[], apply: () => void): void {
+    this.#appliers.push({ names, apply })
   }
 
   /** GROUP SET. Returns null, or the error's line. CONFIG GET and REWRITE tell the new value. */
@@ -364,12 +374,27 @@ export class Settings {
       try {
         this.#change(directive, value)
       } catch (error) {
-        const { message } = badValueOf(error)
-        for (const [changed, previous] of before) this.#change(changed, previous)
-        return directiveFailed(name, message)
+        return this.#takeBack(before, name, error)
+      }
+    }
+    for (const { names, apply } of this.#appliers) {
+      const isOne = ({ directive }: Change): boolean => names.some((one) => one === directive.name)
+      const last = changes.findLast(isOne)
+      if (last === undefined) continue
+      try {
+        apply()
+      } catch (error) {
+        return this.#takeBack(before, last.name, error)
       }
     }
     return null
+  }
+
+  /** Returns the line of the error for which it takes changes back, the last one first. */
+  #takeBack(before: readonly [Directive, unknown][], name: string, error: unknown): string {
+    const { message } = badValueOf(error)
+    for (const [changed, previous] of before) this.#change(changed, previous)
+    return directiveFailed(name, message)
   }
 
   #change(directive: Directive, value: unknown): void {

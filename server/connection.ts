@@ -19,6 +19,8 @@ export interface Socket extends ByteSink {
   readonly localAddress: string
   /** -1 when there is none. */
   readonly fd: number
+  /** See ClientConnection. */
+  readonly distrust: string | null
 }
 
 /** For so long a client that was told good-bye may leave its side of the connection open. */
@@ -69,6 +71,9 @@ export class Connection implements ClientConnection {
     this.#input = new Input(server.store, this.decoder, this)
   }
 
+  get distrust(): string | null {
+    return this.#socket.distrust
+  }
   get fd(): number {
     return this.#socket.fd
   }

@@ -1,10 +1,10 @@
 import type { Duplex } from 'node:stream'
 import type { Socket } from './connection.ts'
-import type { SocketHandler } from './listener.ts'
+import { NO_TLS, type SocketHandler } from './listener.ts'
 import type { IoMemory } from './store/store.ts'
 
 /**
- * Any duplex stream as a Socket: TLS, a test's pair of pipes, the simulator's network. What it
+ * Any duplex stream as a Socket: a test's pair of pipes, the simulator's network. What it
  * reads is copied into the read area, piece by piece.
  */
 export class DuplexSocket implements Socket {
@@ -12,6 +12,7 @@ export class DuplexSocket implements Socket {
   readonly remoteAddress: string
   readonly localAddress: string
   readonly fd = -1
+  readonly distrust = NO_TLS
 
   constructor(stream: Duplex, addresses: { remote: string; local: string }) {
     this.#stream = stream

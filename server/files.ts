@@ -6,13 +6,16 @@
  */
 import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises'
 import type { Resolver } from '../cluster/discovery/dns.ts'
-import type { World } from '../cluster/world.ts'
+import type { Network, World } from '../cluster/world.ts'
+import type { Tls } from './tls.ts'
 
 /** What the server is handed: the outside of the cluster, and a disk. */
 export interface ServerWorld extends World {
   readonly files: Files
   /** DNS, for `cluster-dns`. */
   readonly resolver?: Resolver
+  /** Connections that begin with a TLS handshake, for `tls-cluster`. */
+  secure?(tls: Tls): Network
 }
 
 /** Whatever fails rejects with the system's error and its `code`. */

@@ -18,10 +18,17 @@
  * libuv reads a socket up to 32 times between two polls, as long as reads fill the buffer: a client
  * whose pipeline never ends would hold up all others for 2 MB of commands. So a socket that has
  * filled the buffer rests until the others that are ready have had their turn.
+ *
+ * TLS (for `tls-cluster`) is spoken on the same port. A connection's first byte tells: no request begins with
+ * that of a handshake. Then what has been read is put back, a TLSSocket takes the socket's place, and its
+ * clear bytes are copied into the read buffer.
  */
 import { createServer, Socket as NetSocket, connect } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { MessageChannel, type Transferable } from 'node:worker_threads'
 import type { AddressInfo, OnReadOpts, Server as NetServer } from 'node:net'
+import { certificateFault } from '../cluster/certificate-fault.ts'
+import { type Tls, TLS_HANDSHAKE } from './tls.ts'
 
 /** Who is told what a socket does. */
 export interface SocketHandler {
@@ -58,7 +65,11 @@ export interface ListenerSocket {
   readonly localAddress: string
   /** -1 when the system does not tell. */
   readonly fd: number
+  /** Why the other side is no node of a cluster with TLS; null: it has shown a certificate of its CA. */
+  readonly distrust: string | null
 }
+
+export const NO_TLS = 'it does not speak TLS'
 
 /** Where to listen. */
 export interface ListenAddress {
@@ -71,6 +82,10 @@ export interface ListenAddress {
 
 /** How the sockets of a thread are served. */
 export interface SocketOptions {
+  /** Those that begin with a TLS handshake go on as TLS. Default: nobody speaks TLS. */
+  readonly tls?: Tls | null
+  /** Milliseconds that a TLS handshake may take, once it has begun. */
+  readonly tlsHandshakeMs?: number
   /** Seconds of silence before the system probes a connection; 0: never. Read at each connection. */
   readonly keepAliveSeconds: () => number
   /** Where all sockets read into. */
@@ -117,12 +132,12 @@ export interface Taker {
 
 /** For connections that another thread has accepted. */
 export async function openTaker(options: SocketOptions): Promise<Taker> {
-  const { keepAliveSeconds, readBuffer } = options
+  const { keepAliveSeconds, readBuffer, tls = null, tlsHandshakeMs = tlsHandshakeMsMax } = options
   const adopts = options.adopt !== false && (await (adoptable ??= canAdopt(readBuffer)))
   return {
     adopts,
     take: (accepted) => {
-      const socket = new TcpSocket(accepted, readBuffer, adopts)
+      const socket = new TcpSocket(accepted, { readBuffer, adopts, tls, tlsHandshakeMs })
       socket.keepAlive(keepAliveSeconds())
       return socket
     },
@@ -171,26 +186,48 @@ const anyAddress: ReadonlyMap<string, string> = new Map([
   ['::*', '::'],
 ])
 
+/** Who began a TLS handshake has so long for it. */
+const tlsHandshakeMsMax = 5000
+/**
+ * A TLSSocket never says at once that bytes have left, though it has them encrypted: what is written to it is
+ * copied, and counts as gone as long as no more than this is under way.
+ */
+const tlsAheadBytesMax = 64 * 1024
+
+interface TcpSocketOptions {
+  readonly readBuffer: Uint8Array
+  readonly adopts: boolean
+  readonly tls: Tls | null
+  readonly tlsHandshakeMs: number
+}
+
 class TcpSocket implements ListenerSocket {
   readonly remoteAddress: string
   readonly localAddress: string
   readonly fd: number
-  readonly #socket: NetSocket
+  distrust: string | null = NO_TLS
+  #socket: NetSocket
   readonly #readBuffer: Uint8Array
   readonly #adopted: boolean
   #handler: SocketHandler | null = null
+  /** Not null until the first byte has come, if that may begin a TLS handshake. */
+  #mayTurnTo: Tls | null
+  readonly #tlsHandshakeMs: number
+  #isTls = false
   /** Its owner wants no more reads. */
   #paused = false
   /** It has filled the read buffer, and waits for the others to have their turn. */
   #resting = false
 
-  constructor(accepted: NetSocket, readBuffer: Uint8Array, adopt: boolean) {
+  constructor(accepted: NetSocket, { readBuffer, adopts, tls, tlsHandshakeMs }: TcpSocketOptions) {
     this.#readBuffer = readBuffer
-    this.#adopted = adopt
+    this.#adopted = adopts
+    this.#mayTurnTo = tls
+    this.#tlsHandshakeMs = tlsHandshakeMs
     this.fd = handleOf(accepted)?.fd ?? -1
     this.remoteAddress = joinAddress(accepted.remoteAddress, accepted.remotePort)
     this.localAddress = joinAddress(accepted.localAddress, accepted.localPort)
-    this.#socket = adopt
+    this.#socket = adopts
       ? adoptSocket(accepted, readBuffer, (length) => {
           this.#handler!.onBytes(length)
           if (length === readBuffer.length) this.#rest()
@@ -201,21 +238,20 @@ class TcpSocket implements ListenerSocket {
   }
 
   attach(handler: SocketHandler): void {
-    const socket = this.#socket
-    this.#handler = handler
-    socket.on('end', () => handler.onEnd())
-    socket.on('close', () => handler.onClose())
-    if (!this.#adopted) socket.on('data', (chunk: Uint8Array) => this.#copy(chunk))
-    socket.resume()
+    this.#handler =
+      this.#mayTurnTo === null || !this.#adopted ? handler : this.#untilDecided(handler)
+    this.#listen(handler)
+    this.#socket.resume()
   }
 
   get writableLength(): number {
-    return this.#socket.writableLength
+    const { writableLength } = this.#socket
+    return this.#isTls && writableLength <= tlsAheadBytesMax ? 0 : writableLength
   }
 
   write(bytes: Uint8Array, done?: () => void): void {
     // To write to what is gone makes an error object each time, which costs more than the write.
-    if (this.#socket.writable) this.#socket.write(bytes, done)
+    if (this.#socket.writable) this.#socket.write(this.#isTls ? Buffer.from(bytes) : bytes, done)
     else if (done !== undefined) process.nextTick(done)
   }
 
@@ -257,7 +293,60 @@ class TcpSocket implements ListenerSocket {
     })
   }
 
+  #listen(handler: SocketHandler): void {
+    const socket = this.#socket
+    socket.on('end', () => handler.onEnd())
+    socket.on('close', () => handler.onClose())
+    if (!this.#adopted || this.#isTls) socket.on('data', (chunk: Uint8Array) => this.#copy(chunk))
+  }
+
+  /** Takes the first bytes in the handler's place. */
+  #untilDecided(handler: SocketHandler): SocketHandler {
+    return {
+      onBytes: (length) => {
+        this.#handler = handler
+        if (!this.#turnsToTls(this.#readBuffer.subarray(0, length))) handler.onBytes(length)
+      },
+      onEnd: () => handler.onEnd(),
+      onClose: () => handler.onClose(),
+    }
+  }
+
+  /** Is this the begin of a TLS handshake, and are the bytes taken for it? Asked once. */
+  #turnsToTls(bytes: Uint8Array): boolean {
+    const tls = this.#mayTurnTo
+    this.#mayTurnTo = null
+    if (tls === null || bytes[0] !== TLS_HANDSHAKE) return false
+    const handler = this.#handler!
+    const tcp = this.#socket
+    for (const event of ['end', 'close', 'data']) tcp.removeAllListeners(event)
+    tcp.pause()
+    tcp.unshift(Buffer.from(bytes))
+    const secure = new TLSSocket(tcp, {
+      ...{ isServer: true, secureContext: tls.context },
+      // Who shows no certificate, or another one, may be a client, but no node.
+      ...{ requestCert: true, rejectUnauthorized: false },
+    })
+    secure.disableRenegotiation()
+    this.#isTls = true
+    this.#socket = secure
+    this.distrust = 'its TLS handshake has not ended'
+    const deadline = setTimeout(() => secure.destroy(), this.#tlsHandshakeMs).unref()
+    secure.on('secure', () => {
+      clearTimeout(deadline)
+      this.distrust = distrustOf(secure)
+    })
+    // Not documented, as 'secure' is not: what goes wrong after the handshake would end nothing otherwise.
+    secure.on('_tlsError', () => secure.destroy())
+    secure.on('error', () => {})
+    secure.on('close', () => clearTimeout(deadline))
+    this.#listen(handler)
+    if (this.#paused) secure.pause()
+    return true
+  }
+
   #copy(chunk: Uint8Array): void {
+    if (this.#mayTurnTo !== null && this.#turnsToTls(chunk)) return
     const size = this.#readBuffer.length
     for (let from = 0; from < chunk.length; from += size) {
       const piece = chunk.subarray(from, from + size)
@@ -275,6 +364,24 @@ interface Handle {
 
 function handleOf(socket: NetSocket): Handle | null {
   return (socket as unknown as { _handle: Handle | null })._handle
+}
+
+/** The undocumented part of a TLSSocket that tells what OpenSSL thinks of the other side's certificate. */
+interface TlsHandle {
+  /** Null: it is good. */
+  verifyError?(): (Error & { readonly code?: string }) | null
+}
+
+/** See ListenerSocket. Where OpenSSL cannot be asked nobody is trusted. */
+function distrustOf(socket: TLSSocket): string | null {
+  const { _handle: handle } = socket as unknown as { readonly _handle: TlsHandle | null }
+  if (handle?.verifyError === undefined)
+    return 'this Node.js does not tell what its certificate is worth'
+  if (Object.keys(socket.getPeerCertificate()).length === 0) return 'it has shown no certificate'
+  const error = handle.verifyError()
+  if (error === null) return null
+  const { code = '', message } = error
+  return certificateFault(code) ?? message
 }
 
 /** Puts a socket that reads into `readBuffer` on the handle of one that has read nothing yet. */

@@ -62,7 +62,7 @@ export class OwnClient {
 
 /** Nothing is read from it, and nothing written to it. */
 const NO_SOCKET: Socket = {
-  ...{ remoteAddress: '', localAddress: '', fd: -1, writableLength: 0 },
+  ...{ remoteAddress: '', localAddress: '', fd: -1, distrust: null, writableLength: 0 },
   pause: () => {},
   resume: () => {},
   write: (_, done) => done?.(),

@@ -38,6 +38,7 @@ import { shareStats, type SharedStats } from './stats.ts'
 import { Sweeper } from './sweeper.ts'
 import { Takeover } from './takeover.ts'
 import { answer, type AnswerOf, type ArgumentOf, type QuestionName } from './threads/questions.ts'
+import { openTls, type Tls, withTls } from './tls.ts'
 import { version } from './version.ts'
 import { Warming } from './warming.ts'
 
@@ -52,13 +53,16 @@ const DRAIN_AFTER_LEAVE_MS = 2_500
  * that its groups' origins want.
  * @throws {SnapshotError} there is one that cannot be loaded
  * @throws {GroupError} a group's origin cannot be used
+ * @throws {TlsError} a certificate or key cannot be used
  */
 export async function createServer(
   config: Config,
-  world: ServerWorld,
+  outside: ServerWorld,
   log: Log,
   given: { readonly loader?: Loader | undefined; readonly beginsEmpty?: boolean } = {},
 ): Promise<Server> {
+  const tls = openTls(config)
+  const world = withTls(outside, tls)
   const ringHash = await Routing.loadHash()
   const checksum = await loadChecksum()
   const { beginsEmpty = false } = given
@@ -72,7 +76,7 @@ export async function createServer(
   const commandNames = [...new CommandTable(commands).all()].map((entry) => entry.fullName)
   const stats = shareStats(commandNames, sharingThreads(config))
   const loader = given.loader ?? (await loaderFor(config, world, log))
-  return new Server({ ...parts, runId, opened, stats, loader })
+  return new Server({ ...parts, runId, opened, stats, loader, tls })
 }
 
 /**
@@ -131,6 +135,7 @@ interface ServerParts {
   readonly opened: OpenedStore
   readonly stats: SharedStats
   readonly loader: Loader
+  readonly tls: Tls | null
 }
 
 /** How to end. */
@@ -188,6 +193,8 @@ export interface Workers {
  */
 export class Server extends IoThread {
   override readonly hub = this
+  /** Null: nobody speaks TLS. */
+  readonly tls: Tls | null
   /** With these a worker attaches to the store and the counters. */
   readonly opened: OpenedStore
   readonly sharedStats: SharedStats
@@ -271,6 +278,7 @@ export class Server extends IoThread {
       incarnation: config.members === null ? '' : newIncarnation(world.random),
     })
     this.#outside = world
+    this.tls = parts.tls
     this.opened = opened
     this.sharedStats = parts.stats
     this.stamps = stamps
@@ -406,6 +414,7 @@ export class Server extends IoThread {
     if (this.#workers !== null) return this.#workers.listen(at)
     return listen({
       ...at,
+      tls: this.tls,
       keepAliveSeconds: () => this.config['tcp-keepalive'],
       readBuffer: this.readBuffer,
       onConnection: (socket) => this.admit(socket),

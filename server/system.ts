@@ -10,10 +10,12 @@ import { connect } from 'node:net'
 import { availableParallelism, devNull, totalmem } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
+import { connect as connectTls } from 'node:tls'
 import { getHeapStatistics } from 'node:v8'
 import type { Resolver } from '../cluster/discovery/dns.ts'
 import type { Clock, Network, Random, Timer } from '../cluster/world.ts'
 import { type ServerWorld, systemFiles } from './files.ts'
+import type { Tls } from './tls.ts'
 
 /** Longest delay a Node timer takes; a longer one would fire at once. */
 export const delayMsMax = 2 ** 31 - 1
@@ -91,6 +93,20 @@ const systemNetwork: Network = {
   },
 }
 
+/** Both sides show a certificate; the other one's must be signed by this cluster's CA. */
+function secureNetwork(tls: Tls): Network {
+  return {
+    upEvent: 'secureConnect',
+    connect({ host, port }): Duplex {
+      const secureContext = tls.context
+      // Which node it is the handshake behind this proves, not the certificate.
+      const checkServerIdentity = (): undefined => undefined
+      const options = { secureContext, checkServerIdentity, rejectUnauthorized: true }
+      return connectTls({ host, port, ...options }).setNoDelay(true)
+    },
+  }
+}
+
 /** By the system's own look-up, which also knows /etc/hosts and search domains; SRV knows neither. */
 const systemResolver: Resolver = {
   async addresses(host) {
@@ -111,6 +127,7 @@ export function createSystemWorld(originMs = readClockOrigin()): ServerWorld {
   return {
     ...{ clock: new SystemClock(originMs), random: new SystemRandom() },
     ...{ network: systemNetwork, files: systemFiles, resolver: systemResolver },
+    secure: secureNetwork,
   }
 }
 

@@ -28,6 +28,7 @@ import {
   text,
   yesNo,
 } from './kinds.ts'
+import { readProtocols } from './tls-protocols.ts'
 
 /** Redis's levels of its log. */
 const levels = ['debug', 'verbose', 'notice', 'warning'] as const
@@ -258,6 +259,47 @@ export const directives = {
     section: 'Security',
     mutable: false,
     summary: 'Who may use DEBUG: nobody, all, or local clients.',
+  }),
+  'tls-cluster': row(yesNo(), {
+    default: false,
+    section: 'Security',
+    mutable: true,
+    fixed: 'going over to TLS while the server runs is not built yet',
+    summary:
+      'TLS on the links between nodes, at the port of `cluster-self`: a node shows its certificate, and takes only nodes with one that `tls-ca-cert-file` has signed. The same on all nodes. Clients may speak TLS there too, and need not.',
+  }),
+  'tls-cert-file': row(text(), {
+    default: '',
+    section: 'Security',
+    mutable: true,
+    summary:
+      "This node's certificate in PEM, for servers and clients both, and behind it those between it and the CA. CONFIG SET of a `tls-*` directive reads all files anew, for connections that are made from then on; those that stand stay.",
+  }),
+  'tls-key-file': row(text(), {
+    default: '',
+    section: 'Security',
+    mutable: true,
+    summary: 'The private key of `tls-cert-file`, in PEM.',
+  }),
+  'tls-key-file-pass': row(text(), {
+    default: '',
+    section: 'Security',
+    mutable: true,
+    secret: true,
+    summary: 'What the key is encrypted with; empty: it is not.',
+  }),
+  'tls-ca-cert-file': row(text(), {
+    default: '',
+    section: 'Security',
+    mutable: true,
+    summary:
+      'The certificates in PEM, one of which must have signed that of each node. Those that the system trusts do not count.',
+  }),
+  'tls-protocols': row(text(checkProtocols), {
+    default: '',
+    section: 'Security',
+    mutable: true,
+    summary: 'Versions of TLS that are spoken: `TLSv1.2`, `TLSv1.3` or both; empty is both.',
   }),
   group: row(lines(), {
     default: [],
@@ -539,6 +581,12 @@ function checkBind(addresses: readonly string[]): string | null {
   return addresses.length > bindMax ? 'Too many bind addresses specified.' : null
 }
 
+function checkProtocols(words: string): string | null {
+  return readProtocols(words) === null
+    ? 'wants TLSv1.2, TLSv1.3 or both; older ones are not spoken'
+    : null
+}
+
 type IgnoredRow = readonly [kind: Kind<unknown>, default_: string]
 
 const count = (): Kind<number> => integer(0, intMax)
@@ -556,7 +604,8 @@ const noReplicas = 'there is no replication: each key lives on one node of the c
 const noTypes = 'there are only strings yet'
 const noScripts = 'there are no scripts yet'
 const noTuning = 'it tunes a part of Redis that is not here'
-const noTls = 'TLS is not built yet'
+const noTls =
+  'TLS has no port of its own and none of this: nodes speak it with tls-cluster, and clients may then, on the same port'
 const noAcl = 'ACL users are not built yet; requirepass is'
 const ownCluster =
   'the cluster is set up by cluster-self, cluster-secret, and cluster-peers, cluster-dns or cluster-etcd'
@@ -713,22 +762,16 @@ const ignoredByReason: readonly (readonly [string, Readonly<Record<string, Ignor
     noTls,
     {
       'tls-port': [portNumber(), '0'],
-      'tls-cluster': [yesNo(), 'no'],
       'tls-replication': [yesNo(), 'no'],
       'tls-auth-clients': [choice(['no', 'yes', 'optional']), 'yes'],
       'tls-ca-cert-dir': [text(), ''],
-      'tls-ca-cert-file': [text(), ''],
-      'tls-cert-file': [text(), ''],
       'tls-ciphers': [text(), ''],
       'tls-ciphersuites': [text(), ''],
       'tls-client-cert-file': [text(), ''],
       'tls-client-key-file': [text(), ''],
       'tls-client-key-file-pass': [text(), ''],
       'tls-dh-params-file': [text(), ''],
-      'tls-key-file': [text(), ''],
-      'tls-key-file-pass': [text(), ''],
       'tls-prefer-server-ciphers': [yesNo(), 'no'],
-      'tls-protocols': [text(), ''],
       'tls-session-cache-size': [count(), '20480'],
       'tls-session-cache-timeout': [count(), '300'],
       'tls-session-caching': [yesNo(), 'yes'],
@@ -805,7 +848,6 @@ const ignoredAliases: Readonly<Record<string, string>> = {
 const refusals: Readonly<Record<string, (value: string) => string | null>> = {
   aclfile: (value) => (value === '' ? null : `${noAcl}: its rules would not be in force`),
   'tls-port': (value) => (value === '0' ? null : noTls),
-  'tls-cluster': (value) => (value === 'no' ? null : noTls),
   'tls-replication': (value) => (value === 'no' ? null : noTls),
   unixsocket: (value) => (value === '' ? null : 'Unix sockets are not built yet'),
 }

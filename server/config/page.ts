@@ -117,7 +117,7 @@ ${parts.join('\n')}
 
 These are accepted, remembered for \`CONFIG GET\` and \`CONFIG REWRITE\`, and told in the log where
 their value differs from Redis's default. A few values are refused, because who sets them counts on
-what they do: \`tls-port\`, \`tls-cluster\`, \`tls-replication\`, \`aclfile\` and \`unixsocket\`, and the lines
+what they do: \`tls-port\`, \`tls-replication\`, \`aclfile\` and \`unixsocket\`, and the lines
 \`user\`, \`rename-command\` and \`loadmodule\`.
 
 ${reasons.map(describeIgnored).join('\n')}

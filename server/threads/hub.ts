@@ -112,6 +112,7 @@ export class Hub implements Workers {
       stamps: server.stamps.shared,
       fence: server.handoff?.fence.shared ?? null,
       incarnation: server.incarnation,
+      tls: server.tls?.keys ?? null,
       originMs,
     }
     const rows = Array.from({ length: config.threads + 1 }, (_, row) => row)
@@ -127,6 +128,7 @@ export class Hub implements Workers {
       )
     }
     config.onSet((pairs) => hub.#tellAll({ kind: 'config', pairs }))
+    server.tls?.onChange((keys) => hub.#tellAll({ kind: 'tls', keys }))
     config.onGroupSet((change) => hub.#tellAll({ kind: 'group', change }))
     const { membership } = server.routing
     membership?.onList(() => {
@@ -357,6 +359,7 @@ class Caller implements ClientConnection {
   readonly bytesRead = 0
   readonly bytesWritten = 0
   readonly fd = -1
+  readonly distrust = null
   readonly #client: Client
 
   constructor(server: Server, session: SessionFacts) {

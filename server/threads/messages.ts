@@ -13,6 +13,7 @@ import type { LogLevel } from '../log.ts'
 import type { SlowCommand } from '../slow-log.ts'
 import type { SharedStats } from '../stats.ts'
 import type { StoreOptions } from '../store/store.ts'
+import type { TlsKeys } from '../tls.ts'
 import type { MeshStart } from './mesh.ts'
 import type { QuestionName } from './questions.ts'
 import type { LoadReason } from './remote-loads.ts'
@@ -38,6 +39,8 @@ export interface WorkerStart {
   readonly mesh: MeshStart
   readonly tracking: TrackingStart
   readonly incarnation: string
+  /** Null: nobody speaks TLS. */
+  readonly tls: TlsKeys | null
   /** Of the clock; see system.ts. */
   readonly originMs: number
 }
@@ -82,6 +85,8 @@ export type ToWorker =
   /** The reply of a command that ran on the hub. */
   | { readonly kind: 'reply'; readonly id: number; readonly bytes: Uint8Array }
   | { readonly kind: 'config'; readonly pairs: readonly Pair[] }
+  /** For connections from now on. */
+  | { readonly kind: 'tls'; readonly keys: TlsKeys }
   | { readonly kind: 'group'; readonly change: GroupChange }
   | { readonly kind: 'monitored'; readonly line: Uint8Array }
   /** The load of this token has ended. */

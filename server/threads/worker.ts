@@ -20,6 +20,7 @@ import { Routing } from '../routing.ts'
 import type { Slot } from '../slot.ts'
 import { Store } from '../store/store.ts'
 import { createSystemWorld } from '../system.ts'
+import { Tls, withTls } from '../tls.ts'
 import { ThreadMesh } from './mesh.ts'
 import { type FromWorker, ownBytes, type ToWorker, type WorkerStart } from './messages.ts'
 import { answer } from './questions.ts'
@@ -30,7 +31,8 @@ import { ThreadTrackingLinks } from './tracking-links.ts'
 assert(parentPort !== null, 'hub.ts starts this program, in a thread of its own')
 const hub = parentPort
 const start = workerData as WorkerStart
-const world = createSystemWorld(start.originMs)
+const tls = start.tls === null ? null : new Tls(start.tls)
+const world = withTls(createSystemWorld(start.originMs), tls)
 const config = new Settings(start.config) as Config
 const log = createThreadLog(start.logLevel, (line) => tell({ kind: 'log', line }))
 config.onChange('loglevel', (level) => log.setLevel(level))
@@ -103,6 +105,7 @@ const thread = new IoThread({
 ThreadMesh.join(world.clock, thread.pubsub, start.mesh)
 ThreadTrackingLinks.join(world.clock, thread.tracking, start.row, start.tracking)
 const sockets = {
+  tls,
   keepAliveSeconds: () => config['tcp-keepalive'],
   readBuffer: thread.readBuffer,
 }
@@ -166,6 +169,9 @@ hub.on('message', (message: ToWorker) => {
       return
     case 'config':
       assert(config.set(message.pairs, true) === null, 'all threads take what the hub takes')
+      return
+    case 'tls':
+      tls!.use(message.keys)
       return
     case 'group':
       assert(config.setGroup(message.change) === null, 'all threads take what the hub takes')

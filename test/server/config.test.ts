@@ -250,7 +250,14 @@ const bad: [args: string[], line: string][] = [
     ['--supervised', 'systemd'],
     "command line: supervised 'systemd': 'systemd' waits for a message that is not sent: use Type=simple and supervised no",
   ],
-  [['--tls-port', '6380'], "command line: tls-port '6380': TLS is not built yet"],
+  [
+    ['--tls-port', '6380'],
+    "command line: tls-port '6380': TLS has no port of its own and none of this: nodes speak it with tls-cluster, and clients may then, on the same port",
+  ],
+  [
+    ['--tls-protocols', 'TLSv1.1 TLSv1.2'],
+    "command line: tls-protocols 'TLSv1.1 TLSv1.2': wants TLSv1.2, TLSv1.3 or both; older ones are not spoken",
+  ],
   [
     ['--user', 'alice on'],
     'command line: ACL users are not built yet; requirepass is: its rules would not be in force',
@@ -595,7 +602,7 @@ test('set: what is refused at the start is refused later, with the same reason',
     loadConfig().set([['maxmemory-policy', 'mru']]) ?? '',
     /argument 'maxmemory-policy'\) - argument\(s\) must be one of the following: s3a, /,
   )
-  t.regex(loadConfig().set([['tls-port', '1']]) ?? '', /TLS is not built yet$/)
+  t.regex(loadConfig().set([['tls-port', '1']]) ?? '', /TLS has no port of its own/)
 })
 
 test('set: what cannot change yet keeps its value, and may be set to it', (t) => {
@@ -766,6 +773,7 @@ const ourDefaults = new Set([
 /** Ours refuses or limits where Redis does not, and says why. */
 const ourTexts = new Set([
   ...['loglevel', 'maxmemory-policy', 'bind', 'tls-port', 'cluster-node-timeout'],
+  'tls-protocols',
 ])
 
 oracleTest('Redis knows no directive that is not known here, and the defaults agree', async (t) => {
