@@ -197,7 +197,9 @@ export class Takeover implements Takers {
     const isFree = !found && store.leaseToken() === 0
     const stored = isFree && store.put(value, 0, value.length, expireAt, extras) === STORED
     store.close()
-    if (stored) this.counters.moved++
+    if (!stored) return
+    this.counters.moved++
+    this.#server.copies?.arrived(key)
   }
 }
 

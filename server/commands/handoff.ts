@@ -37,6 +37,7 @@ function give(client: Client, sees: View): void {
   const { args, reply, server, store } = client
   if (!givesTo(client, keySlot(args.bytes, args.pos(2), args.length(2)), sees)) return reply.null()
   store.now = server.world.clock.now()
+  server.kept?.settleKey(args.bytes, args.pos(2), args.length(2))
   const entry = takeEntry(store, server.config.groups, args.buffer(2))
   if (entry === null) return reply.null()
   const { line, value } = entry
