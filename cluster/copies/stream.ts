@@ -3,7 +3,7 @@
  *
  *     begin ──> OPEN slots ──> open: COPY COPY TAG COPY ... ──> begun anew
  *                 ^   | not yet           |
- *                 `---' 200 ms            `── a link that broke, silence, an error
+ *                 `---' later             `── a link that broke, silence, an error
  *
  * - A key that has changed waits to be sent, and is read when it is sent: so however often it changes
  *   meanwhile, the last message says what it is, and messages on a link keep their order.
@@ -18,7 +18,7 @@
 import type { PeerOutcome, PeerPort } from '../peer.ts'
 import { PeerError, type PeerValue } from '../replies.ts'
 import { keySlot, SLOT_COUNT } from '../slots.ts'
-import type { Clock } from '../world.ts'
+import type { Clock, Timer } from '../world.ts'
 
 /** Of one message: enough that many small writes cost little, little enough to be read in one turn. */
 const BATCH_KEYS_MAX = 64
@@ -28,8 +28,9 @@ const FLIGHTS_MAX = 64
 const FLIGHT_BYTES_MAX = 4 * 1024 * 1024
 /** Keys that may wait without anybody waiting for them. */
 const KEYS_WAITING_MAX = 4096
-/** After "not yet", and after an attempt that failed. */
-const AGAIN_MS = 200
+/** After "not yet", and after an attempt that failed: twice as long each time. */
+const AGAIN_FIRST_MS = 10
+const AGAIN_MS_MAX = 200
 
 const PEER = Buffer.from('PEER')
 const COPIES = Buffer.from('COPIES')
@@ -87,6 +88,8 @@ export class CopyStream {
   #answeredAt: number
   #beatIsSent = false
   #againAt = 0
+  #again: Timer | null = null
+  #againMs = AGAIN_FIRST_MS
   #notes: Note[] = []
   /** Is the first of them under way? */
   #noteIsSent = false
@@ -175,8 +178,7 @@ export class CopyStream {
 
   /** All begins anew. Who waits goes on waiting. */
   beginAnew(): void {
-    const { clock, name } = this.#options
-    this.#id = name()
+    this.#id = this.#options.name()
     this.#heard = 0
     const dones = this.#notes.flatMap((note) => note.dones)
     this.#notes = []
@@ -189,13 +191,14 @@ export class CopyStream {
     for (const { entries } of flights) {
       for (const { key, dones: own } of entries) if (own.length > 0) this.#add(key, own)
     }
-    this.#againAt = clock.now() + AGAIN_MS
+    this.#tryLater()
     this.#open(this.#slots, ...dones)
   }
 
   /** Nothing is sent any more. Those who wait for keys are the caller's, others are told. */
   end(): readonly { readonly key: Buffer; readonly dones: readonly Done[] }[] {
     this.#ended = true
+    this.#again?.cancel()
     const flights = [...this.#flights].flatMap(({ entries }) => entries)
     const waiting = [...flights, ...this.#waiting.values()].filter(({ dones }) => dones.length > 0)
     const noted = this.#notes.flatMap(({ dones }) => dones)
@@ -261,6 +264,15 @@ export class CopyStream {
     })
   }
 
+  /** Nothing is sent for a while. */
+  #tryLater(): void {
+    const { clock } = this.#options
+    this.#againAt = clock.now() + this.#againMs
+    this.#again?.cancel()
+    this.#again = clock.after(this.#againMs, () => this.#plan())
+    this.#againMs = Math.min(2 * this.#againMs, AGAIN_MS_MAX)
+  }
+
   #pump(): void {
     if (this.#ended || this.#options.clock.now() < this.#againAt) return
     if (this.#notes.length > 0) return this.#sendNote()
@@ -283,7 +295,7 @@ export class CopyStream {
       this.#noteIsSent = false
       const isLater = value instanceof PeerError && value.line === this.#options.notYet
       if (isLater || wasNotSent(outcome)) {
-        this.#againAt = this.#options.clock.now() + AGAIN_MS
+        this.#tryLater()
       } else if (this.#isTaken(outcome, value)) {
         this.#notes.shift()
         if (note.slots !== null) this.#opened(note.slots)
@@ -332,7 +344,7 @@ export class CopyStream {
       this.#flightBytes -= bytes
       if (wasNotSent(outcome)) {
         isRefused = true
-        this.#againAt = this.#options.clock.now() + AGAIN_MS
+        this.#tryLater()
         for (const { key, dones } of entries) this.#add(key, dones)
       } else if (this.#isTaken(outcome, value)) {
         this.sent += entries.length
@@ -371,6 +383,7 @@ export class CopyStream {
       this.beginAnew()
       return false
     }
+    this.#againMs = AGAIN_FIRST_MS
     this.#heard = Math.max(this.#heard, value)
     this.#answeredAt = this.#options.clock.now()
     return true

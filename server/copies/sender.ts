@@ -45,8 +45,6 @@ export class CopySender implements Copiers {
   #next: (string | null)[] = Array.from({ length: SLOT_COUNT }, () => null)
   #tick: Timer | null = null
   #sent = 0
-  /** Copies that were sent again, and streams that began anew: how often a node was gone on without. */
-  timesDegraded = 0
 
   constructor(server: Server, membership: Membership) {
     this.#server = server
@@ -207,9 +205,11 @@ export class CopySender implements Copiers {
         onOpen: (slots) => this.#walkOn(target, slots),
         onRoom: () => this.#goOn(target),
         onDegraded: (isDegraded) => {
-          if (isDegraded) this.timesDegraded++
-          const what = isDegraded ? 'does not answer: writes do not wait for' : 'takes in'
-          log.warning({ node: name }, `node ${name} ${what} copies of this node's keys`)
+          if (isDegraded) {
+            log.warning({ node: name }, `node ${name} takes in no copies: writes do not wait for it`)
+          } else {
+            log.notice({ node: name }, `node ${name} takes in copies`)
+          }
         },
       },
       // At the start nobody knows whether it is there.

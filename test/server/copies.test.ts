@@ -66,8 +66,11 @@ async function start(
   const say = async (client: RawClient, ...lines: readonly string[]): Promise<string[]> => {
     const replies: string[] = []
     for (const line of lines) {
+      let isAnswered = false
       const reply = client.send(line.split(' '))
+      void reply.then(() => (isAnswered = true))
       await settle()
+      for (let i = 0; i < 100 && !isAnswered; i++) await advance(20)
       replies.push(await reply)
     }
     return replies
@@ -107,4 +110,109 @@ test('what a node had of a group with copies is there when it has died', async (
     ':42\r\n',
   ])
   t.deepEqual(await say(client!, `EXISTS ${d}`), [':0\r\n'])
+})
+
+test('who misses a dead owner is shown the copy, before anybody has it down', async (t) => {
+  const origin = countingLoader()
+  const { clients, keys, next, say, kill } = await start(t, origin.loader)
+  const [a, b, c] = keys(3) as [string, string, string]
+  const client = clients[next(a)]!
+  await say(client, `SET ${a} 1`, `GET ${b}`, `SET ${c} 1`)
+  t.is(origin.loads(), 1)
+  await kill()
+  t.deepEqual(await say(client, `GET ${a}`, `GET ${b}`), ['$1\r\n1\r\n', `$${b.length + 3}\r\nof ${b}\r\n`])
+  t.is(origin.loads(), 1)
+})
+
+test('what was written at the node that stands in is not undone by the copy', async (t) => {
+  const { clients, keys, next, say, kill, advance } = await start(t)
+  const all = keys(40)
+  const at = next(all[0]!)
+  const [a, b, c] = all.filter((key) => next(key) === at) as [string, string, string]
+  const client = clients[at]!
+  await say(client, `SET ${a} 1`, `SET ${b} 1`, `SET ${c} 1`)
+  await kill()
+  t.deepEqual(await say(client, `DEL ${a}`, `INCR ${b}`, `SET ${c} 5`), [':1\r\n', ':2\r\n', '+OK\r\n'])
+  await advance(3000)
+  t.deepEqual(await say(client, `EXISTS ${a}`, `GET ${b}`, `GET ${c}`), [
+    ':0\r\n',
+    '$1\r\n2\r\n',
+    '$1\r\n5\r\n',
+  ])
+})
+
+test('what was invalidated or flushed does not come back with a copy', async (t) => {
+  for (const line of [
+    'CACHE.INVALIDATE PREFIX k:',
+    'CACHE.INVALIDATE GROUP k',
+    'GROUP FLUSH k',
+    'FLUSHALL',
+    'FLUSHDB',
+    'CACHE.INVALIDATE TAG t',
+  ]) {
+    const { clients, keys, say, kill, advance, info } = await start(t)
+    const [a, b] = keys(2) as [string, string]
+    const [client] = clients
+    t.is((await say(client!, `CACHE.SET ${a} 1 TAGS 1 t`))[0], '+OK\r\n')
+    t.is((await say(client!, line))[0], '+OK\r\n', line)
+    await advance(500)
+    t.deepEqual(await say(client!, `SET ${b} 2`), ['+OK\r\n'])
+    t.is(await info(DEAD, 'cluster_copies_degraded'), 0, line)
+    await kill()
+    await advance(3000)
+    t.deepEqual(await say(client!, `EXISTS ${a}`, `GET ${b}`), [':0\r\n', '$1\r\n2\r\n'], line)
+  }
+})
+
+test('a node that leaves hands its keys over itself, and nothing comes back after it', async (t) => {
+  const { cluster, clients, keys, say, advance } = await start(t)
+  const [a, b] = keys(2) as [string, string]
+  const [client] = clients
+  await say(client!, `SET ${a} 1`, `SET ${b} 1`)
+  const { leaving } = cluster.nodes[DEAD]!.server
+  void leaving!.leave()
+  await advance(1000)
+  t.deepEqual(await say(client!, `GET ${a}`, `DEL ${b}`), ['$1\r\n1\r\n', ':1\r\n'])
+  cluster.network.refuse(cluster.nodes[DEAD]!.server.routing.membership!.self)
+  cluster.nodes[DEAD]!.server.shutdown()
+  await advance(3000)
+  t.deepEqual(await say(client!, `GET ${a}`, `EXISTS ${b}`), ['$1\r\n1\r\n', ':0\r\n'])
+})
+
+test('transactions, and commands of many keys, are copied too', async (t) => {
+  const { clients, keys, say, kill, advance } = await start(t)
+  const [a, b, c, d] = keys(4) as [string, string, string, string]
+  for (const client of [clients[0]!, clients[DEAD]!]) {
+    t.deepEqual(
+      await say(client, 'MULTI', `INCR ${a}`, `APPEND ${b} x`, 'EXEC', `MSET ${c} 1 ${d} 2`),
+      ['+OK\r\n', '+QUEUED\r\n', '+QUEUED\r\n', client === clients[0] ? '*2\r\n:1\r\n:1\r\n' : '*2\r\n:2\r\n:2\r\n', '+OK\r\n'],
+    )
+  }
+  await kill()
+  await advance(2000)
+  const [client] = clients
+  t.deepEqual(await say(client!, `GET ${a}`, `GET ${b}`, `GET ${c}`, `GET ${d}`), [
+    '$1\r\n2\r\n',
+    '$2\r\nxx\r\n',
+    '$1\r\n1\r\n',
+    '$1\r\n2\r\n',
+  ])
+})
+
+test('replies of a pipeline keep their order, and what is read in it is what was written', async (t) => {
+  const { cluster, clients, keys } = await start(t)
+  const [a] = keys(1) as [string]
+  const client = clients[DEAD]!
+  const replies = [`SET ${a} 1`, `GET ${a}`, `INCR ${a}`, 'PING', `GET ${a}`].map((line) =>
+    client.send(line.split(' ')),
+  )
+  for (let i = 0; i < 8; i++) await cluster.settle()
+  t.deepEqual(await Promise.all(replies), ['+OK\r\n', '$1\r\n1\r\n', ':2\r\n', '+PONG\r\n', '$1\r\n2\r\n'])
+})
+
+test('a key of a group without copies waits for nobody', async (t) => {
+  const { clients, say, info } = await start(t)
+  const before = await info(DEAD, 'cluster_copies_sent')
+  t.deepEqual(await say(clients[DEAD]!, 'SET other:1 x'), ['+OK\r\n'])
+  t.is(await info(DEAD, 'cluster_copies_sent'), before)
 })
