@@ -3,7 +3,7 @@ import test, { type ExecutionContext } from 'ava'
 import type { Loader } from '../../cluster/origin/loader.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import type { RawClient } from '../raw.ts'
-import { type InProcessCluster, startCluster } from './in-process.ts'
+import { type InProcess, type InProcessCluster, startCluster, startInProcess } from './in-process.ts'
 
 /** The node that is to end, without a word. */
 const DEAD = 2
@@ -209,6 +209,70 @@ test('replies of a pipeline keep their order, and what is read in it is what was
   for (let i = 0; i < 8; i++) await cluster.settle()
   t.deepEqual(await Promise.all(replies), ['+OK\r\n', '$1\r\n1\r\n', ':2\r\n', '+PONG\r\n', '$1\r\n2\r\n'])
 })
+
+test('a write is answered when its copy is there, and waits for no node that is dead', async (t) => {
+  const { cluster, clients, say, kill, advance } = await start(t)
+  // Here the node that is killed is the next one of another's keys.
+  const ring = cluster.nodes[0]!.server.routing.membership!.live()
+  const dead = cluster.nodes[DEAD]!.server.routing.membership!.self
+  const own = Array.from({ length: 200 }, (_, i) => `k:${i}`).find((key) => {
+    const bytes = Buffer.from(key)
+    const self = cluster.nodes[0]!.server.routing.membership!.self
+    const slot = keySlot(bytes, 0, bytes.length)
+    return ring.owner(slot) === self && ring.after(slot, [self]) === dead
+  })!
+  await kill()
+  let reply = ''
+  void clients[0]!.send(['SET', own, '1']).then((bytes) => (reply = bytes))
+  await advance(100)
+  t.is(reply, '')
+  for (let i = 0; i < 100 && reply === ''; i++) await advance(20)
+  t.is(reply, '+OK\r\n')
+  await advance(500)
+  // Its copy is at the third one.
+  const { server } = cluster.nodes[0]!
+  cluster.network.refuse(server.routing.membership!.self)
+  server.shutdown()
+  await advance(2000)
+  t.deepEqual(await say(clients[1]!, `GET ${own}`), ['$1\r\n1\r\n'])
+})
+
+test('a node that is back has its keys soon, and may die again', async (t) => {
+  const { cluster, clients, keys, say, kill, advance } = await start(t)
+  const { clock, network, nodes } = cluster
+  const all = keys(200)
+  const [client] = clients
+  for (const key of all) await say(client!, `SET ${key} 1`)
+  await kill()
+  await advance(2000)
+  const names = nodes.map(({ server }) => server.routing.membership!.self)
+  const { node, end } = await startAgain(names, { clock, network })
+  t.teardown(end)
+  await advance(3000)
+  t.is(node.server.store.size(0), all.length)
+  end()
+  network.refuse(names[DEAD]!)
+  await advance(2000)
+  for (const key of all) t.deepEqual(await say(client!, `EXISTS ${key}`), [':1\r\n'])
+})
+
+/** The node that has died begins anew, empty. */
+async function startAgain(
+  names: readonly string[],
+  { clock, network }: Pick<InProcessCluster, 'clock' | 'network'>,
+): Promise<{ node: InProcess; end: () => void }> {
+  const name = names[DEAD]!
+  const node = await startInProcess(
+    [
+      ...['--cluster-self', name, '--cluster-peers', names.join(',')],
+      ...['--cluster-secret', 'a secret of this test', ...GROUP],
+    ],
+    { loader: countingLoader().loader, clock, network, seed: 99 },
+  )
+  network.listen(name, (stream) => node.server.handle(stream))
+  await node.server.listen()
+  return { node, end: () => node.server.shutdown() }
+}
 
 test('a key of a group without copies waits for nobody', async (t) => {
   const { clients, say, info } = await start(t)
