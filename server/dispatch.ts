@@ -207,12 +207,7 @@ function execute(server: IoThread, client: Client, entry: CommandEntry, isSpecia
 }
 
 /** Does it change keys of which there are copies? Then it is executed, and its reply waits for them. */
-function isKept(
-  server: IoThread,
-  client: Client,
-  entry: CommandEntry,
-  cell: CommandCell,
-): boolean {
+function isKept(server: IoThread, client: Client, entry: CommandEntry, cell: CommandCell): boolean {
   const kept = server.copying.keep(client, entry)
   if (kept === null) return false
   const mayWait =

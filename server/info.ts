@@ -424,7 +424,10 @@ function latencyFields({ config, stats }: InfoSource): Fields {
   return fields
 }
 
-function clusterFields({ copies: sender, keeper, ownedSlots, routing, takeover }: InfoSource, facts: Facts): Fields {
+function clusterFields(
+  { copies: sender, keeper, ownedSlots, routing, takeover }: InfoSource,
+  facts: Facts,
+): Fields {
   const { copies, grants, links, otherViews, redirected, routed } = facts
   const { membership } = routing
   if (membership === null) return { cluster_enabled: 0 }

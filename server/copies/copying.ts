@@ -104,7 +104,8 @@ export class Copying {
       if (entry.fullName === LEASE) return null
       return this.#keysOf(entry, args, null)
     }
-    if (transactions.has(entry.fullName)) return this.#keysOfAll(this.#queuedIn(client, entry, args))
+    if (transactions.has(entry.fullName))
+      return this.#keysOfAll(this.#queuedIn(client, entry, args))
     if (flushes.has(entry.fullName)) return 'all'
     return invalidates.has(entry.fullName) ? 'noted' : null
   }

@@ -206,7 +206,10 @@ export class CopySender implements Copiers {
         onRoom: () => this.#goOn(target),
         onDegraded: (isDegraded) => {
           if (isDegraded) {
-            log.warning({ node: name }, `node ${name} takes in no copies: writes do not wait for it`)
+            log.warning(
+              { node: name },
+              `node ${name} takes in no copies: writes do not wait for it`,
+            )
           } else {
             log.notice({ node: name }, `node ${name} takes in copies`)
           }

@@ -196,49 +196,61 @@ test.serial('what was loaded is not loaded again when its node was killed', asyn
   }
 })
 
-test.serial('a node that was not reached any more is not stood in for with old copies', async (t) => {
-  const origin = await startOrigin()
-  const group = `k match k:* origin ${origin.url}/x copies 1`
-  const args = ['--group', group, '--maxmemory', '16mb', '--save', '', '--cluster-node-timeout', '600']
-  const nodes = await startCutNodes(3, args)
-  const clients = await Promise.all(nodes.ports.map((port) => RawClient.open(port)))
-  const owner = clients[DEAD]!
-  try {
-    for (const client of clients) {
-      await until(async () => {
-        const live = await infoField(client, 'cluster_live_nodes')
-        return live === '3' && (await infoField(client, 'cluster_copies_degraded')) === '0'
-      })
+test.serial(
+  'a node that was not reached any more is not stood in for with old copies',
+  async (t) => {
+    const origin = await startOrigin()
+    const group = `k match k:* origin ${origin.url}/x copies 1`
+    const args = [
+      '--group',
+      group,
+      '--maxmemory',
+      '16mb',
+      '--save',
+      '',
+      '--cluster-node-timeout',
+      '600',
+    ]
+    const nodes = await startCutNodes(3, args)
+    const clients = await Promise.all(nodes.ports.map((port) => RawClient.open(port)))
+    const owner = clients[DEAD]!
+    try {
+      for (const client of clients) {
+        await until(async () => {
+          const live = await infoField(client, 'cluster_live_nodes')
+          return live === '3' && (await infoField(client, 'cluster_copies_degraded')) === '0'
+        })
+      }
+      const keys: string[] = []
+      const itself = /(\S+?)@\S* myself/.exec(await owner.command('CLUSTER', 'NODES'))![1]!
+      for (let i = 0; keys.length < 100; i++) {
+        const known = await owner.command('CACHE.EXPLAIN', `k:${i}`)
+        if (known.includes(itself)) keys.push(`k:${i}`)
+      }
+      const setAll = async (value: string): Promise<void> => {
+        for (const key of keys) t.is(await owner.command('SET', key, value), '+OK\r\n')
+      }
+      await setAll('old')
+      // The third one hears both, so all stay in the ring.
+      nodes.cut(DEAD, 0)
+      await until(async () => (await infoField(owner, 'cluster_copies_degraded')) !== '0')
+      await setAll('new')
+      nodes.servers[DEAD]!.kill('SIGKILL')
+      for (const client of clients.slice(0, 2)) {
+        await until(async () => (await infoField(client, 'cluster_live_nodes')) === '2')
+      }
+      const found = { old: 0, new: 0, none: 0 }
+      for (const key of keys) {
+        const reply = await clients[1]!.command('CACHE.GET', key, 'PEEK')
+        found[reply === '$3\r\nnew\r\n' ? 'new' : reply === '$-1\r\n' ? 'none' : 'old']++
+      }
+      t.log(found)
+      t.is(found.old, 0)
+      t.true(found.new > 0)
+    } finally {
+      for (const client of clients) client.close()
+      await nodes.stop()
+      await origin.stop()
     }
-    const keys: string[] = []
-    const itself = /(\S+?)@\S* myself/.exec(await owner.command('CLUSTER', 'NODES'))![1]!
-    for (let i = 0; keys.length < 100; i++) {
-      const known = await owner.command('CACHE.EXPLAIN', `k:${i}`)
-      if (known.includes(itself)) keys.push(`k:${i}`)
-    }
-    const setAll = async (value: string): Promise<void> => {
-      for (const key of keys) t.is(await owner.command('SET', key, value), '+OK\r\n')
-    }
-    await setAll('old')
-    // The third one hears both, so all stay in the ring.
-    nodes.cut(DEAD, 0)
-    await until(async () => (await infoField(owner, 'cluster_copies_degraded')) !== '0')
-    await setAll('new')
-    nodes.servers[DEAD]!.kill('SIGKILL')
-    for (const client of clients.slice(0, 2)) {
-      await until(async () => (await infoField(client, 'cluster_live_nodes')) === '2')
-    }
-    const found = { old: 0, new: 0, none: 0 }
-    for (const key of keys) {
-      const reply = await clients[1]!.command('CACHE.GET', key, 'PEEK')
-      found[reply === '$3\r\nnew\r\n' ? 'new' : reply === '$-1\r\n' ? 'none' : 'old']++
-    }
-    t.log(found)
-    t.is(found.old, 0)
-    t.true(found.new > 0)
-  } finally {
-    for (const client of clients) client.close()
-    await nodes.stop()
-    await origin.stop()
-  }
-})
+  },
+)

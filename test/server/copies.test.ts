@@ -3,7 +3,12 @@ import test, { type ExecutionContext } from 'ava'
 import type { Loader } from '../../cluster/origin/loader.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import type { RawClient } from '../raw.ts'
-import { type InProcess, type InProcessCluster, startCluster, startInProcess } from './in-process.ts'
+import {
+  type InProcess,
+  type InProcessCluster,
+  startCluster,
+  startInProcess,
+} from './in-process.ts'
 
 /** The node that is to end, without a word. */
 const DEAD = 2
@@ -120,7 +125,10 @@ test('who misses a dead owner is shown the copy, before anybody has it down', as
   await say(client, `SET ${a} 1`, `GET ${b}`, `SET ${c} 1`)
   t.is(origin.loads(), 1)
   await kill()
-  t.deepEqual(await say(client, `GET ${a}`, `GET ${b}`), ['$1\r\n1\r\n', `$${b.length + 3}\r\nof ${b}\r\n`])
+  t.deepEqual(await say(client, `GET ${a}`, `GET ${b}`), [
+    '$1\r\n1\r\n',
+    `$${b.length + 3}\r\nof ${b}\r\n`,
+  ])
   t.is(origin.loads(), 1)
 })
 
@@ -132,7 +140,11 @@ test('what was written at the node that stands in is not undone by the copy', as
   const client = clients[at]!
   await say(client, `SET ${a} 1`, `SET ${b} 1`, `SET ${c} 1`)
   await kill()
-  t.deepEqual(await say(client, `DEL ${a}`, `INCR ${b}`, `SET ${c} 5`), [':1\r\n', ':2\r\n', '+OK\r\n'])
+  t.deepEqual(await say(client, `DEL ${a}`, `INCR ${b}`, `SET ${c} 5`), [
+    ':1\r\n',
+    ':2\r\n',
+    '+OK\r\n',
+  ])
   await advance(3000)
   t.deepEqual(await say(client, `EXISTS ${a}`, `GET ${b}`, `GET ${c}`), [
     ':0\r\n',
@@ -185,7 +197,13 @@ test('transactions, and commands of many keys, are copied too', async (t) => {
   for (const client of [clients[0]!, clients[DEAD]!]) {
     t.deepEqual(
       await say(client, 'MULTI', `INCR ${a}`, `APPEND ${b} x`, 'EXEC', `MSET ${c} 1 ${d} 2`),
-      ['+OK\r\n', '+QUEUED\r\n', '+QUEUED\r\n', client === clients[0] ? '*2\r\n:1\r\n:1\r\n' : '*2\r\n:2\r\n:2\r\n', '+OK\r\n'],
+      [
+        '+OK\r\n',
+        '+QUEUED\r\n',
+        '+QUEUED\r\n',
+        client === clients[0] ? '*2\r\n:1\r\n:1\r\n' : '*2\r\n:2\r\n:2\r\n',
+        '+OK\r\n',
+      ],
     )
   }
   await kill()
@@ -207,7 +225,13 @@ test('replies of a pipeline keep their order, and what is read in it is what was
     client.send(line.split(' ')),
   )
   for (let i = 0; i < 8; i++) await cluster.settle()
-  t.deepEqual(await Promise.all(replies), ['+OK\r\n', '$1\r\n1\r\n', ':2\r\n', '+PONG\r\n', '$1\r\n2\r\n'])
+  t.deepEqual(await Promise.all(replies), [
+    '+OK\r\n',
+    '$1\r\n1\r\n',
+    ':2\r\n',
+    '+PONG\r\n',
+    '$1\r\n2\r\n',
+  ])
 })
 
 test('a write is answered when its copy is there, and waits for no node that is dead', async (t) => {

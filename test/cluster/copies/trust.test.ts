@@ -1,11 +1,5 @@
 import test from 'ava'
-import {
-  BEHIND,
-  KEPT,
-  KeptSlots,
-  NOTHING,
-  PROMOTED,
-} from '../../../cluster/copies/kept-slots.ts'
+import { BEHIND, KEPT, KeptSlots, NOTHING, PROMOTED } from '../../../cluster/copies/kept-slots.ts'
 import { Trust } from '../../../cluster/copies/trust.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 
@@ -93,10 +87,13 @@ test('slots whose owner has died are promoted if it was trusted, and worthless e
   t.deepEqual([slots.of(1), slots.of(2)], [PROMOTED, NOTHING])
   t.true(slots.settles)
   // Another node dies.
-  t.deepEqual(trust.turn({ name: 'x', state: 'down' }, () => 's', 's'), {
-    promoted: [],
-    worthless: [],
-  })
+  t.deepEqual(
+    trust.turn({ name: 'x', state: 'down' }, () => 's', 's'),
+    {
+      promoted: [],
+      worthless: [],
+    },
+  )
   t.is(slots.of(1), PROMOTED)
   trust.done([1])
   t.false(slots.keeps)
@@ -104,7 +101,10 @@ test('slots whose owner has died are promoted if it was trusted, and worthless e
   const late = keeping()
   late.trust.hears('o', 'stream 1', late.trust.answers('o'))
   await late.clock.advance(LASTS_MS + 1)
-  t.deepEqual(late.trust.turn(down, () => 's', 's'), { promoted: [], worthless: [1, 2] })
+  t.deepEqual(
+    late.trust.turn(down, () => 's', 's'),
+    { promoted: [], worthless: [1, 2] },
+  )
   t.false(late.slots.keeps)
   await clock.settle()
 })
