@@ -123,6 +123,11 @@ export class Group {
     return this.#values.write
   }
 
+  /** In a cluster: does the next node keep its keys too? */
+  get hasCopies(): boolean {
+    return this.#values.copies > 0
+  }
+
   /* ---- the origin ---- */
 
   get originKind(): OriginKind {

@@ -113,10 +113,15 @@ export class Ownership {
 
   /** Does this node keep what it had in the slot for this process of a node? Not when the window is over. */
   keepsFor(slot: number, name: string, incarnation: string): boolean {
+    return this.takerOf(slot) === name && this.#lostTo[slot] === incarnation
+  }
+
+  /** The node for a process of which it does so; null: none. */
+  takerOf(slot: number): string | null {
     const lostAt = this.lostAt(slot)
     // What it had before it forgot all it has no more.
-    if (this.#clock.now() - lostAt >= this.windowMs || lostAt <= this.#states.begunAt) return false
-    return this.#owners[slot] === name && incarnation !== '' && this.#lostTo[slot] === incarnation
+    if (this.#clock.now() - lostAt >= this.windowMs || lostAt <= this.#states.begunAt) return null
+    return this.#lostTo[slot] === '' ? null : this.#owners[slot]!
   }
 
   /** Is there any slot that it keeps for that process? */

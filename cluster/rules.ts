@@ -250,6 +250,14 @@ export const RULES = {
     read: (word) => parseChoice(word, ['yes', 'no']) === 'yes',
     show: (writes) => (writes ? 'yes' : 'no'),
   }),
+  copies: {
+    ...count(
+      'In a cluster: on how many nodes beside its own a key is kept, so that a crash loses none of the group.',
+      0,
+      { min: 0, max: 1 },
+    ),
+    fixed: settledAtStart,
+  },
 } as const
 
 function readIdle(word: string): number {

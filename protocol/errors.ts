@@ -510,6 +510,7 @@ export function moved(slot: number, address: string): string {
 export const ERR_PEER_ONLY = 'ERR only nodes of the cluster ask this of each other'
 /** PEER REJOIN, as long as the store removes something else. */
 export const ERR_PEER_NOT_YET = 'ERR what this node had is not forgotten yet'
+export const ERR_PEER_NO_STREAM = 'ERR no copies of these keys are kept for this stream'
 /** To another node, of a key that this one has given away because it is about to end; it did nothing. */
 export const ERR_LEAVING = 'LEAVING this node is about to end: its keys have new owners'
 /** PEER HELLO, with `tls-cluster yes`. */

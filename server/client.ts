@@ -335,9 +335,16 @@ export class Client {
     return this.#connection.output.queuedBytes
   }
 
-  /** A slot whose reply is handed back whole instead of being sent. */
-  call(done: (reply: Buffer) => void, protocol: 2 | 3 = 2): Slot {
-    return this.#connection.output.call(done, protocol)
+  /** A slot whose reply is handed back whole instead of being sent; or `gone` is called, if the connection is. */
+  call(done: (reply: Buffer) => void, protocol: 2 | 3 = 2, gone?: () => void): Slot {
+    return this.#connection.output.call(done, protocol, gone)
+  }
+
+  /** No later command of this connection runs until what is returned is called. */
+  holdOn(): () => void {
+    const { output } = this.#connection
+    output.hold()
+    return () => output.release()
   }
 
   /** Runs (a part of) a command whose turn has passed, in the database it was sent to. */

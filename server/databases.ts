@@ -30,7 +30,7 @@ export class Databases {
     return this.#words[TABLE + number]!
   }
 
-  /** What clients call a database of the store. */
+  /** What clients call a database of the store; below 0: they have no number for it. */
   numberOf(database: number): number {
     return this.#words.indexOf(database, TABLE) - TABLE
   }

@@ -4,6 +4,7 @@ import type { Client } from './client.ts'
 import { type CommandEntry, flagBits, keysOf, takes } from './command.ts'
 import type { Connection } from './connection.ts'
 import type { IoThread } from './io-thread.ts'
+import type { CommandCell } from './stats.ts'
 import { refusalInMulti, refusalOfExec, refusedInMulti } from './transactions/queueing.ts'
 
 /**
@@ -186,6 +187,7 @@ function execute(server: IoThread, client: Client, entry: CommandEntry, isSpecia
   client.lastCommand = entry.fullName
   const cell = server.cellOf(entry)
   if (isTaken(server, client, entry)) return server.count(cell)
+  if (server.copying.enabled && isKept(server, client, entry, cell)) return server.count(cell)
   if (entry.onHub && server.delegate !== null) {
     // Who waits for a value may share its connection with whoever is to bring it.
     const slot = entry.row.waits === undefined ? client.hold() : client.defer()
@@ -204,13 +206,35 @@ function execute(server: IoThread, client: Client, entry: CommandEntry, isSpecia
   }
 }
 
+/** Does it change keys of which there are copies? Then it is executed, and its reply waits for them. */
+function isKept(server: IoThread, client: Client, entry: CommandEntry, cell: CommandCell): boolean {
+  const kept = server.copying.keep(client, entry)
+  if (kept === null) return false
+  const mayWait =
+    server.writing.enabled || entry.onHub || (entry.loads !== null && server.loading.enabled)
+  if (mayWait) {
+    server.answerKept(client, entry, Args.of(client.args.copy()), client.db, kept.slot)
+  } else {
+    kept.slot.answer(() => {
+      if (client.tracker !== null) server.tracking.run(client, entry, cell)
+      else server.timer.run(client, entry, cell)
+      if (client.reply.errors > 0) cell.failed()
+    })
+  }
+  kept.executed(client, entry)
+  return true
+}
+
 /** Does another node answer it, or has to be asked for its keys first? */
 function isTaken(server: IoThread, client: Client, entry: CommandEntry): boolean {
   const { handoff, routing } = server
   if (handoff === null) return false
   if (client.peer === null && routing.takes(client, entry)) return true
   if (handoff.isActive && handoff.takes(client, entry)) return true
-  if (client.peer === null) return false
+  if (client.peer === null) {
+    server.kept?.settle(client, entry, client.args)
+    return false
+  }
   routing.visitFor(entry, client.args, client.db)
   if ((entry.flags & flagBits.readonly) !== 0) server.hotReads.asked(client.args, entry)
   return false

@@ -11,6 +11,8 @@ import type { WriteCounters } from '../cluster/writes.ts'
 import type { Membership } from '../cluster/membership.ts'
 import type { Clock } from '../cluster/world.ts'
 import type { Config } from './config.ts'
+import type { Keeper } from './copies/keeper.ts'
+import type { CopySender } from './copies/sender.ts'
 import type { Databases } from './databases.ts'
 import type { Facts } from './facts.ts'
 import { percentile } from './histogram.ts'
@@ -30,6 +32,8 @@ import { redisVersion, version } from './version.ts'
 export interface InfoSource {
   readonly config: Config
   readonly takeover: Pick<Takeover, 'counters'> | null
+  readonly copies: Pick<CopySender, 'sent' | 'degraded'> | null
+  readonly keeper: Pick<Keeper, 'keys' | 'counters'> | null
   readonly databases: Pick<Databases, 'behind'>
   readonly world: { readonly clock: Clock }
   readonly snapshots: Pick<
@@ -421,7 +425,10 @@ function latencyFields({ config, stats }: InfoSource): Fields {
   return fields
 }
 
-function clusterFields({ ownedSlots, routing, takeover }: InfoSource, facts: Facts): Fields {
+function clusterFields(
+  { copies: sender, keeper, ownedSlots, routing, takeover }: InfoSource,
+  facts: Facts,
+): Fields {
   const { copies, grants, links, otherViews, redirected, relayed, routed } = facts
   const { membership } = routing
   if (membership === null) return { cluster_enabled: 0 }
@@ -467,6 +474,13 @@ function clusterFields({ ownedSlots, routing, takeover }: InfoSource, facts: Fac
     cluster_handoff_asked: takeover?.counters.asked ?? 0,
     cluster_handoff_moved: takeover?.counters.moved ?? 0,
     cluster_handoff_given_up: takeover?.counters.givenUp ?? 0,
+    // Of groups with copies: those kept here for other nodes; taken in so far, and sent; nodes that writes
+    // are not copied to at present; slots whose copies have become entries, since their owner was gone.
+    cluster_copies_kept: keeper?.keys ?? 0,
+    cluster_copies_taken: keeper?.counters.taken ?? 0,
+    cluster_copies_sent: sender?.sent ?? 0,
+    cluster_copies_degraded: sender?.degraded ?? 0,
+    cluster_copies_promoted_slots: keeper?.counters.promotedSlots ?? 0,
   }
 }
 

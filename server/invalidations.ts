@@ -25,7 +25,10 @@ export class Invalidations {
     // What other nodes still have of this one's keys may be meant, too.
     client.server.handoff?.fence.giveUp()
     client.inSteps(() => {
-      begun ||= this.begins(matcher)
+      if (!begun && this.begins(matcher)) {
+        begun = true
+        client.hub.copies?.invalidated(matcher)
+      }
       const done = begun && (!whenSwept || this.#step())
       if (done) client.reply.ok()
       return done

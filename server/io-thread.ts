@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { HandoffFence } from '../cluster/handoff-fence.ts'
+import { KeptSlots } from '../cluster/copies/kept-slots.ts'
 import type { Stamps } from '../cluster/hot/stamps.ts'
 import type { SlotStates } from '../cluster/slot-states.ts'
 import type { World } from '../cluster/world.ts'
@@ -15,6 +16,9 @@ import { leaveForeignShards } from './commands/pubsub.ts'
 import type { Config } from './config.ts'
 import { Connection, type Socket } from './connection.ts'
 import { DuplexSocket } from './duplex.ts'
+import { type Copiers, Copying } from './copies/copying.ts'
+import { copiesDatabase } from './copies/database.ts'
+import { KeptCopies } from './copies/kept.ts'
 import type { Databases } from './databases.ts'
 import type { Gate } from './gate.ts'
 import { HotGrants } from './hot-grants.ts'
@@ -78,6 +82,10 @@ export interface IoThreadParts {
   readonly fence: SharedArrayBuffer | null
   /** '' where there is no cluster. */
   readonly incarnation: string
+  /** Send copies to the next nodes. */
+  readonly copiers: Copiers
+  /** Of the hub's KeptSlots; null: this is the hub, or there are none. */
+  readonly keptSlots: SharedArrayBuffer | null
   /** Has the hub run a command; null: this is the hub. */
   readonly delegate: Delegate | null
 }
@@ -112,6 +120,9 @@ export class IoThread {
   readonly decoderLimits: DecoderLimits
   readonly loading: Loading
   readonly writing: Writing
+  readonly copying: Copying
+  /** Null: no group has copies. */
+  readonly kept: KeptCopies | null
   readonly routing: Routing
   /** Null where there is no cluster. */
   readonly handoff: Handoff | null
@@ -168,6 +179,8 @@ export class IoThread {
     })
     this.loading = new Loading(this, config.groups, parts.flights)
     this.writing = new Writing(this, parts.writes)
+    this.copying = new Copying(this, parts.copiers)
+    this.kept = this.#openKept(parts)
     this.routing = new Routing(this, parts.ringHash, parts.stamps)
     const fence = this.routing.enabled ? new HandoffFence(parts.fence ?? undefined) : null
     this.handoff = fence === null ? null : new Handoff(this, fence, parts.takers)
@@ -315,6 +328,14 @@ export class IoThread {
   /** The same where no other node has what belongs to its keys. */
   answerSettled(client: Client, entry: CommandEntry, args: Args, db: number, slot: Slot): void {
     if (client.peer !== null) this.routing.visitFor(entry, args, db)
+    else this.kept?.settle(client, entry, args)
+    const call = { args, db, slot }
+    const kept = this.copying.enabled ? this.copying.keep(client, entry, call) : null
+    this.answerKept(client, entry, args, db, kept?.slot ?? slot)
+  }
+
+  /** The same where its reply goes to wherever it is kept, if it has to be. */
+  answerKept(client: Client, entry: CommandEntry, args: Args, db: number, slot: Slot): void {
     if (
       entry.loads !== null &&
       this.loading.enabled &&
@@ -393,6 +414,12 @@ export class IoThread {
     this.store.listen(
       removals ? (reason, db, key) => notifier!.tell(reason, db, Buffer.from(key)) : null,
     )
+  }
+
+  #openKept({ keptSlots, store }: IoThreadParts): KeptCopies | null {
+    const { groups } = this.config
+    const db = copiesDatabase(this.config)
+    return db < 0 ? null : new KeptCopies(new KeptSlots(keptSlots ?? undefined), store, groups, db)
   }
 
   #openTimer(sink: SlowSink): CommandTimer {

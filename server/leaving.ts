@@ -16,6 +16,7 @@
 import { ANNOUNCES, GIVES, HAS_LEFT, type HandoffFence, STAYS } from '../cluster/handoff-fence.ts'
 import type { Membership } from '../cluster/membership.ts'
 import { keySlot } from '../cluster/slots.ts'
+import { byOwner, offersOf } from './offers.ts'
 import type { Server } from './server.ts'
 
 /** All of it, and the end of the process after it, take 10 s at most. */
@@ -26,9 +27,6 @@ const ANNOUNCE_MS = 200
 const REPEAT_MS = 500
 const OFFER_MS_MAX = 4_000
 const OFFER_BYTES_MAX = 256 * 1024 * 1024
-/** Keys of one offer: what the new owner asks for at a time. */
-const OFFER_KEYS = 64
-const OFFER_KEY_BYTES_MAX = 64 * 1024
 /** Slots of the store's index that are looked at in one go. */
 const WALK_SLOTS = 2048
 /** Accesses that counted, of those that are offered first, and then. */
@@ -37,7 +35,6 @@ const WAIT_STEP_MS = 20
 
 const LEAVE = [Buffer.from('PEER'), Buffer.from('LEAVE')]
 const STAY = [Buffer.from('PEER'), Buffer.from('STAY')]
-const OFFER = [Buffer.from('PEER'), Buffer.from('OFFER')]
 
 export class Leaving {
   readonly #server: Server
@@ -146,29 +143,19 @@ export class Leaving {
   /** Offers keys to their new owners. */
   async #offer(keys: readonly Buffer[], endsAt: number): Promise<void> {
     const ring = this.#membership.live()
-    const byOwner = new Map<string, Buffer[]>()
-    for (const key of keys) {
+    const owners = byOwner(keys, (key) => {
       const owner = ring.owner(keySlot(key, 0, key.length))
-      if (owner === null || owner === this.#membership.self) continue
-      const theirs = byOwner.get(owner)
-      if (theirs === undefined) byOwner.set(owner, [key])
-      else theirs.push(key)
-    }
-    await Promise.all([...byOwner].map(([owner, theirs]) => this.#offerTo(owner, theirs, endsAt)))
+      return owner === this.#membership.self ? null : owner
+    })
+    await Promise.all([...owners].map(([owner, theirs]) => this.#offerTo(owner, theirs, endsAt)))
   }
 
   async #offerTo(owner: string, keys: readonly Buffer[], endsAt: number): Promise<void> {
     const { clock } = this.#server.world
-    let next = 0
-    while (next < keys.length && clock.now() < endsAt) {
-      const part: Buffer[] = []
-      let bytes = 0
-      while (next < keys.length && part.length < OFFER_KEYS && bytes < OFFER_KEY_BYTES_MAX) {
-        bytes += keys[next]!.length
-        part.push(keys[next++]!)
-      }
-      this.offered += part.length
-      await this.#say(owner, [...OFFER, ...part], Math.max(1, endsAt - clock.now()))
+    for (const offer of offersOf(keys)) {
+      if (clock.now() >= endsAt) return
+      this.offered += offer.keys
+      await this.#say(owner, offer.words, Math.max(1, endsAt - clock.now()))
     }
   }
 }

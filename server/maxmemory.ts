@@ -13,6 +13,7 @@ import { sizeText } from '../cluster/size.ts'
 import { keySlot } from '../cluster/slots.ts'
 import type { Clock } from '../cluster/world.ts'
 import type { Config } from './config.ts'
+import { databasesOf } from './copies/database.ts'
 import { BadValue } from './config/kinds.ts'
 import type { Log } from './log.ts'
 import { meaningOf, type PolicyName, policyNotice } from './policies.ts'
@@ -47,7 +48,8 @@ export function openStore(
   { seed, tokenSeed }: { readonly seed: number; readonly tokenSeed: number },
   log: Log,
 ): OpenedStore {
-  const { databases, maxmemory: maxMemory } = config
+  const { maxmemory: maxMemory } = config
+  const databases = databasesOf(config)
   const ceiling = config['maxmemory-ceiling']
   // With several the hub's is one more.
   const threads = sharingThreads(config)

@@ -57,6 +57,21 @@ function valueOf(store: Store): Buffer | Pages | null {
   return store.inPages ? store.pin() : copyOpenValue(store)
 }
 
+/** The same for an entry that stays, as it is now; its value is copied. */
+export function readEntry(
+  store: Store,
+  groups: Groups,
+  key: Buffer,
+): { readonly line: string; readonly value: Buffer } | null {
+  const found = store.peekAny(0, key, 0, key.length)
+  const isValue = found && store.valueType === TYPE_STRING
+  const entry = isValue
+    ? { line: JSON.stringify(lineOf(store, groups)), value: copyOpenValue(store) }
+    : null
+  store.close()
+  return entry
+}
+
 function lineOf(store: Store, groups: Groups): Line {
   const { now, endsAt, extras } = store
   const endsMs = endsAt === 0 ? null : endsAt - now

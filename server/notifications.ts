@@ -116,6 +116,8 @@ export class Notifier {
   tell(event: KeyEvent, db: number, key: Buffer): void {
     if (!this.hears(event) || this.#pubsub.isQuiet) return
     const number = this.#databases.numberOf(db)
+    // One that clients cannot choose.
+    if (number < 0) return
     if (this.#holds === 0) this.#publish(event, number, key)
     else this.#held.push(() => this.#publish(event, number, key))
   }

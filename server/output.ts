@@ -337,9 +337,12 @@ export class Output implements ParkingOutput, SlotOutput {
     this.#isAnswering = false
   }
 
-  /** A slot whose reply is handed back whole instead of being sent. */
-  call(hear: (reply: Buffer) => void, protocol = 2): Slot {
-    return new OpenSlot(this, { protocol, hear })
+  /**
+   * A slot whose reply is handed back whole instead of being sent. `gone`: it is there, but the connection is
+   * not any more.
+   */
+  call(hear: (reply: Buffer) => void, protocol = 2, gone?: () => void): Slot {
+    return new OpenSlot(this, gone === undefined ? { protocol, hear } : { protocol, hear, gone })
   }
 
   settleSlot(slot: OpenSlot, write: (reply: Reply) => void): void {
@@ -593,13 +596,16 @@ export class Output implements ParkingOutput, SlotOutput {
   }
 
   #fillSlot(slot: OpenSlot, parts: Part[]): void {
-    if (this.#closed) {
-      for (const part of parts) releaseParts(part)
-      return
-    }
     const open = parts.find((part) => part instanceof OpenSlot && part.parts === null)
     if (open instanceof OpenSlot) {
       open.onFilled = () => this.#fillSlot(slot, parts)
+      return
+    }
+    if (this.#closed) {
+      for (const part of parts) releaseParts(part)
+      slot.parts = []
+      slot.onFilled?.()
+      slot.gone?.()
       return
     }
     let whole = parts.flatMap((part) => (part instanceof OpenSlot ? part.parts! : [part]))

@@ -132,7 +132,7 @@ export class OwnedSlots {
   #forgetAll(): boolean {
     const { log, slotStates, world } = this.#server
     const slots = new Uint8Array(SLOT_SET_BYTES).fill(0xff)
-    if (!this.#begins(slots)) return false
+    if (!this.#begins(slots, -1)) return false
     // Who was awake all the time was cut off: others may know less than it did. But of a process that began
     // a while ago it is known which keys it has touched, and those are not asked for again (takeover.ts).
     const now = world.clock.now()
@@ -145,8 +145,9 @@ export class OwnedSlots {
     return true
   }
 
-  #begins(slots: Uint8Array): boolean {
-    return this.#server.invalidations.begins({ kind: 'slots', db: -1, slots })
+  /** `db`: not the one with copies that are kept for others, unless it is -1. */
+  #begins(slots: Uint8Array, db = 0): boolean {
+    return this.#server.invalidations.begins({ kind: 'slots', db, slots })
   }
 
   /** Takes turns with everything else until it is done. */

@@ -289,14 +289,18 @@ export class Routing {
    */
   visit(entry: CommandEntry, args: Args, db: number): void {
     if (entry.firstKey === 0) return
-    const { slotStates, store } = this.#server
+    const { kept, slotStates, store, world } = this.#server
+    const shows = kept?.slots.keeps === true
+    if (shows) store.now = world.clock.now()
     const last = lastKeyOf(entry, args)
     for (let i = entry.firstKey; i <= last; i += entry.keyStep) {
       const pos = args.pos(i)
       const length = args.length(i)
-      if (!slotStates.visit(keySlot(args.bytes, pos, length))) continue
-      if (!this.#visited.isFirst(args.bytes, pos, length)) continue
-      if (store.delete(db, args.bytes, pos, length)) slotStates.hiddenGone()
+      const slot = keySlot(args.bytes, pos, length)
+      if (slotStates.visit(slot) && this.#visited.isFirst(args.bytes, pos, length)) {
+        if (store.delete(db, args.bytes, pos, length)) slotStates.hiddenGone()
+      }
+      if (shows) kept.visit(entry, slot, args.bytes, pos, length)
     }
   }
 

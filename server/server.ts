@@ -11,6 +11,10 @@ import type { Loader, OriginGroup } from '../cluster/origin/loader.ts'
 import { CommandTable } from './command.ts'
 import { commands } from './commands/index.ts'
 import type { Config } from './config.ts'
+import { copiesDatabase } from './copies/database.ts'
+import { Keeper } from './copies/keeper.ts'
+import { Offering } from './copies/offering.ts'
+import { CopySender } from './copies/sender.ts'
 import type { ServerWorld } from './files.ts'
 import { Databases } from './databases.ts'
 import { Gate } from './gate.ts'
@@ -209,6 +213,10 @@ export class Server extends IoThread {
   readonly ownedSlots: OwnedSlots | null
   readonly takeover: Takeover | null
   readonly leaving: Leaving | null
+  /** These where no group has copies. */
+  readonly copies: CopySender | null
+  readonly keeper: Keeper | null
+  readonly offering: Offering | null
   readonly warming: Warming
   readonly snapshots: Snapshots
   readonly sweeper: Sweeper
@@ -256,6 +264,7 @@ export class Server extends IoThread {
       hear: (landing) => {
         landings.hear(landing)
         const { miss, note } = landing
+        this.copies?.arrived(miss.key)
         if (note === undefined || !landings.isNew(note, miss.group.name)) return
         log.notice({ group: miss.group.name }, `group ${miss.group.name}: not kept: ${note}`)
       },
@@ -274,8 +283,13 @@ export class Server extends IoThread {
         settle: (key, done) => this.takeover!.settle(key, done),
         hear: (name, word, done) => this.takeover!.hear(name, word, done),
       },
-      fence: null,
       incarnation: config.members === null ? '' : newIncarnation(world.random),
+      copiers: {
+        copied: (keys, done) => this.copies!.copied(keys, done),
+        flushed: (done) => this.copies!.flushed(done),
+        noted: (done) => this.copies!.noted(done),
+      },
+      ...{ fence: null, keptSlots: null },
     })
     this.#outside = world
     this.tls = parts.tls
@@ -305,6 +319,10 @@ export class Server extends IoThread {
     this.ownedSlots = membership && new OwnedSlots(this, membership, ownership!)
     this.takeover = this.ownedSlots && this.#openTakeover(membership!, this.ownedSlots)
     this.leaving = membership && new Leaving(this, membership, this.handoff!.fence)
+    const db = copiesDatabase(config)
+    this.keeper = this.kept && new Keeper(this, membership!, this.kept, db)
+    this.copies = this.kept && new CopySender(this, membership!)
+    this.offering = this.kept && new Offering(this, membership!, ownership!)
     membership?.onChange(({ name, state }) => {
       log.notice({ node: name, state, epoch: membership.epoch }, `node ${name} is ${state}`)
     })
@@ -382,6 +400,7 @@ export class Server extends IoThread {
     if (this.#stopping) return
     this.routing.start()
     this.takeover?.begin()
+    this.copies?.begin()
     if (config.port === 0 && !anyPort) return this.leaving?.announce()
     for (const bind of config.bind) {
       // A leading '-' means: no error when the machine lacks this address.
@@ -479,6 +498,9 @@ export class Server extends IoThread {
     this.pauses.stop()
     this.ownedSlots?.stop()
     this.takeover?.stop()
+    this.copies?.stop()
+    this.keeper?.stop()
+    this.offering?.stop()
     this.warming.stop()
     this.stats.stop()
     this.#maxMemory.stop()

@@ -91,6 +91,8 @@ export class OpenSlot implements Slot {
   readonly requestId: number
   /** Takes the reply instead of the client. */
   readonly hear: ((reply: Buffer) => void) | null
+  /** Is called instead when the reply is there and the connection is gone. */
+  readonly gone: (() => void) | null
   parts: Part[] | null = null
   /** Taken by a command that runs to answer another slot: it is a part of that one's reply. */
   readonly isPart: boolean
@@ -114,6 +116,7 @@ export class OpenSlot implements Slot {
       protocol: number
       requestId?: number
       hear?: (reply: Buffer) => void
+      gone?: () => void
       isPart?: boolean
       holds?: boolean
     },
@@ -122,6 +125,7 @@ export class OpenSlot implements Slot {
     this.protocol = to.protocol
     this.requestId = to.requestId ?? 0
     this.hear = to.hear ?? null
+    this.gone = to.gone ?? null
     this.isPart = to.isPart ?? false
     this.holds = to.holds ?? false
   }

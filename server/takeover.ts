@@ -252,7 +252,9 @@ export class Takeover implements Takers {
     }
     store.close()
     if (token !== 0) stored = store.fill(0, key, token, null, expireAt, extras)
-    if (stored) this.counters.moved++
+    if (!stored) return
+    this.counters.moved++
+    this.#server.copies?.arrived(key)
   }
 }
 

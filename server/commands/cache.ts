@@ -281,12 +281,18 @@ function originOf(group: Group, key: Uint8Array): string {
 function cacheInvalidate(client: Client): void {
   const { args, hub, reply, store } = client
   if (args.is(1, 'tag')) {
-    store.invalidateTag(store.tagHash(args.buffer(2)))
+    const tag = store.tagHash(args.buffer(2))
+    store.invalidateTag(tag)
+    hub.copies?.invalidatedTag(tag)
     client.server.tracking.invalidated()
     reply.ok()
   } else if (args.is(1, 'prefix')) {
     if (args.length(2) > MATCHER_BYTES_MAX) reply.error(ERR_PREFIX_TOO_LONG)
-    else hub.invalidations.begin(client, { kind: 'prefix', db: client.db, bytes: args.buffer(2) })
+    else {
+      // Copies are in another database.
+      const db = hub.copies === null ? client.db : -1
+      hub.invalidations.begin(client, { kind: 'prefix', db, bytes: args.buffer(2) })
+    }
   } else if (args.is(1, 'group')) {
     const name = args.text(2)
     if (hub.config.groups.get(name) === undefined) reply.error(noSuchGroup(name))

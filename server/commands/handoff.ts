@@ -39,6 +39,7 @@ function give(client: Client, sees: View): void {
   const slot = keySlot(args.bytes, args.pos(2), args.length(2))
   if (!givesTo(client, slot, sees)) return reply.null()
   store.now = server.world.clock.now()
+  server.kept?.settleKey(args.bytes, args.pos(2), args.length(2))
   const entry = takeEntry(store, server.config.groups, args.buffer(2))
   if (entry === null) return reply.null()
   if (entry.value !== null && server.slotStates.hidesSome(slot)) server.slotStates.hiddenGone()

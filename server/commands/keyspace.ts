@@ -201,12 +201,16 @@ function flush(client: Client, db: number): void {
     reply.error(ERR_SYNTAX)
     return
   }
+  const { copying, handoff, kept } = client.server
   let cursor = 0
+  kept?.slots.beginFlush()
   // What other nodes still have of this one's keys is not to come either.
-  client.server.handoff?.fence.giveUp()
+  handoff?.fence.giveUp()
   client.inSteps(() => {
-    cursor = client.store.flushSome(db, cursor)
+    // In a cluster there is one database for clients, and perhaps another one with copies.
+    cursor = client.store.flushSome(copying.enabled ? -1 : db, cursor)
     if (cursor > 0) return false
+    kept?.slots.endFlush()
     client.server.tracking.flushed()
     reply.ok()
     return true

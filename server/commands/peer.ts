@@ -8,6 +8,7 @@ import type { Command } from '../command.ts'
 import { peerExec, peerUnwatch, peerWatch } from '../transactions/routing.ts'
 import { inCluster } from './cluster.ts'
 import { noSubcommand } from './container.ts'
+import { copiesRows } from './copies.ts'
 import { amongNodes, handoffRows } from './handoff.ts'
 
 function peerHello(client: Client, membership: Membership): void {
@@ -250,6 +251,7 @@ const peerRows = [
     run: (client: Client) => client.server.hotGrants.tell(client),
   },
   ...handoffRows,
+  ...copiesRows,
 ] as const satisfies readonly Command[]
 
 export const peerCommands = [

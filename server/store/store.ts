@@ -770,14 +770,18 @@ export class Store {
    * more of it.
    */
   openAny(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
+    this.peekAny(db, bytes, pos, length)
+    if (this.#found) this.#home.touch(this.#header)
+    return this.#found
+  }
+
+  /** The same for who only wants to know of the key, which counts as no access. */
+  peekAny(db: number, bytes: Uint8Array, pos: number, length: number): boolean {
     const buckets = this.#aim(db, bytes, pos, length)
     this.#lock()
     buckets.findAny(this.#header)
     this.#refresh()
-    if (this.#found) {
-      buckets.states.describe(buckets.address, this.#facts)
-      buckets.touch(this.#header)
-    }
+    if (this.#found) buckets.states.describe(buckets.address, this.#facts)
     return this.#found
   }
 

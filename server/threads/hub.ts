@@ -110,6 +110,7 @@ export class Hub implements Workers {
       slotStates: server.slotStates.shared,
       databases: server.databases.shared,
       stamps: server.stamps.shared,
+      keptSlots: server.kept?.slots.shared ?? null,
       fence: server.handoff?.fence.shared ?? null,
       incarnation: server.incarnation,
       tls: server.tls?.keys ?? null,
@@ -199,6 +200,9 @@ export class Hub implements Workers {
         server.takeover!.hear(name, word, () => tell(worker, { kind: 'handed', id }))
         return
       }
+      case 'copy':
+        this.#copy(worker, message)
+        return
       case 'slow':
         server.slowLog.skip(message.skipped)
         for (const command of message.commands) server.slowLog.add(command)
@@ -323,6 +327,17 @@ export class Hub implements Workers {
     // Who waits in the worker has a time of its own, also for a client's lease.
     if (loads.grants.has(token)) loads.grants.wait(token, Infinity, hear)
     else loads.wait(miss, hear)
+  }
+
+  #copy(worker: IoWorker, { id, keys, what }: Extract<FromWorker, { kind: 'copy' }>): void {
+    const copies = this.#server.copies!
+    const done = (): void => tell(worker, { kind: 'handed', id })
+    if (what === 'all') copies.flushed(done)
+    else if (what === 'noted') copies.noted(done)
+    else {
+      const own = keys.map((key) => Buffer.from(key.buffer, key.byteOffset, key.length))
+      copies.copied(own, done)
+    }
   }
 
   tellMonitors(line: Uint8Array): void {

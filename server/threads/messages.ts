@@ -33,6 +33,8 @@ export interface WorkerStart {
   readonly databases: SharedArrayBuffer
   /** Of copies of hot keys. */
   readonly stamps: SharedArrayBuffer
+  /** Null where no group has copies. */
+  readonly keptSlots: SharedArrayBuffer | null
   /** Null where there is no cluster. */
   readonly fence: SharedArrayBuffer | null
   /** Publish and subscribe. */
@@ -106,7 +108,7 @@ export type ToWorker =
       readonly state: MemberState
       readonly incarnation: string
     }
-  /** A key was asked for, or another node's word was heard. */
+  /** A key was asked for, another node's word was heard, or copies were taken in. */
   | { readonly kind: 'handed'; readonly id: number }
   | { readonly kind: 'drain'; readonly timeoutMs: number }
   /** The last 'slow' was taken in. */
@@ -140,6 +142,13 @@ export type FromWorker =
       readonly id: number
       readonly name: string
       readonly word: Word
+    }
+  /** What commands have changed is to be copied to other nodes (copies/). */
+  | {
+      readonly kind: 'copy'
+      readonly id: number
+      readonly what: 'keys' | 'all' | 'noted'
+      readonly keys: readonly Uint8Array[]
     }
   /** `skipped` others came before them, of which nothing is known any more. */
   | { readonly kind: 'slow'; readonly commands: readonly SlowCommand[]; readonly skipped: number }

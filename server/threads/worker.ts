@@ -8,6 +8,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { SlotStates } from '../../cluster/slot-states.ts'
 import { Stamps } from '../../cluster/hot/stamps.ts'
 import { type Config, Settings } from '../config.ts'
+import type { Copiers } from '../copies/copying.ts'
 import { Databases } from '../databases.ts'
 import { Gate } from '../gate.ts'
 import { type Delegate, IoThread } from '../io-thread.ts'
@@ -82,6 +83,17 @@ const takers: Takers = {
   },
 }
 
+function copy(what: 'keys' | 'all' | 'noted', keys: readonly Buffer[], done: () => void): void {
+  handing.set(nextHanding, done)
+  tell({ kind: 'copy', id: nextHanding++, what, keys: keys.map(ownBytes) })
+}
+
+const copiers: Copiers = {
+  copied: (keys, done) => copy('keys', keys, done),
+  flushed: (done) => copy('all', [], done),
+  noted: (done) => copy('noted', [], done),
+}
+
 const slowRelay = new SlowRelay(
   () => config['slowlog-max-len'],
   (commands, skipped) => tell({ kind: 'slow', commands, skipped }),
@@ -89,6 +101,7 @@ const slowRelay = new SlowRelay(
 const thread = new IoThread({
   ...{ config, world, log, flights, delegate, takers, fence: start.fence },
   incarnation: start.incarnation,
+  ...{ copiers, keptSlots: start.keptSlots },
   ...{ writes: null, stats: start.stats, row: start.row },
   store: new Store({ ...start.store, ...keyKnowledge(config.groups) }),
   gate: new Gate(start.gate),

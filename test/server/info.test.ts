@@ -51,7 +51,7 @@ function source(changes: Partial<InfoSource> = {}): InfoSource {
     config: loadConfig({ args: ['--maxmemory', '64mb'] }),
     databases: { behind: (number) => number },
     world: { clock: clock as InfoSource['world']['clock'] },
-    takeover: null,
+    ...{ takeover: null, copies: null, keeper: null },
     store: {
       stats: storeStats,
       bucketStats: (number) => ({ ...storeStats, entries: number === 5 ? 7 : 0 }),

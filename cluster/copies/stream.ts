@@ -1,0 +1,402 @@
+/**
+ * What an owner says to one node that keeps copies of its keys, and who waits until it is said.
+ *
+ *     begin ──> OPEN slots ──> open: COPY COPY TAG COPY ... ──> begun anew
+ *                 ^   | not yet           |
+ *                 `---' later             `── a link that broke, silence, an error
+ *
+ * - A key that has changed waits to be sent, and is read when it is sent: so however often it changes
+ *   meanwhile, the last message says what it is, and messages on a link keep their order.
+ * - *Notes* (OPEN, CLOSE, what is invalidated) keep their place: no copy is sent until all of them are
+ *   answered.
+ * - When it is not certain that all was taken in, in this order, the stream begins anew with another
+ *   name. Late messages of the old one are refused.
+ * - Those who wait (for replies of writes) do so until their key was taken in, or until nothing was
+ *   answered for `lastsMs`: then the other node does not trust this stream any more (trust.ts), and
+ *   this one goes on without it: `isDegraded`, until the stream has begun anew.
+ */
+import type { PeerOutcome, PeerPort } from '../peer.ts'
+import { PeerError, type PeerValue } from '../replies.ts'
+import { keySlot, SLOT_COUNT } from '../slots.ts'
+import type { Clock, Timer } from '../world.ts'
+
+/** Of one message: enough that many small writes cost little, little enough to be read in one turn. */
+const BATCH_KEYS_MAX = 64
+const BATCH_BYTES_MAX = 64 * 1024
+/** Messages, and bytes of them, that may be without an answer. */
+const FLIGHTS_MAX = 64
+const FLIGHT_BYTES_MAX = 4 * 1024 * 1024
+/** Keys that may wait without anybody waiting for them. */
+const KEYS_WAITING_MAX = 4096
+/** After "not yet", and after an attempt that failed: twice as long each time. */
+const AGAIN_FIRST_MS = 10
+const AGAIN_MS_MAX = 200
+
+const PEER = Buffer.from('PEER')
+const COPIES = Buffer.from('COPIES')
+const COPY = Buffer.from('COPY')
+const BEAT = Buffer.from('BEAT')
+const NOTHING = Buffer.alloc(0)
+const SLOT_BYTES = SLOT_COUNT / 8
+
+type Done = () => void
+
+export interface StreamOptions {
+  readonly clock: Clock
+  readonly peer: PeerPort
+  /** For so long the other node trusts what it has heard. */
+  readonly lastsMs: number
+  /** A name that no other stream ever has. */
+  readonly name: () => string
+  /** A key as it is now: a line and its value; null: there is none. */
+  readonly read: (key: Buffer) => { readonly line: string; readonly value: Buffer } | null
+  /** The line of an answer with which a note is to be sent again later. */
+  readonly notYet: string
+  /** These slots have just been opened: all their keys are to be sent. */
+  readonly onOpen: (slots: Uint8Array) => void
+  /** There is room for keys for which nobody waits. */
+  readonly onRoom: () => void
+  /** It goes on alone, or not any more. */
+  readonly onDegraded: (isDegraded: boolean) => void
+}
+
+interface Waiting {
+  readonly key: Buffer
+  readonly dones: Done[]
+}
+
+interface Note {
+  readonly words: readonly Buffer[]
+  /** To be opened by it; null: it is another one. */
+  readonly slots: Uint8Array | null
+  readonly dones: Done[]
+}
+
+interface Batch {
+  readonly entries: readonly Waiting[]
+  readonly bytes: number
+}
+
+/** See the top of the file. */
+export class CopyStream {
+  readonly #options: StreamOptions
+  #id: string
+  /** The slots that are its, as a set. */
+  #slots = new Uint8Array(SLOT_BYTES)
+  /** The last answer that was heard. */
+  #heard = 0
+  #answeredAt: number
+  #beatIsSent = false
+  #againAt = 0
+  #again: Timer | null = null
+  #againMs = AGAIN_FIRST_MS
+  #notes: Note[] = []
+  /** Is the first of them under way? */
+  #noteIsSent = false
+  /** By key in latin1. */
+  #waiting = new Map<string, Waiting>()
+  readonly #flights = new Set<Batch>()
+  #flightBytes = 0
+  #isPlanned = false
+  #wantsRoom = false
+  #ended = false
+  isDegraded: boolean
+  /** Keys that were sent. */
+  sent = 0
+
+  /** `isDegraded`: nobody is to wait for the beginning. */
+  constructor(options: StreamOptions, isDegraded: boolean) {
+    this.#options = options
+    this.#id = options.name()
+    this.#answeredAt = options.clock.now()
+    this.isDegraded = isDegraded
+  }
+
+  /** These are its slots from now on, as a set. */
+  setSlots(slots: Uint8Array): void {
+    const opened = minus(slots, this.#slots)
+    const closed = minus(this.#slots, slots)
+    this.#slots = slots.slice()
+    if (closed !== null) this.#note(['CLOSE'], [Buffer.from(closed)])
+    if (opened !== null) this.#open(opened)
+  }
+
+  /** All is purged there, and sent anew. */
+  reopen(done: Done): void {
+    this.#open(this.#slots, done)
+  }
+
+  /** What is to be said at this place among the copies. */
+  note(verb: string, words: readonly Buffer[]): void {
+    this.#note([verb], words)
+  }
+
+  /** Calls back when all notes so far were answered, or cannot be waited for. */
+  whenNoted(done: Done): void {
+    const last = this.#notes.at(-1)
+    if (last === undefined || this.isDegraded) done()
+    else last.dones.push(done)
+  }
+
+  /** A key has changed. `done`: when it was taken in, or cannot be waited for; null: nobody waits. */
+  changed(key: Buffer, done: Done | null): void {
+    if (this.isDegraded || this.#ended) {
+      // When it begins anew all keys are sent.
+      done?.()
+      return
+    }
+    this.#add(key, done === null ? [] : [done])
+    this.#plan()
+  }
+
+  /** May more be sent for which nobody waits? If not, `onRoom` is called once there may. */
+  get hasRoom(): boolean {
+    if (this.#notes.length === 0 && this.#waiting.size < KEYS_WAITING_MAX) return true
+    this.#wantsRoom = true
+    return false
+  }
+
+  /** To be called now and then, several times within `lastsMs`. */
+  tick(): void {
+    const now = this.#options.clock.now()
+    if (!this.isDegraded && now - this.#answeredAt >= this.#options.lastsMs) {
+      // What has arrived meanwhile may be the answer.
+      this.#options.clock.soon(() => this.#judge())
+    }
+    if (this.#notes.length === 0 && this.#flights.size === 0) this.#beat()
+    this.#plan()
+  }
+
+  #beat(): void {
+    if (this.#beatIsSent) return
+    this.#beatIsSent = true
+    this.#request([PEER, COPIES, BEAT], [], (outcome, value) => {
+      this.#beatIsSent = false
+      if (!wasNotSent(outcome)) this.#isTaken(outcome, value)
+    })
+  }
+
+  /** All begins anew. Who waits goes on waiting. */
+  beginAnew(): void {
+    this.#id = this.#options.name()
+    this.#heard = 0
+    const dones = this.#notes.flatMap((note) => note.dones)
+    this.#notes = []
+    this.#noteIsSent = false
+    this.#beatIsSent = false
+    const flights = [...this.#flights]
+    this.#flights.clear()
+    this.#flightBytes = 0
+    // Others are sent when all are.
+    for (const { entries } of flights) {
+      for (const { key, dones: own } of entries) if (own.length > 0) this.#add(key, own)
+    }
+    this.#tryLater()
+    this.#open(this.#slots, ...dones)
+  }
+
+  /** Nothing is sent any more. Those who wait for keys are the caller's, others are told. */
+  end(): readonly { readonly key: Buffer; readonly dones: readonly Done[] }[] {
+    this.#ended = true
+    this.#again?.cancel()
+    const flights = [...this.#flights].flatMap(({ entries }) => entries)
+    const waiting = [...flights, ...this.#waiting.values()].filter(({ dones }) => dones.length > 0)
+    const noted = this.#notes.flatMap(({ dones }) => dones)
+    this.#waiting.clear()
+    this.#flights.clear()
+    this.#notes = []
+    for (const done of noted) done()
+    return waiting
+  }
+
+  #judge(): void {
+    const { clock, lastsMs, onDegraded } = this.#options
+    if (this.#ended || this.isDegraded || clock.now() - this.#answeredAt < lastsMs) return
+    this.isDegraded = true
+    onDegraded(true)
+    const waiting = [...this.#waiting.values()]
+    this.#waiting.clear()
+    const flying = [...this.#flights].flatMap(({ entries }) => entries)
+    this.#flights.clear()
+    const noted = this.#notes.flatMap(({ dones }) => dones)
+    this.#notes = []
+    this.beginAnew()
+    for (const done of [...flying, ...waiting].flatMap(({ dones }) => dones)) done()
+    for (const done of noted) done()
+  }
+
+  #open(slots: Uint8Array, ...dones: Done[]): void {
+    const words = [Buffer.from(String(this.#options.lastsMs)), Buffer.from(slots)]
+    this.#note(['OPEN'], words, slots.slice(), dones)
+    if (this.isDegraded) this.#release(dones)
+  }
+
+  #release(dones: Done[]): void {
+    for (const done of dones.splice(0)) done()
+  }
+
+  #note(
+    [verb]: readonly [string],
+    words: readonly Buffer[],
+    slots: Uint8Array | null = null,
+    dones: Done[] = [],
+  ): void {
+    if (this.#ended) return
+    this.#notes.push({ words: [Buffer.from(verb), ...words], slots, dones })
+    this.#plan()
+  }
+
+  #add(key: Buffer, dones: readonly Done[]): void {
+    const name = key.toString('latin1')
+    const waiting = this.#waiting.get(name)
+    if (waiting === undefined) this.#waiting.set(name, { key, dones: [...dones] })
+    else waiting.dones.push(...dones)
+  }
+
+  /* ---- sending ---- */
+
+  #plan(): void {
+    if (this.#isPlanned || this.#ended) return
+    this.#isPlanned = true
+    this.#options.clock.soon(() => {
+      this.#isPlanned = false
+      this.#pump()
+    })
+  }
+
+  /** Nothing is sent for a while. */
+  #tryLater(): void {
+    const { clock } = this.#options
+    this.#againAt = clock.now() + this.#againMs
+    this.#again?.cancel()
+    this.#again = clock.after(this.#againMs, () => this.#plan())
+    this.#againMs = Math.min(2 * this.#againMs, AGAIN_MS_MAX)
+  }
+
+  #pump(): void {
+    if (this.#ended || this.#options.clock.now() < this.#againAt) return
+    if (this.#notes.length > 0) return this.#sendNote()
+    while (this.#waiting.size > 0 && this.#hasPlace()) if (!this.#sendBatch()) return
+    if (!this.#wantsRoom || this.#waiting.size >= KEYS_WAITING_MAX / 2) return
+    this.#wantsRoom = false
+    this.#options.onRoom()
+  }
+
+  #hasPlace(): boolean {
+    return this.#flights.size < FLIGHTS_MAX && this.#flightBytes < FLIGHT_BYTES_MAX
+  }
+
+  #sendNote(): void {
+    if (this.#noteIsSent) return
+    this.#noteIsSent = true
+    const note = this.#notes[0]!
+    const [verb, ...words] = note.words
+    this.#request([PEER, COPIES, verb!], words, (outcome, value) => {
+      this.#noteIsSent = false
+      const isLater = value instanceof PeerError && value.line === this.#options.notYet
+      if (isLater || wasNotSent(outcome)) {
+        this.#tryLater()
+      } else if (this.#isTaken(outcome, value)) {
+        this.#notes.shift()
+        if (note.slots !== null) this.#opened(note.slots)
+        this.#release(note.dones)
+        this.#plan()
+      }
+    })
+  }
+
+  #opened(slots: Uint8Array): void {
+    const { onDegraded, onOpen } = this.#options
+    if (this.isDegraded && !this.#notes.some((note) => note.slots !== null)) {
+      this.isDegraded = false
+      onDegraded(false)
+    }
+    onOpen(slots)
+  }
+
+  /** Sends the keys that wait for longest. False: nothing can be sent now. */
+  #sendBatch(): boolean {
+    const entries: Waiting[] = []
+    const words: Buffer[] = []
+    let bytes = 0
+    for (const [name, waiting] of this.#waiting) {
+      if (entries.length === BATCH_KEYS_MAX || bytes >= BATCH_BYTES_MAX) break
+      this.#waiting.delete(name)
+      if (!this.#has(waiting.key)) {
+        // Whoever has it now is told of it.
+        this.#release(waiting.dones)
+        continue
+      }
+      const found = this.#options.read(waiting.key)
+      const value = found?.value ?? NOTHING
+      const line = found === null ? NOTHING : Buffer.from(found.line)
+      words.push(waiting.key, line, value)
+      bytes += waiting.key.length + line.length + value.length
+      entries.push(waiting)
+    }
+    if (entries.length === 0) return true
+    const batch = { entries, bytes }
+    this.#flights.add(batch)
+    this.#flightBytes += bytes
+    let isRefused = false
+    this.#request([PEER, COPY], words, (outcome, value) => {
+      if (!this.#flights.delete(batch)) return
+      this.#flightBytes -= bytes
+      if (wasNotSent(outcome)) {
+        isRefused = true
+        this.#tryLater()
+        for (const { key, dones } of entries) this.#add(key, dones)
+      } else if (this.#isTaken(outcome, value)) {
+        this.sent += entries.length
+        for (const { dones } of entries) this.#release(dones)
+        this.#plan()
+      } else {
+        // It has begun anew: those who wait have not been told.
+        for (const { key, dones } of entries) if (dones.length > 0) this.#add(key, dones)
+      }
+    })
+    return !isRefused
+  }
+
+  #has(key: Buffer): boolean {
+    const slot = keySlot(key, 0, key.length)
+    return (this.#slots[slot >> 3]! & (1 << (slot & 7))) !== 0
+  }
+
+  #request(
+    verb: readonly Buffer[],
+    words: readonly Buffer[],
+    done: (outcome: PeerOutcome, value: PeerValue) => void,
+  ): void {
+    const { lastsMs, peer } = this.#options
+    const id = this.#id
+    const head = [Buffer.from(id), Buffer.from(String(this.#heard))]
+    const request = { deadlineMs: lastsMs, keyAt: -1, share: false }
+    peer.request([...verb, ...head, ...words], request, (outcome, value) => {
+      if (id === this.#id && !this.#ended) done(outcome, value)
+    })
+  }
+
+  /** Takes note of an answer; else all begins anew. */
+  #isTaken(outcome: PeerOutcome, value: PeerValue): boolean {
+    if (outcome !== 'reply' || typeof value !== 'number') {
+      this.beginAnew()
+      return false
+    }
+    this.#againMs = AGAIN_FIRST_MS
+    this.#heard = Math.max(this.#heard, value)
+    this.#answeredAt = this.#options.clock.now()
+    return true
+  }
+}
+
+/** Nothing of it can come later. */
+function wasNotSent(outcome: PeerOutcome): boolean {
+  return outcome === 'unreachable' || outcome === 'busy'
+}
+
+/** What the one set has that the other one has not; null: nothing. */
+function minus(one: Uint8Array, other: Uint8Array): Uint8Array | null {
+  const rest = one.map((byte, i) => byte & ~other[i]!)
+  return rest.some((byte) => byte !== 0) ? rest : null
+}
