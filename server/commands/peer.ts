@@ -14,7 +14,8 @@ import { amongNodes, handoffRows } from './handoff.ts'
 function peerHello(client: Client, membership: Membership): void {
   const { args, reply, server } = client
   const { 'cluster-secret': secret, 'tls-cluster': wantsTls } = server.config
-  if (wantsTls && client.distrust !== null) return reply.error(errors.peerDistrusted(client.distrust))
+  if (wantsTls && client.distrust !== null)
+    return reply.error(errors.peerDistrusted(client.distrust))
   const words = [args.text(2), args.text(3), args.text(4)]
   const { incarnation, world } = server
   const owner = { name: membership.self, secret, random: world.random, incarnation }
