@@ -6,11 +6,12 @@ import type { Config } from './config.ts'
 /*
  * Who is told MOVED instead of being forwarded: `cluster-redirect`.
  *
- * With `auto` it is who has followed the topology and would go on sending to this node what it has lost.
+ * With `auto` it is who has followed the topology and would go on sending where it no longer belongs: to
+ * this node what it has lost, or, with a node gone from its list, anywhere what that one had.
  * Nothing that a client says of itself tells: what it has sent does. A client that follows sends keys to
  * their owners only; one that does not would hit this node with each of n keys of different slots by
  * chance, as often as the node's share of the slots to the power of n. Who has done so for so many that
- * chance is out of the question, and now sends a key that was this node's when it began, is told MOVED
+ * chance is out of the question, and now sends a key of a slot that has another owner than when it began, is told MOVED
  * once; what it sends before it has turned is forwarded. Any other foreign key begins the count anew.
  */
 
@@ -46,9 +47,9 @@ export class Redirects {
   #isAuto = false
   /** Changes of the ring so far. */
   #changes = 0
-  /** By slot: is it this node's, and the change that took it away last; 0: none did. */
-  readonly #isOwn = new Uint8Array(SLOT_COUNT)
-  readonly #lostAt = new Uint32Array(SLOT_COUNT)
+  /** By slot: whose it is, and the change that gave it to that node; 0: none did. */
+  readonly #owners = new Array<string | null>(SLOT_COUNT).fill(null)
+  readonly #changedAt = new Uint32Array(SLOT_COUNT)
   /** By the share of now. */
   #needed = Infinity
   /** Clients that were told MOVED. */
@@ -91,8 +92,8 @@ export class Redirects {
     }
     const history = client.routingHistory
     if (history === null) return false
-    const isLost = this.#lostAt[slot]! > history.since
-    const isTold = this.#isAuto && isLost && history.seen >= history.needed
+    const hasMoved = this.#changedAt[slot]! > history.since
+    const isTold = this.#isAuto && hasMoved && history.seen >= history.needed
     if (isTold) this.told++
     this.#begin(history)
     return isTold
@@ -117,10 +118,10 @@ export class Redirects {
     const { self } = this.#membership
     let count = 0
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
-      const isOwn = ring.owner(slot) === self
-      if (this.#isOwn[slot] === 1 && !isOwn) this.#lostAt[slot] = this.#changes
-      this.#isOwn[slot] = isOwn ? 1 : 0
-      if (isOwn) count++
+      const owner = ring.owner(slot)
+      if (this.#owners[slot] !== owner) this.#changedAt[slot] = this.#changes
+      this.#owners[slot] = owner
+      if (owner === self) count++
     }
     this.#needed = slotsBeyondChance(count / SLOT_COUNT)
   }

@@ -11,12 +11,12 @@ const etcdThreadsTest: TestFn = (hasEtcd && way !== null ? test : test.skip) as 
 
 async function start(
   t: ExecutionContext,
-  etcd: Etcd,
+  url: string,
   args: readonly string[],
 ): Promise<RunningServer> {
   const port = await freePort()
   const cluster = [
-    ...['--cluster-self', `127.0.0.1:${port}`, '--cluster-etcd', etcd.url],
+    ...['--cluster-self', `127.0.0.1:${port}`, '--cluster-etcd', url],
     ...['--cluster-node-timeout', '2000'],
   ]
   const secret = ['--cluster-secret', 'a secret of this test']
@@ -32,11 +32,9 @@ async function connect(t: ExecutionContext, { port }: RunningServer): Promise<Ra
 }
 
 /** Two nodes found by etcd, a third that joins and leaves, and clients who hear no error meanwhile. */
-async function comeAndGo(t: ExecutionContext, args: readonly string[]): Promise<void> {
-  const etcd = await Etcd.start()
-  t.teardown(() => etcd.stop())
-  const first = await start(t, etcd, args)
-  const second = await start(t, etcd, args)
+async function comeAndGo(t: ExecutionContext, url: string, args: readonly string[]): Promise<void> {
+  const first = await start(t, url, args)
+  const second = await start(t, url, args)
   const clients: RawClient[] = []
   for (const server of [first, first, first, first, second, second]) {
     clients.push(await connect(t, server))
@@ -46,7 +44,7 @@ async function comeAndGo(t: ExecutionContext, args: readonly string[]): Promise<
     (await infoField(client, 'cluster_live_nodes')) === String(count)
   for (const client of clients) await until(() => lives(client, 2))
 
-  const third = await start(t, etcd, args)
+  const third = await start(t, url, args)
   const joined = await connect(t, third)
   for (const client of [...clients, joined]) await until(() => lives(client, 3))
   for (const [i, client] of clients.entries()) {
@@ -65,10 +63,16 @@ async function comeAndGo(t: ExecutionContext, args: readonly string[]): Promise<
   }
 }
 
-etcdTest('nodes find each other by etcd, and one comes and goes', async (t) => {
-  await comeAndGo(t, ['--maxmemory', '16mb', '--save', ''])
+etcdTest('nodes find each other by an etcd with passwords, and one comes and goes', async (t) => {
+  const etcd = await Etcd.start()
+  t.teardown(() => etcd.stop())
+  await etcd.askForLogin('ringtier', 'of etcd', '/ringtier/')
+  const url = etcd.url.replace('//', '//ringtier:of%20etcd@')
+  await comeAndGo(t, url, ['--maxmemory', '16mb', '--save', ''])
 })
 
 etcdThreadsTest('nodes of two threads each find each other, and all threads know', async (t) => {
-  await comeAndGo(t, ['--maxmemory', '16mb', '--save', '', '--threads', '2'])
+  const etcd = await Etcd.start()
+  t.teardown(() => etcd.stop())
+  await comeAndGo(t, etcd.url, ['--maxmemory', '16mb', '--save', '', '--threads', '2'])
 })

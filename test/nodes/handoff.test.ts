@@ -3,7 +3,7 @@ import test, { type ExecutionContext } from 'ava'
 import { Redis } from 'ioredis'
 import { threadsTest } from '../server/threads/many.ts'
 import { startOrigin } from './counting-origin.ts'
-import { type Nodes, startNodes } from './nodes.ts'
+import { type Nodes, startNodes, tookForDead } from './nodes.ts'
 
 const keyCount = 300
 /** A node of a machine that has no time for it may be taken for dead: that is another story. */
@@ -78,16 +78,6 @@ class Load {
   }
 }
 
-/** Did a node take another one for dead that had not said good-bye? */
-function tookForDead(output: string): boolean {
-  const left = new Set<string>()
-  for (const [, node, state] of output.matchAll(/"node":"([^"]+)","state":"(\w+)"/g)) {
-    if (state === 'leaving') left.add(node!)
-    else if (state === 'down' && !left.delete(node!)) return true
-  }
-  return false
-}
-
 /**
  * Tries until no node was taken for dead by mistake: what is promised then is less. Where that happens every
  * time nothing can be judged, and the test fails.
@@ -110,7 +100,7 @@ async function onAGoodDay(
         throw error
       })
       outputs.push(...nodes.servers.map((server) => server.output()))
-      if (!outputs.some(tookForDead)) return judge()
+      if (!outputs.some((output) => tookForDead(output))) return judge()
       t.log('a node was taken for dead')
     } finally {
       await nodes.stop()

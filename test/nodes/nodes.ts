@@ -7,19 +7,25 @@ export interface Nodes {
   readonly servers: readonly RunningServer[]
   /** Ends one as a service manager does, starts it anew, and resolves when all see each other again. */
   restart(i: number): Promise<void>
+  /** Starts one of those that were absent, and resolves when all see each other. */
+  join(): Promise<void>
   /** A field of INFO added up over the nodes that answer. */
   sum(field: string): Promise<number>
   stop(): Promise<void>
 }
 
-/** Starts so many nodes of one cluster on this machine, all with these arguments. */
+/**
+ * Starts so many nodes of one cluster on this machine, all with these arguments. `absent`: more of them are
+ * in everybody's list, and not started before `join`.
+ */
 export async function startNodes(
   count: number,
   args: readonly string[],
   password = '',
+  absent = 0,
 ): Promise<Nodes> {
   const ports: number[] = []
-  while (ports.length < count) {
+  while (ports.length < count + absent) {
     const port = await freePort()
     if (!ports.includes(port)) ports.push(port)
   }
@@ -34,6 +40,7 @@ export async function startNodes(
         ...['--cluster-secret', 'a secret of this test', '--requirepass', password, ...args],
       ],
     })
+  const later = ports.splice(count)
   const servers = await Promise.all(ports.map(startOne))
   const nodes: Nodes = {
     ports,
@@ -41,6 +48,12 @@ export async function startNodes(
     restart: async (i) => {
       await servers[i]!.stop()
       servers[i] = await startOne(ports[i]!)
+      await seeEachOther(ports, password)
+    },
+    join: async () => {
+      const port = later.shift()!
+      ports.push(port)
+      servers.push(await startOne(port))
       await seeEachOther(ports, password)
     },
     sum: async (field) => {
@@ -65,6 +78,16 @@ async function seeEachOther(ports: readonly number[], password: string): Promise
     while (!whole.test(await client.cluster('INFO'))) await setTimeout(20)
     client.disconnect()
   }
+}
+
+/** By its log: did a node take another one for dead that had not said good-bye, and was not absent at first? */
+export function tookForDead(output: string, absent: readonly string[] = []): boolean {
+  const left = new Set(absent)
+  for (const [, node, state] of output.matchAll(/"node":"([^"]+)","state":"(\w+)"/g)) {
+    if (state === 'leaving') left.add(node!)
+    else if (state === 'down' && !left.delete(node!)) return true
+  }
+  return false
 }
 
 /** A numeric field of a node's INFO. */

@@ -128,6 +128,33 @@ test('auto: among three nodes one comes back, and takes its slots', async (t) =>
   cluster.shutdown()
 })
 
+test('auto: who follows is told also where to send what a node had that is gone', async (t) => {
+  const cluster = await startCluster(3, [])
+  const [one] = cluster.nodes
+  const membership = one!.server.routing.membership!
+  const third = cluster.nodes[2]!.server.routing.membership!.self
+  const ofThird = keysOf(cluster, 2, 200)
+  const ofSecond = keysOf(cluster, 1, 1)
+  const follower = one!.connect()
+  const plain = one!.connect()
+  for (const key of keysOf(cluster, 0, 60)) await say(cluster, follower, 'SET', key, '1')
+  for (const key of keysOf(cluster, 0, 5)) await say(cluster, plain, 'SET', key, '1')
+  membership.stop()
+  membership.follow(third, 'down')
+  const ring = membership.live()
+  const moved = ofThird.filter(
+    (key) => ring.owner(keySlot(Buffer.from(key), 0, key.length)) !== membership.self,
+  )
+  t.is(await say(cluster, plain, 'GET', moved[0]!), '$-1\r\n')
+  t.regex(await say(cluster, follower, 'GET', moved[0]!), /^-MOVED \d+ 127.0.0.1:7002\r\n$/)
+  t.is(await say(cluster, follower, 'GET', moved[1]!), '$-1\r\n', 'once')
+  for (const key of keysOf(cluster, 0, 60)) await say(cluster, follower, 'SET', key, '1')
+  t.is(await say(cluster, follower, 'GET', ofSecond[0]!), '$-1\r\n', 'it was there before')
+  t.is(one!.server.routing.redirects!.told, 1)
+  for (const client of [follower, plain]) client.close()
+  cluster.shutdown()
+})
+
 test('auto: who sent all to a node that was alone is not told when the others come back one by one', async (t) => {
   const cluster = await startCluster(3, [])
   const [one, ...others] = cluster.nodes

@@ -70,6 +70,28 @@ export class Etcd {
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
+  /**
+   * From now on nothing is answered without a name and a password. This user's are given, who may read and
+   * write what begins so, and nothing else. Not to be undone.
+   */
+  async askForLogin(name: string, password: string, prefix: string): Promise<void> {
+    // etcd wants a root before.
+    await this.call('auth/user/add', { name: 'root', password: 'of the test' })
+    await this.call('auth/role/add', { name: 'root' })
+    await this.call('auth/user/grant', { user: 'root', role: 'root' })
+    await this.call('auth/user/add', { name, password })
+    await this.call('auth/role/add', { name })
+    await this.call('auth/user/grant', { user: name, role: name })
+    const last = Buffer.from(prefix)
+    last[last.length - 1]!++
+    const [key, end] = [Buffer.from(prefix).toString('base64'), last.toString('base64')]
+    await this.call('auth/role/grant', {
+      name,
+      perm: { permType: 'READWRITE', key, range_end: end },
+    })
+    await this.call('auth/enable', {})
+  }
+
   /** A call of the JSON gateway. */
   async call(path: string, body: object): Promise<unknown> {
     const response = await fetch(`${this.url}/v3/${path}`, {
@@ -83,7 +105,9 @@ export class Etcd {
     try {
       const key = Buffer.from('x').toString('base64')
       const answer = await this.call('kv/range', { key })
-      return typeof answer === 'object' && answer !== null && 'header' in answer
+      if (typeof answer !== 'object' || answer === null) return false
+      const wantsLogin = 'error' in answer && /user name is empty/.test(String(answer.error))
+      return 'header' in answer || wantsLogin
     } catch {
       return false
     }

@@ -115,6 +115,37 @@ etcdTest('of several servers the next one is asked when one fails', async (t) =>
   t.is(a.seen.problems.length, 2)
 })
 
+etcdTest('etcd may ask for a name and a password, also anew when it has restarted', async (t) => {
+  const etcd = await Etcd.start()
+  t.teardown(() => etcd.stop())
+  await etcd.askForLogin('ring', 'a:b@c/d', '/test/')
+  const url = etcd.url.replace('//', '//ring:a%3Ab%40c%2Fd@')
+  const a = await join(t, url, 'a:1')
+  const b = await join(t, url, 'b:1')
+  // By the watch, which wants the login as well.
+  await until(() => a.seen.names === 'a:1*1 b:1*1')
+  await b.leave()
+  await until(() => a.seen.names === 'a:1*1')
+  t.deepEqual([...a.seen.problems, ...b.seen.problems], [])
+  // It forgets who has logged in.
+  await etcd.crash()
+  await until(() => a.seen.problems.length > 0)
+  await etcd.begin()
+  await until(() => a.seen.problems.at(-1) === null)
+  await join(t, url, 'c:1')
+  await until(() => a.seen.names === 'a:1*1 c:1*1')
+  for (const [text, why] of [
+    [etcd.url, /user name is empty/],
+    [etcd.url.replace('//', '//ring:hush@'), /authentication failed/],
+  ] as const) {
+    const stranger = await join(t, text, 'd:1')
+    t.is(stranger.seen.names, '')
+    t.regex(stranger.seen.problems[0]!, why)
+    t.notRegex(stranger.seen.problems[0]!, /hush|ring:/)
+    await stranger.leave()
+  }
+})
+
 test('answers that make no sense, or have no end, are a problem and nothing else', async (t) => {
   let answer = 'nonsense'
   const server = createServer((_request, response) => {

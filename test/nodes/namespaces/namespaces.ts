@@ -58,7 +58,7 @@ export function whyNoNamespaces(): string | null {
     ipBatch(name, ['link add cable type veth peer name wire', 'link add hub type bridge'])
     return null
   } catch (error) {
-    return (error as Error).message.trim().split('\n').at(-1)!
+    return String((error as { stderr?: Buffer }).stderr).split('\n')[0]!
   } finally {
     remove([name])
   }
