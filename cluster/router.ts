@@ -1,7 +1,7 @@
 /**
  * Whose key is it, and what if that node does not answer.
  *
- * A key belongs to the first node clockwise from its slot on the ring of live nodes. A request for
+ * A key belongs to the node nearest to its slot on the ring of live nodes. A request for
  * a key of another node is forwarded there, one hop: what arrives over a peer link is run where it
  * arrives. When the owner cannot be reached, falls silent or the link breaks, the next node on the
  * ring is the owner *for that request*: everybody who misses the owner turns to the same one, and
