@@ -29,7 +29,7 @@ export const HUNT_MS = 1000
 export interface RouterView extends Vouchers {
   readonly self: string
   /** By rank. */
-  readonly members: readonly { readonly name: string }[]
+  readonly members: readonly { readonly name: string; readonly tag: number }[]
   isLive(name: string): boolean
   live(): {
     owner(slot: number): string | null
