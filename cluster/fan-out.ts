@@ -1,9 +1,7 @@
 /** How the replies of all nodes to one command become one reply. */
-import { strict as assert } from 'node:assert'
 import { nodeNonsense, nodesNotReached } from '../protocol/errors.ts'
 import { PeerError, PeerStatus } from './replies.ts'
 import type { PeerValue } from './replies.ts'
-import { RING_NODES_MAX } from './ring.ts'
 
 /** One member's part. `failed`: it is not live, or did not answer in time. */
 export interface FanOutPart {
@@ -55,30 +53,4 @@ export function allOk(parts: readonly FanOutPart[]): PeerValue {
   const failed = parts.filter((part) => part.failed)
   if (failed.length > 0) return new PeerError(nodesNotReached(failed.map(({ name }) => name)))
   return parts.find(({ value }) => value instanceof PeerError)?.value ?? new PeerStatus('OK')
-}
-
-/**
- * A cursor over all nodes is one node's cursor and which node that is, by its rank among all
- * configured members, which no change of the view alters: position * 4096 + rank. Node cursors
- * have 9 bits of bucket and 32 of hash, so the whole stays an exact number.
- */
-const POSITION_LIMIT = 2 ** 41
-
-/** The position is a node's cursor, 0 at its beginning; the rank at most 4095. */
-export function cursorOf(position: number, rank: number): string {
-  assert(isPosition(position) && rank < RING_NODES_MAX)
-  return String(position * RING_NODES_MAX + rank)
-}
-
-/** Could this number be a node's cursor? */
-export function isPosition(position: number): boolean {
-  return Number.isInteger(position) && position >= 0 && position < POSITION_LIMIT
-}
-
-/** Null for what is no cursor. One beyond all nodes is the end of a scan, as in Redis. */
-export function cursorAt(cursor: string): { position: number; rank: number } | null {
-  if (!/^[0-9]{1,20}$/.test(cursor)) return null
-  const value = Number(cursor)
-  if (value >= POSITION_LIMIT * RING_NODES_MAX) return { position: 0, rank: RING_NODES_MAX }
-  return { position: Math.floor(value / RING_NODES_MAX), rank: value % RING_NODES_MAX }
 }

@@ -1,7 +1,7 @@
 /**
  * Finding somebody who answers for a key, when the owner may not.
  *
- * A hunt asks one node after the other, clockwise on the ring, each skipped for the rest of the
+ * A hunt asks one node after the other, the nearest on the ring first, each skipped for the rest of the
  * hunt once it could not be reached, fell silent, broke the link or said that it is leaving and has
  * run nothing. It ends after HUNT_MS, counted
  * from the request, or from the loss of a node that had said it works on it.
@@ -29,7 +29,7 @@ export const HUNT_MS = 1000
 export interface RouterView extends Vouchers {
   readonly self: string
   /** By rank. */
-  readonly members: readonly { readonly name: string }[]
+  readonly members: readonly { readonly name: string; readonly tag: number }[]
   isLive(name: string): boolean
   live(): {
     owner(slot: number): string | null

@@ -31,6 +31,7 @@ import { GoodByes } from './good-byes.ts'
 import type { Word } from './good-byes.ts'
 import { Ring, RING_NODES_MAX, VIRTUAL_NODES, WEIGHT_MAX } from './ring.ts'
 import type { RingHash } from './ring.ts'
+import { tagsOf } from './scan-cursor.ts'
 import { HELPERS_MAX, SecondOpinion } from './second-opinion.ts'
 import type { Probe } from './second-opinion.ts'
 import { EpochCounter } from './view-epoch.ts'
@@ -181,6 +182,8 @@ export interface Member extends ClusterNode {
   readonly self: boolean
   /** Index in the sorted list of all members: the same on every node that has the same list. */
   readonly rank: number
+  /** In the cursors of SCAN; see scan-cursor.ts. */
+  readonly tag: number
   readonly state: MemberState
   /** Clock of the last sign of life asked for, and got; 0 before the first. */
   readonly pingedAt: number
@@ -533,7 +536,7 @@ export class Membership {
     const self = node.name === this.self
     const { name, host, port, weight, dial } = node
     return {
-      ...{ name, host, port, weight, dial, id: clusterId(name), self, rank: 0 },
+      ...{ name, host, port, weight, dial, id: clusterId(name), self, rank: 0, tag: 0 },
       ...{ state: self ? 'up' : state, pingedAt: 0, answeredAt: 0, misses: 0, leavingAt: 0 },
       incarnation: '',
       goodByes: new GoodByes(),
@@ -546,7 +549,14 @@ export class Membership {
   }
 
   #list(members: readonly Tracked[]): void {
-    for (const [rank, member] of members.entries()) member.rank = rank
+    const tags = tagsOf(
+      members.map(({ name }) => name),
+      this.#hash,
+    )
+    for (const [rank, member] of members.entries()) {
+      member.rank = rank
+      member.tag = tags.get(member.name)!
+    }
     this.#members = members
     this.#byName = new Map(members.map((member) => [member.name, member]))
   }

@@ -1,7 +1,7 @@
 /**
  * Whose key is it, and what if that node does not answer.
  *
- * A key belongs to the first node clockwise from its slot on the ring of live nodes. A request for
+ * A key belongs to the node nearest to its slot on the ring of live nodes. A request for
  * a key of another node is forwarded there, one hop: what arrives over a peer link is run where it
  * arrives. When the owner cannot be reached, falls silent or the link breaks, the next node on the
  * ring is the owner *for that request*: everybody who misses the owner turns to the same one, and
@@ -22,13 +22,14 @@
  * peer ends by itself.
  */
 import { ERR_CURSOR, nodeNonsense } from '../protocol/errors.ts'
-import { cursorAt, cursorOf, isPosition, summed } from './fan-out.ts'
+import { summed } from './fan-out.ts'
 import type { FanOutPart } from './fan-out.ts'
 import { HUNT_MS, Hunter } from './hunt.ts'
 import type { Failure, Hunt, HuntCounters, RouterView } from './hunt.ts'
 import type { PeerPort } from './peer.ts'
 import { PeerError } from './replies.ts'
 import type { PeerValue } from './replies.ts'
+import { cursorAt, cursorOf, isPosition, nodeFrom } from './scan-cursor.ts'
 import { Scattering } from './scatter.ts'
 import type { RunHere, ScatterRequest } from './scatter.ts'
 import type { Clock, Random } from './world.ts'
@@ -164,32 +165,32 @@ export class Router {
   }
 
   /**
-   * One step of SCAN over all nodes, one after the other by rank. `args`: SCAN, a cursor of ours,
+   * One step of SCAN over all nodes, one after the other by tag (scan-cursor.ts). `args`: SCAN, a cursor of ours,
    * and whatever follows. A node that does not answer is left out. The reply is that of SCAN.
    */
   scan(request: FanOutRequest, runHere: RunHere, done: (value: PeerValue) => void): void {
     const cursor = cursorAt(request.args[1]?.toString('latin1') ?? '')
     if (cursor === null) return done(new PeerError(ERR_CURSOR))
     const { members } = this.#view
-    let { rank, position } = cursor
-    while (rank < members.length && !this.#view.isLive(members[rank]!.name)) {
-      rank++
-      position = 0
+    let member = nodeFrom(members, cursor.tag)
+    while (member !== undefined && !this.#view.isLive(member.name)) {
+      member = nodeFrom(members, member.tag + 1)
     }
-    const member = members[rank]
     if (member === undefined) return done([Buffer.from('0'), []])
-    const next = cursorOf(0, rank + 1 < members.length ? rank + 1 : 0)
+    const { tag } = member
+    const next = cursorOf({ position: 0, tag: nodeFrom(members, tag + 1)?.tag ?? 0 })
     const args = [...request.args]
-    args[1] = Buffer.from(String(position))
-    this.#askOne(member.name, { ...request, args }, runHere, ({ failed, value }) => {
+    args[1] = Buffer.from(String(tag === cursor.tag ? cursor.position : 0))
+    const { name } = member
+    this.#askOne(name, { ...request, args }, runHere, ({ failed, value }) => {
       if (failed) return done([Buffer.from(next), []])
       if (value instanceof PeerError) return done(value)
       const [reached, keys] = Array.isArray(value) ? (value as readonly PeerValue[]) : []
       const at = Buffer.isBuffer(reached) ? Number(reached.toString('latin1')) : NaN
       if (!isPosition(at) || keys === undefined) {
-        return done(new PeerError(nodeNonsense(member.name)))
+        return done(new PeerError(nodeNonsense(name)))
       }
-      done([Buffer.from(at === 0 ? next : cursorOf(at, rank)), keys])
+      done([Buffer.from(at === 0 ? next : cursorOf({ position: at, tag })), keys])
     })
   }
 

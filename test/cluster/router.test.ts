@@ -1,7 +1,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import xxhash from 'xxhash-wasm'
-import { allOk, concatenated, cursorAt, cursorOf, summed } from '../../cluster/fan-out.ts'
+import { allOk, concatenated, summed } from '../../cluster/fan-out.ts'
 import type { FanOutPart } from '../../cluster/fan-out.ts'
 import type { PeerDone, PeerOutcome, PeerPort, PeerRequest } from '../../cluster/peer.ts'
 import { PeerError, PeerStatus } from '../../cluster/replies.ts'
@@ -9,6 +9,7 @@ import type { PeerValue } from '../../cluster/replies.ts'
 import { Ring } from '../../cluster/ring.ts'
 import { Router } from '../../cluster/router.ts'
 import type { ForwardRequest, Routed } from '../../cluster/router.ts'
+import { cursorOf } from '../../cluster/scan-cursor.ts'
 import { PART_BYTES_MAX, PART_KEYS_MAX } from '../../cluster/scatter.ts'
 import type { ScatterRequest } from '../../cluster/scatter.ts'
 import { keySlot } from '../../cluster/slots.ts'
@@ -50,7 +51,7 @@ class Scene {
     this.router = new Router({
       view: {
         self: 'a:1',
-        members: this.names.map((name) => ({ name })),
+        members: this.names.map((name, tag) => ({ name, tag })),
         isLive: (name) => this.ring.has(name),
         live: () => this.ring,
         vouchersFor: (name) => this.vouchers.get(name) ?? [],
@@ -694,26 +695,6 @@ test('reads leave a dead node out, FLUSHALL names it', (t) => {
   t.is(allOk([part('1', OK), part('2', error)]), error)
 })
 
-test('a cursor is a position and a rank, and 0 only at both ends', (t) => {
-  t.is(cursorOf(0, 0), '0')
-  t.not(cursorOf(0, 1), '0')
-  for (const [position, rank] of [
-    [0, 0],
-    [1, 0],
-    [0, 4095],
-    [2 ** 41 - 1, 4095],
-  ] as const) {
-    t.deepEqual(cursorAt(cursorOf(position, rank)), { position, rank })
-  }
-  t.is(cursorOf(2 ** 41 - 1, 4095), String(2 ** 53 - 1))
-  t.throws(() => cursorOf(2 ** 41, 0))
-  t.throws(() => cursorOf(0, 4096))
-  for (const cursor of ['', 'x', '-1', '1.5', '1e3', ' 1', '0x1', '9'.repeat(21)]) {
-    t.is(cursorAt(cursor), null)
-  }
-  t.deepEqual(cursorAt('18446744073709551615'), { position: 0, rank: 4096 })
-})
-
 /** Scans to the end, three keys a step: a node's cursors are 0, 3, 6 ... */
 async function scanAll(scene: Scene, keys: ReadonlyMap<string, string[]>): Promise<string[]> {
   const scan = (name: string, cursor: number): PeerValue => {
@@ -743,7 +724,7 @@ async function scanAll(scene: Scene, keys: ReadonlyMap<string, string[]>): Promi
   return found
 }
 
-test('SCAN walks all nodes by rank and gives every key once', async (t) => {
+test('SCAN walks all nodes by tag and gives every key once', async (t) => {
   const scene = new Scene()
   const keys = new Map(
     scene.names.map((name, i) => [name, Array.from({ length: i * 4 }, (_, k) => `${name}${k}`)]),
@@ -769,14 +750,14 @@ test('SCAN begins anew at the node after one that is gone, and ends with the las
   scene.behaviours.set('d:1', end)
   scene.behaviours.set('e:1', end)
   const replies: PeerValue[] = []
-  for (const cursor of [cursorOf(77, 2), cursorOf(77, 4)]) {
+  for (const cursor of [cursorOf({ position: 77, tag: 2 }), cursorOf({ position: 77, tag: 4 })]) {
     const take = (value: PeerValue): number => replies.push(value)
     scene.router.scan({ args: words(`SCAN ${cursor}`) }, () => t.fail(), take)
   }
   await scene.clock.advance(1)
   t.deepEqual(scene.asked(), ['d:1 SCAN 0', 'e:1 SCAN 77'])
   t.deepEqual(text(replies), [
-    [cursorOf(0, 4), []],
+    [cursorOf({ position: 0, tag: 4 }), []],
     ['0', []],
   ])
 })
@@ -810,7 +791,11 @@ test('a node’s error in SCAN is the reply; nonsense is an error', async (t) =>
     scene.behaviours.set('b:1', () => value)
     const replies: PeerValue[] = []
     const take = (reply: PeerValue): number => replies.push(reply)
-    scene.router.scan({ args: words(`SCAN ${cursorOf(0, 1)} X`) }, () => t.fail(), take)
+    scene.router.scan(
+      { args: words(`SCAN ${cursorOf({ position: 0, tag: 1 })} X`) },
+      () => t.fail(),
+      take,
+    )
     await scene.clock.advance(1)
     t.deepEqual(replies, [new PeerError(line)])
   }

@@ -12,10 +12,10 @@ const rows = [...clusterCommands, ...peerCommands]
 
 /** Ring positions from the text itself: two nodes of two virtual nodes each, and no surprises. */
 const places: Readonly<Record<string, number>> = {
-  '0 a:7001': 1000,
-  '1 a:7001': 9000,
-  '0 b:7002': 5000,
-  '1 b:7002': 5001,
+  '0 a:7001': 500,
+  '1 a:7001': 5502,
+  '0 b:7002': 1501,
+  '1 b:7002': 4501,
 }
 
 /** A cluster of a (this node) and b, whose heartbeats are answered as `alive` says. */
