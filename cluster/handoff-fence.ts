@@ -29,6 +29,9 @@ const ACTIVE = 0
 const PHASE = 1
 const GIVEN_UP = 2
 
+/** Of keys that are asked for. Longer ones are misses: they are many bytes for a bit. */
+export const KEY_BYTES_MAX = 1024 * 1024
+
 const BITS_LOG = 25
 const BITS_BYTES = 2 ** BITS_LOG / 8
 const WORDS_BYTES = WORDS * 4
@@ -73,7 +76,7 @@ export class HandoffFence {
   /** Is this key to be asked for? Its slot is passed along. */
   asks(slot: number, key: Uint8Array, pos: number, length: number): boolean {
     const number = this.#slots[slot]!
-    if (number === 0) return false
+    if (number === 0 || length > KEY_BYTES_MAX) return false
     const bit = bitOf(key, pos, length, number)
     return (this.#bits[bit >>> 5]! & (1 << (bit & 31))) === 0
   }

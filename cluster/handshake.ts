@@ -30,7 +30,7 @@ export const PEER_PROTOCOL_VERSION = 1
 const NONCE_BYTES = 16
 
 /** 64 bits: of a name no two processes ever share an incarnation. */
-const INCARNATION_BYTES = 8
+export const INCARNATION_BYTES = 8
 
 /** A host name has at most 253 bytes; with brackets and port a name stays below this. */
 const NAME_BYTES_MAX = 300

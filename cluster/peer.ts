@@ -30,6 +30,9 @@ import type { Timer, World } from './world.ts'
 /** While so many bytes wait for one node, no more requests are taken. */
 const QUEUE_BYTES_MAX = 64 * 1024 * 1024
 
+/** Of a key that requests are shared by; Node.js makes no string of the longest. */
+const SHARED_KEY_BYTES_MAX = 64 * 1024
+
 /** Callers that wait for one node. */
 const FLIGHTS_MAX = 100_000
 
@@ -224,7 +227,9 @@ export class Peer implements PeerPort {
     if (!this.#hasRoom()) return done('busy', null, false)
     if (!this.#reach(now)) return done('unreachable', null, false)
     if (!request.share) this.#endSharing(args, request.keyAt)
-    else if (!this.#shareable.has(flight.shareKey!)) this.#shareable.set(flight.shareKey!, flight)
+    else if (flight.shareKey !== null && !this.#shareable.has(flight.shareKey)) {
+      this.#shareable.set(flight.shareKey, flight)
+    }
     this.#waiting++
     this.#flights.set(flight.id, flight)
     this.#queue.push(flight)
@@ -278,7 +283,7 @@ export class Peer implements PeerPort {
       silentAt: Math.min(now + SILENCE_MS, hearBy),
       sent: false,
       heard: false,
-      shareKey: request.share ? args[request.keyAt]!.toString('latin1') : null,
+      shareKey: request.share ? shareKeyOf(args[request.keyAt]!) : null,
       done,
       sharers: null,
     }
@@ -304,8 +309,9 @@ export class Peer implements PeerPort {
 
   #endSharing(args: readonly Buffer[], keyAt: number): void {
     if (this.#shareable.size === 0) return
+    const key = keyAt < 0 ? null : shareKeyOf(args[keyAt]!)
     if (keyAt < 0) this.#shareable.clear()
-    else this.#shareable.delete(args[keyAt]!.toString('latin1'))
+    else if (key !== null) this.#shareable.delete(key)
   }
 
   /** What waits already decides, not the new one: a single request may have any length. */
@@ -539,6 +545,11 @@ export class Peer implements PeerPort {
     if (flight.heard) return flight.deadlineAt
     return Math.min(flight.deadlineAt, Math.max(flight.silentAt, this.#movedAt + SILENCE_MS))
   }
+}
+
+/** Null: reads of so long a key are not shared. */
+function shareKeyOf(key: Buffer): string | null {
+  return key.length > SHARED_KEY_BYTES_MAX ? null : key.toString('latin1')
 }
 
 function wayOfEnding(flight: Flight, now: number): PeerOutcome {

@@ -8,6 +8,12 @@
  * Whom this node had down comes back into its ring only with the answer to a REJOIN: the answer to a PING
  * that was sent before, or bytes that a link brings late, do not say that what it has was forgotten. A
  * node of an older version does not know the word; it is counted on as if it had been asked with PING.
+ *
+ * Who comes late, after the node has forgotten for others and goes on (doubt.ts), has it forget once more, and with
+ * that what it has fetched and been told since. That it has forgotten already is no reason not to: as long as the late
+ * one had it down, the late one's clients have written its keys elsewhere, also after the others' had begun to
+ * write them here, and must not read here what is older. The late one would have to know which slots its clients
+ * have touched since, on the way of each command; it is late so seldom that it is not worth that.
  */
 import type { Membership, Ping } from './membership.ts'
 import type { PeerOutcome, PeerPort } from './peer.ts'

@@ -8,8 +8,9 @@
  */
 import type { SlotStates } from './slot-states.ts'
 
-/** More are removed each time. */
+/** More, and longer ones, are removed each time. */
 const KEYS_MAX = 10_000
+const KEY_BYTES_MAX = 64 * 1024
 
 /** See the top of the file. */
 export class VisitedKeys {
@@ -24,6 +25,7 @@ export class VisitedKeys {
 
   /** Is this the first visit of the key, which is in a slot that hides some? */
   isFirst(bytes: Uint8Array, pos: number, length: number): boolean {
+    if (length > KEY_BYTES_MAX) return true
     const now = this.#states.while
     if (now !== this.#while) this.#keys.clear()
     this.#while = now

@@ -39,6 +39,12 @@ const NO_BIGS: readonly BigBulk[] = []
 const SHORT_TEXT = 16
 
 /**
+ * What is longer is cut: no command takes so long a text, and of the longest bulk Node.js cannot make a string
+ * at all.
+ */
+export const TEXT_BYTES_MAX = 2 ** 24
+
+/**
  * The arguments of the command being executed: offsets into bytes, never copies. Valid until the
  * command's `run` returns; whoever waits (a load, a peer) takes copies first. `bytes` is always a
  * plain Uint8Array (never a Buffer: one hidden class on the hot path). An index must be below
@@ -153,12 +159,12 @@ export class Args {
     return Buffer.from(this.bytes.subarray(pos, pos + Math.min(this.length(i), bytesMax)))
   }
 
-  /** Argument i as a latin1 string: one char a byte. */
+  /** Argument i as a latin1 string: one char a byte, and TEXT_BYTES_MAX of them at most. */
   text(i: number): string {
     const big = this.big(i)
-    if (big !== null) return big.toBuffer().toString('latin1')
+    if (big !== null) return big.head(TEXT_BYTES_MAX).toString('latin1')
     const pos = this.pos(i)
-    const length = this.length(i)
+    const length = Math.min(this.length(i), TEXT_BYTES_MAX)
     if (length > SHORT_TEXT) return latin1(this.bytes, pos, length)
     let text = ''
     for (let j = pos; j < pos + length; j++) text += String.fromCharCode(this.bytes[j]!)

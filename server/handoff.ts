@@ -16,7 +16,13 @@
  * The questions are asked by the hub (takeover.ts), so that it is one for all threads.
  */
 import type { Word } from '../cluster/good-byes.ts'
-import { GIVES, HAS_LEFT, type HandoffFence, STAYS } from '../cluster/handoff-fence.ts'
+import {
+  GIVES,
+  HAS_LEFT,
+  type HandoffFence,
+  KEY_BYTES_MAX,
+  STAYS,
+} from '../cluster/handoff-fence.ts'
 import { keySlot } from '../cluster/slots.ts'
 import { Args } from '../protocol/args.ts'
 import { ERR_LEAVING } from '../protocol/errors.ts'
@@ -159,6 +165,7 @@ export class Handoff {
   }
 
   #isUnsettled(bytes: Uint8Array, pos: number, length: number): boolean {
+    if (length > KEY_BYTES_MAX) return false
     // Others that wait for it are to run first, also where the hub has just got it.
     if (this.#waiting.size > 0 && this.#waiting.has(nameOf(bytes, pos, length))) return true
     return this.fence.isActive && this.fence.asks(keySlot(bytes, pos, length), bytes, pos, length)

@@ -281,12 +281,43 @@ export class Loading {
 
   /** See LookUp.load. */
   load(wanted: Wanted, done: (outcome: Outcome) => void): void {
-    this.#lookUp.load(wanted, done)
+    if (this.#server.routing.enabled) this.#ofOwned('load', wanted, done)
+    else this.#lookUp.load(wanted, done)
   }
 
   /** See LookUp.reload. */
   reload(wanted: Wanted, done: (outcome: Outcome) => void): void {
-    this.#lookUp.reload(wanted, done)
+    if (this.#server.routing.enabled) this.#ofOwned('reload', wanted, done)
+    else this.#lookUp.reload(wanted, done)
+  }
+
+  /**
+   * What this node waited for while it stood still, and others answered in its place, may be older than what
+   * they know: if it has forgotten all that it had since, the key is looked up anew, as if it had been asked
+   * for now, in the time that is left.
+   */
+  #ofOwned(how: 'load' | 'reload', wanted: Wanted, done: (outcome: Outcome) => void): void {
+    const { handoff, slotStates, world } = this.#server
+    const { begunAt } = slotStates
+    const { group, key, waitMs = group.waitMs } = wanted
+    const endsAt = world.clock.now() + waitMs
+    this.#lookUp[how](wanted, (outcome) => {
+      this.#whenSure(() => {
+        if (slotStates.begunAt === begunAt || outcome.kind === 'error') return done(outcome)
+        const leftMs = Math.max(0, endsAt - world.clock.now())
+        const again = (): void => this.#ofOwned(how, { ...wanted, waitMs: leftMs }, done)
+        handoff!.want(Buffer.from(key), again)
+      })
+    })
+  }
+
+  /** At once, or when it is known whether this node was missed. */
+  #whenSure(run: () => void): void {
+    const { gate, held, world } = this.#server
+    const now = world.clock.now()
+    if (now > this.#server.missedAt) this.#server.wake(now)
+    if (gate.doubtsKeys) held.whenSure(run)
+    else run()
   }
 }
 

@@ -1,7 +1,7 @@
 /** GROUP: what the groups are, what they do, and what can be done to them. */
 import { type RuleName, RULE_NAMES, rowOf } from '../../cluster/rules.ts'
 import type { Group } from '../../cluster/group.ts'
-import type { Args } from '../../protocol/args.ts'
+import { type Args, TEXT_BYTES_MAX } from '../../protocol/args.ts'
 import { noSuchGroup, notOfGroup, warmFull } from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
@@ -55,7 +55,7 @@ function groupInfo(client: Client): void {
 /** It is answered when it is in force in all threads. */
 function groupSet(client: Client): void {
   const { args, hub, reply } = client
-  const [group, rule, word] = [2, 3, 4].map((i) => args.buffer(i).toString())
+  const [group, rule, word] = [2, 3, 4].map((i) => args.head(i, TEXT_BYTES_MAX).toString())
   const error = hub.config.setGroup({ group: group!, rule: rule!, word: word! })
   if (error === null) client.survey('settle', null, () => reply.ok())
   else reply.error(error)

@@ -1,5 +1,5 @@
 /** What nodes say to each other when keys get another owner: see handoff.ts and leaving.ts. */
-import { incarnationTold } from '../../cluster/handshake.ts'
+import { INCARNATION_BYTES, incarnationTold } from '../../cluster/handshake.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import { Args } from '../../protocol/args.ts'
 import { ERR_PEER_ONLY } from '../../protocol/errors.ts'
@@ -30,7 +30,12 @@ type View = 'the same' | 'another'
 function givesTo({ args, peer, server }: Client, slot: number, sees: View): boolean {
   const ownership = server.routing.ownership!
   if (ownership.isOwn(slot)) return sees === 'another'
-  return ownership.keepsFor(slot, peer!, args.text(3))
+  return ownership.keepsFor(slot, peer!, incarnationOf(args, 3))
+}
+
+/** As much of it as tells that it is none (cluster/handshake.ts), however long it is. */
+function incarnationOf(args: Args, i: number): string {
+  return args.head(i, 2 * INCARNATION_BYTES + 1).toString('latin1')
 }
 
 /** Gives away the key that the client's argument 2 is. */
@@ -61,7 +66,7 @@ function peerKept(client: Client): void {
   if (peer === null || handoff === null) return reply.error(ERR_PEER_ONLY)
   const { header, membership, ownership } = server.routing
   if (header.view !== membership!.viewHash || !handoff.gives) return reply.null()
-  const isKept = store.size(0) > 0 && ownership!.keepsAnyFor(peer, args.text(2))
+  const isKept = store.size(0) > 0 && ownership!.keepsAnyFor(peer, incarnationOf(args, 2))
   reply.integer(isKept ? 1 : 0)
 }
 

@@ -1,5 +1,5 @@
 /** Commands about the server as a whole. */
-import type { Args } from '../../protocol/args.ts'
+import { type Args, TEXT_BYTES_MAX } from '../../protocol/args.ts'
 import * as errors from '../../protocol/errors.ts'
 import { isLocal } from '../address.ts'
 import type { Client } from '../client.ts'
@@ -55,7 +55,7 @@ function configSecrets(args: Args): number[] {
 /** The arguments from `from` on, as text in UTF-8. */
 function words(args: Args, from: number): string[] {
   const found: string[] = []
-  for (let i = from; i < args.count; i++) found.push(args.buffer(i).toString())
+  for (let i = from; i < args.count; i++) found.push(args.head(i, TEXT_BYTES_MAX).toString())
   return found
 }
 

@@ -1,5 +1,5 @@
 import test from 'ava'
-import { HandoffFence } from '../../cluster/handoff-fence.ts'
+import { HandoffFence, KEY_BYTES_MAX } from '../../cluster/handoff-fence.ts'
 
 const asks = (fence: HandoffFence, slot: number, key: string): boolean => {
   const bytes = Buffer.from(`..${key}.`)
@@ -21,6 +21,13 @@ test('a key is asked for until it was, in all threads, and anew when its slot is
   t.true(asks(other, 7, 'k'))
   fence.close(7)
   t.false(asks(other, 7, 'k'))
+})
+
+test('a key that is too long is not asked for', (t) => {
+  const fence = new HandoffFence()
+  fence.open(7, fence.nextNumber())
+  t.true(asks(fence, 7, 'k'.repeat(KEY_BYTES_MAX)))
+  t.false(asks(fence, 7, 'k'.repeat(KEY_BYTES_MAX + 1)))
 })
 
 test('any thread gives all questions up, for good', (t) => {

@@ -169,6 +169,20 @@ test('long arguments arrive whole and in their place', async (t) => {
   t.true(Buffer.from(seen[3]!.args[2]!, 'latin1').equals(value))
 })
 
+test('equal reads of a very long key are not shared', async (t) => {
+  const scene = new Scene()
+  await scene.open()
+  for (const [length, shared] of [
+    [65_537, 0],
+    [65_536, 1],
+  ] as const) {
+    const key = 'k'.repeat(length)
+    for (let i = 0; i < 2; i++) scene.ask(`GET ${key}`, { share: true })
+    t.is(scene.peer.counters.shared, shared)
+    await scene.clock.settle()
+  }
+})
+
 test('equal reads of one batch share a request', async (t) => {
   const scene = new Scene()
   await scene.open()

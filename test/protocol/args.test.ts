@@ -1,5 +1,5 @@
 import test from 'ava'
-import { Args } from '../../protocol/args.ts'
+import { Args, TEXT_BYTES_MAX } from '../../protocol/args.ts'
 import type { BigBulk } from '../../protocol/args.ts'
 
 /** `text` between other bytes, as the only argument. */
@@ -48,6 +48,19 @@ test('integers and floats are read in place', (t) => {
   t.is(argument('').bigint(0), null)
   t.is(argument('-1.5').float(0), -1.5)
   t.is(argument('nan').float(0), NaN)
+})
+
+test('a text is cut where it is longer than any that is meant', (t) => {
+  const args = new Args()
+  const lengths = [TEXT_BYTES_MAX - 1, TEXT_BYTES_MAX, TEXT_BYTES_MAX + 1]
+  args.point(new Uint8Array(lengths[2]!), 0, Int32Array.from(lengths.flatMap((n) => [0, n])), 3, [])
+  t.deepEqual(
+    lengths.map((_, i) => args.text(i).length),
+    [TEXT_BYTES_MAX - 1, TEXT_BYTES_MAX, TEXT_BYTES_MAX],
+  )
+  const long = { ...bulk(''), length: 2 ** 29, head: (bytesMax: number) => Buffer.alloc(bytesMax) }
+  args.point(new Uint8Array(0), 0, Int32Array.of(-1, 2 ** 29), 1, [long])
+  t.is(args.text(0).length, TEXT_BYTES_MAX)
 })
 
 test('a copy does not change with the bytes', (t) => {

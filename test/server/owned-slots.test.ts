@@ -1,4 +1,5 @@
 import test from 'ava'
+import type { Loaded, Loader } from '../../cluster/origin/loader.ts'
 import { Peer } from '../../cluster/peer.ts'
 import { PeerError, PeerStatus, type PeerValue } from '../../cluster/replies.ts'
 import { keySlot } from '../../cluster/slots.ts'
@@ -16,6 +17,10 @@ const PROCESS = '0123456789abcdef'
 
 /** A node and another one, of which the test says what it answers. */
 async function pair(...given: readonly string[]) {
+  return pairWith({}, ...given)
+}
+
+async function pairWith(options: { loader?: Loader }, ...given: readonly string[]) {
   const clock = new VirtualClock()
   const network = new LocalNetwork()
   const args = [
@@ -27,7 +32,7 @@ async function pair(...given: readonly string[]) {
     SECRET,
     ...given,
   ]
-  const node = await startInProcess(args, { clock, network })
+  const node = await startInProcess(args, { ...options, clock, network })
   const { server } = node
   network.listen(SELF, (stream) => server.handle(stream))
   const other = new FakeOwner(OTHER, SECRET)
@@ -225,6 +230,57 @@ test('what nobody may see is not counted, nor drawn at random', async (t) => {
   await clock.advance(62_000)
   t.false(slotStates.hidesAny)
   t.is(await ask('DBSIZE'), '1')
+  end()
+})
+
+test('who waited for a load while the node stood still hears what is known afterwards', async (t) => {
+  const loads: ((loaded: Loaded) => void)[] = []
+  const loader: Loader = {
+    load: () => new Promise((resolve) => loads.push(resolve)),
+    close: () => Promise.resolve(),
+  }
+  const group = 'key match key:{id} origin http://h/{id} ttl 100s wait 30s timeout 30s'
+  const { clock, state, words, client, server, send, wait, end, keys, isOwn } = await pairWith(
+    { loader },
+    ...['--group', group],
+  )
+  const [one, two, three, four] = keys.filter(isOwn) as [string, string, string, string]
+  const bring = (text: string): void => loads.shift()!({ value: Buffer.from(text) })
+  const rejoin = async (): Promise<void> => {
+    const rejoined = send('PEER', 'REJOIN')
+    await clock.until(() => !server.gate.doubtsKeys)
+    t.is(await wait(rejoined), 'OK')
+  }
+
+  let replies = [
+    client.command('GET', one),
+    client.command('MGET', two),
+    client.command('STRLEN', three),
+  ]
+  await clock.until(() => loads.length === 3)
+  state.live = ':0\r\n'
+  await clock.leap(2_000)
+  // What the first one waits for lies in the socket.
+  bring('old')
+  await clock.settle()
+  t.true(server.gate.doubtsKeys)
+  const taken = words.filter((word) => word === 'TAKE').length
+  await rejoin()
+  bring('old')
+  bring('old')
+  await clock.until(() => loads.length === 3)
+  t.is(words.filter((word) => word === 'TAKE').length, taken + 3)
+  for (let i = 0; i < 3; i++) bring('newer')
+  t.deepEqual(await Promise.all(replies.map(wait)), ['$5\r\nnewer', '*1\r\n$5\r\nnewer', ':5'])
+
+  // Nobody has missed it: there is nothing newer.
+  replies = [client.command('GET', four)]
+  await clock.until(() => loads.length === 1)
+  state.live = ':1\r\n'
+  await clock.leap(2_000)
+  bring('right')
+  t.is(await wait(replies[0]!), '$5\r\nright')
+  t.is(loads.length, 0)
   end()
 })
 
