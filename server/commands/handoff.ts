@@ -4,7 +4,7 @@ import { Args } from '../../protocol/args.ts'
 import { ERR_PEER_ONLY } from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
-import { takeEntry } from '../moved-entry.ts'
+import { type MovedEntry, takeEntry } from '../moved-entry.ts'
 
 /** PEER TAKE key: an array of a line and the value, or null; the key is gone. */
 function peerTake(client: Client): void {
@@ -32,13 +32,21 @@ function givesTo(client: Client, slot: number, sees: View): boolean {
   return ownership.keepsFor(slot) === client.peer
 }
 
+function ownEntry({ args, server, store }: Client): MovedEntry | null {
+  server.kept?.settleKey(args.bytes, args.pos(2), args.length(2))
+  return takeEntry(store, server.config.groups, args.buffer(2))
+}
+
 /** Gives away the key that the client's argument 2 is. */
 function give(client: Client, sees: View): void {
   const { args, reply, server, store } = client
-  if (!givesTo(client, keySlot(args.bytes, args.pos(2), args.length(2)), sees)) return reply.null()
+  const slot = keySlot(args.bytes, args.pos(2), args.length(2))
   store.now = server.world.clock.now()
-  server.kept?.settleKey(args.bytes, args.pos(2), args.length(2))
-  const entry = takeEntry(store, server.config.groups, args.buffer(2))
+  const entry = givesTo(client, slot, sees)
+    ? ownEntry(client)
+    : server.kept !== null && server.routing.ownerOfSlot(slot) === client.peer
+      ? server.kept.giveBack(slot, args.buffer(2))
+      : null
   if (entry === null) return reply.null()
   const { line, value } = entry
   reply.array(2)
