@@ -416,10 +416,14 @@ export class IoThread {
     )
   }
 
-  #openKept({ keptSlots, store }: IoThreadParts): KeptCopies | null {
+  #openKept({ keptSlots, slotStates, store }: IoThreadParts): KeptCopies | null {
     const { groups } = this.config
     const db = copiesDatabase(this.config)
-    return db < 0 ? null : new KeptCopies(new KeptSlots(keptSlots ?? undefined), store, groups, db)
+    if (db < 0) return null
+    return new KeptCopies({
+      ...{ store, slotStates, groups, db },
+      slots: new KeptSlots(keptSlots ?? undefined),
+    })
   }
 
   #openTimer(sink: SlowSink): CommandTimer {

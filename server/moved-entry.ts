@@ -41,8 +41,8 @@ export interface MovedEntry {
 }
 
 /** Takes an entry out of the store, and the lease of its key; null: there was none. */
-export function takeEntry(store: Store, groups: Groups, key: Buffer): MovedEntry | null {
-  const found = store.openAll(0, key, 0, key.length)
+export function takeEntry(store: Store, groups: Groups, key: Buffer, db = 0): MovedEntry | null {
+  const found = store.openAll(db, key, 0, key.length)
   let entry: MovedEntry | null = null
   if (found && (store.valueType === TYPE_STRING || store.valueType === TYPE_NEGATIVE)) {
     entry = { line: JSON.stringify(lineOf(store, groups)), value: valueOf(store) }

@@ -13,7 +13,7 @@ import { commands } from './commands/index.ts'
 import type { Config } from './config.ts'
 import { copiesDatabase } from './copies/database.ts'
 import { Keeper } from './copies/keeper.ts'
-import { Offering } from './copies/offering.ts'
+import { offerLost } from './copies/offering.ts'
 import { CopySender } from './copies/sender.ts'
 import type { ServerWorld } from './files.ts'
 import { Databases } from './databases.ts'
@@ -216,7 +216,6 @@ export class Server extends IoThread {
   /** These where no group has copies. */
   readonly copies: CopySender | null
   readonly keeper: Keeper | null
-  readonly offering: Offering | null
   readonly warming: Warming
   readonly snapshots: Snapshots
   readonly sweeper: Sweeper
@@ -322,7 +321,7 @@ export class Server extends IoThread {
     const db = copiesDatabase(config)
     this.keeper = this.kept && new Keeper(this, membership!, this.kept, db)
     this.copies = this.kept && new CopySender(this, membership!)
-    this.offering = this.kept && new Offering(this, membership!, ownership!)
+    if (this.kept !== null) offerLost(this, membership!, ownership!)
     membership?.onChange(({ name, state }) => {
       log.notice({ node: name, state, epoch: membership.epoch }, `node ${name} is ${state}`)
     })
@@ -340,6 +339,10 @@ export class Server extends IoThread {
 
   get listeners(): readonly Listener[] {
     return this.#listeners
+  }
+
+  get isStopping(): boolean {
+    return this.#stopping
   }
 
   /** The port it listens on; 0 before `listen`. */
@@ -500,7 +503,6 @@ export class Server extends IoThread {
     this.takeover?.stop()
     this.copies?.stop()
     this.keeper?.stop()
-    this.offering?.stop()
     this.warming.stop()
     this.stats.stop()
     this.#maxMemory.stop()

@@ -48,6 +48,8 @@ export interface StreamOptions {
   readonly lastsMs: number
   /** A name that no other stream ever has. */
   readonly name: () => string
+  /** Has this process had nothing before? Then what the other node has of it is not purged: it may be fetched. */
+  readonly isFresh: boolean
   /** A key as it is now: a line and its value; null: there is none. */
   readonly read: (key: Buffer) => { readonly line: string; readonly value: Buffer } | null
   /** The line of an answer with which a note is to be sent again later. */
@@ -97,6 +99,7 @@ export class CopyStream {
   #waiting = new Map<string, Waiting>()
   readonly #flights = new Set<Batch>()
   #flightBytes = 0
+  #isFresh: boolean
   #isPlanned = false
   #wantsRoom = false
   #ended = false
@@ -109,6 +112,7 @@ export class CopyStream {
     this.#options = options
     this.#id = options.name()
     this.#answeredAt = options.clock.now()
+    this.#isFresh = options.isFresh
     this.isDegraded = isDegraded
   }
 
@@ -123,6 +127,7 @@ export class CopyStream {
 
   /** All is purged there, and sent anew. */
   reopen(done: Done): void {
+    this.#isFresh = false
     this.#open(this.#slots, done)
   }
 
@@ -176,6 +181,12 @@ export class CopyStream {
     })
   }
 
+  /** What this node had is forgotten. */
+  forget(): void {
+    this.#isFresh = false
+    this.beginAnew()
+  }
+
   /** All begins anew. Who waits goes on waiting. */
   beginAnew(): void {
     this.#id = this.#options.name()
@@ -226,7 +237,8 @@ export class CopyStream {
   }
 
   #open(slots: Uint8Array, ...dones: Done[]): void {
-    const words = [Buffer.from(String(this.#options.lastsMs)), Buffer.from(slots)]
+    const facts = [String(this.#options.lastsMs), this.#isFresh ? '1' : '0']
+    const words = [...facts.map((fact) => Buffer.from(fact)), Buffer.from(slots)]
     this.#note(['OPEN'], words, slots.slice(), dones)
     if (this.isDegraded) this.#release(dones)
   }
@@ -307,6 +319,7 @@ export class CopyStream {
 
   #opened(slots: Uint8Array): void {
     const { onDegraded, onOpen } = this.#options
+    this.#isFresh = false
     if (this.isDegraded && !this.#notes.some((note) => note.slots !== null)) {
       this.isDegraded = false
       onDegraded(false)
@@ -371,7 +384,8 @@ export class CopyStream {
     const { lastsMs, peer } = this.#options
     const id = this.#id
     const head = [Buffer.from(id), Buffer.from(String(this.#heard))]
-    const request = { deadlineMs: lastsMs, keyAt: -1, share: false }
+    // What is named there is no key: reads of others may still be shared.
+    const request = { deadlineMs: lastsMs, keyAt: verb.length, share: false }
     peer.request([...verb, ...head, ...words], request, (outcome, value) => {
       if (id === this.#id && !this.#ended) done(outcome, value)
     })

@@ -36,6 +36,14 @@ interface Stream {
   first: number
 }
 
+/** What a stream says of itself when it opens slots. */
+export interface StreamFacts {
+  readonly id: string
+  readonly lastsMs: number
+  /** Is what was kept for the node before still as it left it? */
+  readonly goesOn: boolean
+}
+
 /** What has become of slots when the ring changed. */
 export interface Turned {
   /** Their copies are this node's entries now. */
@@ -66,25 +74,33 @@ export class Trust {
   }
 
   /**
-   * Copies of these slots come from this stream from now on; those that there are must have been purged. False:
-   * there are too many nodes.
+   * Copies of these slots come from this stream from now on; those that there are must have been purged, unless
+   * `goesOn`: they are what the node itself may fetch. Returns the slots that were another stream's of that node;
+   * null: there are too many nodes.
    */
-  open(node: string, id: string, lastsMs: number, slots: Iterable<number>): boolean {
+  open(
+    node: string,
+    { id, lastsMs, goesOn }: StreamFacts,
+    slots: Iterable<number>,
+  ): readonly number[] | null {
     const before = this.#streams.get(node)
+    const dropped = new Set<number>()
     if (before?.id !== id) {
       const source = before?.source ?? this.#sourceOf(node)
-      if (source < 0) return false
-      this.#drop(node)
-      this.#slots.trust(source, -Infinity)
+      if (source < 0) return null
+      for (const slot of this.#slotsOf(node)) dropped.add(slot)
+      for (const slot of dropped) this.#let(slot)
+      if (!goesOn) this.#slots.trust(source, -Infinity)
       this.#streams.set(node, { id, source, lastsMs, answers: [], first: 1 })
     }
     const { source } = this.#streams.get(node)!
     for (const slot of slots) {
+      dropped.delete(slot)
       this.#owners[slot] = node
       this.#slots.set(slot, KEPT, source)
     }
     this.#slots.count()
-    return true
+    return [...dropped]
   }
 
   /** A message of this stream has come, which names the last answer that its node has heard. False: there is no such stream. */
@@ -195,10 +211,9 @@ export class Trust {
     return this.#sources.push(node) - 1
   }
 
-  /** The node's copies are of a stream that is over. */
-  #drop(node: string): void {
+  *#slotsOf(node: string): Iterable<number> {
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
-      if (this.#owners[slot] === node && this.#slots.of(slot) === KEPT) this.#let(slot)
+      if (this.#owners[slot] === node && this.#slots.of(slot) === KEPT) yield slot
     }
   }
 

@@ -36,9 +36,10 @@ function copy({ args }: Client, keeper: Keeper, node: string): Refusal | null {
 function copies({ args, store }: Client, keeper: Keeper, node: string): Refusal | null {
   const stream = args.text(3)
   if (args.is(2, 'open')) {
-    const lastsMs = args.count > 6 ? args.integer(5) : NaN
-    if (!(lastsMs > 0) || args.length(6) !== SLOT_SET_BYTES) return ERR_PEER_NO_STREAM
-    if (!keeper.open(node, stream, lastsMs, args.buffer(6))) return ERR_PEER_NOT_YET
+    const lastsMs = args.count > 7 ? args.integer(5) : NaN
+    if (!(lastsMs > 0) || args.length(7) !== SLOT_SET_BYTES) return ERR_PEER_NO_STREAM
+    const opening = { id: stream, lastsMs, isFresh: args.is(6, '1') }
+    if (!keeper.open(node, opening, args.buffer(7))) return ERR_PEER_NOT_YET
   }
   if (!keeper.trust.hears(node, stream, args.integer(4))) return ERR_PEER_NO_STREAM
   if (args.is(2, 'close') && args.count > 5 && args.length(5) === SLOT_SET_BYTES) {

@@ -5,7 +5,7 @@ import { Args } from '../../protocol/args.ts'
 import { ERR_PEER_ONLY } from '../../protocol/errors.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
-import { takeEntry } from '../moved-entry.ts'
+import { type MovedEntry, takeEntry } from '../moved-entry.ts'
 
 /** PEER TAKE key incarnation: an array of a line and the value, or null; the key is gone. */
 function peerTake(client: Client): void {
@@ -38,14 +38,21 @@ function incarnationOf(args: Args, i: number): string {
   return args.head(i, 2 * INCARNATION_BYTES + 1).toString('latin1')
 }
 
+function ownEntry({ args, server, store }: Client): MovedEntry | null {
+  server.kept?.settleKey(args.bytes, args.pos(2), args.length(2))
+  return takeEntry(store, server.config.groups, args.buffer(2))
+}
+
 /** Gives away the key that the client's argument 2 is. */
 function give(client: Client, sees: View): void {
   const { args, reply, server, store } = client
   const slot = keySlot(args.bytes, args.pos(2), args.length(2))
-  if (!givesTo(client, slot, sees)) return reply.null()
   store.now = server.world.clock.now()
-  server.kept?.settleKey(args.bytes, args.pos(2), args.length(2))
-  const entry = takeEntry(store, server.config.groups, args.buffer(2))
+  const entry = givesTo(client, slot, sees)
+    ? ownEntry(client)
+    : server.kept !== null && server.routing.ownerOfSlot(slot) === client.peer
+      ? server.kept.giveBack(slot, args.buffer(2))
+      : null
   if (entry === null) return reply.null()
   if (entry.value !== null && server.slotStates.hidesSome(slot)) server.slotStates.hiddenGone()
   const { line, value } = entry

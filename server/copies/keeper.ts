@@ -21,11 +21,20 @@ import { readLine } from '../moved-entry.ts'
 import type { Server } from '../server.ts'
 import { addSlot, hasSlot, type Matcher, SLOT_SET_BYTES, STORED } from '../store/store.ts'
 import type { KeptCopies } from './kept.ts'
+import { offerAll } from './offering.ts'
 
 /** Slots of the store's index that are looked at in one go. */
 const WALK_SLOTS = 2048
 /** While commands for keys wait for something to be forgotten. */
 const AGAIN_MS = 20
+
+/** What is said of a stream that opens slots. */
+interface Opening {
+  readonly id: string
+  readonly lastsMs: number
+  /** Its process has just begun. */
+  readonly isFresh: boolean
+}
 
 export class Keeper {
   /** Counted since the start: copies that were taken in, and slots whose copies became entries. */
@@ -67,13 +76,30 @@ export class Keeper {
   /* ---- what other nodes' streams say ---- */
 
   /** False: not yet, for the store still sweeps another purge; or never, for there are too many nodes. */
-  open(node: string, id: string, lastsMs: number, slots: Uint8Array): boolean {
+  open(node: string, { id, lastsMs, isFresh }: Opening, slots: Uint8Array): boolean {
     // Whom this node has down it would not believe.
     if (!this.#membership.isLive(node) || this.#slots.isFlushing) return false
     const wanted = slotsIn(slots).filter((slot) => this.#slots.of(slot) !== PROMOTED)
-    if (wanted.length > 0 && !this.#purge(wanted)) return false
+    // It was away for so short that nobody has missed it, and has nothing itself.
+    const goesOn = isFresh && this.trust.isTrusted(node)
+    const isKept = (slot: number): boolean => goesOn && this.trust.keepsFor(node, slot)
+    const purged = wanted.filter((slot) => !isKept(slot))
+    if (purged.length > 0 && !this.#purge(purged)) return false
     for (const slot of wanted) this.#rubbish.delete(slot)
-    return this.trust.open(node, id, lastsMs, wanted)
+    const dropped = this.trust.open(node, { id, lastsMs, goesOn }, wanted)
+    if (dropped === null) return false
+    this.#drop(dropped)
+    if (purged.length < wanted.length) this.#giveBack(node, new Set(wanted.filter(isKept)))
+    return true
+  }
+
+  /** Has a node that has begun anew ask for what was kept for it. */
+  #giveBack(node: string, slots: ReadonlySet<number>): void {
+    const takerOf = (slot: number): string | null => {
+      return slots.has(slot) && this.trust.keepsFor(node, slot) ? node : null
+    }
+    // What was written here meanwhile, for who asked in vain, and the copies.
+    for (const db of [0, this.#db]) offerAll(this.#server, { db, takerOf })
   }
 
   close(node: string, slots: Uint8Array): void {

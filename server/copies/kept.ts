@@ -5,25 +5,37 @@
  */
 import type { Groups } from '../../cluster/group.ts'
 import { BEHIND, KEPT, type KeptSlots, NOTHING, PROMOTED } from '../../cluster/copies/kept-slots.ts'
+import type { SlotStates } from '../../cluster/slot-states.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import type { Args } from '../../protocol/args.ts'
 import type { Client } from '../client.ts'
 import { type CommandEntry, flagBits, keysOf } from '../command.ts'
 import { copyOpenValue } from '../load-store.ts'
+import { type MovedEntry, takeEntry } from '../moved-entry.ts'
 import { type FillExtras, type Store, TYPE_STRING } from '../store/store.ts'
+
+interface KeptParts {
+  readonly slots: KeptSlots
+  readonly store: Store
+  readonly slotStates: SlotStates
+  readonly groups: Groups
+  readonly db: number
+}
 
 export class KeptCopies {
   readonly slots: KeptSlots
   readonly #store: Store
+  readonly #states: SlotStates
   readonly #groups: Groups
   /** The store's database that they lie in. */
   readonly #db: number
 
-  constructor(slots: KeptSlots, store: Store, groups: Groups, db: number) {
-    this.slots = slots
-    this.#store = store
-    this.#groups = groups
-    this.#db = db
+  constructor(parts: KeptParts) {
+    this.slots = parts.slots
+    this.#store = parts.store
+    this.#states = parts.slotStates
+    this.#groups = parts.groups
+    this.#db = parts.db
   }
 
   /** A command is about to run for keys that are this node's, EXEC for those of its commands. */
@@ -61,6 +73,20 @@ export class KeptCopies {
     this.#show(bytes, pos, length, writes, (now) => {
       return this.slots.isTrusted(slot, now) && !this.slots.isFlushing
     })
+  }
+
+  /**
+   * Takes what is kept of a key for its owner, which has begun anew before anybody missed it: what was written here
+   * meanwhile for who asked in vain, else the copy.
+   */
+  giveBack(slot: number, key: Buffer): MovedEntry | null {
+    if (this.slots.of(slot) !== KEPT || this.slots.isFlushing) return null
+    const isVisited = this.#states.of(slot) === 'visited'
+    const visited = isVisited ? takeEntry(this.#store, this.#groups, key) : null
+    const copy = takeEntry(this.#store, this.#groups, key, this.#db)
+    if (visited === null) return copy
+    if (copy?.value && !Buffer.isBuffer(copy.value)) copy.value.release()
+    return visited
   }
 
   /** The copy of a key is its entry from now on, if it has none and nothing is on its way to it. */

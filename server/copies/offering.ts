@@ -1,11 +1,12 @@
 /**
- * Slots that this node has lost to another one: keys of groups with copies are offered to it (PEER OFFER), so
- * that it has them before the window ends within which it asks for what is touched (takeover.ts).
+ * Keys of groups with copies are offered to the node that has them now (PEER OFFER), so that it has them
+ * before the window ends within which it asks for what is touched (takeover.ts): those of slots that this
+ * node has lost, and those that it keeps for one that has begun anew.
  */
 import type { Membership } from '../../cluster/membership.ts'
 import type { Ownership } from '../../cluster/ownership.ts'
 import { keySlot } from '../../cluster/slots.ts'
-import { byOwner, offersOf } from '../offers.ts'
+import { byOwner, type Offer, offersOf } from '../offers.ts'
 import type { Server } from '../server.ts'
 
 /** Slots of the store's index that are looked at in one go. */
@@ -14,81 +15,83 @@ const WALK_SLOTS = 2048
 const BEGIN_AFTER_MS = 200
 const OFFER_MS_MAX = 2000
 
-export class Offering {
-  readonly #server: Server
-  readonly #membership: Membership
-  readonly #ownership: Ownership
-  /** Where the walk is; -1: there is none. */
-  #cursor = -1
-  /** Has more been lost since it began? */
-  #again = false
-  #stopped = false
-  /** Keys that were offered. */
-  offered = 0
+/** What is offered to whom. */
+interface Offered {
+  /** A database of the store. */
+  readonly db: number
+  /** Who is to have the keys of a slot; null: nobody. */
+  readonly takerOf: (slot: number) => string | null
+}
 
-  constructor(server: Server, membership: Membership, ownership: Ownership) {
-    this.#server = server
-    this.#membership = membership
-    this.#ownership = ownership
-    ownership.onMove(({ lost }) => {
-      // Who leaves offers all that it has (leaving.ts).
-      const { state } = membership.member(membership.self)!
-      if (lost.length > 0 && state !== 'leaving') this.#begin()
+/** Has slots that this node loses offered to who gains them. */
+export function offerLost(server: Server, membership: Membership, ownership: Ownership): void {
+  let isUnderWay = false
+  let again = false
+  const takerOf = (slot: number): string | null => {
+    const taker = ownership.takerOf(slot)
+    return taker !== null && membership.isLive(taker) ? taker : null
+  }
+  const begin = (): void => {
+    isUnderWay = true
+    again = false
+    offerAll(server, { db: 0, takerOf }, () => {
+      isUnderWay = false
+      if (again) begin()
     })
   }
+  ownership.onMove(({ lost }) => {
+    // Who leaves offers all that it has (leaving.ts).
+    if (lost.length === 0 || membership.member(membership.self)!.state === 'leaving') return
+    if (isUnderWay) again = true
+    else begin()
+  })
+}
 
-  stop(): void {
-    this.#stopped = true
-  }
-
-  #begin(): void {
-    if (this.#cursor >= 0) {
-      this.#again = true
-      return
-    }
-    this.#cursor = 0
-    this.#server.world.clock.after(BEGIN_AFTER_MS, () => this.#goOn())
-  }
-
-  /** A part of the store, and when its keys were offered the next one. */
-  #goOn(): void {
-    if (this.#stopped) return
-    const { config, store, world } = this.#server
-    store.now = world.clock.now()
-    const keys: Buffer[] = []
-    this.#cursor = store.scan(0, this.#cursor, WALK_SLOTS, (bytes, pos, length) => {
-      if (this.#takerOf(keySlot(bytes, pos, length)) === null) return
-      if (config.groups.match(bytes, pos, length)?.hasCopies !== true) return
-      keys.push(Buffer.from(bytes.subarray(pos, pos + length)))
-    })
-    const takerOf = (key: Buffer): string | null => this.#takerOf(keySlot(key, 0, key.length))
-    const offers = [...byOwner(keys, takerOf)].flatMap(([owner, theirs]) =>
-      [...offersOf(theirs)].map((offer) => ({ owner, ...offer })),
+/** Walks over the store, and offers what it finds. */
+export function offerAll(server: Server, offered: Offered, done: () => void = () => {}): void {
+  const { clock } = server.world
+  let cursor = 0
+  const goOn = (): void => {
+    if (server.isStopping) return
+    const [next, keys] = someKeys(server, offered, cursor)
+    cursor = next
+    const takerOf = (key: Buffer): string | null => offered.takerOf(keySlot(key, 0, key.length))
+    const offers = [...byOwner(keys, takerOf)].flatMap(([taker, theirs]) =>
+      [...offersOf(theirs)].map((offer) => ({ taker, ...offer })),
     )
-    this.#offer(offers, () => {
-      if (this.#cursor === 0 && !this.#again) {
-        this.#cursor = -1
-        return
-      }
-      if (this.#cursor === 0) this.#again = false
-      world.clock.soon(() => this.#goOn())
+    sayAll(server, offers, () => {
+      if (cursor === 0) done()
+      else clock.soon(goOn)
     })
   }
+  clock.after(BEGIN_AFTER_MS, goOn)
+}
 
-  #takerOf(slot: number): string | null {
-    const taker = this.#ownership.takerOf(slot)
-    return taker !== null && this.#membership.isLive(taker) ? taker : null
-  }
+function someKeys(
+  { config, store, world }: Server,
+  { db, takerOf }: Offered,
+  cursor: number,
+): [next: number, keys: Buffer[]] {
+  const keys: Buffer[] = []
+  store.now = world.clock.now()
+  const next = store.scan(db, cursor, WALK_SLOTS, (bytes, pos, length) => {
+    if (takerOf(keySlot(bytes, pos, length)) === null) return
+    if (config.groups.match(bytes, pos, length)?.hasCopies !== true) return
+    keys.push(Buffer.from(bytes.subarray(pos, pos + length)))
+  })
+  return [next, keys]
+}
 
-  #offer(
-    offers: readonly { owner: string; words: readonly Buffer[]; keys: number }[],
-    done: () => void,
-  ): void {
-    const [first, ...rest] = offers
-    const peer = first && this.#server.routing.peers.get(first.owner)
-    if (first === undefined || peer === undefined) return done()
-    this.offered += first.keys
-    const request = { deadlineMs: OFFER_MS_MAX, keyAt: -1, share: false }
-    peer.request(first.words, request, () => this.#offer(rest, done))
-  }
+/** One after the other. */
+function sayAll(
+  server: Server,
+  offers: readonly (Offer & { readonly taker: string })[],
+  done: () => void,
+): void {
+  const [first, ...rest] = offers
+  if (first === undefined) return done()
+  const peer = server.routing.peers.get(first.taker)
+  const request = { deadlineMs: OFFER_MS_MAX, keyAt: -1, share: false }
+  if (peer === undefined) return sayAll(server, rest, done)
+  peer.request(first.words, request, () => sayAll(server, rest, done))
 }

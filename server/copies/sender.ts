@@ -44,6 +44,8 @@ export class CopySender implements Copiers {
   /** By slot: who has copies of this node's keys. */
   #next: (string | null)[] = Array.from({ length: SLOT_COUNT }, () => null)
   #tick: Timer | null = null
+  /** Has it had nothing yet, since it began? */
+  #isFresh = true
   #sent = 0
 
   constructor(server: Server, membership: Membership) {
@@ -52,7 +54,8 @@ export class CopySender implements Copiers {
     this.#groups = server.config.groups
     membership.onChange((changed) => this.#turn(changed))
     server.ownedSlots!.onForget(() => {
-      for (const { stream } of this.#targets.values()) stream.beginAnew()
+      this.#isFresh = false
+      for (const { stream } of this.#targets.values()) stream.forget()
     })
     server.config.onChange('cluster-node-timeout', () => this.#beginAgain())
   }
@@ -201,7 +204,7 @@ export class CopySender implements Copiers {
           store.now = world.clock.now()
           return readEntry(store, config.groups, key)
         },
-        notYet: ERR_PEER_NOT_YET,
+        ...{ notYet: ERR_PEER_NOT_YET, isFresh: this.#isFresh },
         onOpen: (slots) => this.#walkOn(target, slots),
         onRoom: () => this.#goOn(target),
         onDegraded: (isDegraded) => {

@@ -280,6 +280,33 @@ test('a node that is back has its keys soon, and may die again', async (t) => {
   for (const key of all) t.deepEqual(await say(client!, `EXISTS ${key}`), [':1\r\n'])
 })
 
+test('a node that is back before anybody has missed it has its keys again, as they were left', async (t) => {
+  const { cluster, clients, keys, next, say, kill, advance } = await start(t)
+  const { clock, network, nodes } = cluster
+  const all = keys(200)
+  const at = next(all[0]!)
+  const client = clients[at]!
+  for (const key of all) await say(client, `SET ${key} 1`)
+  const [deleted, counted] = all.filter((key) => next(key) === at) as [string, string]
+  await kill()
+  t.deepEqual(await say(client, `DEL ${deleted}`, `INCR ${counted}`), [':1\r\n', ':2\r\n'])
+  const names = nodes.map(({ server }) => server.routing.membership!.self)
+  const { node, end } = await startAgain(names, { clock, network })
+  t.teardown(end)
+  await advance(2000)
+  const { membership } = nodes[at]!.server.routing
+  t.is(membership!.epoch, 1)
+  t.is(node.server.store.size(0), all.length - 1)
+  t.deepEqual(await say(client, `EXISTS ${deleted}`, `GET ${counted}`), [':0\r\n', '$1\r\n2\r\n'])
+  // And they are copied anew.
+  end()
+  network.refuse(names[DEAD]!)
+  await advance(2000)
+  for (const key of all) {
+    t.deepEqual(await say(client, `EXISTS ${key}`), [key === deleted ? ':0\r\n' : ':1\r\n'])
+  }
+})
+
 /** The node that has died begins anew, empty. */
 async function startAgain(
   names: readonly string[],

@@ -36,7 +36,7 @@ function streaming(isDegraded = false) {
   }
   const stream = new CopyStream(
     {
-      ...{ clock, peer: { request }, lastsMs: LASTS_MS, notYet: NOT_YET },
+      ...{ clock, peer: { request }, lastsMs: LASTS_MS, notYet: NOT_YET, isFresh: true },
       name: () => `stream ${++names}`,
       read: (key) => {
         const value = values.get(key.toString())
@@ -74,7 +74,7 @@ test('a key is read when it is sent, and all who wait for it are told when it wa
   s.stream.setSlots(slotsOf('a', 'b'))
   s.change('a', '1')
   const [opening] = await s.take()
-  t.deepEqual(opening!.words, ['PEER', 'COPIES', 'OPEN', 'stream 1', '0', '1800', 'SET'])
+  t.deepEqual(opening!.words, ['PEER', 'COPIES', 'OPEN', 'stream 1', '0', '1800', '1', 'SET'])
   s.change('a', '2')
   s.change('b', null)
   t.deepEqual(await s.take(), [])

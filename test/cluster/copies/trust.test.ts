@@ -10,7 +10,7 @@ function keeping() {
   const clock = new VirtualClock()
   const slots = new KeptSlots()
   const trust = new Trust(clock, slots)
-  trust.open('o', 'stream 1', LASTS_MS, [1, 2])
+  trust.open('o', { id: 'stream 1', lastsMs: LASTS_MS, goesOn: false }, [1, 2])
   const down = { name: 'o', state: 'down' } as const
   return { clock, slots, trust, down }
 }
@@ -69,7 +69,7 @@ test('an answer that was never given is the last one that was', async (t) => {
 test('an old stream is refused, and what it brought is not that of the new one', (t) => {
   const { slots, trust } = keeping()
   trust.hears('o', 'stream 1', trust.answers('o'))
-  trust.open('o', 'stream 2', LASTS_MS, [2])
+  t.deepEqual(trust.open('o', { id: 'stream 2', lastsMs: LASTS_MS, goesOn: false }, [2]), [1])
   t.false(trust.hears('o', 'stream 1', 1))
   t.true(trust.hears('o', 'stream 2', 0))
   t.false(trust.isTrusted('o'))
