@@ -273,7 +273,7 @@ test('in a cluster nodes and forwards are told', (t) => {
     },
   }
   const links = { requests: 22, shared: 2, links: 4, silent: 6, lost: 8 }
-  const routing = { membership } as unknown as InfoSource['routing']
+  const routing = { membership, size: () => 0 } as unknown as InfoSource['routing']
   const told = { ...facts, routed, links, otherViews: 12, relayed: 13 }
   const ownedSlots = { doubt: { raised: 3, forgotten: 2 } }
   const fields = fieldsOf(info(source({ routing, ownedSlots }), told, []))
