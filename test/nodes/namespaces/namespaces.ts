@@ -119,7 +119,7 @@ export class Namespaces {
       return { from: { host: HUB, port }, to: { path: this.pathFrom(port) } }
     })
     const ways = JSON.stringify([...waysIn, ...waysOut])
-    this.#gate = spawn('ip', ['netns', 'exec', this.#hub, process.execPath, GATE, ways], {
+    this.#gate = spawn('ip', [...this.inHub.slice(1), process.execPath, GATE, ways], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
   }
@@ -151,6 +151,11 @@ export class Namespaces {
       const address = `address add ${this.hosts[i]!}/24 dev wire`
       ipBatch(name, ['link set lo up', address, 'link set wire up'])
     }
+  }
+
+  /** The words before a command that is to run in the hub. */
+  get inHub(): string[] {
+    return ['ip', 'netns', 'exec', this.#hub]
   }
 
   /** Where a node runs. */
