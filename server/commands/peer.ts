@@ -223,7 +223,7 @@ const peerRows = [
     group: 'cluster',
     since: '0.1.0',
     complexity: 'Depends on the command.',
-    summary: 'Passes a command of a client on to a node that the one that asks does not hear.',
+    summary: 'Passes a command of a client on to a node that does not answer the one that asks.',
     syntax: 'name command [argument ...]',
     run: (client: Client) => client.server.relays.pass(client),
   },

@@ -83,7 +83,8 @@ test('a SCAN goes on where it was when nodes join and leave the list meanwhile',
       const here = (words: readonly Buffer[], done: (value: PeerValue) => void): void =>
         done(ask(word(0), words))
       router.scan({ args }, here, (value) => {
-        cursor = String((value as readonly PeerValue[])[0] as Buffer)
+        const [next] = value as readonly Buffer[]
+        cursor = String(next)
       })
     }
     t.is(new Set(asked).size, asked.length, 'nothing twice')
