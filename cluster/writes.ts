@@ -12,6 +12,7 @@
  * must be asked for at once, so that no two commands wait for each other. After a failure nobody knows what the origin
  * has: the key is removed, with the lease of a load that may have seen either, and the next read asks.
  */
+import { textOf } from '../protocol/args.ts'
 import { originBusy, originClosing, originFailed, originTimeout } from '../protocol/errors.ts'
 import type { Group } from './group.ts'
 import { type Loader, OriginError } from './origin/loader.ts'
@@ -84,7 +85,7 @@ export class Writes {
    */
   write(write: Write, done: Told): void {
     const { name } = write.group
-    const keyName = Buffer.from(write.key).toString('latin1')
+    const keyName = textOf(write.key)
     const waiting = this.#keys.get(keyName)
     const endsAt = this.#clock.now() + write.group.timeoutMs
     if (this.#closed) {

@@ -38,11 +38,8 @@ const NO_BIGS: readonly BigBulk[] = []
 /** Up to here a string is built char by char, which is quicker than making a Buffer for it. */
 const SHORT_TEXT = 16
 
-/**
- * What is longer is cut: no command takes so long a text, and of the longest bulk Node.js cannot make a string
- * at all.
- */
-export const TEXT_BYTES_MAX = 2 ** 24
+/** What is longer is cut: of a bulk of 512 MB Node.js cannot make a string, and here is room for some words more. */
+export const TEXT_BYTES_MAX = 2 ** 29 - 1024
 
 /**
  * The arguments of the command being executed: offsets into bytes, never copies. Valid until the
@@ -222,4 +219,9 @@ export class Args {
     args.point(bytes, 0, table, list.length, NO_BIGS)
     return args
   }
+}
+
+/** The same of bytes that are no argument any more. */
+export function textOf({ buffer, byteOffset, length }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, Math.min(length, TEXT_BYTES_MAX)).toString('latin1')
 }

@@ -1,5 +1,6 @@
 import type { Landing } from '../cluster/loads.ts'
 import type { Clock } from '../cluster/world.ts'
+import { textOf } from '../protocol/args.ts'
 import { cellOf, histogramCells } from './histogram.ts'
 
 /** Keys whose last load is remembered; the oldest goes. */
@@ -78,5 +79,5 @@ export class Landings {
 }
 
 function nameOf(db: number, key: Uint8Array): string {
-  return `${db} ${Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')}`
+  return `${db} ${textOf(key)}`
 }

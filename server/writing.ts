@@ -136,7 +136,7 @@ function isAboutCache({ flags, row }: CommandEntry): boolean {
 function lastOfEachKey(args: Args, changes: Changes): Iterable<OriginChange> {
   if (changes.length === 1) return changes
   const last = new Map<string, OriginChange>()
-  for (const change of changes) last.set(args.buffer(change.key).toString('latin1'), change)
+  for (const change of changes) last.set(args.text(change.key), change)
   return last.values()
 }
 

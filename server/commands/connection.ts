@@ -417,9 +417,12 @@ function setName(client: Client, i: number): boolean {
   return true
 }
 
-/** Nothing that could break a line of CLIENT LIST: printable ASCII without blanks. */
+/** Of what a client says of itself, which is kept as long as it is connected. */
+const NAME_BYTES_MAX = 64 * 1024
+
+/** Nothing that could break a line of CLIENT LIST: printable ASCII without blanks, and not endless. */
 function isPlain(text: string): boolean {
-  return /^[!-~]*$/.test(text)
+  return text.length <= NAME_BYTES_MAX && /^[!-~]*$/.test(text)
 }
 
 function clientGetName({ name, reply }: Client): void {

@@ -20,7 +20,7 @@
  * A thread that cannot keep up with what others tell it hears instead that everything has changed.
  */
 import type { Clock, Timer } from '../../cluster/world.ts'
-import type { Args } from '../../protocol/args.ts'
+import { type Args, textOf } from '../../protocol/args.ts'
 import type { Client } from '../client.ts'
 import { type CommandEntry, flagBits, keysOf } from '../command.ts'
 import { KEYS_WHOLE_MAX } from '../commands/many-keys.ts'
@@ -295,7 +295,7 @@ export class Tracking {
     if (!this.#trackers.has(id)) return
     const store = this.#store
     const bytes = Buffer.from(key.buffer, key.byteOffset, key.length)
-    const name = bytes.toString('latin1')
+    const name = textOf(bytes)
     this.#add(id, db, name, bytes)
     store.now = this.#clock.now()
     if (holds(store, db, key, value)) return
@@ -320,7 +320,7 @@ export class Tracking {
 
   /** The store tells of a change by this thread: amid a command, perhaps, whose reply is half written. */
   #touched(db: number, key: Uint8Array): void {
-    const name = Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
+    const name = textOf(key)
     this.#links?.touched(db, name)
     if (!this.#listens) return
     const isOwn = this.#writer !== null && this.#written!.has(name)

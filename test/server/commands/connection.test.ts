@@ -129,7 +129,9 @@ test('CLIENT SETNAME takes printable ASCII; an empty name is none', (t) => {
   t.is(client.say('client', 'getname'), '$-1\r\n')
   t.is(client.say('client', 'setname', '!~'), ok)
   t.is(client.say('client', 'getname'), '$2\r\n!~\r\n')
-  for (const name of ['a b', 'a\n', 'é', '\x7f', '\0']) {
+  t.is(client.say('client', 'setname', 'a'.repeat(65_536)), ok)
+  t.is(client.say('client', 'setname', '!~'), ok)
+  for (const name of ['a b', 'a\n', 'é', '\x7f', '\0', 'a'.repeat(65_537)]) {
     const error = '-ERR Client names cannot contain spaces, newlines or special characters.\r\n'
     t.is(client.say('client', 'setname', name), error)
   }
