@@ -33,12 +33,7 @@ export interface MovedEntry {
 }
 
 /** Takes an entry out of the store, and whatever else stands for its key; null: there was no value. */
-export function takeEntry(
-  store: Store,
-  groups: Groups,
-  key: Buffer,
-  db = 0,
-): MovedEntry | null {
+export function takeEntry(store: Store, groups: Groups, key: Buffer, db = 0): MovedEntry | null {
   const found = store.openAny(db, key, 0, key.length)
   let entry: MovedEntry | null = null
   if (found && store.valueType === TYPE_STRING) {
