@@ -331,6 +331,14 @@ const limits: [rule: RuleName, words: (readonly [word: string, says: string | nu
       ['', "'' is none of yes, no"],
     ],
   ],
+  [
+    'copies',
+    [
+      ['0', null],
+      ['1', null],
+      ['2', "'2' is above 1"],
+    ],
+  ],
 ]
 for (const [rule, words] of limits) {
   test(`the limits of ${rule} hold one below, at and one above`, (t) => {

@@ -120,6 +120,7 @@ export class DataSession {
     const config = { 'proto-max-bulk-len': this['proto-max-bulk-len'] }
     const client = {
       server: {
+        copying: { enabled: false },
         ...{ world: { clock, random }, stats, config, notifier: null },
         tracking: { flushed: () => {} },
         routing: { hides: () => false, hidesAny: false, size: (db: number) => store.size(db) },
