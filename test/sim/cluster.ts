@@ -68,7 +68,7 @@ export class SimNode {
 
   /** Starts a process, empty. Takes no virtual time. */
   async start(): Promise<void> {
-    const { scheduler, wires, origin, seed, args } = this.#parts
+    const { scheduler, wires, origin, seed, args, copiesMs } = this.#parts
     const host = new Host(this.name, scheduler)
     this.host = host
     const members = ['--cluster-self', this.name, '--cluster-peers', this.peers.join(',')]
@@ -79,6 +79,8 @@ export class SimNode {
       files: new MemoryFiles(),
     }
     const config = loadConfig({ args: [...ARGS, ...args, ...members] })
+    // Longer than its directive takes.
+    Object.defineProperty(config, 'cluster-hot-ttl', { value: copiesMs })
     const log = createLog({ level: 'nothing' })
     const given = { loader: origin.loaderOf(host), beginsEmpty: true }
     const server = await createServer(config, world, log, given)
@@ -105,4 +107,5 @@ export interface SimNodeParts {
   readonly seed: number
   /** Beside those that are the same in all runs. */
   readonly args: readonly string[]
+  readonly copiesMs: number
 }

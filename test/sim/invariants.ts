@@ -262,12 +262,13 @@ function loads(run: Run): void {
   const byKey = new Map<string, typeof origin.loads>()
   for (const load of origin.loads) byKey.set(load.key, [...(byKey.get(load.key) ?? []), load])
   for (const [key, all] of byKey) {
-    const dels = (history.writes.get(key) ?? []).filter(({ kind }) => kind === 'del')
+    // A load that a SET came in between asks again, if its origin says that nothing has changed.
+    const changes = (history.writes.get(key) ?? []).filter(({ kind }) => kind !== 'expire')
     for (const [i, load] of all.entries()) {
-      const hadDel = dels.some(
+      const hadChange = changes.some(
         ({ start, end }) => start <= load.start && end >= all[Math.max(0, i - 2)]!.start,
       )
-      if (hadDel) continue
+      if (hadChange) continue
       const before = all[i - 1]
       if (before === undefined) continue
       const isStillGood = load.start < goodUntil(before)

@@ -2,13 +2,14 @@
  * Does the simulator see what it is there for? Each mutation takes one mechanism out of a copy of the
  * product; then seeds run until one of them fails.
  *
- *     npm run sim:mutations -- [--seeds 200] [--only 'a part of a name']
+ *     npm run sim:mutations -- [--seeds 200] [--only 'a part of a name'] [--faults crash,leave]
  */
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { FAULTS } from './faults.ts'
 
 /** What is changed: the name, the file, a text that is in it once, and what stands there instead. */
 type Mutation = readonly [name: string, file: string, from: string, to: string]
@@ -101,12 +102,6 @@ const mutations: readonly Mutation[] = [
     'this.#flights.get(-1)\n    if (this.#closed)',
   ],
   [
-    'a 304 keeps whatever is there',
-    'cluster/loads.ts',
-    'if (now !== null && now.etag === etag) {',
-    'if (now !== null) {',
-  ],
-  [
     'values live for twice their ttl',
     'cluster/keeping.ts',
     'loaded.freshMs ?? group.ttlMs',
@@ -141,12 +136,6 @@ const mutations: readonly Mutation[] = [
     'cluster/hot/copies.ts',
     'if (grant.number < source.taken) return\n',
     '',
-  ],
-  [
-    'a copy lives for ten seconds',
-    'cluster/hot/copies.ts',
-    'until: askedAt + grant.ttlMs,',
-    'until: askedAt + 10_000,',
   ],
   [
     'copies outlive the silence of their owner',
@@ -203,8 +192,9 @@ function mutate(root: string, [name, file, from, to]: Mutation): void {
 }
 
 /** Which seed fails first, and what it breaks; null: none. */
-function firstFailure(root: string, seeds: number): string | null {
+function firstFailure(root: string, seeds: number, faults: string): string | null {
   const args = ['dist/test/sim/sim.js', '--first', '--workers', '1', '--seeds', String(seeds)]
+  args.push('--faults', faults)
   const run = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
   if (run.status === 0) return null
   const [, summary = ''] = run.stdout.split('hash of all: ')
@@ -218,10 +208,18 @@ function firstFailure(root: string, seeds: number): string | null {
   return /^(?:\w*Error|AssertionError).*$/m.exec(run.stderr)?.[0] ?? 'it ends'
 }
 
-function tryOne(mutation: Mutation, seeds: number): void {
+function tryOne(mutation: Mutation, seeds: number, faults: string): void {
   const root = mkdtempSync(join(tmpdir(), 'ringtier-mutation-'))
   try {
-    for (const name of ['cluster', 'protocol', 'server', 'test', 'tsconfig.json', 'package.json']) {
+    for (const name of [
+      'cluster',
+      'protocol',
+      'server',
+      'test',
+      'dist',
+      'tsconfig.json',
+      'package.json',
+    ]) {
       cpSync(name, join(root, name), { recursive: true })
     }
     symlinkSync(join(process.cwd(), 'node_modules'), join(root, 'node_modules'))
@@ -229,7 +227,7 @@ function tryOne(mutation: Mutation, seeds: number): void {
     const tsc = join(root, 'node_modules', '.bin', 'tsc')
     // What is left unused is an error, and is built all the same.
     spawnSync(tsc, ['-p', 'tsconfig.json'], { cwd: root, stdio: 'pipe' })
-    const failure = firstFailure(root, seeds)
+    const failure = firstFailure(root, seeds, faults)
     console.log(`${mutation[0]} | ${failure ?? `not in ${seeds} seeds`}`)
   } finally {
     rmSync(root, { recursive: true })
@@ -240,8 +238,9 @@ const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '200' },
     only: { type: 'string', default: '' },
+    faults: { type: 'string', default: FAULTS.join() },
   },
 })
 for (const mutation of mutations) {
-  if (mutation[0].includes(values.only)) tryOne(mutation, Number(values.seeds))
+  if (mutation[0].includes(values.only)) tryOne(mutation, Number(values.seeds), values.faults)
 }

@@ -122,13 +122,13 @@ class SimRun {
   async #open(): Promise<void> {
     const random = this.#random
     const allowed = this.#allowed
-    const { names, minMembers, isHot } = this.#settings
+    const { names, minMembers, isHot, copiesMs } = this.#settings
     const onlyLists = allowed.size === 1
     this.#listsDiffer = allowed.has('lists') && (onlyLists || random.below(LISTS_DIFFER) === 0)
     const lateName = allowed.has('join') && !this.#listsDiffer ? this.#settings.lateName : null
     const all = lateName === null ? names : [...names, lateName]
     this.#layLanes(all)
-    this.#trace.say(`min-members ${minMembers}${isHot ? ', hot keys' : ''}`)
+    this.#trace.say(`min-members ${minMembers}${isHot ? `, copies for ${copiesMs} ms` : ''}`)
     if (allowed.has('double') && random.below(3) === 0) this.#wires.doubled = 0.3
     if (allowed.has('origin') && random.below(3) > 0) {
       this.#origin.faults = {
@@ -158,8 +158,8 @@ class SimRun {
 
   async #found(name: string, peers: readonly string[]): Promise<void> {
     const parts = { scheduler: this.#scheduler, wires: this.#wires, origin: this.#origin }
-    const { args } = this.#settings
-    const node = new SimNode(name, peers, { ...parts, args, seed: this.#random.uint32() })
+    const { args, copiesMs } = this.#settings
+    const node = new SimNode(name, peers, { ...parts, args, copiesMs, seed: this.#random.uint32() })
     this.#nodes.push(node)
     await node.start()
   }

@@ -17,6 +17,9 @@ const MIN_MEMBERS = 3
 /** So few reads of a key a second make it hot: what clients do here is little. */
 const HOT_RATE = 2
 
+/** As long as copies may live, and longer than a directive allows: then what else ends them must. */
+const COPIES_MS = [2_000, 8_000]
+
 export interface Settings {
   /** Those that are there from the start. */
   readonly names: readonly string[]
@@ -26,6 +29,8 @@ export interface Settings {
   readonly minMembers: number
   /** Are some keys read so often that nodes keep copies? */
   readonly isHot: boolean
+  /** `cluster-hot-ttl`. */
+  readonly copiesMs: number
   readonly args: readonly string[]
 }
 
@@ -34,7 +39,9 @@ export function drawSettings(random: SeededRandom): Settings {
   const nameOf = (number: number): string => `10.0.${net}.${number}:7000`
   const minMembers = random.below(MIN_MEMBERS_IN) === 0 ? MIN_MEMBERS : 0
   const isHot = random.below(HOT_IN) === 0
+  const copiesMs = random.pick(COPIES_MS)
   return {
+    copiesMs,
     names: Array.from({ length: NODES }, (_, i) => nameOf(i + 1)),
     lateName: random.below(JOINS_IN) === 0 ? nameOf(NODES + 1) : null,
     minMembers,

@@ -3,6 +3,7 @@
  * under.
  */
 import test from 'ava'
+import { addCensus, newCensus } from './census.ts'
 import type { FaultName } from './faults.ts'
 import { runSeed } from './run.ts'
 
@@ -26,6 +27,22 @@ for (const { seeds, faults } of SETS) {
     })
   }
 }
+
+/** Those whose cluster has `cluster-min-members`, hot keys, and a node that joins. */
+const RICH_SEEDS = [440, 147, 408]
+
+test.serial('all that the checks are about happens, and no invariant is broken', async (t) => {
+  const faults = new Set<FaultName>(['join', 'split', 'leave', 'slow', 'origin'])
+  const census = newCensus()
+  const isMissing = () => Object.values(census).includes(0)
+  for (const seed of RICH_SEEDS) {
+    if (!isMissing()) break
+    const result = await runSeed({ seed, faults })
+    t.deepEqual(result.violations, [], result.lines.join('\n'))
+    addCensus(census, result.census)
+  }
+  t.false(isMissing(), JSON.stringify(census))
+})
 
 test.serial('a seed replays: what was sent, and when, has the same hash', async (t) => {
   const faults = new Set<FaultName>(['crash', 'freeze', 'split', 'stall', 'slow', 'origin'])
