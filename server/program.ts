@@ -30,7 +30,7 @@ import {
   readMachine,
   stayAlive,
 } from './system.ts'
-import { lineOf, TlsError } from './tls.ts'
+import { TlsError } from './tls.ts'
 import { findSocketWay, Hub, type SocketWay } from './threads/hub.ts'
 import { redisVersion, version } from './version.ts'
 
@@ -190,7 +190,7 @@ async function startServer(config: Config, log: Log, way: SocketWay | null): Pro
     }
     if (cause instanceof TlsError) {
       const where = whereOf(config, config.isSet(cause.directive) ? cause.directive : 'tls-cluster')
-      throw new ConfigError(where, lineOf(cause, config), { cause })
+      throw new ConfigError(where, cause.message, { cause })
     }
     if (!(cause instanceof RangeError)) throw cause
     // What the system does not give, by address space or limits of the process.

@@ -33,7 +33,7 @@ type FileName = (typeof fileNames)[number]
 const changing = [...fileNames, 'tls-key-file-pass', 'tls-protocols'] as const
 export type TlsDirective = (typeof changing)[number] | 'tls-cluster'
 
-/** What a directive names cannot be used; the message does not have its name. */
+/** What a directive names cannot be used. */
 export class TlsError extends Error {
   override readonly name = 'TlsError'
   readonly code = 'TLS'
@@ -96,13 +96,12 @@ export class Tls {
  */
 export function openTls(config: Config): Tls | null {
   if (!config['tls-cluster']) return null
-  const tls = new Tls(readKeys(config))
+  const tls = named(config, () => new Tls(readKeys(config)))
   config.onApply(changing, () => {
     try {
-      tls.use(readKeys(config))
+      named(config, () => tls.use(readKeys(config)))
     } catch (error) {
-      if (error instanceof TlsError) throw new BadValue(lineOf(error, config))
-      throw error
+      throw error instanceof TlsError ? new BadValue(error.message) : error
     }
   })
   return tls
@@ -115,11 +114,18 @@ export function withTls(world: ServerWorld, tls: Tls | null): ServerWorld {
   return { ...world, network: world.secure(tls) }
 }
 
-/** `tls-cert-file '/etc/node.crt': no such file` */
-export function lineOf({ directive, message }: TlsError, config: Config): string {
-  const isFile = (fileNames as readonly string[]).includes(directive)
-  const value = isFile ? config[directive as FileName] : ''
-  return `${directive}${value === '' ? '' : ` '${value}'`}: ${message}`
+/** Names the directive and its file in what goes wrong: `tls-cert-file '/etc/node.crt': is no file`. */
+function named<T>(config: Config, run: () => T): T {
+  try {
+    return run()
+  } catch (error) {
+    if (!(error instanceof TlsError)) throw error
+    const { directive, message } = error
+    const file = fileNames.find((name) => name === directive)
+    const value = file === undefined ? '' : config[file]
+    const shown = value === '' ? '' : ` '${value}'`
+    throw new TlsError(directive, `${directive}${shown}: ${message}`, error.cause)
+  }
 }
 
 function readKeys(config: Config): TlsKeys {

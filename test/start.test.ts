@@ -7,6 +7,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
+import { certificateFile } from './certificates.ts'
 import { available, freePort, RINGTIER, run, startRingtier, type Run } from './process.ts'
 import { RawClient } from './raw.ts'
 
@@ -63,6 +64,30 @@ const refusals: readonly Refusal[] = [
     title: 'a peer list of a node that does not say who it is',
     lines: ['cluster-peers 127.0.0.1:7001,127.0.0.1:7002'],
     says: /cluster-peers.*cluster-self/,
+  },
+  {
+    title: 'TLS without a certificate',
+    lines: ['tls-cluster yes'],
+    says: /tls-cert-file: must be given with tls-cluster yes/,
+  },
+  {
+    title: 'a key that is not there',
+    lines: [
+      'tls-cluster yes',
+      `tls-cert-file ${certificateFile('one.crt')}`,
+      'tls-key-file /nowhere/one.key',
+    ],
+    says: /tls-key-file '\/nowhere\/one\.key': No such file or directory/,
+  },
+  {
+    title: 'a certificate that no other node would accept',
+    lines: [
+      `tls-ca-cert-file ${certificateFile('stranger-ca.crt')}`,
+      `tls-key-file ${certificateFile('one.key')}`,
+      'tls-cluster yes',
+      `tls-cert-file ${certificateFile('one.crt')}`,
+    ],
+    says: /tls-cert-file '.*one\.crt': no certificate in tls-ca-cert-file has signed it/,
   },
   {
     title: 'a group without origin',

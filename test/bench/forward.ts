@@ -8,9 +8,10 @@
  * whatever else runs on the machine change little. Many keys, asked for in turn: equal GETs of the same
  * moment would share a forward.
  *
- * With --before both builds take turns within each round.
+ * With --before both builds take turns within each round, and so do nodes with and without TLS with --tls.
  */
 import { parseArgs } from 'node:util'
+import { tlsArguments } from '../certificates.ts'
 import { freePort, startRingtier, type RunningServer } from '../process.ts'
 import { type Asked, ask, keysByOwner, setAll } from './forward/ask.ts'
 import { cpuMicros, describeMachine, nodeVersion } from './machine.ts'
@@ -22,6 +23,7 @@ const HELP = `node dist/test/bench/forward.js [options]
   --bytes N          of a value (100)
   --seconds N        of each case in each round (3)
   --rounds N         the table has the medians (5)
+  --tls              also two nodes with TLS between them; clients speak none
   --before PATH      another build's server/main.js, to compare with
   --node PATH        run ringtier on this Node`
 
@@ -31,6 +33,7 @@ const { values } = parseArgs({
     bytes: { type: 'string', default: '100' },
     seconds: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '5' },
+    tls: { type: 'boolean', default: false },
     before: { type: 'string' },
     node: { type: 'string', default: process.execPath },
     help: { type: 'boolean', default: false },
@@ -54,7 +57,10 @@ interface Run {
   readonly otherMicros: number
 }
 
-async function startBuild(name: string, program?: string): Promise<Build> {
+async function startBuild(
+  name: string,
+  { program, args = [] }: { program?: string; args?: readonly string[] } = {},
+): Promise<Build> {
   const ports = [await freePort(), await freePort()]
   const peers = ports.map((port) => `127.0.0.1:${port}`).join(',')
   const nodes = await Promise.all(
@@ -64,7 +70,7 @@ async function startBuild(name: string, program?: string): Promise<Build> {
         ...(program === undefined ? {} : { program }),
         args: [
           ...['--cluster-self', `127.0.0.1:${port}`, '--cluster-peers', peers, '--save', ''],
-          ...['--threads', '1', '--maxmemory', '256mb'],
+          ...['--threads', '1', '--maxmemory', '256mb', ...args],
         ],
       }),
     ),
@@ -136,7 +142,10 @@ async function main(): Promise<void> {
   console.log(`Node ${nodeVersion(values.node)}, ${describeMachine()}`)
   const builds = [await startBuild('this build')]
   try {
-    if (values.before !== undefined) builds.push(await startBuild('before', values.before))
+    if (values.before !== undefined) {
+      builds.push(await startBuild('before', { program: values.before }))
+    }
+    if (values.tls) builds.push(await startBuild('with TLS', { args: tlsArguments('one') }))
     for (const connections of values.connections.split(',')) {
       await compare(builds, Number(connections))
     }
