@@ -13,7 +13,8 @@ import { amongNodes, handoffRows } from './handoff.ts'
 function peerHello(client: Client, membership: Membership): void {
   const { args, reply, server } = client
   const { 'cluster-secret': secret, 'tls-cluster': wantsTls } = server.config
-  if (wantsTls && client.distrust !== null) return reply.error(errors.peerDistrusted(client.distrust))
+  if (wantsTls && client.distrust !== null)
+    return reply.error(errors.peerDistrusted(client.distrust))
   const words = [args.text(2), args.text(3), args.text(4)]
   const owner = { name: membership.self, secret, random: server.world.random }
   const answer = answerHello(owner, words)
