@@ -194,6 +194,8 @@ const tlsHandshakeMsMax = 5000
  */
 const tlsAheadBytesMax = 64 * 1024
 
+type ByteHandler = Pick<SocketHandler, 'onBytes'>
+
 interface TcpSocketOptions {
   readonly readBuffer: Uint8Array
   readonly adopts: boolean
@@ -209,7 +211,9 @@ class TcpSocket implements ListenerSocket {
   #socket: NetSocket
   readonly #readBuffer: Uint8Array
   readonly #adopted: boolean
-  #handler: SocketHandler | null = null
+  #handler: ByteHandler | null = null
+  /** Copied into the read buffer since it rested. */
+  #copiedBytes = 0
   /** Not null until the first byte has come, if that may begin a TLS handshake. */
   #mayTurnTo: Tls | null
   readonly #tlsHandshakeMs: number
@@ -297,27 +301,26 @@ class TcpSocket implements ListenerSocket {
     const socket = this.#socket
     socket.on('end', () => handler.onEnd())
     socket.on('close', () => handler.onClose())
-    if (!this.#adopted || this.#isTls) socket.on('data', (chunk: Uint8Array) => this.#copy(chunk))
+    if (!this.#adopted || this.#isTls)
+      socket.on('data', (chunk: Uint8Array) => this.#copy(chunk, handler))
   }
 
   /** Takes the first bytes in the handler's place. */
-  #untilDecided(handler: SocketHandler): SocketHandler {
+  #untilDecided(handler: SocketHandler): ByteHandler {
     return {
       onBytes: (length) => {
         this.#handler = handler
-        if (!this.#turnsToTls(this.#readBuffer.subarray(0, length))) handler.onBytes(length)
+        const bytes = this.#readBuffer.subarray(0, length)
+        if (!this.#turnsToTls(bytes, handler)) handler.onBytes(length)
       },
-      onEnd: () => handler.onEnd(),
-      onClose: () => handler.onClose(),
     }
   }
 
   /** Is this the begin of a TLS handshake, and are the bytes taken for it? Asked once. */
-  #turnsToTls(bytes: Uint8Array): boolean {
+  #turnsToTls(bytes: Uint8Array, handler: SocketHandler): boolean {
     const tls = this.#mayTurnTo
     this.#mayTurnTo = null
     if (tls === null || bytes[0] !== TLS_HANDSHAKE) return false
-    const handler = this.#handler!
     const tcp = this.#socket
     for (const event of ['end', 'close', 'data']) tcp.removeAllListeners(event)
     tcp.pause()
@@ -345,15 +348,19 @@ class TcpSocket implements ListenerSocket {
     return true
   }
 
-  #copy(chunk: Uint8Array): void {
-    if (this.#mayTurnTo !== null && this.#turnsToTls(chunk)) return
+  #copy(chunk: Uint8Array, handler: SocketHandler): void {
+    if (this.#mayTurnTo !== null && this.#turnsToTls(chunk, handler)) return
     const size = this.#readBuffer.length
     for (let from = 0; from < chunk.length; from += size) {
       const piece = chunk.subarray(from, from + size)
       this.#readBuffer.set(piece)
-      this.#handler!.onBytes(piece.length)
+      handler.onBytes(piece.length)
     }
-    if (chunk.length >= size) this.#rest()
+    // TLS hands out what it has read in pieces.
+    this.#copiedBytes += chunk.length
+    if (this.#copiedBytes < size) return
+    this.#copiedBytes = 0
+    this.#rest()
   }
 }
 
@@ -377,7 +384,7 @@ function distrustOf(socket: TLSSocket): string | null {
   const { _handle: handle } = socket as unknown as { readonly _handle: TlsHandle | null }
   if (handle?.verifyError === undefined)
     return 'this Node.js does not tell what its certificate is worth'
-  if (Object.keys(socket.getPeerCertificate()).length === 0) return 'it has shown no certificate'
+  if (socket.getPeerX509Certificate() === undefined) return 'it has shown no certificate'
   const error = handle.verifyError()
   if (error === null) return null
   const { code = '', message } = error

@@ -42,7 +42,7 @@ import { PrefixInvalidation } from './invalidation.ts'
 import type { Codec, Load, LoadContext } from './load.ts'
 import { type CacheNode, createNode, type NodeMember } from './node.ts'
 import type { NodeGroup } from './node-group.ts'
-import type { NodeOptions } from './node-options.ts'
+import type { NodeOptions, NodeTlsOptions } from './node-options.ts'
 import type { BreakerOptions, GroupRuleOptions, Time } from './rules.ts'
 import type { ServerWorld } from '../files.ts'
 import { checkEviction, checkNames, inOurWords, memoryOf, type Size, typeName } from '../passed.ts'
@@ -65,7 +65,7 @@ import { createSystemWorld, holdProcess } from '../system.ts'
 
 export { BreakerOpenError, CacheStateError, LoadBusyError, LoadTimeoutError, OutOfMemoryError }
 export { ClusterError, createNode, GroupMissingError, LoadFailedError, NodeStateError }
-export type { CacheNode, NodeGroup, NodeMember, NodeOptions }
+export type { CacheNode, NodeGroup, NodeMember, NodeOptions, NodeTlsOptions }
 export type { BreakerOptions, CacheGroup, Codec, GroupErrors, GroupOptions, GroupRuleOptions }
 export type { GroupSetOptions, GroupStats, Load, LoadContext, Size, Time }
 

@@ -26,6 +26,8 @@ export interface NodeOptions {
   readonly peers?: readonly string[]
   /** What the nodes prove to each other to know; all have the same. Those of one machine may do without. */
   readonly secret?: string
+  /** TLS with the other nodes, of which all have it or none. Default: none. */
+  readonly tls?: NodeTlsOptions
   /**
    * Milliseconds of silence until the others take this node for dead, and it them; 200 and more, equal on
    * all nodes. Default: 600.
@@ -43,10 +45,24 @@ export interface NodeOptions {
   readonly log?: (line: string) => void
 }
 
+/** Files in PEM, which `start` reads. */
+export interface NodeTlsOptions {
+  /** This node's certificate, for servers and clients both. */
+  readonly certFile: string
+  /** Its private key. */
+  readonly keyFile: string
+  /** What the key is encrypted with. Default: it is not. */
+  readonly keyPassword?: string
+  /** Certificates, one of which must have signed that of each node. */
+  readonly caFile: string
+}
+
 const optionNames = [
-  ...(['port', 'host', 'self', 'peers', 'secret', 'nodeTimeoutMs', 'password'] as const),
+  ...(['port', 'host', 'self', 'peers', 'secret', 'tls', 'nodeTimeoutMs', 'password'] as const),
   ...(['maxMemory', 'eviction', 'logLevel', 'log'] as const),
 ] as const satisfies readonly (keyof NodeOptions)[]
+
+const tlsNames = ['certFile', 'keyFile', 'keyPassword', 'caFile'] as const
 
 const PORT_MAX = 65_535
 const everywhere: ReadonlySet<string> = new Set(['0.0.0.0', '*', '::', '::*'])
@@ -77,7 +93,7 @@ export function nodeConfig(options: NodeOptions, groups: readonly Group[]): Conf
     ...{ maxmemory: memory, 'maxmemory-ceiling': memory, 'maxmemory-policy': eviction },
     ...{ 'cluster-self': self, 'cluster-peers': peers.join(','), 'cluster-secret': secret },
     ...{ 'cluster-node-timeout': String(options.nodeTimeoutMs ?? NODE_TIMEOUT_MS) },
-    requirepass: password,
+    ...{ requirepass: password, ...tlsWords(options.tls) },
   }
   const statements = Object.entries(words).map(([name, word]): Statement => ({
     name,
@@ -93,6 +109,15 @@ export function nodeConfig(options: NodeOptions, groups: readonly Group[]): Conf
     const message = inOptionsWords(error.message)
     const Kind = message.includes('maxMemory') ? RangeError : TypeError
     throw new Kind(message, { cause: error })
+  }
+}
+
+function tlsWords(tls: NodeTlsOptions | undefined): Record<string, string> {
+  if (tls === undefined) return {}
+  const { certFile, keyFile, keyPassword = '', caFile } = tls
+  return {
+    ...{ 'tls-cluster': 'yes', 'tls-cert-file': certFile, 'tls-key-file': keyFile },
+    ...{ 'tls-key-file-pass': keyPassword, 'tls-ca-cert-file': caFile },
   }
 }
 
@@ -146,11 +171,26 @@ function checkTypes(options: NodeOptions): void {
     const is = value === '' ? 'empty' : typeName(value)
     throw new TypeError(`${name} must be a string that is not empty, but is ${is}`)
   }
+  if (options.tls !== undefined) checkTls(options.tls)
   if (!Array.isArray(peers) || !peers.every((peer: unknown) => typeof peer === 'string')) {
     throw new TypeError("peers must be an array of strings like '10.0.0.1:7001'")
   }
   if (eviction !== undefined) checkEviction(eviction)
   if (log !== undefined && typeof log !== 'function') {
     throw new TypeError(`log must be a function, but is ${typeName(log)}`)
+  }
+}
+
+function checkTls(tls: NodeTlsOptions): void {
+  if (typeof tls !== 'object' || tls === null) {
+    throw new TypeError(`tls must be { certFile, keyFile, caFile }, but is ${typeName(tls)}`)
+  }
+  checkNames('tls', tls, tlsNames)
+  for (const name of tlsNames) {
+    const value: unknown = tls[name]
+    if (value === undefined && name === 'keyPassword') continue
+    if (typeof value === 'string' && value !== '') continue
+    const is = value === '' ? 'empty' : typeName(value)
+    throw new TypeError(`tls.${name} must be a string that is not empty, but is ${is}`)
   }
 }

@@ -22,10 +22,13 @@ import {
 import type { NodeGroup } from '../../../server/embedded/node-group.ts'
 import { CacheNode } from '../../../server/embedded/node.ts'
 import type { Server } from '../../../server/server.ts'
+import { certificateFile } from '../../certificates.ts'
+import { freePort } from '../../process.ts'
 import { RawClient } from '../../raw.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 import { LocalNetwork } from '../../sim/network.ts'
 import { SeededRandom } from '../../sim/random.ts'
+import { until } from '../../until.ts'
 import { MemoryFiles } from '../memory-files.ts'
 
 interface User {
@@ -577,6 +580,13 @@ for (const [what, options, error] of [
   ['peers that are text', { port: 7001, peers: '127.0.0.1:7002' }, /^peers must be an array/],
   ['a peer without a port', { port: 7001, peers: ['a'] }, /peers: "a" is not host:port/],
   ['an empty secret', { secret: '' }, /^secret must be a string that is not empty, but is empty/],
+  ['tls that is a path', { tls: 'file' }, /^tls must be \{ certFile, keyFile, caFile \}/],
+  ['tls without a key', { tls: { certFile: 'a', caFile: 'b' } }, /^tls.keyFile must be a string/],
+  [
+    'an unknown name in tls',
+    { tls: { certfile: 'a' } },
+    /^tls has no option certfile: did you mean/,
+  ],
   ['all addresses, no password', { host: '0.0.0.0' }, /^password must be given/],
   [
     'all addresses, peers, no self',
@@ -645,6 +655,35 @@ test('createNode() alone listens on a free port of this machine', async (t) => {
   client.disconnect()
   await node.close()
   await t.throwsAsync(RawClient.open(port), { code: 'ECONNREFUSED' })
+})
+
+test('nodes of programs speak TLS with each other', async (t) => {
+  const ports = [await freePort(), await freePort()]
+  const peers = ports.map((port) => `127.0.0.1:${port}`)
+  const make = (i: number) => {
+    const name = ['one', 'two'][i]!
+    const tls = {
+      ...{ certFile: certificateFile(`${name}.crt`), keyFile: certificateFile(`${name}.key`) },
+      ...{ caFile: certificateFile('ca.crt'), ...(i === 0 ? {} : { keyPassword: 'open' }) },
+    }
+    const node = createNode({ port: ports[i]!, peers, tls, logLevel: 'nothing' })
+    return { node, users: node.group<User>('user', { load: async (id) => ({ name: id }) }) }
+  }
+  const made = [make(0), make(1)]
+  await Promise.all(made.map(({ node }) => node.start()))
+  t.teardown(() => Promise.all(made.map(({ node }) => node.close())))
+  for (const { node } of made) await until(() => node.members.every(({ state }) => state === 'up'))
+  for (const { users } of made) {
+    for (let id = 0; id < 20; id++) t.deepEqual(await users.get(`${id}`), { name: `${id}` })
+  }
+  const plain = await RawClient.open(ports[0]!)
+  t.teardown(() => plain.close())
+  t.regex(await plain.command('PEER', 'HELLO', '1', 'a:1', '0'.repeat(32)), /it does not speak TLS/)
+  const wrong = createNode({
+    tls: { certFile: '/nowhere', keyFile: '/nowhere', caFile: '/nowhere' },
+    logLevel: 'nothing',
+  })
+  await t.throwsAsync(wrong.start(), { message: /^tls-cert-file '\/nowhere': No such file/ })
 })
 
 test('a password is wanted of Redis clients, and not of the program', async (t) => {
