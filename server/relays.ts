@@ -54,20 +54,21 @@ export class Relays {
   pass(client: Client): void {
     const { args, peer, reply, server } = client
     if (peer === null) return reply.error(errors.ERR_PEER_ONLY)
-    const name = args.text(2)
+    const { header, membership, peers } = server.routing
+    const member = membership?.member(args.text(2))
+    // The word of a stranger is not repeated.
+    const name = member?.name ?? 'it'
     const refuse = (outcome: LostOutcome): void => reply.error(notRelayed(name, outcome, false))
+    if (this.#open >= RELAYS_MAX || this.#bytes >= RELAYED_BYTES_MAX) return refuse('busy')
     const words = args.copy().slice(RELAY_WORDS)
     const bytes = words.reduce((sum, word) => sum + word.length, 0)
-    const { header, membership, peers } = server.routing
     const now = server.world.clock.now()
     this.awake(now)
     const isLate = now < this.#lateUntil || server.gate.doubtsKeys
-    const isHeard = membership?.member(name)?.state === 'up'
     const to = peers.get(name)
-    if (isLate || !isHeard || to === undefined || !this.#isPassable(words)) {
+    if (isLate || member?.state !== 'up' || to === undefined || !this.#isPassable(words)) {
       return refuse('unreachable')
     }
-    if (this.#open >= RELAYS_MAX || this.#bytes >= RELAYED_BYTES_MAX) return refuse('busy')
     this.passed++
     this.#open++
     this.#bytes += bytes
