@@ -15,6 +15,7 @@
  */
 import { ANNOUNCES, GIVES, HAS_LEFT, type HandoffFence, STAYS } from '../cluster/handoff-fence.ts'
 import type { Membership } from '../cluster/membership.ts'
+import { PeerError } from '../cluster/replies.ts'
 import { keySlot } from '../cluster/slots.ts'
 import { byOwner, offersOf } from './offers.ts'
 import type { Server } from './server.ts'
@@ -44,6 +45,8 @@ export class Leaving {
   offered = 0
   /** Of what was said last. */
   #wordNumber = 0
+  /** Who has heard that this node leaves. */
+  readonly #told = new Set<string>()
 
   constructor(server: Server, membership: Membership, fence: HandoffFence) {
     this.#server = server
@@ -63,6 +66,7 @@ export class Leaving {
     const fence = this.#fence
     const endsAt = clock.now() + LEAVE_MS_MAX
     if (this.#others().length === 0) return
+    this.#told.clear()
     fence.phase = ANNOUNCES
     await Promise.all(this.#others().map((name) => this.#say(name, this.#word(LEAVE), ANNOUNCE_MS)))
     // In this order: what it has is hidden from others as soon as it is out of its own ring, and nobody
@@ -85,6 +89,10 @@ export class Leaving {
   async stay(): Promise<void> {
     this.#fence.phase = STAYS
     this.#membership.stays(this.#membership.self)
+    // Who has not heard of it was no owner in between: what it may keep is from before.
+    for (const name of this.#others()) {
+      if (!this.#told.has(name)) this.#server.takeover!.distrust(name)
+    }
     await this.#release()
     this.announce()
   }
@@ -105,7 +113,13 @@ export class Leaving {
     return new Promise((resolve) => {
       const peer = this.#server.routing.peers.get(name)
       if (peer === undefined) resolve()
-      else peer.request(words, request, () => resolve())
+      else {
+        peer.request(words, request, (outcome, value) => {
+          const isHeard = outcome === 'reply' && !(value instanceof PeerError)
+          if (isHeard && words[1] === LEAVE[1]) this.#told.add(name)
+          resolve()
+        })
+      }
     })
   }
 

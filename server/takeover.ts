@@ -107,6 +107,11 @@ export class Takeover implements Takers {
     this.#closeLater()
   }
 
+  /** What this node may have is older than what was here. */
+  distrust(name: string): void {
+    this.#closeVain(name)
+  }
+
   /** The node ends. */
   stop(): void {
     this.#givers.stop()

@@ -304,6 +304,43 @@ test('what is kept for a process of a node is not given to the next one, which n
   t.is(second.server.takeover!.counters.asked, asked + 1)
 })
 
+test('a node that stays after all asks those who have heard that it leaves, and nobody else', async (t) => {
+  for (const isHeard of [true, false]) {
+    const { cluster, clients, keys, say } = await start(t)
+    const { clock, nodes } = cluster
+    const [client] = clients
+    const [key] = keys(1) as [string]
+    const name = nodes[0]!.server.routing.membership!.members[LEAVER]!.name
+    const isUp = (): boolean =>
+      nodes.slice(0, LEAVER).every(({ server }) => server.routing.membership!.isLive(name))
+    await cluster.crash(LEAVER)
+    await clock.until(() => !isUp())
+    await say(client!, `SET ${key} old`)
+    const { server, connect } = await cluster.restart(LEAVER)
+    await clock.until(isUp)
+    await clock.advance(400)
+    // As if another key had its bit: the old value stays where it is.
+    const bytes = Buffer.from(key)
+    server.handoff!.fence.settle(keySlot(bytes, 0, bytes.length), bytes)
+    t.deepEqual(await say(client!, `SET ${key} new`), ['+OK\r\n'])
+    for (const peer of isHeard ? [] : server.routing.peers.values()) {
+      const request = peer.request.bind(peer)
+      peer.request = (words, how, done) => {
+        if (String(words[1]) === 'LEAVE') done('silent', null, false)
+        else request(words, how, done)
+      }
+    }
+    let hasLeft = false
+    void server.leaving!.leave().then(() => (hasLeft = true))
+    await clock.until(() => hasLeft)
+    if (isHeard) t.deepEqual(await say(client!, `SET ${key} between`), ['+OK\r\n'])
+    void server.leaving!.stay()
+    await clock.advance(400)
+    const [reply] = await say(connect(), `GET ${key}`)
+    t.is(reply, isHeard ? '$7\r\nbetween\r\n' : '$-1\r\n')
+  }
+})
+
 test('when all nodes begin, soon nobody is asked for keys any more', async (t) => {
   const { cluster, clients, keys, say, leave } = await start(t)
   const { nodes, clock } = cluster
