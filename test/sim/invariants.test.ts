@@ -1,6 +1,6 @@
 /* Each check sees what it is there for, in a history made by hand, and nothing in the one before. */
 import test from 'ava'
-import { GROUP_TTL_MS } from './cluster.ts'
+import { GROUP_TTL_MS, LAX_IF_ERROR_MS, LAX_STALE_MS, LAX_TTL_MS } from './cluster.ts'
 import { type Disturbance, History, type Read, type Step, type Write } from './history.ts'
 import { checks, type Violation } from './invariants.ts'
 import { SimOrigin, type SeenLoad } from './origin.ts'
@@ -89,7 +89,7 @@ test('values that nobody made, or made for another key', (t) => {
   t.deepEqual(new Story().read(20, 'v|p:2|1').broken(), ['C11'])
   const key = 'user:1'
   t.deepEqual(new Story().read(20, 'o|user|user:1|0', { key }).broken(), [])
-  t.deepEqual(new Story().read(20, 'o|users|user:1|0', { key }).broken(), ['no'])
+  t.deepEqual(new Story().read(20, 'o|users|user:1|0', { key }).broken(), ['C11'])
   t.deepEqual(new Story().read(20, 'o|users|users:1|0', { key }).broken(), ['C11'])
   t.deepEqual(new Story().read(20, 'o|user|user:1|1', { key }).broken(), ['no'])
 })
@@ -168,8 +168,27 @@ test('what was loaded ends with its time, and with a DEL', async (t) => {
   const [old, fresh] = ['o|user|user:1|0', 'o|user|user:1|1']
   const story = async () => (await new Story().bump(100)).read(200, old, { key })
   t.deepEqual((await story()).broken(), [])
-  t.deepEqual((await story()).read(GROUP_TTL_MS + 1200, fresh, { key }).broken(), [])
-  t.deepEqual((await story()).read(GROUP_TTL_MS + 1200, old, { key }).broken(), ['C2'])
+  const loaded = () => new Story().load(0, 20)
+  t.deepEqual(
+    loaded()
+      .read(GROUP_TTL_MS + 20, old, { key })
+      .broken(),
+    [],
+  )
+  t.deepEqual(
+    loaded()
+      .read(GROUP_TTL_MS + 21, old, { key })
+      .broken(),
+    ['C2'],
+  )
+  const ofLax = { key: 'lax:1' }
+  const lax = (at: number) => new Story().load(0, 20, 'a', ofLax).read(at, 'o|lax|lax:1|0', ofLax)
+  t.deepEqual(lax(LAX_TTL_MS + LAX_STALE_MS + 20).broken(), [])
+  const late = () => lax(LAX_TTL_MS + LAX_IF_ERROR_MS + 20)
+  t.deepEqual(late().broken(), ['C2'])
+  const failed = (story: Story) => story.load(8010, 8025, 'a', { ...ofLax, outcome: 'error' })
+  t.deepEqual(failed(late()).broken(), [])
+  t.deepEqual(failed(lax(LAX_TTL_MS + LAX_IF_ERROR_MS + 21)).broken(), ['C2'])
   const del = { key, version: 1 }
   const removed = async () => (await story()).load(0, 20).write(300, 'del', null, del)
   t.deepEqual((await removed()).read(2400, old, { key }).broken(), ['C2'])
@@ -240,6 +259,9 @@ test('counters: nothing twice, nothing of nobody, nothing lost', (t) => {
   t.deepEqual(sum(1n + 4n + 64n), ['C12'])
   t.deepEqual(sum(2n + 4n), ['C12'])
   t.deepEqual(sum(1n), ['C12'])
+  const hot = () => Object.assign(new Story(), { isHot: true })
+  t.deepEqual(sum(1n, -1, hot()), [])
+  t.deepEqual(sum(1n, 0, hot()), ['C12'])
   t.deepEqual(sum(1n, -1, new Story().disturb('crash', 0, 5)), [])
   t.deepEqual(sum(1n, 1, new Story().disturb('crash', 0, 5)), ['C12'])
 })

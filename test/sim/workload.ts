@@ -66,7 +66,7 @@ export class Workload {
 
   get groupKeys(): readonly string[] {
     return GROUPS.flatMap((group) => {
-      return Array.from({ length: KEYS_PER_GROUP }, (_, i) => `${group}:${i}`)
+      return Array.from({ length: KEYS_PER_GROUP }, (_, i) => `${group}:id-${i}`)
     })
   }
 
@@ -115,7 +115,7 @@ export class Workload {
   #readKey(key: string): string {
     const { isHot, random } = this.#stage
     if (!isHot || random.below(HOT_READS) === 0) return key
-    return `${key.split(':')[0]!}:0`
+    return key.replace(/\d+$/, '0')
   }
 
   /** Goes on after a write, often with a look at what has become of it. */
