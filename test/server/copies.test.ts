@@ -92,8 +92,11 @@ async function start(
     }
   }
   const kill = async (): Promise<void> => {
+    const { server } = nodes[DEAD]!
     network.refuse(name)
-    nodes[DEAD]!.server.shutdown()
+    server.routing.close()
+    for (const client of server.clients.values()) client.destroy()
+    server.shutdown()
     await settle()
   }
   // Streams are open, and counted on.
