@@ -329,6 +329,8 @@ export class Server extends IoThread {
     this.snapshots = this.#openSnapshots(parts)
     const { snapshot } = parts
     this.loaded = snapshot === null ? Promise.resolve() : this.snapshots.load(snapshot)
+    // It may be of a node of a cluster that was larger.
+    if (snapshot !== null) void this.loaded.then(() => this.keeper?.dropAll())
   }
 
   override wake(now: number): void {

@@ -100,6 +100,7 @@ export class Copying {
   }
 
   #changedBy(client: Client, entry: CommandEntry, args: Args): Changed | null {
+    if ((entry.flags & flagBits.readonly) !== 0) return null
     if ((entry.flags & flagBits.write) !== 0 && entry.firstKey > 0) {
       if (entry.fullName === LEASE) return null
       return this.#keysOf(entry, args, null)

@@ -193,6 +193,11 @@ export class Keeper {
 
   /* ---- what is worthless ---- */
 
+  /** There are copies of which nobody knows anything. */
+  dropAll(): void {
+    this.#drop(Array.from({ length: SLOT_COUNT }, (_, slot) => slot))
+  }
+
   #drop(slots: readonly number[]): void {
     if (slots.length === 0) return
     const isPlanned = this.#rubbish.size > 0

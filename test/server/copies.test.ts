@@ -3,6 +3,7 @@ import test, { type ExecutionContext } from 'ava'
 import type { Loader } from '../../cluster/origin/loader.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import type { RawClient } from '../raw.ts'
+import { MemoryFiles } from './memory-files.ts'
 import {
   type InProcess,
   type InProcessCluster,
@@ -92,8 +93,11 @@ async function start(
     }
   }
   const kill = async (): Promise<void> => {
+    const { server } = nodes[DEAD]!
     network.refuse(name)
-    nodes[DEAD]!.server.shutdown()
+    server.routing.close()
+    for (const client of server.clients.values()) client.destroy()
+    server.shutdown()
     await settle()
   }
   // Streams are open, and counted on.
@@ -324,6 +328,26 @@ async function startAgain(
   await node.server.listen()
   return { node, end: () => node.server.shutdown() }
 }
+
+test('copies that come with a snapshot are nobody\'s', async (t) => {
+  const files = new MemoryFiles()
+  const args = ['--cluster-self', '127.0.0.1:7001', ...GROUP, '--dbfilename', 'dump.rtr']
+  const { loader } = countingLoader()
+  const first = await startInProcess(args, { files, loader })
+  const { databases } = first.server.config
+  const key = Buffer.from('k:1v')
+  first.server.store.set(databases, key, 0, 3, 3, 1, 0)
+  const saved = first.connect().command('SAVE')
+  for (let i = 0; i < 50; i++) await first.clock.advance(10)
+  t.is(await saved, '+OK\r\n')
+  first.server.shutdown()
+  const second = await startInProcess(args, { files, loader })
+  t.teardown(() => second.server.shutdown())
+  await second.server.loaded
+  t.is(second.server.store.size(databases), 1)
+  for (let i = 0; i < 50; i++) await second.clock.advance(10)
+  t.is(second.server.store.size(databases), 0)
+})
 
 test('a key of a group without copies waits for nobody', async (t) => {
   const { clients, say, info } = await start(t)

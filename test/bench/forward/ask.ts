@@ -1,4 +1,4 @@
-/* Connections that ask one GET after the other, and the keys that they ask for. */
+/* Connections that ask one GET or SET after the other, and the keys that they ask for. */
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
@@ -10,6 +10,8 @@ export interface Asking {
   readonly ms: number
   /** Of a value. */
   readonly bytes: number
+  /** Are the keys set, instead of asked for? */
+  readonly sets?: boolean
 }
 
 export interface Asked {
@@ -57,9 +59,23 @@ export async function setAll(port: number, keys: readonly string[], bytes: numbe
 }
 
 /** Each connection asks for a key, waits for the reply, and asks for the next one. */
-export function ask({ port, keys, connections, ms, bytes }: Asking): Promise<Asked> {
-  const requests = keys.map((key) => Buffer.from(`*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`))
-  const replyBytes = `$${bytes}\r\n`.length + bytes + 2
+export function ask({
+  port,
+  keys,
+  connections,
+  ms,
+  bytes,
+  sets = false,
+}: Asking): Promise<Asked> {
+  const wordOf = (word: string): string => `$${word.length}\r\n${word}\r\n`
+  const value = wordOf('x'.repeat(bytes))
+  const get = `*2\r\n${wordOf('GET')}`
+  const set = `*3\r\n${wordOf('SET')}`
+  const requests = keys.map((key) =>
+    Buffer.from(sets ? set + wordOf(key) + value : get + wordOf(key)),
+  )
+  const reply = sets ? '+OK\r\n' : value
+  const replyBytes = reply.length
   return new Promise((resolve, reject) => {
     const startedAt = performance.now()
     const sockets: Socket[] = []
@@ -79,7 +95,7 @@ export function ask({ port, keys, connections, ms, bytes }: Asking): Promise<Ask
         socket.write(requests[next++ % requests.length]!)
       }
       const callback = (length: number): boolean => {
-        if (missing === replyBytes && buffer[0] !== 0x24)
+        if (missing === replyBytes && buffer[0] !== reply.charCodeAt(0))
           end(new Error(buffer.toString('latin1', 0, length)))
         missing -= length
         if (missing > 0) return true
