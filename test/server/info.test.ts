@@ -265,7 +265,7 @@ test('in a cluster nodes and forwards are told', (t) => {
     ...{ forwarded: 5, scattered: 6, fannedOut: 7, stoodIn: 8, failovers: 9, failures: 10 },
   }
   const links = { requests: 22, shared: 2, links: 4, silent: 6, lost: 8 }
-  const routing = { membership } as unknown as InfoSource['routing']
+  const routing = { membership, size: () => 0 } as unknown as InfoSource['routing']
   const told = { ...facts, routed, links, otherViews: 12 }
   const ownedSlots = { doubt: { raised: 3, forgotten: 2 } }
   const fields = fieldsOf(info(source({ routing, ownedSlots }), told, []))
