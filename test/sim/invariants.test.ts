@@ -292,6 +292,10 @@ test('errors are few after a crash, and none where nodes come and go', (t) => {
   t.deepEqual(steps(2), [])
   t.deepEqual(steps(3), ['C4'])
   t.deepEqual(steps(1, 'join'), ['C9'])
+  const ofOneThatLeaves = new Story().disturb('leave', 0, 100)
+  const error = { outcome: 'error', line: 'ERR' } as const
+  t.deepEqual(ofOneThatLeaves.step({ node: 'a', ...error }).broken(), [])
+  t.deepEqual(ofOneThatLeaves.step(error).broken(), ['C9'])
   t.deepEqual(steps(0, 'leave'), [])
 })
 

@@ -9,7 +9,7 @@
  * then it may have been made on the side that gives way. One link that is cut, and nothing else, is no
  * partition: as soon as its two nodes have noticed all is as if it was whole.
  */
-import type { Disturbance, History, Read, Write } from './history.ts'
+import type { Disturbance, History, Read, Step, Write } from './history.ts'
 import {
   GROUP_TIMEOUT_MS,
   GROUP_TTL_MS,
@@ -378,12 +378,7 @@ function deadlines({ history, report }: Run): void {
   for (const step of history.steps) {
     const tookMs = step.end - step.start
     if (step.outcome !== 'open' && tookMs <= step.limitMs) continue
-    const own = history.disturbances.some(({ kind, nodes, start, end }) => {
-      const isIts =
-        (kind === 'freeze' || kind === 'crash' || kind === 'leave') && nodes[0] === step.node
-      return isIts && start <= step.end && end >= step.start
-    })
-    if (own) continue
+    if (befell(history, ['freeze', 'crash', 'leave'], step)) continue
     const took = step.outcome === 'open' ? 'did not end' : `took ${Math.round(tookMs)} ms`
     const text = `${step.client} at ${step.node}: ${step.words} ${took} (${step.outcome} ${step.line})`
     report({
@@ -395,13 +390,28 @@ function deadlines({ history, report }: Run): void {
   }
 }
 
+/** Did one of these befall the client's own node meanwhile? */
+function befell(
+  { disturbances }: History,
+  kinds: readonly Disturbance['kind'][],
+  step: Step,
+): boolean {
+  return disturbances.some(({ kind, nodes, start, end }) => {
+    const isIts = kinds.includes(kind) && nodes[0] === step.node
+    return isIts && start <= step.end && end >= step.start
+  })
+}
+
 /** C4: few errors, where nothing but a crash, or a restart, happened; none, where nodes just come and go. */
 function errorsAreFew({ history, report }: Run): void {
   const kinds = new Set(history.disturbances.map(({ kind }) => kind))
   if ([...kinds].some((kind) => !['crash', 'leave', 'join'].includes(kind))) return
   const told = history.steps.filter(({ outcome }) => outcome === 'value' || outcome === 'error')
-  const errors = told.filter(({ outcome, line }) => {
-    return outcome === 'error' && !line.startsWith('ORIGIN') && !line.startsWith(REFUSED)
+  const errors = told.filter((step) => {
+    const { outcome, line } = step
+    if (outcome !== 'error' || line.startsWith('ORIGIN') || line.startsWith(REFUSED)) return false
+    // What a node that ends is still asked may be under way when it has ended.
+    return !befell(history, ['leave'], step)
   })
   if (errors.length <= (kinds.has('crash') ? told.length * ERRORS_MAX : 0)) return
   const text = `${errors.length} errors of ${told.length} answers: ${errors[0]!.line}`
