@@ -37,7 +37,14 @@ function streaming(isDegraded = false) {
   }
   const stream = new CopyStream(
     {
-      ...{ clock, peer: { request }, link: () => links.now, lastsMs: LASTS_MS, notYet: NOT_YET, isFresh: true },
+      ...{
+        clock,
+        peer: { request },
+        link: () => links.now,
+        lastsMs: LASTS_MS,
+        notYet: NOT_YET,
+        isFresh: true,
+      },
       name: () => `stream ${++names}`,
       read: (key) => {
         const value = values.get(key.toString())
