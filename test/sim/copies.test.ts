@@ -83,6 +83,7 @@ for (const seed of SEEDS) {
       acknowledged += writes.filter(isDone).length
       const last = writes.findLastIndex(isDone)
       const allowed = writes.slice(Math.max(0, last)).map(({ value }) => value)
+      if (last < 0) allowed.push(null)
       const reply = reader.send(['CACHE.GET', `k:${key}`, 'PEEK'])
       await settle()
       const found = /^\$\d+\r\n(.*)\r\n$/.exec(await reply)?.[1] ?? null
