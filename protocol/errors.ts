@@ -597,6 +597,9 @@ export const nodesSilent = (names: readonly string[]): string =>
 export const nodeBusy = (name: string): string => `TRYAGAIN too much waits for ${name} already`
 export const nodeDeadline = (name: string): string =>
   `TIMEOUT ${name} works on it, but its time is over`
+/** To a write whose copy another node should have. */
+export const ERR_NOT_COPIED =
+  'ERR it was executed, but not copied to the next node in time: a crash may undo it'
 export const effectUnknown = (name: string): string =>
   `ERR the link to ${name} failed while it had the command: it may have been run, or not`
 export const nodeNonsense = (name: string): string => `ERR ${name} answered with something else`

@@ -9,8 +9,9 @@
  *   meanwhile, the last message says what it is, and messages on a link keep their order.
  * - *Notes* (OPEN, CLOSE, what is invalidated) keep their place: no copy is sent until all of them are
  *   answered.
- * - When it is not certain that all was taken in, in this order, the stream begins anew with another
- *   name. Late messages of the old one are refused.
+ * - What is not answered in time is sent again, over the same link, behind what was sent before. Where it is
+ *   not certain that all was taken in, in this order, since a link broke or the other node says so, the stream
+ *   begins anew with another name. Late messages of the old one are refused.
  * - Those who wait (for replies of writes) do so until their key was taken in, or until nothing was
  *   answered for `lastsMs`: then the other node does not trust this stream any more (trust.ts), and
  *   this one goes on without it: `isDegraded`, until the stream has begun anew.
@@ -44,6 +45,8 @@ type Done = () => void
 export interface StreamOptions {
   readonly clock: Clock
   readonly peer: PeerPort
+  /** Another one for each link to it; null: there is none. */
+  readonly link: () => number | null
   /** For so long the other node trusts what it has heard. */
   readonly lastsMs: number
   /** A name that no other stream ever has. */
@@ -89,6 +92,8 @@ export class CopyStream {
   #heard = 0
   #answeredAt: number
   #beatIsSent = false
+  /** Something was not answered that was sent over this link; null: all was. */
+  #unsure: { readonly link: number | null } | null = null
   #againAt = 0
   #again: Timer | null = null
   #againMs = AGAIN_FIRST_MS
@@ -177,7 +182,7 @@ export class CopyStream {
     this.#beatIsSent = true
     this.#request([PEER, COPIES, BEAT], [], (outcome, value) => {
       this.#beatIsSent = false
-      if (!wasNotSent(outcome)) this.#isTaken(outcome, value)
+      this.#isTaken(outcome, value)
     })
   }
 
@@ -195,6 +200,7 @@ export class CopyStream {
     this.#notes = []
     this.#noteIsSent = false
     this.#beatIsSent = false
+    this.#unsure = null
     const flights = [...this.#flights]
     this.#flights.clear()
     this.#flightBytes = 0
@@ -287,6 +293,7 @@ export class CopyStream {
 
   #pump(): void {
     if (this.#ended || this.#options.clock.now() < this.#againAt) return
+    if (this.#unsure !== null && this.#unsure.link !== this.#options.link()) this.beginAnew()
     if (this.#notes.length > 0) return this.#sendNote()
     while (this.#waiting.size > 0 && this.#hasPlace()) if (!this.#sendBatch()) return
     if (!this.#wantsRoom || this.#waiting.size >= KEYS_WAITING_MAX / 2) return
@@ -306,7 +313,7 @@ export class CopyStream {
     this.#request([PEER, COPIES, verb!], words, (outcome, value) => {
       this.#noteIsSent = false
       const isLater = value instanceof PeerError && value.line === this.#options.notYet
-      if (isLater || wasNotSent(outcome)) {
+      if (isLater) {
         this.#tryLater()
       } else if (this.#isTaken(outcome, value)) {
         this.#notes.shift()
@@ -355,17 +362,13 @@ export class CopyStream {
     this.#request([PEER, COPY], words, (outcome, value) => {
       if (!this.#flights.delete(batch)) return
       this.#flightBytes -= bytes
-      if (wasNotSent(outcome)) {
-        isRefused = true
-        this.#tryLater()
-        for (const { key, dones } of entries) this.#add(key, dones)
-      } else if (this.#isTaken(outcome, value)) {
+      if (this.#isTaken(outcome, value)) {
         this.sent += entries.length
         for (const { dones } of entries) this.#release(dones)
         this.#plan()
       } else {
-        // It has begun anew: those who wait have not been told.
-        for (const { key, dones } of entries) if (dones.length > 0) this.#add(key, dones)
+        isRefused = true
+        for (const { key, dones } of entries) this.#add(key, dones)
       }
     })
     return !isRefused
@@ -391,12 +394,20 @@ export class CopyStream {
     })
   }
 
-  /** Takes note of an answer; else all begins anew. */
+  /** Takes note of an answer; else it is to be sent again, or all has begun anew. */
   #isTaken(outcome: PeerOutcome, value: PeerValue): boolean {
-    if (outcome !== 'reply' || typeof value !== 'number') {
+    if (outcome === 'lost' || (outcome === 'reply' && typeof value !== 'number')) {
       this.beginAnew()
       return false
     }
+    if (outcome !== 'reply' || typeof value !== 'number') {
+      // It may be taken in later, but by this link only.
+      if (!wasNotSent(outcome)) this.#unsure = { link: this.#options.link() }
+      this.#tryLater()
+      return false
+    }
+    // Whatever was sent before it over the same link was taken in before.
+    this.#unsure = null
     this.#againMs = AGAIN_FIRST_MS
     this.#heard = Math.max(this.#heard, value)
     this.#answeredAt = this.#options.clock.now()

@@ -6,7 +6,8 @@
  *     thread      runs it, keeps "+OK" in its place among the replies ──> hub: user:7 has changed
  *                 "+OK"                                               <── it is taken in
  *
- * The command runs at once, and later ones of its connection do not wait for its copy: only replies do.
+ * The command runs at once, and later ones of its connection do not wait for its copy: only replies do. One that
+ * would come too late is an error (late-replies.ts).
  */
 import type { Args } from '../../protocol/args.ts'
 import type { Client } from '../client.ts'
@@ -16,6 +17,7 @@ import type { Call, Slot } from '../slot.ts'
 import { transactionOf } from '../transactions/routing.ts'
 import type { Queued } from '../transactions/transaction.ts'
 import { copiesDatabase } from './database.ts'
+import { LateReplies } from './late-replies.ts'
 
 /** What the hub does for all threads. */
 export interface Copiers {
@@ -65,10 +67,12 @@ export class Copying {
   readonly enabled: boolean
   readonly #server: IoThread
   readonly #copiers: Copiers
+  readonly #late: LateReplies
 
   constructor(server: IoThread, copiers: Copiers) {
     this.#server = server
     this.#copiers = copiers
+    this.#late = new LateReplies(server.world.clock)
     this.enabled = copiesDatabase(server.config) >= 0
   }
 
@@ -83,7 +87,12 @@ export class Copying {
     const slot = call.slot ?? (isTransaction ? client.hold() : client.defer())
     const hear = (reply: Buffer): void => {
       kept.answered()
-      this.#tell(changed, () => slot.settleBytes(reply))
+      let isCopied = false
+      this.#tell(changed, () => {
+        isCopied = true
+        slot.settleBytes(reply)
+      })
+      if (!isCopied) this.#late.add(slot)
     }
     const gone = (): void => {
       kept.answered()

@@ -198,6 +198,7 @@ export class CopySender implements Copiers {
       {
         clock: world.clock,
         peer: { request: (...asked) => routing.peers.get(name)?.request(...asked) },
+        link: () => routing.peers.get(name)?.linkedAt ?? null,
         lastsMs: TRUST_TIMEOUTS * config['cluster-node-timeout'],
         name: () => world.random.bytes(ID_BYTES).toString('hex'),
         read: (key) => {

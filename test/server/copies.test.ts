@@ -329,7 +329,7 @@ async function startAgain(
   return { node, end: () => node.server.shutdown() }
 }
 
-test('copies that come with a snapshot are nobody\'s', async (t) => {
+test("copies that come with a snapshot are nobody's", async (t) => {
   const files = new MemoryFiles()
   const args = ['--cluster-self', '127.0.0.1:7001', ...GROUP, '--dbfilename', 'dump.rtr']
   const { loader } = countingLoader()

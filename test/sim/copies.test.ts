@@ -8,9 +8,9 @@ import { RawClient } from '../raw.ts'
 import { startCluster } from '../server/in-process.ts'
 import { SeededRandom } from './random.ts'
 
-const SEEDS = [1, 2, 3, 4]
+const SEEDS = [1, 2, 3]
 const NODES = 3
-const KEYS = 30
+const KEYS = 150
 const WRITES = 400
 
 interface Write {
@@ -52,7 +52,8 @@ for (const seed of SEEDS) {
         () => {},
       )
     }
-    const killAt = below(WRITES)
+    // Late enough that not every key is written anew.
+    const killAt = Math.floor(WRITES / 2) + below(WRITES / 2)
     for (let i = 0; i < WRITES; i++) {
       if (i === killAt) {
         const { server } = nodes[dead]!
@@ -82,6 +83,7 @@ for (const seed of SEEDS) {
       acknowledged += writes.filter(isDone).length
       const last = writes.findLastIndex(isDone)
       const allowed = writes.slice(Math.max(0, last)).map(({ value }) => value)
+      if (last < 0) allowed.push(null)
       const reply = reader.send(['CACHE.GET', `k:${key}`, 'PEEK'])
       await settle()
       const found = /^\$\d+\r\n(.*)\r\n$/.exec(await reply)?.[1] ?? null

@@ -59,14 +59,7 @@ export async function setAll(port: number, keys: readonly string[], bytes: numbe
 }
 
 /** Each connection asks for a key, waits for the reply, and asks for the next one. */
-export function ask({
-  port,
-  keys,
-  connections,
-  ms,
-  bytes,
-  sets = false,
-}: Asking): Promise<Asked> {
+export function ask({ port, keys, connections, ms, bytes, sets = false }: Asking): Promise<Asked> {
   const wordOf = (word: string): string => `$${word.length}\r\n${word}\r\n`
   const value = wordOf('x'.repeat(bytes))
   const get = `*2\r\n${wordOf('GET')}`
