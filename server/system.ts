@@ -6,13 +6,12 @@
 import { randomBytes } from 'node:crypto'
 import { lookup, resolveSrv } from 'node:dns/promises'
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { availableParallelism, devNull, totalmem } from 'node:os'
 import { performance } from 'node:perf_hooks'
-import type { Duplex } from 'node:stream'
 import { getHeapStatistics } from 'node:v8'
 import type { Resolver } from '../cluster/discovery/dns.ts'
-import type { Clock, Network, Random, Timer } from '../cluster/world.ts'
+import type { Clock, Connection, Network, Random, Timer } from '../cluster/world.ts'
 import { type ServerWorld, systemFiles } from './files.ts'
 
 /** Longest delay a Node timer takes; a longer one would fire at once. */
@@ -86,9 +85,18 @@ class SystemRandom implements Random {
 }
 
 const systemNetwork: Network = {
-  connect(address): Duplex {
-    return connect({ host: address.host, port: address.port, noDelay: true })
+  connect(address): Connection {
+    const socket = connect({ host: address.host, port: address.port, noDelay: true })
+    return Object.assign(socket, { abort: () => abort(socket) })
   },
+}
+
+/** Of a socket that is closed as usual the kernel goes on sending what it has, for minutes where need be. */
+function abort(socket: Socket): void {
+  const isWaiting = socket.connecting || socket.writableLength > 0
+  socket.resetAndDestroy()
+  // That waits for the connection, and until the kernel has taken all.
+  if (isWaiting) socket.destroy()
 }
 
 /** By the system's own look-up, which also knows /etc/hosts and search domains; SRV knows neither. */
