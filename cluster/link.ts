@@ -1,4 +1,3 @@
-import type { Duplex } from 'node:stream'
 import { certificateFault } from './certificate-fault.ts'
 import { challenge, incarnationTold, PEER_PROTOCOL_VERSION, prove, verify } from './handshake.ts'
 import type { Meeting } from './handshake.ts'
@@ -6,7 +5,7 @@ import { type AnswerEvents, PeerAnswers } from './peer-answers.ts'
 import { PeerError, PeerStatus, Replies } from './replies.ts'
 import type { ReplyLimits } from './reply-gate.ts'
 import type { PeerValue } from './replies.ts'
-import type { Timer, World } from './world.ts'
+import type { Connection, Timer, World } from './world.ts'
 
 /** A node that cannot be reached must be given up early enough to ask another within a second. */
 const CONNECT_MS = 400
@@ -70,7 +69,7 @@ const lateness: ReadonlyMap<LinkState, string> = new Map([
 
 /** One connection to another node: dialled, shaken hands, then a stream of answers. Dies once. */
 export class Link {
-  readonly #stream: Duplex
+  readonly #stream: Connection
   readonly #node: { readonly name: string }
   /** Null: any node. */
   readonly #expected: string | null
@@ -161,12 +160,25 @@ export class Link {
 
   /** Closes the connection at once. Does nothing the second time. */
   end(reason: LinkError): void {
+    this.#end(reason, false)
+  }
+
+  /**
+   * The same, and what has not arrived is not to arrive: a node that was out of reach would run, when it is
+   * reached again, what has been asked of somebody else since.
+   */
+  abort(reason: LinkError): void {
+    this.#end(reason, true)
+  }
+
+  #end(reason: LinkError, aborts: boolean): void {
     if (this.#state === 'ended') return
     this.#state = 'ended'
     this.#patience.cancel()
     this.#greetings.stop()
     this.#answers.stop()
-    this.#stream.destroy()
+    if (aborts && this.#stream.abort !== undefined) this.#stream.abort()
+    else this.#stream.destroy()
     this.#events.ended(reason)
   }
 

@@ -257,16 +257,20 @@ export class Peer implements PeerPort {
     this.#retryAt = -Infinity
   }
 
-  /** Ends the link, as when the node was found to be dead: what is under way fails now. */
+  /** Ends the link, as when the node was found to be dead: what is under way fails now, and is not to arrive. */
   drop(why: string): void {
-    this.#link?.end(new LinkError(LINK_DROPPED, `${this.node.name}: ${why}`))
+    this.#link?.abort(this.#dropped(why))
   }
 
   /** Ends for good: everything fails from now on, no timer and no socket stays. */
   close(): void {
     this.#closed = true
-    this.drop('closed here')
+    this.#link?.end(this.#dropped('closed here'))
     this.#sweep?.cancel()
+  }
+
+  #dropped(why: string): LinkError {
+    return new LinkError(LINK_DROPPED, `${this.node.name}: ${why}`)
   }
 
   #flightOf(args: readonly Buffer[], request: PeerRequest, now: number, done: PeerDone): Flight {

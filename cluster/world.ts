@@ -47,7 +47,15 @@ export interface Network {
    * Opens a connection. The stream emits 'connect' when it stands, or what `upEvent` says; 'error' and
    * 'close' as node:net sockets do.
    */
-  connect(address: { readonly host: string; readonly port: number }): Duplex
+  connect(address: { readonly host: string; readonly port: number }): Connection
   /** TLS stands later than the connection that it is spoken on. Default: 'connect'. */
   readonly upEvent?: 'connect' | 'secureConnect'
+}
+
+export interface Connection extends Duplex {
+  /**
+   * Closes it at once, and as far as that is up to this side, what was written and has not arrived never
+   * does. Absent where `destroy` does the same.
+   */
+  abort?(): void
 }

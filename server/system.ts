@@ -6,14 +6,13 @@
 import { randomBytes } from 'node:crypto'
 import { lookup, resolveSrv } from 'node:dns/promises'
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { availableParallelism, devNull, totalmem } from 'node:os'
 import { performance } from 'node:perf_hooks'
-import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { getHeapStatistics } from 'node:v8'
 import type { Resolver } from '../cluster/discovery/dns.ts'
-import type { Clock, Network, Random, Timer } from '../cluster/world.ts'
+import type { Clock, Connection, Network, Random, Timer } from '../cluster/world.ts'
 import { type ServerWorld, systemFiles } from './files.ts'
 import type { Tls } from './tls.ts'
 
@@ -88,8 +87,9 @@ class SystemRandom implements Random {
 }
 
 const systemNetwork: Network = {
-  connect(address): Duplex {
-    return connect({ host: address.host, port: address.port, noDelay: true })
+  connect(address): Connection {
+    const socket = connect({ host: address.host, port: address.port, noDelay: true })
+    return Object.assign(socket, { abort: () => abort(socket) })
   },
 }
 
@@ -97,14 +97,29 @@ const systemNetwork: Network = {
 function secureNetwork(tls: Tls): Network {
   return {
     upEvent: 'secureConnect',
-    connect({ host, port }): Duplex {
+    connect({ host, port }): Connection {
+      const socket = connect({ host, port, noDelay: true })
       const secureContext = tls.context
       // Which node it is the handshake behind this proves, not the certificate.
       const checkServerIdentity = (): undefined => undefined
       const options = { secureContext, checkServerIdentity, rejectUnauthorized: true }
-      return connectTls({ host, port, ...options }).setNoDelay(true)
+      const secured = connectTls({ socket, ...options })
+      socket.on('error', (error) => secured.destroy(error))
+      const abortBoth = (): void => {
+        abort(socket)
+        secured.destroy()
+      }
+      return Object.assign(secured, { abort: abortBoth })
     },
   }
+}
+
+/** Of a socket that is closed as usual the kernel goes on sending what it has, for minutes where need be. */
+function abort(socket: Socket): void {
+  const isWaiting = socket.connecting || socket.writableLength > 0
+  socket.resetAndDestroy()
+  // That waits for the connection, and until the kernel has taken all.
+  if (isWaiting) socket.destroy()
 }
 
 /** By the system's own look-up, which also knows /etc/hosts and search domains; SRV knows neither. */

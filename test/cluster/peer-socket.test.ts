@@ -10,6 +10,7 @@ import type { Clock } from '../../cluster/world.ts'
 import { createSystemWorld } from '../../server/system.ts'
 import { freePort } from '../process.ts'
 import { SeededRandom } from '../sim/random.ts'
+import { until } from '../until.ts'
 import { bulk, FakeOwner } from './fake-owner.ts'
 
 const system = createSystemWorld()
@@ -146,6 +147,37 @@ test.serial(
     await second.stop()
   },
 )
+
+test.serial('of a node that is given up what has not arrived is not sent any more', async (t) => {
+  const { owner, port, stop, sockets } = await listen()
+  const peer = peerOf(port)
+  const asked = new Promise<void>((resolve) => {
+    owner.onRequest = () => resolve()
+  })
+  void ask(peer, 'GET', 'k')
+  await asked
+  const [socket] = sockets
+  let arrived = 0
+  socket!.on('data', (chunk) => (arrived += chunk.length))
+  const closed = once(socket!, 'close')
+  // It does not read any more, and neither kernel takes all of this.
+  socket!.pause()
+  const lost = ask(peer, 'SET', 'k', Buffer.alloc(30_000_000))
+  let [waiting, times] = [0, 0]
+  await until(() => {
+    times = waiting > 0 && peer.waitingBytes === waiting ? times + 1 : 0
+    waiting = peer.waitingBytes
+    return times === 20
+  })
+  peer.drop('it does not answer')
+  t.is((await lost)[0], 'lost')
+  socket!.resume()
+  await closed
+  // This side's kernel had some 4 MB, the other's a few hundred KB.
+  t.true(arrived < 2_000_000, `${arrived} bytes`)
+  peer.close()
+  await stop()
+})
 
 test.serial('a port nobody listens on is unreachable', async (t) => {
   const peer = peerOf(await freePort())

@@ -1,6 +1,7 @@
 /*
  * Nodes of one cluster in namespaces, and what can befall them; beside them an origin that counts.
  */
+import { readFileSync } from 'node:fs'
 import { type CountingOrigin, startOrigin } from '../counting-origin.ts'
 import { type RunningServer, startRingtier } from '../../process.ts'
 import type { RawClient } from '../../raw.ts'
@@ -120,6 +121,15 @@ export class FaultNodes {
       const client = await this.network.client(place)
       await until(async () => whole.test(await client.command('CLUSTER', 'INFO')))
       client.close()
+    }
+  }
+
+  /** Resolves when all that nodes have sent has arrived, also over connections that they have closed. */
+  async hasArrived(): Promise<void> {
+    for (const { pid } of this.servers) {
+      // proc(5): the fifth column is what has been sent and not been acknowledged, and what came in.
+      const waits = /^ *\d+: \S+ \S+ \S+ (?!00000000:)/m
+      await until(() => !waits.test(readFileSync(`/proc/${pid}/net/tcp`, 'latin1')))
     }
   }
 
