@@ -57,12 +57,27 @@ export interface Vouchers {
   vouchersFor(name: string): readonly string[]
 }
 
-/** Over which port a node is asked: its own, or by way of another one. */
+/**
+ * Over which port a node is asked: its own, or by way of those that hear it, one after the other until one gets
+ * through; its own after these.
+ */
 export function portTo(
   name: string,
   peer: (name: string) => PeerPort,
   vouchers: Vouchers,
 ): PeerPort {
-  const [via] = vouchers.vouchersFor(name)
-  return via === undefined ? peer(name) : byWayOf(peer(via), name)
+  const ways = vouchers.vouchersFor(name).map((via) => byWayOf(peer(via), name))
+  return ways.reduceRight(eitherOf, peer(name))
+}
+
+/** Asks the second one for what has not reached the first. */
+function eitherOf(second: PeerPort, first: PeerPort): PeerPort {
+  return {
+    request: (args, request, done) => {
+      first.request(args, request, (outcome, value, heard) => {
+        if (outcome === 'unreachable') second.request(args, request, done)
+        else done(outcome, value, heard)
+      })
+    },
+  }
 }

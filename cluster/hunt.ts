@@ -7,8 +7,8 @@
  * from the request, or from the loss of a node that had said it works on it.
  *
  * A node that does not answer this one but others is asked by way of one of them (detour.ts), and is passed
- * over only when none of them could reach it. What may not be passed on fails: with two nodes answering for a
- * key, the one that the rest of the cluster asks is right.
+ * over only when none of them could reach it, nor this one. What may not be passed on then fails: with two nodes
+ * answering for a key, the one that the rest of the cluster asks is right.
  */
 import {
   effectUnknown,
@@ -63,7 +63,7 @@ export interface Hunt {
   readonly skipped: readonly string[]
   /** Does it not matter who asks? Then another node may pass it on. */
   readonly mayPassOn: boolean
-  /** Who should have passed it on to whom is asked now, and did not get through. */
+  /** Who should have passed it on to whom is asked now, and did not get through; itself, if it was asked. */
   readonly tried: readonly string[]
 }
 
@@ -123,13 +123,8 @@ export class Hunter {
     if (now >= hunt.until || now >= hunt.deadlineAt) {
       return done(this.#failed('silent', nodesSilent(hunt.skipped)))
     }
-    const vouchers = this.view.vouchersFor(name)
-    const via = vouchers.find((one) => !hunt.tried.includes(one))
-    if (vouchers.length > 0) {
-      if (!hunt.mayPassOn) return done(this.#failed('silent', nodesSilent([...hunt.skipped, name])))
-      if (via === undefined) return done(this.#passOver(name, hunt))
-      this.counters.detours++
-    }
+    const via = hunt.mayPassOn ? this.#untried(name, hunt.tried) : undefined
+    if (via !== undefined) this.counters.detours++
     const port = via === undefined ? this.#peer(name) : byWayOf(this.#peer(via), name)
     const { keyAt, share, relay } = hunt
     const hearMs = hunt.until - now
@@ -145,12 +140,24 @@ export class Hunter {
         return done(this.#failed('effect-unknown', effectUnknown(name)))
       }
       const until = heard ? this.#clock.now() + HUNT_MS : hunt.until
-      const tried = via === undefined ? hunt.tried : [...hunt.tried, via]
+      const tried = [...hunt.tried, via ?? name]
       const rest = { ...hunt, until, tried }
-      const others = hasLeft ? [] : this.view.vouchersFor(name)
-      if (others.some((one) => !tried.includes(one))) this.ask(name, args, rest, done)
-      else done(this.#passOver(name, rest))
+      if (hasLeft) done(this.#passOver(name, rest))
+      else if (!hunt.mayPassOn && this.view.vouchersFor(name).length > 0) {
+        done(this.#failed('silent', nodesSilent([...hunt.skipped, name])))
+      } else if (
+        this.#untried(name, tried) !== undefined ||
+        // Nobody took it: the link may not be as bad as that.
+        (outcome === 'unreachable' && !tried.includes(name))
+      ) {
+        this.ask(name, args, rest, done)
+      } else done(this.#passOver(name, rest))
     })
+  }
+
+  /** Who of those that hear a node has not been asked to pass it on. */
+  #untried(name: string, tried: readonly string[]): string | undefined {
+    return this.view.vouchersFor(name).find((one) => !tried.includes(one))
   }
 
   #passOver(name: string, hunt: Hunt): Verdict {

@@ -230,17 +230,18 @@ test('an owner that others hear is asked by way of the first of them', async (t)
   t.like(scene.router.counters, { detours: 1, failovers: 0, stoodIn: 0 })
 })
 
-test('who cannot pass it on is followed by the next one, and at last by who stands in', async (t) => {
+test('who cannot pass it on is followed by the next one, the owner itself, and who stands in', async (t) => {
   const { scene, key } = detouring('c:1', 'e:1')
+  scene.behaviours.set('b:1', { outcome: 'unreachable' })
   scene.behaviours.set('c:1', () => new PeerError('RELAY unreachable: b:1 has not answered'))
   scene.behaviours.set('e:1', () => new PeerError("ERR unknown subcommand 'RELAY'."))
   const ended = scene.forward(key, { repeatable: false, share: false })
   await scene.clock.advance(3)
   t.deepEqual(
     scene.seen.map(({ node }) => node),
-    ['c:1', 'e:1', 'd:1'],
+    ['c:1', 'e:1', 'b:1', 'd:1'],
   )
-  t.is(scene.seen[2]!.args, `GET ${key}`)
+  t.is(scene.seen[3]!.args, `GET ${key}`)
   t.deepEqual(ended, [{ kind: 'reply', name: 'd:1', value: OK }])
 })
 
@@ -263,7 +264,10 @@ test('what must not run twice and was passed on is not sent again', async (t) =>
 
 test('nobody stands in for what may not be passed on, nor for what is too much to pass on', async (t) => {
   const { scene, key } = detouring('c:1')
+  scene.behaviours.set('b:1', { outcome: 'unreachable' })
   t.like(scene.forward(key, { mayPassOn: false })[0], { kind: 'failed', reason: 'silent' })
+  t.deepEqual(scene.asked().splice(0), [`b:1 GET ${key}`])
+  scene.seen.length = 0
   scene.behaviours.set('c:1', () => new PeerError('RELAY busy: b:1 has not answered'))
   const ended = scene.forward(key)
   await scene.clock.advance(1)
@@ -315,6 +319,35 @@ test('commands of many keys and of all nodes take the same way', async (t) => {
     'd:1 DBSIZE',
     'e:1 DBSIZE',
   ])
+})
+
+test('what all nodes are to do is asked of each way to a node that does not take it, at last of its own', async (t) => {
+  const { scene } = detouring('c:1', 'e:1')
+  for (const name of ['c:1', 'e:1']) {
+    scene.behaviours.set(name, ([word]) => {
+      return word === 'PEER' ? new PeerError('RELAY unreachable: b:1 has not answered') : OK
+    })
+  }
+  const sums: PeerValue[] = []
+  const flush = (): void =>
+    scene.router.fanOut(
+      { args: words('FLUSHALL') },
+      (_, done) => done(OK),
+      (parts) => sums.push(allOk(parts)),
+    )
+  flush()
+  await scene.clock.advance(3)
+  t.deepEqual(sums, [OK])
+  t.deepEqual(
+    scene.asked().filter((asked) => asked.includes('RELAY') || asked.startsWith('b')),
+    ['c:1 PEER RELAY b:1 FLUSHALL', 'e:1 PEER RELAY b:1 FLUSHALL', 'b:1 FLUSHALL'],
+  )
+  scene.behaviours.set('c:1', ([word]) => {
+    return word === 'PEER' ? new PeerError('RELAY lost: b:1 has not answered') : OK
+  })
+  flush()
+  await scene.clock.advance(3)
+  t.like(sums[1], { line: 'CLUSTERDOWN not done on b:1; done on all other nodes' })
 })
 
 test('what must not run twice is not sent again once it may have been received', async (t) => {
