@@ -8,6 +8,7 @@
  * acknowledged, and for good only where that newer one was made while a partition kept sides apart:
  * then it may have been made on the side that gives way.
  */
+import { ERR_CLUSTER_READS_ONLY } from '../../protocol/errors.ts'
 import type { Disturbance, History, Read, Step, Write } from './history.ts'
 import {
   GROUP_TIMEOUT_MS,
@@ -41,8 +42,8 @@ export const UNMISSED_MS = 350
 
 const ERRORS_MAX = 0.02
 
-/** What a write is told where there are too few nodes. */
-export const REFUSED = 'CLUSTERDOWN'
+/** What a write is told where there are too few nodes. Other lines begin with the same word. */
+export const REFUSED = ERR_CLUSTER_READS_ONLY
 
 export interface Violation {
   readonly invariant: string
@@ -389,7 +390,7 @@ function errorsAreFew({ history, report }: Run): void {
   const told = history.steps.filter(({ outcome }) => outcome === 'value' || outcome === 'error')
   const errors = told.filter((step) => {
     const { outcome, line } = step
-    if (outcome !== 'error' || line.startsWith('ORIGIN') || line.startsWith(REFUSED)) return false
+    if (outcome !== 'error' || line.startsWith('ORIGIN') || line === REFUSED) return false
     // What a node that ends is still asked may be under way when it has ended.
     return !befell(history, ['leave'], step)
   })
@@ -410,7 +411,7 @@ function minorities(run: Run): void {
       const text = `${node} took ${words}, ${Math.round(aloneMs)} ms after it had too few others`
       report({ invariant, at: end, about, text })
     }
-    const isRefused = outcome === 'error' && line.startsWith(REFUSED)
+    const isRefused = outcome === 'error' && line === REFUSED
     if (isRefused && !listsDiffer && (minMembers === 0 || isCalm(run, start, end))) {
       report({ invariant, at: end, about, text: `${node} refused ${words}` })
     }
