@@ -2,7 +2,7 @@
 import test from 'ava'
 import { GROUP_TTL_MS, LAX_IF_ERROR_MS, LAX_STALE_MS, LAX_TTL_MS } from './cluster.ts'
 import { type Disturbance, History, type Read, type Step, type Write } from './history.ts'
-import { checks, type Violation } from './invariants.ts'
+import { checks, REFUSED, type Violation } from './invariants.ts'
 import { SimOrigin, type SeenLoad } from './origin.ts'
 import { SeededRandom } from './random.ts'
 import { Scheduler } from './scheduler.ts'
@@ -304,7 +304,7 @@ test('too few nodes do not write, and nobody else refuses', (t) => {
   t.deepEqual(story({ aloneMs: 1999 }).broken(), [])
   t.deepEqual(story({ aloneMs: 2000 }).broken(), ['C6'])
   t.deepEqual(story({ aloneMs: 2000, words: 'GET p:1' }).broken(), [])
-  const refused = { outcome: 'error', line: 'CLUSTERDOWN' } as const
+  const refused = { outcome: 'error', line: REFUSED } as const
   t.deepEqual(
     story({ aloneMs: 2000, ...refused })
       .disturb('cut', 0, 9)

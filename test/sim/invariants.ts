@@ -9,6 +9,7 @@
  * then it may have been made on the side that gives way. One link that is cut, and nothing else, is no
  * partition: as soon as its two nodes have noticed all is as if it was whole.
  */
+import { ERR_CLUSTER_READS_ONLY } from '../../protocol/errors.ts'
 import type { Disturbance, History, Read, Step, Write } from './history.ts'
 import {
   GROUP_TIMEOUT_MS,
@@ -45,8 +46,8 @@ const NOTICED_MS = 1000
 
 const ERRORS_MAX = 0.02
 
-/** What a write is told where there are too few nodes. */
-export const REFUSED = 'CLUSTERDOWN'
+/** What a write is told where there are too few nodes. Other lines begin with the same word. */
+export const REFUSED = ERR_CLUSTER_READS_ONLY
 
 export interface Violation {
   readonly invariant: string
@@ -409,7 +410,7 @@ function errorsAreFew({ history, report }: Run): void {
   const told = history.steps.filter(({ outcome }) => outcome === 'value' || outcome === 'error')
   const errors = told.filter((step) => {
     const { outcome, line } = step
-    if (outcome !== 'error' || line.startsWith('ORIGIN') || line.startsWith(REFUSED)) return false
+    if (outcome !== 'error' || line.startsWith('ORIGIN') || line === REFUSED) return false
     // What a node that ends is still asked may be under way when it has ended.
     return !befell(history, ['leave'], step)
   })
@@ -430,7 +431,7 @@ function minorities(run: Run): void {
       const text = `${node} took ${words}, ${Math.round(aloneMs)} ms after it had too few others`
       report({ invariant, at: end, about, text })
     }
-    const isRefused = outcome === 'error' && line.startsWith(REFUSED)
+    const isRefused = outcome === 'error' && line === REFUSED
     if (isRefused && !listsDiffer && (minMembers === 0 || isCalm(run, start, end))) {
       report({ invariant, at: end, about, text: `${node} refused ${words}` })
     }

@@ -297,7 +297,7 @@ class SimRun {
     const { steps, disturbances } = this.#history
     const first = this.#violations[0]
     for (const { server } of this.#present) countServer(this.#census, server!)
-    this.#census.refused = steps.filter(({ line }) => line.startsWith(REFUSED)).length
+    this.#census.refused = steps.filter(({ line }) => line === REFUSED).length
     const lines = first === undefined ? [] : this.#trace.until(first.at, first.about)
     return {
       ...{ seed: this.#seed, hash: this.#trace.hash, events: this.#scheduler.events },
