@@ -126,6 +126,11 @@ export class CopyStream {
     const opened = minus(slots, this.#slots)
     const closed = minus(this.#slots, slots)
     this.#slots = slots.slice()
+    if (this.isDegraded && this.#notes.length > 0) {
+      // What has not been said for long need not be.
+      if (opened !== null || closed !== null) this.beginAnew()
+      return
+    }
     if (closed !== null) this.#note(['CLOSE'], [Buffer.from(closed)])
     if (opened !== null) this.#open(opened)
   }
@@ -138,7 +143,8 @@ export class CopyStream {
 
   /** What is to be said at this place among the copies. */
   note(verb: string, words: readonly Buffer[]): void {
-    this.#note([verb], words)
+    // When it begins anew all is purged.
+    if (!this.isDegraded) this.#note([verb], words)
   }
 
   /** Calls back when all notes so far were answered, or cannot be waited for. */

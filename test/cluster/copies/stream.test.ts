@@ -256,6 +256,28 @@ test('when it ends those who wait are handed back, wherever their keys are', asy
   t.is(s.clock.timers, 0)
 })
 
+test('what is to be said to a node that does not answer is not kept for it', async (t) => {
+  const s = streaming(true)
+  s.stream.setSlots(slotsOf('a'))
+  const [opening] = await s.take()
+  for (let i = 0; i < 1000; i++) {
+    s.stream.note('TAG', [Buffer.from(String(i))])
+    s.stream.setSlots(i % 2 === 0 ? slotsOf('b') : slotsOf('a', 'b'))
+  }
+  opening!.answer(1)
+  const words: string[] = []
+  for (let i = 0; i < 20; i++) {
+    await s.clock.advance(200)
+    for (const asked of await s.take()) {
+      words.push(asked.words[2]!)
+      asked.answer(1)
+    }
+  }
+  t.deepEqual(words, ['OPEN'])
+  t.deepEqual(s.opened, [slotsOf('a', 'b')])
+  t.deepEqual(s.degraded, [false])
+})
+
 test('a stream that begins degraded keeps nobody waiting before it is open', async (t) => {
   const s = streaming(true)
   s.stream.setSlots(slotsOf('a'))
