@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 
 /**
  * What the outside is to us. Nothing in the project names Date, Math.random, timers or node:net
- * except `server/system.ts`, which implements these three, and `server/listener.ts`, which accepts
+ * except `server/system.ts`, which implements these three, and `server/clients/listener.ts`, which accepts
  * connections; the simulator implements them on virtual time, so that one seed replays a whole
  * cluster.
  */

@@ -544,7 +544,7 @@ export const writesThrough = (group: string): string =>
   `ERR group '${group}' writes to its origin: only SET (without NX, XX and GET), SETEX, PSETEX, MSET, DEL, UNLINK, GETDEL and CACHE.SET may change its keys`
 
 /*
- * Lines of a key whose group could not be loaded (cluster/loads.ts). They name the group and never
+ * Lines of a key whose group could not be loaded (cluster/loads/loads.ts). They name the group and never
  * the URL or the key: the first is the operator's, the second a stranger's.
  */
 export const originBreaker = (group: string): string =>
@@ -589,7 +589,7 @@ export const originUnreachable = (group: string, reason: string): string =>
   `ORIGIN ${group}: the origin cannot be reached (${reason})`
 
 /*
- * Lines of a command that another node was to run (cluster/router.ts). They name nodes, which
+ * Lines of a command that another node was to run (cluster/routes/router.ts). They name nodes, which
  * CLUSTER NODES tells everybody. CLUSTERDOWN and TRYAGAIN are words that cluster clients know.
  */
 export const nodesSilent = (names: readonly string[]): string =>

@@ -1,4 +1,4 @@
-import { isLoopback } from '../cluster/membership.ts'
+import { isLoopback } from '../cluster/members/membership.ts'
 
 /** The host of a socket's 'host:port' or '[host]:port'; an IPv4 address is not dressed as IPv6. */
 function hostOf(address: string): string {

@@ -4,12 +4,12 @@
  */
 import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import type { Group } from '../cluster/group.ts'
+import type { Group } from '../cluster/groups/group.ts'
 import { OriginError } from '../cluster/origin/loader.ts'
-import { quoteWord } from '../cluster/words.ts'
+import { quoteWord } from '../cluster/groups/words.ts'
 import { type Config, type ConfigSources, loadConfig } from './config.ts'
 import { ConfigError } from './config/sources.ts'
-import { requestOf } from './groups.ts'
+import { requestOf } from './loads/groups.ts'
 
 const checkUsage = 'ringtier check redis.conf [key ...]'
 

@@ -19,9 +19,9 @@
  * the comparison is exact.
  */
 import type { Args } from '../protocol/args.ts'
-import type { Client } from './client.ts'
+import type { Client } from './clients/client.ts'
 import type { ArgumentNotes, ArgumentType } from './syntax.ts'
-import type { OriginChange } from './writing.ts'
+import type { OriginChange } from './loads/writing.ts'
 
 /** Redis's command flags, as COMMAND INFO prints them. */
 export type CommandFlag =

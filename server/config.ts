@@ -5,9 +5,9 @@
  */
 import { chmodSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type Group, GroupError, Groups, parseGroup } from '../cluster/group.ts'
-import type { MemberList } from '../cluster/membership.ts'
-import { nearest } from '../cluster/nearest.ts'
+import { type Group, GroupError, Groups, parseGroup } from '../cluster/groups/group.ts'
+import type { MemberList } from '../cluster/members/membership.ts'
+import { nearest } from '../cluster/groups/nearest.ts'
 import {
   CONFIG_DUPLICATE,
   CONFIG_IMMUTABLE,
@@ -39,7 +39,7 @@ import {
   type Statement,
   unknown,
 } from './config/sources.ts'
-import { quoteWord } from '../cluster/words.ts'
+import { quoteWord } from '../cluster/groups/words.ts'
 import { globMatches } from './glob.ts'
 
 type Table = typeof directives

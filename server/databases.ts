@@ -6,8 +6,8 @@
  * The table lies in words that all threads share. `Client.db` is the store's database, found when the
  * client chooses one.
  */
-import type { Client } from './client.ts'
-import type { MovedDatabase } from './snapshot-file.ts'
+import type { Client } from './clients/client.ts'
+import type { MovedDatabase } from './snapshots/snapshot-file.ts'
 
 /** Word 0 counts the swaps; the table follows. */
 const TABLE = 1

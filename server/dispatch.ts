@@ -1,8 +1,8 @@
 import { Args } from '../protocol/args.ts'
 import * as errors from '../protocol/errors.ts'
-import type { Client } from './client.ts'
+import type { Client } from './clients/client.ts'
 import { type CommandEntry, flagBits, keysOf, takes } from './command.ts'
-import type { Connection } from './connection.ts'
+import type { Connection } from './clients/connection.ts'
 import type { IoThread } from './io-thread.ts'
 import type { CommandCell } from './stats.ts'
 import { refusalInMulti, refusalOfExec, refusedInMulti } from './transactions/queueing.ts'
@@ -276,7 +276,7 @@ function judgeUnheard(server: IoThread, connection: Connection): void {
   if (client.replyMode !== 'off' && !client.isClosing) output.mute(false)
 }
 
-/** A request of another node carries a header as its first argument; see cluster/peer.ts. */
+/** A request of another node carries a header as its first argument; see cluster/peers/peer.ts. */
 function beginPeerRequest(server: IoThread, connection: Connection): boolean {
   const { client, output } = connection
   const { args } = client

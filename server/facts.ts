@@ -3,10 +3,10 @@
  * What is counted in shared memory needs no such question: see stats.ts.
  */
 import { type CopiesCounters, noCopies } from '../cluster/hot/copies.ts'
-import type { LoadCounters } from '../cluster/loads.ts'
-import type { PeerCounters } from '../cluster/peer.ts'
-import type { RouterCounters } from '../cluster/router.ts'
-import type { GrantCounters } from './hot-grants.ts'
+import type { LoadCounters } from '../cluster/loads/loads.ts'
+import type { PeerCounters } from '../cluster/peers/peer.ts'
+import type { RouterCounters } from '../cluster/routes/router.ts'
+import type { GrantCounters } from './cluster/hot-grants.ts'
 import type { IoThread } from './io-thread.ts'
 import { readHeap } from './system.ts'
 

@@ -1,49 +1,49 @@
 import type { Duplex } from 'node:stream'
-import { HandoffFence } from '../cluster/handoff-fence.ts'
+import { HandoffFence } from '../cluster/ownership/handoff-fence.ts'
 import { KeptSlots } from '../cluster/copies/kept-slots.ts'
 import type { Stamps } from '../cluster/hot/stamps.ts'
-import type { SlotStates } from '../cluster/slot-states.ts'
+import type { SlotStates } from '../cluster/ownership/slot-states.ts'
 import type { World } from '../cluster/world.ts'
-import type { Writes } from '../cluster/writes.ts'
+import type { Writes } from '../cluster/loads/writes.ts'
 import type { Args } from '../protocol/args.ts'
 import type { DecoderLimits } from '../protocol/decoder.ts'
 import * as errors from '../protocol/errors.ts'
 import { isLocal } from './address.ts'
-import type { Client } from './client.ts'
+import type { Client } from './clients/client.ts'
 import { type CommandEntry, CommandTable, keysOf } from './command.ts'
 import { commands } from './commands/index.ts'
 import { leaveForeignShards } from './commands/pubsub.ts'
 import type { Config } from './config.ts'
-import { Connection, type Socket } from './connection.ts'
-import { DuplexSocket } from './duplex.ts'
+import { Connection, type Socket } from './clients/connection.ts'
+import { DuplexSocket } from './clients/duplex.ts'
 import { type Copiers, Copying } from './copies/copying.ts'
 import { copiesDatabase } from './copies/database.ts'
 import { KeptCopies } from './copies/kept.ts'
 import type { Databases } from './databases.ts'
 import type { Gate } from './gate.ts'
-import { HotGrants } from './hot-grants.ts'
-import { HotReads } from './hot-keys.ts'
-import type { ListenerSocket } from './listener.ts'
-import { type Flights, Loading } from './loading.ts'
+import { HotGrants } from './cluster/hot-grants.ts'
+import { HotReads } from './cluster/hot-keys.ts'
+import type { ListenerSocket } from './clients/listener.ts'
+import { type Flights, Loading } from './loads/loading.ts'
 import type { Log } from './log.ts'
-import { Handoff, type Takers } from './handoff.ts'
-import { LookAhead } from './look-ahead.ts'
+import { Handoff, type Takers } from './cluster/handoff.ts'
+import { LookAhead } from './clients/look-ahead.ts'
 import { Monitors } from './monitors.ts'
 import { Notifier } from './notifications.ts'
-import { type OutputClass, type OutputLimit, outputLimits } from './output-limits.ts'
-import { HeldCommands } from './pauses.ts'
+import { type OutputClass, type OutputLimit, outputLimits } from './clients/output-limits.ts'
+import { HeldCommands } from './clients/pauses.ts'
 import { PubSub } from './pubsub.ts'
-import { Relays } from './relays.ts'
-import { ReplyAreas } from './reply-areas.ts'
-import { Routing } from './routing.ts'
+import { Relays } from './cluster/relays.ts'
+import { ReplyAreas } from './clients/reply-areas.ts'
+import { Routing } from './cluster/routing.ts'
 import type { Server } from './server.ts'
-import type { Slot } from './slot.ts'
+import type { Slot } from './clients/slot.ts'
 import { type CommandCell, counter, type SharedStats, Stats } from './stats.ts'
 import type { Store } from './store/store.ts'
 import { CommandTimer, type SlowSink } from './timing.ts'
 import { Tracking } from './tracking/tracking.ts'
 import { Turns } from './turns.ts'
-import { Writing } from './writing.ts'
+import { Writing } from './loads/writing.ts'
 
 /** Who is let in for a handshake alone has so long for it. */
 const handshakeMsMax = 5000
@@ -126,7 +126,7 @@ export class IoThread {
   readonly routing: Routing
   /** Null where there is no cluster. */
   readonly handoff: Handoff | null
-  /** Of this process among the nodes (cluster/handshake.ts); '' where there is no cluster. */
+  /** Of this process among the nodes (cluster/peers/handshake.ts); '' where there is no cluster. */
   readonly incarnation: string
   readonly relays: Relays
   readonly hotReads: HotReads
@@ -144,7 +144,7 @@ export class IoThread {
   outputLimits: Readonly<Record<OutputClass, OutputLimit>>
   /**
    * Who reads the clock later than that stood still for so long that the other nodes of its cluster may
-   * have missed it (cluster/doubt.ts).
+   * have missed it (cluster/ownership/doubt.ts).
    */
   missedAt = Infinity
   readonly #connections = new Map<number, Connection>()

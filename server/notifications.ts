@@ -14,7 +14,7 @@
  * keys, and one that gives the old value, hold what they and the store tell to their end (`hold`,
  * `release`; `holding`).
  */
-import type { Client } from './client.ts'
+import type { Client } from './clients/client.ts'
 import type { Databases } from './databases.ts'
 import { CHANNEL, nameBytesMax, type PubSub } from './pubsub.ts'
 

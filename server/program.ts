@@ -7,19 +7,19 @@
  * finds it still ending.
  */
 import { rmSync, writeFileSync } from 'node:fs'
-import { GroupError } from '../cluster/group.ts'
-import { sizeText } from '../cluster/size.ts'
+import { GroupError } from '../cluster/groups/group.ts'
+import { sizeText } from '../cluster/groups/size.ts'
 import { check } from './check.ts'
-import { clusterTool } from './cluster-tool.ts'
+import { clusterTool } from './cluster/cluster-tool.ts'
 import { type Config, type DirectiveName, loadConfig, shownLine } from './config.ts'
 import { type MachineLimits, THREADS_MAX } from './config/directives.ts'
 import { BadValue } from './config/kinds.ts'
 import { helpText } from './config/page.ts'
 import { ConfigError, reasonOf } from './config/sources.ts'
-import { fitClients, watchDescriptors } from './descriptors.ts'
+import { fitClients, watchDescriptors } from './clients/descriptors.ts'
 import { createLog, type Log } from './log.ts'
 import { createServer, type EndOptions, type Server } from './server.ts'
-import { SnapshotError } from './snapshot-file.ts'
+import { SnapshotError } from './snapshots/snapshot-file.ts'
 import { MEMORY_BYTES_MIN, memoryBytesMax } from './store/memory.ts'
 import {
   createSystemWorld,
@@ -30,7 +30,7 @@ import {
   readMachine,
   stayAlive,
 } from './system.ts'
-import { TlsError } from './tls.ts'
+import { TlsError } from './clients/tls.ts'
 import { findSocketWay, Hub, type SocketWay } from './threads/hub.ts'
 import { redisVersion, version } from './version.ts'
 

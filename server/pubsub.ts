@@ -19,7 +19,7 @@
  */
 import type { Reply } from '../protocol/reply.ts'
 import { globMatches } from './glob.ts'
-import type { Slot } from './slot.ts'
+import type { Slot } from './clients/slot.ts'
 
 /** What a name is: of a channel, a pattern of such, or of a shard channel. */
 export const CHANNEL = 0

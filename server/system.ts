@@ -13,8 +13,8 @@ import { connect as connectTls } from 'node:tls'
 import { getHeapStatistics } from 'node:v8'
 import type { Resolver } from '../cluster/discovery/dns.ts'
 import type { Clock, Connection, Network, Random, Timer } from '../cluster/world.ts'
-import { type ServerWorld, systemFiles } from './files.ts'
-import type { Tls } from './tls.ts'
+import { type ServerWorld, systemFiles } from './snapshots/files.ts'
+import type { Tls } from './clients/tls.ts'
 
 /** Longest delay a Node timer takes; a longer one would fire at once. */
 export const delayMsMax = 2 ** 31 - 1

@@ -25,7 +25,7 @@
  */
 import type { Clock } from '../cluster/world.ts'
 import type { Args } from '../protocol/args.ts'
-import type { Client } from './client.ts'
+import type { Client } from './clients/client.ts'
 import type { CommandEntry } from './command.ts'
 import { flagBits } from './command.ts'
 import type { LatencyEvent } from './latency.ts'

@@ -1,7 +1,7 @@
 /* The certificates of test/certificates, which make.sh there has made and tells of. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { TlsKeys } from '../server/tls.ts'
+import type { TlsKeys } from '../server/clients/tls.ts'
 import { PROJECT } from './process.ts'
 
 /** `one` and `two` are nodes of a cluster; `stranger` has another CA; the others are what they are called. */

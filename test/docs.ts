@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { argv } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import prettier from 'prettier'
-import { RULE_NAMES, rowOf } from '../cluster/rules.ts'
+import { RULE_NAMES, rowOf } from '../cluster/groups/rules.ts'
 import { type CommandEntry, type CommandGroup, CommandTable } from '../server/command.ts'
 import { commands } from '../server/commands/index.ts'
 import { KEYS_PER_STEP, KEYS_WHOLE_MAX } from '../server/commands/many-keys.ts'
@@ -68,7 +68,7 @@ function withPart(page: string, name: string, part: string): string {
   return `${page.slice(0, from + begin.length)}\n\n${part}\n\n${page.slice(to)}`
 }
 
-/** The rules of a group, from the rows of cluster/rules.ts. */
+/** The rules of a group, from the rows of cluster/groups/rules.ts. */
 function rulesTable(): string {
   const rows = RULE_NAMES.map((name) => {
     const row = rowOf(name)

@@ -11,7 +11,7 @@
  * - `KEPT`: who asks this node for a key of the slot, because its owner does not answer, is shown the
  *   copy, for as long as that is to be trusted (trust.ts)
  * - `PROMOTED`: a copy becomes the entry of its key when a command first touches it, or before
- * - `BEHIND`: the owner still gives its keys away itself (server/takeover.ts): a copy is there for the
+ * - `BEHIND`: the owner still gives its keys away itself (server/cluster/takeover.ts): a copy is there for the
  *   case that it does not come to that, and worthless once the key was touched
  *
  * The hub alone changes states.

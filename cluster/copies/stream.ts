@@ -16,8 +16,8 @@
  *   answered for `lastsMs`: then the other node does not trust this stream any more (trust.ts), and
  *   this one goes on without it: `isDegraded`, until the stream has begun anew.
  */
-import type { PeerOutcome, PeerPort } from '../peer.ts'
-import { PeerError, type PeerValue } from '../replies.ts'
+import type { PeerOutcome, PeerPort } from '../peers/peer.ts'
+import { PeerError, type PeerValue } from '../peers/replies.ts'
 import { keySlot, SLOT_COUNT } from '../slots.ts'
 import type { Clock, Timer } from '../world.ts'
 

@@ -17,7 +17,7 @@
  * A slot's copies are those of one stream of one node. A copy of another one, or of an old stream of the same
  * node, is refused.
  */
-import type { Member } from '../membership.ts'
+import type { Member } from '../members/membership.ts'
 import { SLOT_COUNT } from '../slots.ts'
 import type { Clock } from '../world.ts'
 import { BEHIND, KEPT, type KeptSlots, NOTHING, PROMOTED, SOURCES_MAX } from './kept-slots.ts'

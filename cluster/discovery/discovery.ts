@@ -1,4 +1,4 @@
-import type { ClusterNode } from '../membership.ts'
+import type { ClusterNode } from '../members/membership.ts'
 
 /** Finds out who is in the cluster, again and again. Losing whoever tells it changes no list. */
 export interface Discovery {

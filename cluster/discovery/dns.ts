@@ -14,7 +14,12 @@
  *
  * A name that begins with `_` is looked up as SRV, which tells host names and ports, and then these.
  */
-import { type ClusterNode, type DialAddress, MemberListError, parseAddress } from '../membership.ts'
+import {
+  type ClusterNode,
+  type DialAddress,
+  MemberListError,
+  parseAddress,
+} from '../members/membership.ts'
 import type { Clock, Timer } from '../world.ts'
 import type { Discovery, DiscoveryEvents } from './discovery.ts'
 import { Reports } from './discovery.ts'

@@ -1,4 +1,4 @@
-import { MemberListError } from '../membership.ts'
+import { MemberListError } from '../members/membership.ts'
 
 /** What `cluster-etcd` says. */
 export interface EtcdServers {

@@ -15,7 +15,7 @@
  * protobufjs, which runs a script when it is installed. Source: etcd's api_grpc_gateway.md.
  */
 import { Agent, type Dispatcher } from 'undici'
-import { type ClusterNode, MemberListError, parseNode } from '../membership.ts'
+import { type ClusterNode, MemberListError, parseNode } from '../members/membership.ts'
 import type { Clock, Timer } from '../world.ts'
 import { type Discovery, type DiscoveryEvents, Reports } from './discovery.ts'
 import type { EtcdServers } from './etcd-servers.ts'

@@ -3,12 +3,17 @@
  * dialled once: the handshake proves that a node of this cluster is there, and it says its name and
  * weight.
  */
-import { FrameWriter } from '../frame.ts'
-import { Link, LINK_DROPPED, LINK_SELF, LinkError } from '../link.ts'
-import type { LinkIdentity } from '../link.ts'
-import { type ClusterNode, type DialAddress, MemberListError, parseNode } from '../membership.ts'
-import { PeerError, Replies } from '../replies.ts'
-import type { PeerValue } from '../replies.ts'
+import { FrameWriter } from '../peers/frame.ts'
+import { Link, LINK_DROPPED, LINK_SELF, LinkError } from '../peers/link.ts'
+import type { LinkIdentity } from '../peers/link.ts'
+import {
+  type ClusterNode,
+  type DialAddress,
+  MemberListError,
+  parseNode,
+} from '../members/membership.ts'
+import { PeerError, Replies } from '../peers/replies.ts'
+import type { PeerValue } from '../peers/replies.ts'
 import type { World } from '../world.ts'
 
 /** Whoever has not said by then who it is is asked again with the next look-up. */

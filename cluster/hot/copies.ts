@@ -24,8 +24,8 @@
  * Questions go over the same links as everything else, and are answered like everything else: a node
  * that does not know them answers an error, and is not asked again for a while.
  */
-import type { PeerPort } from '../peer.ts'
-import { PeerError, type PeerValue } from '../replies.ts'
+import type { PeerPort } from '../peers/peer.ts'
+import { PeerError, type PeerValue } from '../peers/replies.ts'
 import type { Clock } from '../world.ts'
 import { HotCounter } from './counter.ts'
 import { type Copy, Shelf } from './shelf.ts'

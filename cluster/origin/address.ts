@@ -2,7 +2,7 @@
  * What may stand behind `origin` in a group: where its values come from. A password in it is a
  * secret: no message that is made here shows it, and `shown` leaves it out.
  */
-import { RuleError } from '../rule.ts'
+import { RuleError } from '../groups/rule.ts'
 import { UrlTemplate } from './url.ts'
 
 export type OriginAddress = HttpAddress | RedisAddress | ModuleAddress

@@ -4,7 +4,7 @@ import {
   originRefused,
   originTooLarge,
 } from '../../protocol/errors.ts'
-import { parseTime, RuleError } from '../rule.ts'
+import { parseTime, RuleError } from '../groups/rule.ts'
 import { withinDeadline } from './deadline.ts'
 import {
   closingError,

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { RuleError } from '../rule.ts'
+import { RuleError } from '../groups/rule.ts'
 import { FunctionLoader, type LoadFunctions } from './function.ts'
 
 /**

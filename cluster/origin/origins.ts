@@ -1,6 +1,6 @@
 import { originFailed } from '../../protocol/errors.ts'
-import { GroupError } from '../group.ts'
-import { RuleError } from '../rule.ts'
+import { GroupError } from '../groups/group.ts'
+import { RuleError } from '../groups/rule.ts'
 import {
   type Loaded,
   type Loader,

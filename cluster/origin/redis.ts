@@ -6,7 +6,7 @@ import {
   originTooLarge,
   originUnreachable,
 } from '../../protocol/errors.ts'
-import { ReplyGate } from '../reply-gate.ts'
+import { ReplyGate } from '../peers/reply-gate.ts'
 import type { Clock } from '../world.ts'
 import { withinDeadline } from './deadline.ts'
 import {

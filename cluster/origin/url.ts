@@ -1,4 +1,4 @@
-import { RuleError } from '../rule.ts'
+import { RuleError } from '../groups/rule.ts'
 
 /**
  * The URL of an origin, with placeholders that a key fills.

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import * as errors from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import { aclCategories, type Command } from '../command.ts'
 import { helpRow, noSubcommand } from './container.ts'
 

@@ -21,7 +21,7 @@ import {
 } from '../../protocol/errors.ts'
 import { readInteger } from '../../protocol/number.ts'
 import type { Reply } from '../../protocol/reply.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import { STORED, type Store } from '../store/store.ts'
 import { growOpen } from './growing.ts'
 import { notify } from '../notifications.ts'

@@ -14,7 +14,7 @@ import {
   ERR_SYNTAX,
 } from '../../protocol/errors.ts'
 import type { Args } from '../../protocol/args.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { STORED } from '../store/store.ts'
 import { bitfield, bitfieldKeyFlags, bitfieldRo, bitfieldRoLoaded } from './bitfield.ts'

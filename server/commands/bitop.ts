@@ -11,7 +11,7 @@
  * and the destination is replaced in the end.
  */
 import { ERR_BITOP_NOT, ERR_OOM, ERR_SYNTAX } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import { type Pages, STORED } from '../store/store.ts'
 import { holding, notify } from '../notifications.ts'
 import { countLookup, notifyWrite, openKey } from './lookup.ts'

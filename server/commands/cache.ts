@@ -3,8 +3,8 @@
  *
  * CACHE.INVALIDATE makes many entries worthless at once, without looking for them (invalidation.ts).
  */
-import type { Group } from '../../cluster/group.ts'
-import type { Outcome } from '../../cluster/loads.ts'
+import type { Group } from '../../cluster/groups/group.ts'
+import type { Outcome } from '../../cluster/loads/loads.ts'
 import type { Args } from '../../protocol/args.ts'
 import {
   ERR_INVALIDATE_WHAT,
@@ -15,10 +15,10 @@ import {
   ERR_SYNTAX,
   noSuchGroup,
 } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
-import { requestOf } from '../groups.ts'
-import { LoadStore } from '../load-store.ts'
+import { requestOf } from '../loads/groups.ts'
+import { LoadStore } from '../loads/load-store.ts'
 import { notify } from '../notifications.ts'
 import {
   ABSENT,
@@ -29,7 +29,7 @@ import {
   STALE,
   STORED,
 } from '../store/store.ts'
-import type { OriginChange } from '../writing.ts'
+import type { OriginChange } from '../loads/writing.ts'
 import { keepOf, readKeepOptions } from './keep-options.ts'
 import { replyValue } from './string.ts'
 

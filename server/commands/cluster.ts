@@ -1,9 +1,9 @@
 /** What cluster-aware clients ask about the ring. */
-import type { Member, Membership, MemberState } from '../../cluster/membership.ts'
+import type { Member, Membership, MemberState } from '../../cluster/members/membership.ts'
 import { SLOT_COUNT, keySlot } from '../../cluster/slots.ts'
 import * as errors from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/reply.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { helpRow, noSubcommand } from './container.ts'
 import { countKeysInSlot, getKeysInSlot } from './slot-keys.ts'

@@ -1,7 +1,7 @@
 /** COMMAND: the command table, told to clients. */
 import * as errors from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/reply.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import {
   aclCategories,
   type Command,

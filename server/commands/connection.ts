@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import * as errors from '../../protocol/errors.ts'
 import type { Args } from '../../protocol/args.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { idleClientBytes } from '../facts.ts'
 import type { IoThread } from '../io-thread.ts'

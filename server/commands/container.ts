@@ -1,6 +1,6 @@
 /** What containers (CLIENT, CONFIG ...) have in common: HELP, and nothing to run of their own. */
 import { strict as assert } from 'node:assert'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command, CommandEntry } from '../command.ts'
 
 /**

@@ -1,7 +1,7 @@
 /** What an owner says to the node that keeps copies of its keys: see copies/keeper.ts. */
 import { ERR_PEER_NO_STREAM, ERR_PEER_NOT_YET, ERR_PEER_ONLY } from '../../protocol/errors.ts'
 import type { Keeper } from '../copies/keeper.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { MATCHER_BYTES_MAX, type Matcher, SLOT_SET_BYTES } from '../store/store.ts'
 import { amongNodes } from './handoff.ts'

@@ -14,7 +14,7 @@ import {
   ERR_OVERFLOW,
 } from '../../protocol/errors.ts'
 import { latin1, readBigint, readInteger } from '../../protocol/number.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { STORED, type Store } from '../store/store.ts'
 import {

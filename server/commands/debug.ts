@@ -6,7 +6,7 @@
 import * as errors from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/reply.ts'
 import { isLocal } from '../address.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { peekKey } from './lookup.ts'
 import { encodingOf } from './object.ts'

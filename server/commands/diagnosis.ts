@@ -6,7 +6,7 @@ import {
   subcommandSyntax,
 } from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/reply.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command, CommandEntry } from '../command.ts'
 import { steps, sum } from '../histogram.ts'
 import { diagnoseLatency, graphOf } from '../latency.ts'

@@ -16,10 +16,10 @@ import {
   ERR_RESTORE_TTL,
   ERR_SYNTAX,
 } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import { notify } from '../notifications.ts'
 import type { Command } from '../command.ts'
-import { Crc64 } from '../crc64.ts'
+import { Crc64 } from '../dump/crc64.ts'
 import {
   type Dumped,
   footerOf,
@@ -29,8 +29,8 @@ import {
   isGenuine,
   payloadOf,
   readHead,
-} from '../dump-format.ts'
-import { type ByteSource, DONE, GOES_ON, LzfDecoder, REFUSED } from '../lzf.ts'
+} from '../dump/dump-format.ts'
+import { type ByteSource, DONE, GOES_ON, LzfDecoder, REFUSED } from '../dump/lzf.ts'
 import { type Pages, STORED } from '../store/store.ts'
 import { farExpiry, wallOffset } from './expiry.ts'
 import { countLookup, notifyWrite, openKey } from './lookup.ts'

@@ -10,7 +10,7 @@
  */
 import type { Clock } from '../../cluster/world.ts'
 import { ERR_NOT_INTEGER, invalidExpire } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 
 /* In what form a time is given. They are bits of SET's options. */
 /** Seconds from now. */

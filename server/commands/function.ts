@@ -1,6 +1,6 @@
 /** FUNCTION, as far as it goes where no scripts run: there are no functions. */
 import * as errors from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { helpRow, noSubcommand } from './container.ts'
 

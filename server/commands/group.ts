@@ -1,13 +1,13 @@
 /** GROUP: what the groups are, what they do, and what can be done to them. */
-import { type RuleName, RULE_NAMES, rowOf } from '../../cluster/rules.ts'
-import type { Group } from '../../cluster/group.ts'
+import { type RuleName, RULE_NAMES, rowOf } from '../../cluster/groups/rules.ts'
+import type { Group } from '../../cluster/groups/group.ts'
 import { type Args, TEXT_BYTES_MAX } from '../../protocol/args.ts'
 import { noSuchGroup, notOfGroup, warmFull } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { sumOfFacts } from '../facts.ts'
 import { groupCounters } from '../info.ts'
-import { WARM_KEYS_MAX } from '../warming.ts'
+import { WARM_KEYS_MAX } from '../loads/warming.ts'
 import { helpRow, noSubcommand } from './container.ts'
 
 /** The group that the command names; null: there is none, which is answered. */

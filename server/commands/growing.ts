@@ -1,5 +1,5 @@
 /** Values that a bit far behind their end makes long. */
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import { CHANGED, STORED } from '../store/store.ts'
 import { openKey } from './lookup.ts'
 

@@ -1,11 +1,11 @@
 /** What nodes say to each other when keys get another owner: see handoff.ts and leaving.ts. */
-import { INCARNATION_BYTES, incarnationTold } from '../../cluster/handshake.ts'
+import { INCARNATION_BYTES, incarnationTold } from '../../cluster/peers/handshake.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import { Args } from '../../protocol/args.ts'
 import { ERR_PEER_ONLY } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
-import { type MovedEntry, takeEntry } from '../moved-entry.ts'
+import { type MovedEntry, takeEntry } from '../cluster/moved-entry.ts'
 
 /** PEER TAKE key incarnation: an array of a line and the value, or null; the key is gone. */
 function peerTake(client: Client): void {
@@ -33,7 +33,7 @@ function givesTo({ args, peer, server }: Client, slot: number, sees: View): bool
   return ownership.keepsFor(slot, peer!, incarnationOf(args, 3))
 }
 
-/** As much of it as tells that it is none (cluster/handshake.ts), however long it is. */
+/** As much of it as tells that it is none (cluster/peers/handshake.ts), however long it is. */
 function incarnationOf(args: Args, i: number): string {
   return args.head(i, 2 * INCARNATION_BYTES + 1).toString('latin1')
 }

@@ -1,7 +1,7 @@
 /** HOTKEYS: which keys other nodes of the cluster ask their owners for most. See hot-keys.ts. */
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
-import { hotKeysOf, writeHotKeys } from '../hot-keys.ts'
+import { hotKeysOf, writeHotKeys } from '../cluster/hot-keys.ts'
 import { helpRow, noSubcommand } from './container.ts'
 
 function get(client: Client): void {

@@ -1,5 +1,5 @@
-import type { Group } from '../../cluster/group.ts'
-import { FOREVER, type Times, timesOf } from '../../cluster/keeping.ts'
+import type { Group } from '../../cluster/groups/group.ts'
+import { FOREVER, type Times, timesOf } from '../../cluster/loads/keeping.ts'
 import { TAG_BYTES_MAX, TAGS_MAX } from '../../cluster/origin/tags.ts'
 import type { Args } from '../../protocol/args.ts'
 import {
@@ -9,7 +9,7 @@ import {
   ERR_TOO_MANY_TAGS,
   invalidExpire,
 } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { FillExtras } from '../store/store.ts'
 
 /* How long a value that a client brings is fresh and may be stale, and its tags: CACHE.SET, CACHE.FILL. */

@@ -6,11 +6,11 @@ import {
   ERR_OOM,
   unsupportedOption,
 } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { notify } from '../notifications.ts'
 import { STORED } from '../store/store.ts'
-import type { OriginChange } from '../writing.ts'
+import type { OriginChange } from '../loads/writing.ts'
 import {
   EX,
   EXAT,

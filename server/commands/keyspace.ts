@@ -8,7 +8,7 @@
 import type { Buffer } from 'node:buffer'
 import type { Args } from '../../protocol/args.ts'
 import { ERR_CURSOR, ERR_NOT_INTEGER, ERR_SYNTAX } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { globMatches } from '../glob.ts'
 import { MISS, NO_ROOM } from '../store/store.ts'

@@ -13,7 +13,7 @@ import {
   ERR_NOT_INTEGER,
   ERR_SYNTAX,
 } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Pages } from '../store/store.ts'
 import { countLookup, openKey } from './lookup.ts'
 

@@ -1,12 +1,12 @@
 /*
- * CACHE.LEASE and CACHE.FILL, for clients that load values themselves (cluster/grants.ts). They run on
+ * CACHE.LEASE and CACHE.FILL, for clients that load values themselves (cluster/loads/grants.ts). They run on
  * the hub, where the ends of all leases are known:
  *
  *     CACHE.LEASE k WAIT 1000   one client:  ["lease", old value or nil, token]     it loads, and then
  *                               the others:  wait ...                               CACHE.FILL k token v
  *                                            ["hit", v]
  */
-import { isOutdated, type Outcome } from '../../cluster/loads.ts'
+import { isOutdated, type Outcome } from '../../cluster/loads/loads.ts'
 import type { Args } from '../../protocol/args.ts'
 import {
   ERR_NOT_INTEGER,
@@ -15,11 +15,11 @@ import {
   ERR_TOO_MANY_LEASES,
   invalidExpire,
 } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
-import { copyOpenValue } from '../load-store.ts'
+import { copyOpenValue } from '../loads/load-store.ts'
 import { ERROR_ONLY, FRESH, NEGATIVE } from '../store/store.ts'
-import type { OriginChange } from '../writing.ts'
+import type { OriginChange } from '../loads/writing.ts'
 import { keepOf, readKeepOptions } from './keep-options.ts'
 
 /** The longest that a client may wait or have a lease. */

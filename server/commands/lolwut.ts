@@ -1,6 +1,6 @@
 /** LOLWUT: a picture, and which version drew it. */
 import * as errors from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { version } from '../version.ts'
 

@@ -1,4 +1,4 @@
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import { type KeyEvent, notify } from '../notifications.ts'
 import { counter } from '../stats.ts'
 import { TYPE_STRING } from '../store/store.ts'

@@ -1,4 +1,4 @@
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 
 /*
  * Commands that do the same to each of many keys: MGET, MSET, DEL, UNLINK, EXISTS, TOUCH.

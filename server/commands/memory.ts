@@ -1,11 +1,11 @@
 /** MEMORY: what the memory is used for. */
 import { ERR_NOT_INTEGER, ERR_SYNTAX } from '../../protocol/errors.ts'
 import type { Reply } from '../../protocol/reply.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { type Facts, sumOfFacts } from '../facts.ts'
 import type { Server } from '../server.ts'
-import { diagnose, EXPIRY_BYTES, percent, SLOT_BYTES, usageOf } from '../usage.ts'
+import { diagnose, EXPIRY_BYTES, percent, SLOT_BYTES, usageOf } from '../memory/usage.ts'
 import { helpRow, noSubcommand } from './container.ts'
 import { peekKey } from './lookup.ts'
 

@@ -1,5 +1,5 @@
 /** MODULE, as far as it goes where nothing can be loaded into the server: there are no modules. */
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { helpRow, noSubcommand } from './container.ts'
 

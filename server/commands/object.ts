@@ -1,10 +1,10 @@
 /** OBJECT: what is known of a key beside its value. To look at it is no access. */
 import { ERR_NO_FREQUENCY, ERR_NO_IDLE_TIME, ERR_NO_IDLE_TIME_HERE } from '../../protocol/errors.ts'
 import { readInteger } from '../../protocol/number.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import type { Store } from '../store/store.ts'
-import { redisNameOf } from '../policies.ts'
+import { redisNameOf } from '../memory/policies.ts'
 import { helpRow, noSubcommand } from './container.ts'
 import { countLookup, peekKey } from './lookup.ts'
 

@@ -1,6 +1,6 @@
 /** Clients that wait: CLIENT PAUSE, UNPAUSE and UNBLOCK. */
 import * as errors from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import type { IoThread } from '../io-thread.ts'
 

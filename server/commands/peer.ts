@@ -1,9 +1,9 @@
 /** How nodes of a cluster make themselves known to each other, and what they ask beside clients' commands. */
-import { answerHello, verify } from '../../cluster/handshake.ts'
-import type { Membership } from '../../cluster/membership.ts'
+import { answerHello, verify } from '../../cluster/peers/handshake.ts'
+import type { Membership } from '../../cluster/members/membership.ts'
 import * as errors from '../../protocol/errors.ts'
 import { isLocal } from '../address.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { peerExec, peerUnwatch, peerWatch } from '../transactions/routing.ts'
 import { inCluster } from './cluster.ts'

@@ -4,7 +4,7 @@
  * A value that lies in its ring is short, and is read at once. One in pages is pinned, so that it stays
  * as it is, and read piece by piece in turns with others (turns.ts).
  */
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Step } from '../turns.ts'
 
 /** Bytes that are not changed while somebody has them: pinned pages, or a copy. */

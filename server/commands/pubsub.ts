@@ -8,7 +8,7 @@
 import * as errors from '../../protocol/errors.ts'
 import type { Args } from '../../protocol/args.ts'
 import type { Reply } from '../../protocol/reply.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import type { IoThread } from '../io-thread.ts'
 import { globMatches } from '../glob.ts'

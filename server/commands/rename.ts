@@ -19,11 +19,11 @@ import {
   ERR_SYNTAX,
   valueBetween,
 } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { type KeyPlace, MISS, type Pages, STORED } from '../store/store.ts'
 import { type KeyEvent, notify } from '../notifications.ts'
-import type { OriginChange } from '../writing.ts'
+import type { OriginChange } from '../loads/writing.ts'
 import { countLookup } from './lookup.ts'
 
 const INT32_MIN = -(2 ** 31)

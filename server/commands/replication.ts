@@ -1,6 +1,6 @@
 /** Commands about replicas, of which there are none. */
 import * as errors from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { readTimeout } from './pause.ts'
 

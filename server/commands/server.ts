@@ -2,7 +2,7 @@
 import { type Args, TEXT_BYTES_MAX } from '../../protocol/args.ts'
 import * as errors from '../../protocol/errors.ts'
 import { isLocal } from '../address.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { isSecret } from '../config.ts'
 import { sumOfFacts } from '../facts.ts'

@@ -4,7 +4,7 @@
  */
 import { SLOT_COUNT, keySlot } from '../../cluster/slots.ts'
 import { ERR_NOT_INTEGER, ERR_SLOT, ERR_SLOT_OR_COUNT } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import { BulkList } from './bulk-list.ts'
 
 /** Index slots of the store that are looked at in one step, and pieces of the reply that are written. */

@@ -1,6 +1,6 @@
 /** STORE: the inside of the store, for those who want to see how it spreads its keys. */
 import { ERR_NOT_INTEGER, valueBetween } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { snakeCase } from '../info.ts'
 import type { BucketStats } from '../store/store.ts'

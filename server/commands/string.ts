@@ -23,11 +23,11 @@ import {
   ERR_SYNTAX,
   wrongArity,
 } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { holding, type KeyEvent, notify } from '../notifications.ts'
 import { counter } from '../stats.ts'
-import type { OriginChange } from '../writing.ts'
+import type { OriginChange } from '../loads/writing.ts'
 import {
   CHANGED,
   type Growth,

@@ -6,9 +6,9 @@ import {
   ERR_SWAPDB_IN_CLUSTER,
   tooManyMoved,
 } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
-import { MOVED_MAX } from '../snapshot-file.ts'
+import { MOVED_MAX } from '../snapshots/snapshot-file.ts'
 
 const INT32_MIN = -(2 ** 31)
 const INT32_MAX = 2 ** 31 - 1

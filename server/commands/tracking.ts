@@ -1,7 +1,7 @@
 /** CLIENT TRACKING and its kin: clients that keep what they read are told when it changes. */
 import * as errors from '../../protocol/errors.ts'
 import type { Args } from '../../protocol/args.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { overlapOf, prefixBytesMax, prefixesMax } from '../tracking/prefixes.ts'
 import type { Tracker, TrackingOptions } from '../tracking/tracker.ts'

@@ -1,6 +1,6 @@
 /** Transactions: MULTI, EXEC, DISCARD, WATCH, UNWATCH. See transaction.ts. */
 import * as errors from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { execInCluster, watchHere, watchInCluster } from '../transactions/routing.ts'
 

@@ -6,7 +6,7 @@ import {
   type MemberList,
   MemberListError,
   parseMembers,
-} from '../../cluster/membership.ts'
+} from '../../cluster/members/membership.ts'
 import { ConfigError } from './sources.ts'
 
 /** Where the list of members comes from while the node runs. */

@@ -6,10 +6,10 @@
  * set and restore them work, and using one is told with the reason.
  */
 import { resolve as resolvePath } from 'node:path'
-import { NODE_TIMEOUT_MS } from '../../cluster/membership.ts'
+import { NODE_TIMEOUT_MS } from '../../cluster/members/membership.ts'
 import { VIRTUAL_NODES } from '../../cluster/ring.ts'
-import { sizeText } from '../../cluster/size.ts'
-import { DEFAULT_POLICY_NAME, policyNames, policyNotice } from '../policies.ts'
+import { sizeText } from '../../cluster/groups/size.ts'
+import { DEFAULT_POLICY_NAME, policyNames, policyNotice } from '../memory/policies.ts'
 import {
   BadValue,
   choice,

@@ -2,7 +2,7 @@
  * The kinds of values a directive takes: how words become a value and how the value is written.
  * What they refuse they refuse with Redis's words, for CONFIG SET answers with them.
  */
-import { bytesOf, sizeText } from '../../cluster/size.ts'
+import { bytesOf, sizeText } from '../../cluster/groups/size.ts'
 import {
   CONFIG_NOT_INTEGER,
   CONFIG_NOT_MEMORY,
@@ -11,7 +11,7 @@ import {
   configBetween,
   configOneOf,
 } from '../../protocol/errors.ts'
-import { quoteWord, splitWords } from '../../cluster/words.ts'
+import { quoteWord, splitWords } from '../../cluster/groups/words.ts'
 
 /** Why a value is refused; the message says what would be right. */
 export class BadValue extends Error {

@@ -1,8 +1,8 @@
 /** The directive table for people: `--help` on a terminal, docs/config.md in a browser. */
-import { sizeText } from '../../cluster/size.ts'
+import { sizeText } from '../../cluster/groups/size.ts'
 import { directives, ignored, type Row, sections } from './directives.ts'
 import { environmentName } from './sources.ts'
-import { quoteWord } from '../../cluster/words.ts'
+import { quoteWord } from '../../cluster/groups/words.ts'
 
 type Entry = readonly [name: string, row: Row<unknown>]
 

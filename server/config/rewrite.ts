@@ -1,5 +1,5 @@
 /** CONFIG REWRITE: the config file's text with the values in force, its comments and order kept. */
-import { splitWords } from '../../cluster/words.ts'
+import { splitWords } from '../../cluster/groups/words.ts'
 
 /** A directive as it is to stand in the file. */
 export interface Entry {

@@ -5,9 +5,9 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { nearest } from '../../cluster/nearest.ts'
+import { nearest } from '../../cluster/groups/nearest.ts'
 import { globMatches } from '../glob.ts'
-import { splitWords } from '../../cluster/words.ts'
+import { splitWords } from '../../cluster/groups/words.ts'
 
 /** Bad input at the start: one line that says where, what, and what may have been meant. */
 export class ConfigError extends Error {

@@ -10,10 +10,10 @@
  * would come too late is an error (late-replies.ts).
  */
 import type { Args } from '../../protocol/args.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import { type CommandEntry, flagBits, keySpecOf, keysOf } from '../command.ts'
 import type { IoThread } from '../io-thread.ts'
-import type { Call, Slot } from '../slot.ts'
+import type { Call, Slot } from '../clients/slot.ts'
 import { transactionOf } from '../transactions/routing.ts'
 import type { Queued } from '../transactions/transaction.ts'
 import { copiesDatabase } from './database.ts'

@@ -14,10 +14,10 @@
  */
 import { type KeptSlots, PROMOTED } from '../../cluster/copies/kept-slots.ts'
 import { Trust } from '../../cluster/copies/trust.ts'
-import type { Member, Membership } from '../../cluster/membership.ts'
+import type { Member, Membership } from '../../cluster/members/membership.ts'
 import { keySlot, SLOT_COUNT } from '../../cluster/slots.ts'
 import type { Timer } from '../../cluster/world.ts'
-import { readLine } from '../moved-entry.ts'
+import { readLine } from '../cluster/moved-entry.ts'
 import type { Server } from '../server.ts'
 import { addSlot, hasSlot, type Matcher, SLOT_SET_BYTES, STORED } from '../store/store.ts'
 import type { KeptCopies } from './kept.ts'

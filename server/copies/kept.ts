@@ -3,15 +3,15 @@
  * runs for a key, what is kept of it becomes its entry, or is shown to who asks in vain for its owner
  * (cluster/copies/kept-slots.ts).
  */
-import type { Groups } from '../../cluster/group.ts'
+import type { Groups } from '../../cluster/groups/group.ts'
 import { BEHIND, KEPT, type KeptSlots, NOTHING, PROMOTED } from '../../cluster/copies/kept-slots.ts'
-import type { SlotStates } from '../../cluster/slot-states.ts'
+import type { SlotStates } from '../../cluster/ownership/slot-states.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import type { Args } from '../../protocol/args.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import { type CommandEntry, flagBits, keysOf } from '../command.ts'
-import { copyOpenValue } from '../load-store.ts'
-import { type MovedEntry, takeEntry } from '../moved-entry.ts'
+import { copyOpenValue } from '../loads/load-store.ts'
+import { type MovedEntry, takeEntry } from '../cluster/moved-entry.ts'
 import { type FillExtras, type Store, TYPE_STRING } from '../store/store.ts'
 
 interface KeptParts {

@@ -1,7 +1,7 @@
-import { HUNT_MS } from '../../cluster/hunt.ts'
+import { HUNT_MS } from '../../cluster/routes/hunt.ts'
 import type { Clock } from '../../cluster/world.ts'
 import { ERR_NOT_COPIED } from '../../protocol/errors.ts'
-import type { Slot } from '../slot.ts'
+import type { Slot } from '../clients/slot.ts'
 
 /** Replies that were given are forgotten in such numbers. */
 const FORGOTTEN_MIN = 1024

@@ -3,10 +3,10 @@
  * before the window ends within which it asks for what is touched (takeover.ts): those of slots that this
  * node has lost, and those that it keeps for one that has begun anew.
  */
-import type { Membership } from '../../cluster/membership.ts'
-import type { Ownership } from '../../cluster/ownership.ts'
+import type { Membership } from '../../cluster/members/membership.ts'
+import type { Ownership } from '../../cluster/ownership/ownership.ts'
 import { keySlot } from '../../cluster/slots.ts'
-import { byOwner, type Offer, offersOf } from '../offers.ts'
+import { byOwner, type Offer, offersOf } from '../cluster/offers.ts'
 import type { Server } from '../server.ts'
 
 /** Slots of the store's index that are looked at in one go. */

@@ -10,12 +10,12 @@
  * in one stream and opened in another one, and walked.
  */
 import { CopyStream } from '../../cluster/copies/stream.ts'
-import type { Groups } from '../../cluster/group.ts'
-import type { Member, Membership } from '../../cluster/membership.ts'
+import type { Groups } from '../../cluster/groups/group.ts'
+import type { Member, Membership } from '../../cluster/members/membership.ts'
 import { keySlot, SLOT_COUNT } from '../../cluster/slots.ts'
 import type { Timer } from '../../cluster/world.ts'
 import { ERR_PEER_NOT_YET } from '../../protocol/errors.ts'
-import { readEntry } from '../moved-entry.ts'
+import { readEntry } from '../cluster/moved-entry.ts'
 import type { Server } from '../server.ts'
 import { addSlot, hasSlot, type Matcher, SLOT_SET_BYTES } from '../store/store.ts'
 import type { Copiers } from './copying.ts'

@@ -44,23 +44,30 @@ import { type CacheNode, createNode, type NodeMember } from './node.ts'
 import type { NodeGroup } from './node-group.ts'
 import type { NodeOptions, NodeTlsOptions } from './node-options.ts'
 import type { BreakerOptions, GroupRuleOptions, Time } from './rules.ts'
-import type { ServerWorld } from '../files.ts'
-import { checkEviction, checkNames, inOurWords, memoryOf, type Size, typeName } from '../passed.ts'
-import { DEFAULT_POLICY_NAME, meaningOf, type PolicyName } from '../policies.ts'
-import { Shrinker } from '../shrinker.ts'
-import { loadChecksum } from '../snapshot-file.ts'
+import type { ServerWorld } from '../snapshots/files.ts'
+import {
+  checkEviction,
+  checkNames,
+  inOurWords,
+  memoryOf,
+  type Size,
+  typeName,
+} from '../clients/passed.ts'
+import { DEFAULT_POLICY_NAME, meaningOf, type PolicyName } from '../memory/policies.ts'
+import { Shrinker } from '../memory/shrinker.ts'
+import { loadChecksum } from '../snapshots/snapshot-file.ts'
 import {
   nothingLoaded,
   openSnapshot,
   readSnapshot,
   removeLeftovers,
   writeSnapshot,
-} from '../snapshot-transfer.ts'
-import { Staging } from '../staging.ts'
+} from '../snapshots/snapshot-transfer.ts'
+import { Staging } from '../clients/staging.ts'
 import type { RemovalListener as StoreRemovalListener, StoreOptions } from '../store/store.ts'
 import { IN_PAGES, MISS, OUT_OF_MEMORY, STORED, Store, VALUE_BYTES_MAX } from '../store/store.ts'
 import { shareGroupUsage } from '../store/usage.ts'
-import { Sweeper } from '../sweeper.ts'
+import { Sweeper } from '../memory/sweeper.ts'
 import { createSystemWorld, holdProcess } from '../system.ts'
 
 export { BreakerOpenError, CacheStateError, LoadBusyError, LoadTimeoutError, OutOfMemoryError }

@@ -7,23 +7,23 @@
  *           └─ missing ──> lease ──> Loads ──> load() ──> encode ──> store, and everyone who waits
  *
  * It is the server's machinery, around another origin: the same leases in the same store, the same Loads
- * with its queue, deadline and fence (cluster/loads.ts), the same look at what is there (look-up.ts),
+ * with its queue, deadline and fence (cluster/loads/loads.ts), the same look at what is there (look-up.ts),
  * and rules that are those of a `group` directive (rules.ts). What a key waits for, and what it
  * is answered with, is therefore the same as over the wire.
  *
  * Values go through their codec both ways, also when they were loaded this very moment: what `get`
  * resolves to never depends on whether it was cached, and nobody shares an object with others who asked.
  */
-import type { Group } from '../../cluster/group.ts'
-import { timesOf } from '../../cluster/keeping.ts'
-import type { Failure, Loads, Outcome } from '../../cluster/loads.ts'
+import type { Group } from '../../cluster/groups/group.ts'
+import { timesOf } from '../../cluster/loads/keeping.ts'
+import type { Failure, Loads, Outcome } from '../../cluster/loads/loads.ts'
 import type { Clock, Random, Timer } from '../../cluster/world.ts'
 import { BreakerOpenError, LoadBusyError, LoadTimeoutError } from './errors.ts'
 import { checkedTags, freshMsOf, type Source, type SourceOptions } from './load.ts'
 import type { GroupRuleOptions, Time } from './rules.ts'
-import type { LoadStore } from '../load-store.ts'
-import type { LookUp, Wanted } from '../look-up.ts'
-import type { Staging } from '../staging.ts'
+import type { LoadStore } from '../loads/load-store.ts'
+import type { LookUp, Wanted } from '../loads/look-up.ts'
+import type { Staging } from '../clients/staging.ts'
 import {
   ABSENT,
   ERROR_ONLY,

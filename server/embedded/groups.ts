@@ -4,7 +4,7 @@
  * The store may be replaced by another one (`cache.load`). Leases of the one before mean nothing there,
  * and a token of theirs may stand for another key; so the loads end with it, and begin anew.
  */
-import { Loads, type Remains } from '../../cluster/loads.ts'
+import { Loads, type Remains } from '../../cluster/loads/loads.ts'
 import type { Timer } from '../../cluster/world.ts'
 import {
   CacheGroup,
@@ -15,9 +15,9 @@ import {
 } from './group.ts'
 import { checkTag, FOR_EVER_MS, type Load, Source, SOURCE_OPTION_NAMES } from './load.ts'
 import { groupOf } from './rules.ts'
-import { LoadStore } from '../load-store.ts'
-import { type Flying, LookUp } from '../look-up.ts'
-import { typeName } from '../passed.ts'
+import { LoadStore } from '../loads/load-store.ts'
+import { type Flying, LookUp } from '../loads/look-up.ts'
+import { typeName } from '../clients/passed.ts'
 import { Patience } from '../../cluster/origin/patience.ts'
 import type { Store } from '../store/store.ts'
 

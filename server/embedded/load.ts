@@ -5,12 +5,12 @@
  * aborted only while the function is at work: who ends a query by it does not end the next one on the
  * same connection. What it throws goes to those who asked, as it is.
  */
-import type { Group } from '../../cluster/group.ts'
+import type { Group } from '../../cluster/groups/group.ts'
 import { type Loaded, type LoadRequest, OriginError } from '../../cluster/origin/loader.ts'
 import { tagsFault } from '../../cluster/origin/tags.ts'
 import { originBreaker, originFunction } from '../../protocol/errors.ts'
 import { lifeMs, type Time } from './rules.ts'
-import { typeName } from '../passed.ts'
+import { typeName } from '../clients/passed.ts'
 import { Impatience, type Patience } from '../../cluster/origin/patience.ts'
 
 /** How values become bytes and back. */

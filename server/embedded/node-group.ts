@@ -10,8 +10,8 @@
  * cluster, or a Redis client. META tells which group the owner has for the key: without it a program
  * that lacks the group would answer that there is no such thing.
  */
-import type { Group } from '../../cluster/group.ts'
-import { PeerError, type PeerValue } from '../../cluster/replies.ts'
+import type { Group } from '../../cluster/groups/group.ts'
+import { PeerError, type PeerValue } from '../../cluster/peers/replies.ts'
 import {
   ERR_NO_GROUP_OF_KEY,
   ERR_OOM,

@@ -2,13 +2,13 @@
  * The options of a node inside a program, read as the directives of a server: its limits and what it does
  * are those of `ringtier`, and stand in one place (config/directives.ts).
  */
-import type { Group } from '../../cluster/group.ts'
-import { isLoopback, NODE_TIMEOUT_MS } from '../../cluster/membership.ts'
+import type { Group } from '../../cluster/groups/group.ts'
+import { isLoopback, NODE_TIMEOUT_MS } from '../../cluster/members/membership.ts'
 import { type Config, Settings } from '../config.ts'
 import { ConfigError, type Statement } from '../config/sources.ts'
 import type { LogLevel } from '../log.ts'
-import { checkEviction, checkNames, memoryOf, type Size, typeName } from '../passed.ts'
-import { DEFAULT_POLICY_NAME, type PolicyName } from '../policies.ts'
+import { checkEviction, checkNames, memoryOf, type Size, typeName } from '../clients/passed.ts'
+import { DEFAULT_POLICY_NAME, type PolicyName } from '../memory/policies.ts'
 import { memoryBytesMax, MEMORY_BYTES_MIN } from '../store/memory.ts'
 import { readMachine } from '../system.ts'
 

@@ -14,11 +14,11 @@
  *
  * The server's code is imported by `start`: who only wants a cache does not pay for it.
  */
-import type { Group } from '../../cluster/group.ts'
-import type { MemberState } from '../../cluster/membership.ts'
+import type { Group } from '../../cluster/groups/group.ts'
+import type { MemberState } from '../../cluster/members/membership.ts'
 import type { Loader } from '../../cluster/origin/loader.ts'
 import { Patience } from '../../cluster/origin/patience.ts'
-import { PeerError, type PeerValue } from '../../cluster/replies.ts'
+import { PeerError, type PeerValue } from '../../cluster/peers/replies.ts'
 import { NodeStateError } from './errors.ts'
 import type { GroupOptions } from './group.ts'
 import { GROUPS_MAX, optionsOf } from './groups.ts'
@@ -26,11 +26,11 @@ import { checkTag, type Load, Source, SOURCE_OPTION_NAMES } from './load.ts'
 import { errorOf, NodeGroup, type NodeGroupHost } from './node-group.ts'
 import { type NodeOptions, nodeConfig } from './node-options.ts'
 import { groupOf } from './rules.ts'
-import { reportBreaker } from '../failures.ts'
-import type { ServerWorld } from '../files.ts'
+import { reportBreaker } from '../loads/failures.ts'
+import type { ServerWorld } from '../snapshots/files.ts'
 import type { Log } from '../log.ts'
-import type { OwnClient } from '../own-client.ts'
-import { inOurWords } from '../passed.ts'
+import type { OwnClient } from '../clients/own-client.ts'
+import { inOurWords } from '../clients/passed.ts'
 import type { Server } from '../server.ts'
 import { createSystemWorld, formatTime } from '../system.ts'
 
@@ -223,7 +223,7 @@ export class CacheNode {
     const [{ createServer }, { createThreadLog, readableLine }, { OwnClient }] = await Promise.all([
       import('../server.ts'),
       import('../log.ts'),
-      import('../own-client.ts'),
+      import('../clients/own-client.ts'),
     ])
     const groups = [...this.#sources.values()].map(({ group }) => group)
     const config = nodeConfig(this.#options, groups)

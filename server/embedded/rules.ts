@@ -1,7 +1,7 @@
 /*
  * The options of an embedded group, read as the rules of a `group` directive: an embedded group is one,
  * with a function in the place of its origin. So its limits, its defaults and what it does are those of
- * the server's groups, and stand in one place (cluster/rules.ts).
+ * the server's groups, and stand in one place (cluster/groups/rules.ts).
  *
  *     cache.group('user', { ttl: '5m', stale: '1h', load })
  *     group user match user:{id} origin module:./load.js ttl 5m stale 1h
@@ -9,9 +9,9 @@
  * What differs is how values are written: JavaScript's numbers are milliseconds, as everywhere in the
  * embedded cache, whereas a plain number in a directive is seconds. So a text needs its unit here.
  */
-import { type Group, GroupError, parseGroup } from '../../cluster/group.ts'
-import { parseTime, RuleError } from '../../cluster/rule.ts'
-import { checkNames, type Size, sizeIn, typeName } from '../passed.ts'
+import { type Group, GroupError, parseGroup } from '../../cluster/groups/group.ts'
+import { parseTime, RuleError } from '../../cluster/groups/rule.ts'
+import { checkNames, type Size, sizeIn, typeName } from '../clients/passed.ts'
 
 /** Milliseconds, or a text like '250ms', '5s', '5m', '2h', '1d'. */
 export type Time = number | string

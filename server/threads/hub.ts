@@ -22,10 +22,10 @@
  */
 import { extname } from 'node:path'
 import { type Transferable, Worker } from 'node:worker_threads'
-import type { Outcome } from '../../cluster/loads.ts'
+import type { Outcome } from '../../cluster/loads/loads.ts'
 import { Args } from '../../protocol/args.ts'
 import { ERR_MAX_CLIENTS } from '../../protocol/errors.ts'
-import { Client, type ClientConnection } from '../client.ts'
+import { Client, type ClientConnection } from '../clients/client.ts'
 import type { CommandEntry } from '../command.ts'
 import {
   accept,
@@ -35,8 +35,8 @@ import {
   type Listener,
   openTaker,
   type Taker,
-} from '../listener.ts'
-import { Output } from '../output.ts'
+} from '../clients/listener.ts'
+import { Output } from '../clients/output.ts'
 import type { Server, Workers } from '../server.ts'
 import {
   type FromWorker,

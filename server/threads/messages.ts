@@ -3,17 +3,17 @@
  * which they were sent, and are plain data; bytes stand in arrays of their own, for a view of a
  * larger one would travel with all of it.
  */
-import type { Word } from '../../cluster/good-byes.ts'
-import type { Outcome } from '../../cluster/loads.ts'
-import type { ClusterNode, MemberState } from '../../cluster/membership.ts'
+import type { Word } from '../../cluster/members/good-byes.ts'
+import type { Outcome } from '../../cluster/loads/loads.ts'
+import type { ClusterNode, MemberState } from '../../cluster/members/membership.ts'
 import type { ConfigSource, GroupChange, Pair } from '../config.ts'
 import type { LatencyEvent } from '../latency.ts'
-import type { Accepted, ListenAddress } from '../listener.ts'
+import type { Accepted, ListenAddress } from '../clients/listener.ts'
 import type { LogLevel } from '../log.ts'
 import type { SlowCommand } from '../slow-log.ts'
 import type { SharedStats } from '../stats.ts'
 import type { StoreOptions } from '../store/store.ts'
-import type { TlsKeys } from '../tls.ts'
+import type { TlsKeys } from '../clients/tls.ts'
 import type { MeshStart } from './mesh.ts'
 import type { QuestionName } from './questions.ts'
 import type { LoadReason } from './remote-loads.ts'

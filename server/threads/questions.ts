@@ -6,7 +6,7 @@ import { clientLines, killClients } from '../commands/connection.ts'
 import { unblockClient } from '../commands/pause.ts'
 import { factsOf } from '../facts.ts'
 import type { IoThread } from '../io-thread.ts'
-import { linksOf } from '../node-links.ts'
+import { linksOf } from '../cluster/node-links.ts'
 
 const questions = {
   /** Have you done all that you were told before? */

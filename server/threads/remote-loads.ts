@@ -1,5 +1,5 @@
 /**
- * Loads as a worker sees them. The flights are the hub's (cluster/loads.ts); a worker tells it once of
+ * Loads as a worker sees them. The flights are the hub's (cluster/loads/loads.ts); a worker tells it once of
  * each token that somebody waits for, keeps those who wait, and wakes them all by the one message
  * that says how the flight ended.
  *
@@ -11,11 +11,11 @@
  * lease away before it says `landed`: so whoever still finds the lease comes before that message, or
  * asks anew after it. An answer to a question that came too late is `again`.
  */
-import type { Miss, Outcome, Waiter } from '../../cluster/loads.ts'
-import type { Group } from '../../cluster/group.ts'
+import type { Miss, Outcome, Waiter } from '../../cluster/loads/loads.ts'
+import type { Group } from '../../cluster/groups/group.ts'
 import type { Clock, Timer } from '../../cluster/world.ts'
 import type { WaiterCounters } from '../facts.ts'
-import type { Flights } from '../loading.ts'
+import type { Flights } from '../loads/loading.ts'
 
 interface Waiting {
   readonly group: Group

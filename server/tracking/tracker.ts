@@ -1,4 +1,4 @@
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { CommandEntry } from '../command.ts'
 
 /** How a client wants to hear of keys: CLIENT TRACKING's options. */

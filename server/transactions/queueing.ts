@@ -1,6 +1,6 @@
 /** Which commands may be queued between MULTI and EXEC, and what becomes of a transaction if one may not. */
 import { ERR_NO_MULTI, execAborted, writesThroughInMulti } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import { type CommandEntry, flagBits } from '../command.ts'
 import { refusalInCluster } from './routing.ts'
 

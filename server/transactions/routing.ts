@@ -18,9 +18,9 @@
  * - EXEC is never sent twice: when the link breaks the client hears that it may have run.
  * - Commands that all nodes are asked (KEYS, FLUSHALL) are refused.
  */
-import { HUNT_MS } from '../../cluster/hunt.ts'
-import { PeerError, type PeerValue } from '../../cluster/replies.ts'
-import type { ForwardRequest, Routed } from '../../cluster/router.ts'
+import { HUNT_MS } from '../../cluster/routes/hunt.ts'
+import { PeerError, type PeerValue } from '../../cluster/peers/replies.ts'
+import type { ForwardRequest, Routed } from '../../cluster/routes/router.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import { Args } from '../../protocol/args.ts'
 import { COMMAND, Decoder } from '../../protocol/decoder.ts'
@@ -32,7 +32,7 @@ import {
   nodeNonsense,
   tooManyWatches,
 } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import type { CommandEntry, CommandTable } from '../command.ts'
 import { keysOf, takes } from '../command.ts'
 import type { Watch } from '../store/store.ts'

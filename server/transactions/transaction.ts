@@ -23,7 +23,7 @@
  */
 import type { Args } from '../../protocol/args.ts'
 import { ERR_OOM, transactionTooLong } from '../../protocol/errors.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../clients/client.ts'
 import { type CommandEntry, keysOf } from '../command.ts'
 import type { KeyPlace, Pages, Watch } from '../store/store.ts'
 

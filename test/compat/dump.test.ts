@@ -3,7 +3,7 @@
  * other and back.
  */
 import test from 'ava'
-import { Crc64 } from '../../server/crc64.ts'
+import { Crc64 } from '../../server/dump/crc64.ts'
 import { available, type RunningServer, startRedis, startRingtier } from '../process.ts'
 import { RawClient } from '../raw.ts'
 import { SeededRandom } from '../sim/random.ts'
@@ -36,7 +36,7 @@ const WRONG = [
 ]
 /**
  * Sound, and no string. (What is too short redis-server fills up from its own checksum; here it is
- * refused: test/server/dump-format.test.ts.)
+ * refused: test/server/dump/dump-format.test.ts.)
  */
 const ODD = [
   [],

@@ -1,6 +1,6 @@
 /*
  * The day the origin is gone: a real server, real time, a real HTTP origin that is closed, and something
- * in its place that counts who tries. What each rule does in detail is in test/server/group-rules.test.ts.
+ * in its place that counts who tries. What each rule does in detail is in test/server/loads/group-rules.test.ts.
  */
 import { createServer, type Server } from 'node:net'
 import type { ExecutionContext } from 'ava'

@@ -113,7 +113,7 @@ test('MSET that runs out of memory half-way gives back the pages that it has not
   client.close()
 })
 
-// How often it does is for test/server/listener.test.ts, where nothing depends on who runs when.
+// How often it does is for test/server/clients/listener.test.ts, where nothing depends on who runs when.
 test('a pipeline of 100,000 commands is answered whole, and others are served meanwhile', async (t) => {
   const ringtier = await startRingtier({ args: ['--maxmemory', '256mb'] })
   t.teardown(() => ringtier.stop())

@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import test from 'ava'
 import { Args } from '../../protocol/args.ts'
-import type { Client } from '../../server/client.ts'
+import type { Client } from '../../server/clients/client.ts'
 import { CommandTable } from '../../server/command.ts'
 import { commands } from '../../server/commands/index.ts'
 import { Databases } from '../../server/databases.ts'

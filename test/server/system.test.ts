@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { promisify } from 'node:util'
 import test from 'ava'
-import { listen } from '../../server/listener.ts'
+import { listen } from '../../server/clients/listener.ts'
 import {
   createSystemWorld,
   delayMsMax,

@@ -1,4 +1,4 @@
-import { PeerError, PeerStatus, Replies, type PeerValue } from '../../cluster/replies.ts'
+import { PeerError, PeerStatus, Replies, type PeerValue } from '../../cluster/peers/replies.ts'
 import type { Host } from './scheduler.ts'
 import type { Wires, WireStream } from './wires.ts'
 

@@ -1,5 +1,5 @@
-import { challenge, PEER_PROTOCOL_VERSION, prove } from '../../cluster/handshake.ts'
-import { PeerError, Replies, type PeerValue } from '../../cluster/replies.ts'
+import { challenge, PEER_PROTOCOL_VERSION, prove } from '../../cluster/peers/handshake.ts'
+import { PeerError, Replies, type PeerValue } from '../../cluster/peers/replies.ts'
 import { textOf } from './client.ts'
 import type { Violation } from './invariants.ts'
 import type { SeededRandom } from './random.ts'

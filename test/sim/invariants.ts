@@ -35,10 +35,10 @@ const ALONE_MS = 2000
 /** After a disturbance everything agrees again within this. */
 export const AGREE_MS = 5000
 
-/** A stall shorter than this goes unnoticed by requests (cluster/frame.ts, SILENCE_MS). */
+/** A stall shorter than this goes unnoticed by requests (cluster/peers/frame.ts, SILENCE_MS). */
 export const SHORT_STALL_MS = 250
 
-/** A node whose link stalls for less is not missed by others (cluster/membership.ts): it stays the owner. */
+/** A node whose link stalls for less is not missed by others (cluster/members/membership.ts): it stays the owner. */
 export const UNMISSED_MS = 350
 
 /** Who does not hear a node knows by then that others do, and asks it by way of them. */

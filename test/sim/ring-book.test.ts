@@ -1,5 +1,5 @@
 import test from 'ava'
-import type { Membership } from '../../cluster/membership.ts'
+import type { Membership } from '../../cluster/members/membership.ts'
 import { SLOT_COUNT } from '../../cluster/slots.ts'
 import { checkRings, RingBook } from './ring-book.ts'
 

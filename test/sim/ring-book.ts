@@ -1,4 +1,4 @@
-import type { Membership } from '../../cluster/membership.ts'
+import type { Membership } from '../../cluster/members/membership.ts'
 import { SLOT_COUNT } from '../../cluster/slots.ts'
 
 /** C9: of all keys a node that joins or leaves moves at most so many, as a part of its fair share. */

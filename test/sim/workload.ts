@@ -2,8 +2,8 @@
  * What clients do: a mix of commands on a few keys, so that they meet on them, each client one command
  * at a time. What they asked and heard goes into the history.
  */
-import { HUNT_MS } from '../../cluster/hunt.ts'
-import { NODE_TIMEOUT_MS } from '../../cluster/membership.ts'
+import { HUNT_MS } from '../../cluster/routes/hunt.ts'
+import { NODE_TIMEOUT_MS } from '../../cluster/members/membership.ts'
 import { type Answer, type SimClient, textOf } from './client.ts'
 import { GROUP_WAIT_MS, isGrouped, type SimNode } from './cluster.ts'
 import type { History, Step, Write } from './history.ts'

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { CopyStream } from '../../../cluster/copies/stream.ts'
-import type { PeerDone, PeerOutcome } from '../../../cluster/peer.ts'
-import { PeerError, type PeerValue } from '../../../cluster/replies.ts'
+import type { PeerDone, PeerOutcome } from '../../../cluster/peers/peer.ts'
+import { PeerError, type PeerValue } from '../../../cluster/peers/replies.ts'
 import { keySlot, SLOT_COUNT } from '../../../cluster/slots.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 

@@ -3,12 +3,12 @@ import { DnsDiscovery, parseDnsQuery } from '../../../cluster/discovery/dns.ts'
 import type { Resolver } from '../../../cluster/discovery/dns.ts'
 import { identifier } from '../../../cluster/discovery/identify.ts'
 import type { Identified, Identify } from '../../../cluster/discovery/identify.ts'
-import { parseNode } from '../../../cluster/membership.ts'
+import { parseNode } from '../../../cluster/members/membership.ts'
 import { createSystemWorld } from '../../../server/system.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 import { LocalNetwork } from '../../sim/network.ts'
 import { SeededRandom } from '../../sim/random.ts'
-import { bulk, FakeOwner } from '../fake-owner.ts'
+import { bulk, FakeOwner } from '../peers/fake-owner.ts'
 
 /** A discovery whose DNS and nodes are what the test says; `found` are names and where they are. */
 function looking(text = 'rt:1') {

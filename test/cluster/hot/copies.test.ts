@@ -1,8 +1,8 @@
 import test from 'ava'
 import { HotCopies } from '../../../cluster/hot/copies.ts'
 import { Stamps } from '../../../cluster/hot/stamps.ts'
-import type { PeerDone } from '../../../cluster/peer.ts'
-import { PeerError, type PeerValue } from '../../../cluster/replies.ts'
+import type { PeerDone } from '../../../cluster/peers/peer.ts'
+import { PeerError, type PeerValue } from '../../../cluster/peers/replies.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 
 const OWNER = 'b:1'

@@ -1,6 +1,6 @@
 import test from 'ava'
 import { type OriginAddress, parseOrigin } from '../../../cluster/origin/address.ts'
-import { RuleError } from '../../../cluster/rule.ts'
+import { RuleError } from '../../../cluster/groups/rule.ts'
 
 const parse = (text: string): OriginAddress => parseOrigin(text, ['id'])
 

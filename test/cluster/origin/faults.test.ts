@@ -1,9 +1,9 @@
 import test, { type ExecutionContext } from 'ava'
-import { type Group, parseGroup } from '../../../cluster/group.ts'
-import { Loads, type Outcome } from '../../../cluster/loads.ts'
+import { type Group, parseGroup } from '../../../cluster/groups/group.ts'
+import { Loads, type Outcome } from '../../../cluster/loads/loads.ts'
 import { HttpLoader } from '../../../cluster/origin/http.ts'
 import { createSystemWorld } from '../../../server/system.ts'
-import { ModelStore } from '../model-store.ts'
+import { ModelStore } from '../loads/model-store.ts'
 import {
   endlessBody,
   endlessHeaders,

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
-import { type Group, parseGroup } from '../../../cluster/group.ts'
+import { type Group, parseGroup } from '../../../cluster/groups/group.ts'
 import { HttpLoader } from '../../../cluster/origin/http.ts'
 import {
   type Loaded,

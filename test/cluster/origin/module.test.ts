@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { openModule } from '../../../cluster/origin/module.ts'
-import { RuleError } from '../../../cluster/rule.ts'
+import { RuleError } from '../../../cluster/groups/rule.ts'
 import { loadRequest, originGroup, writeRequest } from './request.ts'
 
 const group = originGroup()

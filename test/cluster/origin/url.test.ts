@@ -1,6 +1,6 @@
 import test from 'ava'
 import fc from 'fast-check'
-import { parseGroup } from '../../../cluster/group.ts'
+import { parseGroup } from '../../../cluster/groups/group.ts'
 import { OriginError } from '../../../cluster/origin/loader.ts'
 
 const byPath = parseGroup(['g', 'match', 'k:{id}', 'origin', 'http://h:81/a/{id}/b?x=1'])

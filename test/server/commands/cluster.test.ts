@@ -1,6 +1,6 @@
 import test from 'ava'
-import { challenge, prove, verify } from '../../../cluster/handshake.ts'
-import { clusterId, Membership, parseMembers } from '../../../cluster/membership.ts'
+import { challenge, prove, verify } from '../../../cluster/peers/handshake.ts'
+import { clusterId, Membership, parseMembers } from '../../../cluster/members/membership.ts'
 import { SLOT_COUNT } from '../../../cluster/slots.ts'
 import { clusterCommands } from '../../../server/commands/cluster.ts'
 import { peerCommands } from '../../../server/commands/peer.ts'

@@ -1,6 +1,6 @@
 import { Args } from '../../../protocol/args.ts'
 import { Reply } from '../../../protocol/reply.ts'
-import type { Client } from '../../../server/client.ts'
+import type { Client } from '../../../server/clients/client.ts'
 import type { Command } from '../../../server/command.ts'
 import { counterCommands } from '../../../server/commands/counter.ts'
 import { keyCommands } from '../../../server/commands/key.ts'

@@ -1,6 +1,6 @@
 import test from 'ava'
 import { Args } from '../../../protocol/args.ts'
-import type { Client } from '../../../server/client.ts'
+import type { Client } from '../../../server/clients/client.ts'
 import {
   EX,
   EXAT,

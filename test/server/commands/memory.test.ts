@@ -1,6 +1,6 @@
 import test from 'ava'
 import { noFacts } from '../../../server/facts.ts'
-import { usageOf } from '../../../server/usage.ts'
+import { usageOf } from '../../../server/memory/usage.ts'
 import { startInProcess } from '../in-process.ts'
 
 test('MEMORY USAGE is exact: header, expiry, key and value in words, pages, and the slot', async (t) => {

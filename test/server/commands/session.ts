@@ -3,11 +3,11 @@
  * a real encoder, and what they change on the client and the server can be looked at. Dispatch and
  * sockets have their own tests; the transcripts in test/compat go the whole way.
  */
-import type { Membership } from '../../../cluster/membership.ts'
+import type { Membership } from '../../../cluster/members/membership.ts'
 import { Args } from '../../../protocol/args.ts'
 import { wrongArity } from '../../../protocol/errors.ts'
 import { Reply } from '../../../protocol/reply.ts'
-import type { Client } from '../../../server/client.ts'
+import type { Client } from '../../../server/clients/client.ts'
 import { type Command, CommandTable, takes } from '../../../server/command.ts'
 import { loadConfig } from '../../../server/config.ts'
 import { Databases } from '../../../server/databases.ts'

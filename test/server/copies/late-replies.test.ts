@@ -1,7 +1,7 @@
 import test from 'ava'
 import type { Reply } from '../../../protocol/reply.ts'
 import { LateReplies } from '../../../server/copies/late-replies.ts'
-import type { Slot } from '../../../server/slot.ts'
+import type { Slot } from '../../../server/clients/slot.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 
 const ANSWER_MS = 1000

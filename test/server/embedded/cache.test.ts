@@ -9,11 +9,11 @@ import {
   OutOfMemoryError,
   type RemovalReason,
 } from '../../../server/embedded/cache.ts'
-import { loadChecksum } from '../../../server/snapshot-file.ts'
+import { loadChecksum } from '../../../server/snapshots/snapshot-file.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 import { SeededRandom } from '../../sim/random.ts'
 import { startInProcess } from '../in-process.ts'
-import { MemoryFiles } from '../memory-files.ts'
+import { MemoryFiles } from '../snapshots/memory-files.ts'
 
 const MB = 1024 * 1024
 const PATH = resolve('cache.ringtier')

@@ -13,7 +13,7 @@ import {
 } from '../../../server/embedded/cache.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 import { SeededRandom } from '../../sim/random.ts'
-import { MemoryFiles } from '../memory-files.ts'
+import { MemoryFiles } from '../snapshots/memory-files.ts'
 
 interface User {
   readonly name: string

@@ -29,7 +29,7 @@ import { VirtualClock } from '../../sim/clock.ts'
 import { LocalNetwork } from '../../sim/network.ts'
 import { SeededRandom } from '../../sim/random.ts'
 import { until } from '../../until.ts'
-import { MemoryFiles } from '../memory-files.ts'
+import { MemoryFiles } from '../snapshots/memory-files.ts'
 
 interface User {
   readonly name: string

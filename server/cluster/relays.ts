@@ -1,0 +1,107 @@
+/**
+ * Commands of other nodes' clients that this node passes on, because the link between those two nodes is bad
+ * and both hear this one (cluster/routes/detour.ts):
+ *
+ *     a ──PEER RELAY b GET k──> this node ──GET k──> b
+ *
+ * Only to a node that answers this one, only what a client may send to any node, and never what came passed
+ * on already: `PEER RELAY` is no command of a client. The reply goes back as the bytes that came.
+ *
+ * Whoever waits for a node that says nothing turns to the next one (SILENCE_MS). What this thread finds in
+ * its sockets after it stood still may be such a request: it is not passed on, for the other node would run
+ * it after newer ones. That is why this thread notes when it was awake.
+ */
+import { type LostOutcome, notRelayed, RELAY_WORDS } from '../../cluster/routes/detour.ts'
+import { SILENCE_MS } from '../../cluster/peers/frame.ts'
+import { PeerError, type PeerValue } from '../../cluster/peers/replies.ts'
+import { Args } from '../../protocol/args.ts'
+import * as errors from '../../protocol/errors.ts'
+import type { Client } from '../clients/client.ts'
+import { type CommandEntry, takes } from '../command.ts'
+import type { IoThread } from '../io-thread.ts'
+
+/** Of one thread at a time: requests, and bytes of them. */
+const RELAYS_MAX = 1024
+const RELAYED_BYTES_MAX = 64 * 1024 * 1024
+
+/** The answer is to be there before the one who waits for it gives up. */
+const WAY_MS = 20
+
+/** Who stood still for so long may have been given up, with some time for the way. */
+const STALL_MS = SILENCE_MS - 100
+
+export class Relays {
+  readonly #server: IoThread
+  #open = 0
+  #bytes = 0
+  #awakeAt = Infinity
+  /** Until then requests are found in sockets that have been waiting there. */
+  #lateUntil = -Infinity
+  /** Counted since the start. */
+  passed = 0
+
+  constructor(server: IoThread) {
+    this.#server = server
+  }
+
+  /** The thread runs: to be called several times in STALL_MS. */
+  awake(now: number): void {
+    if (now - this.#awakeAt > STALL_MS) this.#lateUntil = now + SILENCE_MS
+    this.#awakeAt = now
+  }
+
+  /** PEER RELAY name command [argument ...] */
+  pass(client: Client): void {
+    const { args, peer, reply, server } = client
+    if (peer === null) return reply.error(errors.ERR_PEER_ONLY)
+    const { header, membership, peers } = server.routing
+    const member = membership?.member(args.text(2))
+    // The word of a stranger is not repeated.
+    const name = member?.name ?? 'it'
+    const refuse = (outcome: LostOutcome): void => reply.error(notRelayed(name, outcome, false))
+    if (this.#open >= RELAYS_MAX || this.#bytes >= RELAYED_BYTES_MAX) return refuse('busy')
+    const words = args.copy().slice(RELAY_WORDS)
+    const bytes = words.reduce((sum, word) => sum + word.length, 0)
+    const now = server.world.clock.now()
+    this.awake(now)
+    const isLate = now < this.#lateUntil || server.gate.doubtsKeys
+    const to = peers.get(name)
+    if (isLate || member?.state !== 'up' || to === undefined || !this.#isPassable(words)) {
+      return refuse('unreachable')
+    }
+    this.passed++
+    this.#open++
+    this.#bytes += bytes
+    const slot = client.defer()
+    const request = {
+      ...{ deadlineMs: Math.max(1, header.deadlineMs - WAY_MS), keyAt: -1, share: false },
+      relay: slot.protocol === 3 ? 3 : 2,
+    } as const
+    to.request(words, request, (outcome, value: PeerValue, heard) => {
+      this.#open--
+      this.#bytes -= bytes
+      if (outcome !== 'reply') {
+        slot.settle((late) => late.error(notRelayed(name, outcome, heard)))
+      } else if (value instanceof PeerError) {
+        slot.settle((late) => late.error(value.line))
+      } else {
+        slot.settleBytes(value as Buffer)
+      }
+    })
+  }
+
+  #isPassable(words: readonly Buffer[]): boolean {
+    const args = Args.of(words)
+    const entry = this.#server.table.called(args)
+    return entry !== null && takes(entry, args.count) && isClients(entry, args)
+  }
+}
+
+/**
+ * What any node may be asked for a client: about keys or for all nodes, nothing about the connection. A
+ * transaction only where nothing is watched.
+ */
+function isClients({ fullName, parent, placement }: CommandEntry, args: Args): boolean {
+  if (fullName === 'peer|exec') return args.length(3) === 0
+  return parent?.name !== 'peer' && (placement !== 'here' || fullName === 'publish')
+}
