@@ -1,6 +1,6 @@
 /*
  * A whole server, as a process, and an origin that does what no origin should (the same below the server:
- * cluster/origin/faults.test.ts): whatever it is, all clients hear something, nothing is kept as a
+ * test/cluster/origin/faults.test.ts): whatever it is, all clients hear something, nothing is kept as a
  * value, nothing is left behind, memory stays, and the next read finds the origin as it is then.
  */
 import { readFileSync } from 'node:fs'
