@@ -138,7 +138,9 @@ export class CopyStream {
   /** All is purged there, and sent anew. */
   reopen(done: Done): void {
     this.#isFresh = false
-    this.#open(this.#slots, done)
+    // It is about to begin anew.
+    if (this.isDegraded && this.#notes.length > 0) done()
+    else this.#open(this.#slots, done)
   }
 
   /** What is to be said at this place among the copies. */

@@ -262,6 +262,7 @@ test('what is to be said to a node that does not answer is not kept for it', asy
   const [opening] = await s.take()
   for (let i = 0; i < 1000; i++) {
     s.stream.note('TAG', [Buffer.from(String(i))])
+    s.stream.reopen(() => s.told.push('flushed'))
     s.stream.setSlots(i % 2 === 0 ? slotsOf('b') : slotsOf('a', 'b'))
   }
   opening!.answer(1)
@@ -274,6 +275,7 @@ test('what is to be said to a node that does not answer is not kept for it', asy
     }
   }
   t.deepEqual(words, ['OPEN'])
+  t.is(s.told.length, 1000)
   t.deepEqual(s.opened, [slotsOf('a', 'b')])
   t.deepEqual(s.degraded, [false])
 })
