@@ -165,15 +165,6 @@ test('a group line that cannot be is refused with one sentence', (t) => {
 
 /** Each rule with its least and its most value, and one below and one above, with what is said of them. */
 const limits: [rule: RuleName, words: (readonly [word: string, says: string | null])[]][] = [
-  [
-    'copies',
-    [
-      ['-1', "'-1' is no whole number"],
-      ['0', null],
-      ['1', null],
-      ['2', "'2' is above 1"],
-    ],
-  ],
   ...(['ttl', 'stale', 'stale-if-error', 'negative'] as const).map(
     (rule): (typeof limits)[number] => [
       rule,
