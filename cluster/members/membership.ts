@@ -542,7 +542,7 @@ export class Membership {
       goodByes: new GoodByes(),
       opinion: new SecondOpinion(
         name,
-        this.#probe ?? ((_helper, _name, _ms, done) => done(false)),
+        this.#probe ?? ((_helper, _name, _ms, done) => done(null)),
         (vouchers) => this.followVouchers(name, vouchers),
       ),
     }

@@ -24,15 +24,15 @@ export function askView(
   })
 }
 
-/** Asks a node whether the node `name` answers it. */
+/** Asks a node whether the node `name` answers it; null: it has not said. */
 export function askAbout(
   peer: PeerPort,
   name: string,
   timeoutMs: number,
-  done: (answers: boolean) => void,
+  done: (answers: boolean | null) => void,
 ): void {
   const request = { deadlineMs: timeoutMs, keyAt: -1, share: false }
   peer.request([...PROBE, Buffer.from(name)], request, (outcome, value) => {
-    done(outcome === 'reply' && value === 1)
+    done(outcome === 'reply' ? value === 1 : null)
   })
 }

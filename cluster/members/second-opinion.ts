@@ -15,14 +15,20 @@ import { strict as assert } from 'node:assert'
 export const HELPERS_MAX = 3
 
 /**
- * Asks `helper` whether it hears `name`, and says once, within `timeoutMs`, whether the answer was yes.
- * May call back at once.
+ * So many rounds in a row may pass in which no helper says anything, and what they said before holds: it is this
+ * node that stood still, or was out of reach, for a moment.
+ */
+const SILENT_ROUNDS_MAX = 2
+
+/**
+ * Asks `helper` whether it hears `name`, and calls back once, within `timeoutMs`, perhaps at once. Null: it
+ * has not said.
  */
 export type Probe = (
   helper: string,
   name: string,
   timeoutMs: number,
-  done: (answers: boolean) => void,
+  done: (answers: boolean | null) => void,
 ) => void
 
 /** The opinions about one node. */
@@ -33,6 +39,9 @@ export class SecondOpinion {
   #missing = 0
   /** Somebody heard it when last asked. */
   #vouched = false
+  /** Who did, in the last round in which anything was said. */
+  #vouchers: readonly string[] = []
+  #silentRounds = 0
   /** Of rounds and of ends of them: what is asked for before is not heard after. */
   #round = 0
   #decided: (() => void) | null = null
@@ -51,19 +60,25 @@ export class SecondOpinion {
     this.#vouched = false
     const round = ++this.#round
     const heardBy = new Set<string>()
+    let isSilent = true
     // One more than there are, so that answers that come at once do not end the round.
     this.#missing = helpers.length + 1
     const ended = (): void => {
       if (--this.#missing > 0 || round !== this.#round) return
-      this.#vouched = heardBy.size > 0
-      this.#onVouchers(helpers.filter((helper) => heardBy.has(helper)))
+      this.#silentRounds = isSilent ? this.#silentRounds + 1 : 0
+      if (!isSilent || this.#silentRounds > SILENT_ROUNDS_MAX) {
+        this.#vouchers = helpers.filter((helper) => heardBy.has(helper))
+        this.#onVouchers(this.#vouchers)
+      }
+      this.#vouched = this.#vouchers.length > 0
       const decided = this.#decided
       this.#decided = null
       decided?.()
     }
     for (const helper of helpers) {
       this.#probe(helper, this.#name, timeoutMs, (answers) => {
-        if (answers) heardBy.add(helper)
+        if (answers !== null) isSilent = false
+        if (answers === true) heardBy.add(helper)
         ended()
       })
     }
@@ -80,6 +95,8 @@ export class SecondOpinion {
   clear(): void {
     this.#round++
     this.#vouched = false
+    this.#vouchers = []
+    this.#silentRounds = 0
     this.#decided = null
     this.#onVouchers([])
   }

@@ -10,6 +10,7 @@ import {
 } from '../../../cluster/members/membership.ts'
 import type { ListChange, Ping } from '../../../cluster/members/membership.ts'
 import { Peer } from '../../../cluster/peers/peer.ts'
+import type { Probe } from '../../../cluster/members/second-opinion.ts'
 import { VirtualClock } from '../../sim/clock.ts'
 import { LocalNetwork } from '../../sim/network.ts'
 import { SeededRandom } from '../../sim/random.ts'
@@ -404,9 +405,9 @@ function several(...words: string[]): {
       answer(reached, timeoutMs, () => done(reached))
       if (reached) nodes.get(self)!.heardView(name, viewOf(nodes.get(name)!))
     }
-    const probe = (helper: string, name: string, timeoutMs: number, done: (a: boolean) => void) => {
-      const reached = reaches(self, helper) && reaches(helper, name)
-      answer(reached, timeoutMs, () => done(reached))
+    const probe: Probe = (helper, name, timeoutMs, done) => {
+      const reached = reaches(self, helper)
+      answer(reached, timeoutMs, () => done(reached ? reaches(helper, name) : null))
     }
     const list = parseMembers(self, words.join(','))
     nodes.set(self, new Membership(list, { clock, hash, ping, probe, nodeTimeoutMs: 600 }))
@@ -486,6 +487,26 @@ test('a node whom nobody hears is out within a second, although others are asked
   cut.clear()
   await clock.advance(500)
   for (const node of nodes.values()) t.is(node.live().names.length, 5)
+})
+
+test('where nobody says anything for a moment, what was said before holds', async (t) => {
+  const { clock, cut, nodes } = several('a:1', 'b:1', 'c:1', 'd:1')
+  const a = nodes.get('a:1')!
+  await clock.advance(300)
+  cut.add('a:1>b:1')
+  await clock.advance(2000)
+  t.deepEqual(a.vouchersFor('b:1'), ['c:1', 'd:1'])
+  cut.add('a:1>c:1').add('a:1>d:1')
+  await clock.advance(450)
+  t.true(a.isLive('b:1'))
+  cut.delete('a:1>c:1')
+  cut.delete('a:1>d:1')
+  await clock.advance(1000)
+  t.true(a.isLive('b:1'))
+  t.deepEqual(a.vouchersFor('b:1'), ['c:1', 'd:1'])
+  cut.add('a:1>c:1').add('a:1>d:1')
+  await clock.advance(1500)
+  t.deepEqual(a.live().names, ['a:1'])
 })
 
 test('one whom others heard goes when they hear it no more', async (t) => {
