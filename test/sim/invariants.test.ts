@@ -243,6 +243,7 @@ test('loads: one a key, two while something happens', (t) => {
   const two = () => new Story().disturb('freeze', 0, 1000).load(0, 200).load(10, 230, 'b')
   t.deepEqual(two().broken(), [])
   t.deepEqual(two().load(20, 240, 'c').broken(), ['C3'])
+  t.deepEqual(two().disturb('freeze', 0, 900).load(20, 240, 'c').broken(), [])
 })
 
 test('counters: nothing twice, nothing of nobody, nothing lost', (t) => {

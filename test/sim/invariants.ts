@@ -271,7 +271,7 @@ function hasFailed(load: SeenLoad, from: number, to: number): boolean {
   return load.end - load.start >= GROUP_WAIT_MS && load.start + GROUP_TIMEOUT_MS >= from
 }
 
-/** C1, C3: one load a key and view, two while views change. */
+/** C1, C3: one load a key and view, two while a view changes; each fault changes it anew. */
 function loads(run: Run): void {
   const { history, origin, report } = run
   if (run.listsDiffer) return
@@ -298,7 +298,10 @@ function loads(run: Run): void {
         const end = Math.min(other.end, other.start + GROUP_TIMEOUT_MS - 1)
         return end > load.start && other.node !== load.node
       })
-      if (together.length === 2 && first.node !== before.node) {
+      if (together.length < 2 || first.node === before.node) continue
+      const times = { from: first.start - 1, to: load.start }
+      const changing = history.disturbances.filter((one) => touches(history, one, times))
+      if (changing.length < 2) {
         const text = `${first.node}, ${before.node} and ${load.node} load ${key} at once`
         report({ invariant: 'C3 at most two loads a key', at: load.start, about: key, text })
       }
