@@ -46,6 +46,8 @@ const PING_TIMEOUT_PERIODS = 1.5
 
 /** One lost packet or a busy moment must not move keys. */
 const MISSES_UNTIL_DOWN = 3
+/** Of one that is down: each so many beats others are asked whether they hear it. */
+const MISSES_UNTIL_ASKED = 3
 
 /** No node takes longer to end: who says so and is there after that is not about to. */
 const LEAVING_MS_MAX = 15_000
@@ -198,12 +200,25 @@ export interface Member extends ClusterNode {
  */
 export type Ping = (name: string, timeoutMs: number, done: (answered: boolean) => void) => void
 
+/**
+ * Has a node that was down rejoin, by way of one that hears it, and says once, within about `timeoutMs`, whether
+ * it has. May call back at once.
+ */
+export type RejoinByWayOf = (
+  name: string,
+  via: string,
+  timeoutMs: number,
+  done: (rejoined: boolean) => void,
+) => void
+
 export interface MembershipOptions {
   readonly clock: Clock
   readonly hash: RingHash
   readonly ping: Ping
   /** Without it nobody else is asked about a node that does not answer. */
   readonly probe?: Probe
+  /** Without it a node that is down, but heard by others, comes back when it answers this one. */
+  readonly rejoin?: RejoinByWayOf
   /** For so long a node may be silent before it is down, nearly: it is asked every third of that. */
   readonly nodeTimeoutMs?: number
   readonly virtualNodes?: number
@@ -219,6 +234,8 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 interface Tracked extends Writable<Member> {
   misses: number
+  /** It is being told to rejoin by way of another node. */
+  isRejoining: boolean
   /** When it said that it leaves. */
   leavingAt: number
   opinion: SecondOpinion
@@ -241,6 +258,7 @@ export class Membership {
   readonly #hash: RingHash
   readonly #ping: Ping
   readonly #probe: Probe | null
+  readonly #rejoin: RejoinByWayOf | null
   #heartbeatMs: number
   #members: readonly Tracked[] = []
   #byName: ReadonlyMap<string, Tracked> = new Map()
@@ -263,6 +281,7 @@ export class Membership {
     this.#hash = options.hash
     this.#ping = options.ping
     this.#probe = options.probe ?? null
+    this.#rejoin = options.rejoin ?? null
     this.#heartbeatMs = (options.nodeTimeoutMs ?? NODE_TIMEOUT_MS) / MISSES_UNTIL_DOWN
     this.#list(list.all.map((node) => this.#newcomer(node, 'suspect')))
     assert(this.#byName.get(this.self)?.self, 'self is a member')
@@ -538,6 +557,7 @@ export class Membership {
     return {
       ...{ name, host, port, weight, dial, id: clusterId(name), self, rank: 0, tag: 0 },
       ...{ state: self ? 'up' : state, pingedAt: 0, answeredAt: 0, misses: 0, leavingAt: 0 },
+      isRejoining: false,
       incarnation: '',
       goodByes: new GoodByes(),
       opinion: new SecondOpinion(
@@ -591,7 +611,7 @@ export class Membership {
   }
 
   #missed(member: Tracked): void {
-    if (member.state === 'down') return
+    if (member.state === 'down') return this.#lookForWay(member)
     member.misses++
     if (member.state === 'leaving') {
       if (member.misses >= MISSES_UNTIL_DOWN) this.#enter(member, 'down')
@@ -604,6 +624,24 @@ export class Membership {
     }
     if (member.misses < MISSES_UNTIL_DOWN - 1 || this.#isDown(member)) return
     opinion.ask(this.#helpersFor(member), this.#heartbeatMs)
+  }
+
+  /** It is down for this node alone, perhaps: then it rejoins by way of those who hear it. */
+  #lookForWay(member: Tracked): void {
+    if (this.#rejoin === null || member.isRejoining) return
+    member.misses++
+    if (member.misses % MISSES_UNTIL_ASKED !== 0) return
+    member.opinion.ask(this.#helpersFor(member), this.#heartbeatMs)
+    const [via] = this.vouchersFor(member.name)
+    if (via === undefined) return
+    member.isRejoining = true
+    const timeoutMs = this.#heartbeatMs * PING_TIMEOUT_PERIODS
+    this.#rejoin(member.name, via, timeoutMs, (rejoined) => {
+      member.isRejoining = false
+      if (!rejoined || !this.#isDown(member) || this.#byName.get(member.name) !== member) return
+      member.misses = MISSES_UNTIL_DOWN
+      this.#enter(member, 'suspect')
+    })
   }
 
   #isDown({ state }: Member): boolean {

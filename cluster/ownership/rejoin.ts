@@ -63,13 +63,27 @@ export function pingOrRejoin(absent: () => Absent, peer: (name: string) => PingP
     }
     const all = [done]
     waiting.set(name, all)
-    const request = { deadlineMs: timeoutMs, keyAt: -1, share: false }
-    peer(name).request(REJOIN, request, (outcome, value) => {
+    askToRejoin(peer(name), timeoutMs, (rejoined) => {
       waiting.delete(name)
-      const hasForgotten = outcome === 'reply' && value instanceof PeerStatus
-      for (const each of all) each(hasForgotten || isUnknown(outcome, value))
+      for (const each of all) each(rejoined)
     })
   }
+}
+
+/**
+ * Tells a node that was down to rejoin, over whatever port: by way of another node, too, which then says for
+ * whom it asks (server/cluster/relays.ts).
+ */
+export function askToRejoin(
+  port: PeerPort,
+  timeoutMs: number,
+  done: (rejoined: boolean) => void,
+): void {
+  const request = { deadlineMs: timeoutMs, keyAt: -1, share: false }
+  port.request(REJOIN, request, (outcome, value) => {
+    const hasForgotten = outcome === 'reply' && value instanceof PeerStatus
+    done(hasForgotten || isUnknown(outcome, value))
+  })
 }
 
 /** Asks a node whether this one is in its ring; null: no answer. */

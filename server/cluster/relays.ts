@@ -27,6 +27,9 @@ const RELAYED_BYTES_MAX = 64 * 1024 * 1024
 /** The answer is to be there before the one who waits for it gives up. */
 const WAY_MS = 20
 
+/** Told to a node that another one does not hear, but counts on again since this one does. */
+const REJOIN = 'peer|rejoin'
+
 /** Who stood still for so long may have been given up, with some time for the way. */
 const STALL_MS = SILENCE_MS - 100
 
@@ -66,9 +69,12 @@ export class Relays {
     this.awake(now)
     const isLate = now < this.#lateUntil || server.gate.doubtsKeys
     const to = peers.get(name)
-    if (isLate || member?.state !== 'up' || to === undefined || !this.#isPassable(words)) {
+    const entry = this.#entryOf(words)
+    if (isLate || member?.state !== 'up' || to === undefined || entry === null) {
       return refuse('unreachable')
     }
+    // It matters who asks.
+    if (entry.fullName === REJOIN) words.push(Buffer.from(peer))
     this.passed++
     this.#open++
     this.#bytes += bytes
@@ -90,10 +96,13 @@ export class Relays {
     })
   }
 
-  #isPassable(words: readonly Buffer[]): boolean {
+  /** Null: it is not passed on. */
+  #entryOf(words: readonly Buffer[]): CommandEntry | null {
     const args = Args.of(words)
     const entry = this.#server.table.called(args)
-    return entry !== null && takes(entry, args.count) && isClients(entry, args)
+    if (entry === null || !takes(entry, args.count)) return null
+    const isRejoin = entry.fullName === REJOIN && args.count === 2
+    return isRejoin || isClients(entry, args) ? entry : null
   }
 }
 

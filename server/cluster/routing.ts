@@ -8,7 +8,8 @@ import { Membership } from '../../cluster/members/membership.ts'
 import { Ownership } from '../../cluster/ownership/ownership.ts'
 import { type Peer, REPLY_DEPTH_MAX } from '../../cluster/peers/peer.ts'
 import { Peers } from '../../cluster/peers/peers.ts'
-import { Absent, pingOrRejoin } from '../../cluster/ownership/rejoin.ts'
+import { byWayOf } from '../../cluster/routes/detour.ts'
+import { Absent, askToRejoin, pingOrRejoin } from '../../cluster/ownership/rejoin.ts'
 import { PeerError, PeerStatus, Replies, type PeerValue } from '../../cluster/peers/replies.ts'
 import { HUNT_MS } from '../../cluster/routes/hunt.ts'
 import { MINUS } from '../../cluster/peers/reply-gate.ts'
@@ -79,6 +80,9 @@ export class Routing {
       },
       probe: (helper, name, timeoutMs, done) => {
         askAbout(this.#peers!.get(helper), name, timeoutMs, done)
+      },
+      rejoin: (name, via, timeoutMs, done) => {
+        askToRejoin(byWayOf(this.#peers!.get(via), name), timeoutMs, done)
       },
       nodeTimeoutMs: config['cluster-node-timeout'],
       virtualNodes: config['cluster-virtual-nodes'],

@@ -70,12 +70,13 @@ function peerProbe({ args, peer, reply }: Client, membership: Membership): void 
 }
 
 /**
- * PEER REJOIN: this node was down for the one that asks, which counts on it again once it has forgotten
- * all that it had.
+ * PEER REJOIN [name]: this node was down for the one that asks, or for the one for which it asks (relays.ts), and
+ * is counted on again once it has forgotten all that it had.
  */
-function peerRejoin({ hub, peer, reply }: Client): void {
+function peerRejoin({ args, hub, peer, reply }: Client, membership: Membership): void {
   if (peer === null) return reply.error(errors.ERR_PEER_ONLY)
-  if (hub.ownedSlots!.doubt.rejoin(peer)) reply.ok()
+  const asker = args.count > 2 ? membership.member(args.text(2))?.name : peer
+  if (asker !== undefined && hub.ownedSlots!.doubt.rejoin(asker)) reply.ok()
   else reply.error(errors.ERR_PEER_NOT_YET)
 }
 
@@ -156,13 +157,14 @@ const peerRows = [
   {
     name: 'rejoin',
     onHub: true,
-    arity: 2,
+    arity: -2,
     flags: [...amongNodes, 'loading', 'stale'],
     keys: noKeys,
     group: 'cluster',
     since: '0.1.0',
     complexity: 'O(1), and what was forgotten is removed in the background.',
     summary: 'Makes a node that was down for the one that asks forget all that it has.',
+    syntax: '[name]',
     run: inCluster(peerRejoin),
   },
   {

@@ -20,6 +20,11 @@ async function sees(client: RawClient, suspects: boolean): Promise<boolean> {
   return isWhole !== suspects && /cluster_size:3\r\n/.test(info)
 }
 
+async function clusterSize(client: RawClient): Promise<number> {
+  const info = await client.command('CLUSTER', 'INFO')
+  return Number(/cluster_size:(\d+)\r\n/.exec(info)![1])
+}
+
 /** What is wrong in a round with these clients, each at another node; '' where nothing is. */
 async function round(clients: readonly RawClient[], name: string): Promise<string> {
   const keys = Array.from({ length: COUNT }, (_, i) => `${name}:${i}`)
@@ -91,6 +96,23 @@ async function withOneLinkCut(t: ExecutionContext, more: readonly string[]): Pro
     return (await infoField(clients[0]!, 'cluster_detours')) === before
   })
 }
+
+test.serial('who had a node down counts on it again by way of one that hears it', async (t) => {
+  const nodes = await startCutNodes(3, args)
+  t.teardown(() => nodes.stop())
+  const clients = await Promise.all(nodes.ports.map((port) => RawClient.open(port)))
+  t.teardown(() => clients.forEach((client) => client.close()))
+  for (const client of clients) await until(() => sees(client, false))
+  const pairs = [0, 1, 2].flatMap((from) => [0, 1, 2].map((to) => [from, to] as const))
+  for (const [from, to] of pairs) nodes.cut(from, to)
+  for (const client of clients) await until(async () => (await clusterSize(client)) === 1)
+  nodes.heal()
+  nodes.cut(0, 1)
+  nodes.cut(1, 0)
+  for (const client of clients.slice(0, 2)) await until(() => sees(client, true))
+  await until(async () => (await round(clients, `round ${process.hrtime.bigint()}`)) === '')
+  t.is(await clusterSize(clients[2]!), 3)
+})
 
 test.serial('a node behind a bad link is asked by way of another one', (t) => withOneLinkCut(t, []))
 

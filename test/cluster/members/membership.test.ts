@@ -8,7 +8,7 @@ import {
   parseMembers,
   parseNode,
 } from '../../../cluster/members/membership.ts'
-import type { ListChange, Ping } from '../../../cluster/members/membership.ts'
+import type { ListChange, Ping, RejoinByWayOf } from '../../../cluster/members/membership.ts'
 import { Peer } from '../../../cluster/peers/peer.ts'
 import type { Probe } from '../../../cluster/members/second-opinion.ts'
 import { VirtualClock } from '../../sim/clock.ts'
@@ -410,7 +410,11 @@ function several(...words: string[]): {
       answer(reached, timeoutMs, () => done(reached ? reaches(helper, name) : null))
     }
     const list = parseMembers(self, words.join(','))
-    nodes.set(self, new Membership(list, { clock, hash, ping, probe, nodeTimeoutMs: 600 }))
+    const rejoin: RejoinByWayOf = (name, via, timeoutMs, done) => {
+      const reached = reaches(self, via) && reaches(via, name)
+      answer(reached, timeoutMs, () => done(reached))
+    }
+    nodes.set(self, new Membership(list, { clock, hash, ping, probe, rejoin, nodeTimeoutMs: 600 }))
   }
   for (const node of nodes.values()) node.start()
   return { clock, cut, nodes }
@@ -507,6 +511,26 @@ test('where nobody says anything for a moment, what was said before holds', asyn
   cut.add('a:1>c:1').add('a:1>d:1')
   await clock.advance(1500)
   t.deepEqual(a.live().names, ['a:1'])
+})
+
+test('a node that is down and heard by others rejoins by way of one of them', async (t) => {
+  const { clock, cut, nodes } = several('a:1', 'b:1', 'c:1')
+  const a = nodes.get('a:1')!
+  await clock.advance(300)
+  cut.add('a:1>b:1').add('a:1>c:1')
+  await clock.advance(2000)
+  t.deepEqual(a.live().names, ['a:1'])
+  cut.delete('a:1>c:1')
+  await clock.advance(3000)
+  for (const node of nodes.values()) t.deepEqual(node.live().names, ['a:1', 'b:1', 'c:1'])
+  t.is(a.member('b:1')!.state, 'suspect')
+  t.deepEqual(a.vouchersFor('b:1'), ['c:1'])
+  await clock.advance(10_000)
+  t.is(a.epoch, nodes.get('c:1')!.epoch)
+  cut.clear()
+  await clock.advance(500)
+  t.is(a.member('b:1')!.state, 'up')
+  t.deepEqual(a.vouchersFor('b:1'), [])
 })
 
 test('one whom others heard goes when they hear it no more', async (t) => {
