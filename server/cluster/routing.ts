@@ -30,6 +30,9 @@ import { KEYS_PER_PART, scatterLong, streamList } from './long-scatter.ts'
 import { Redirects } from './redirects.ts'
 import type { Call, Slot } from '../clients/slot.ts'
 
+/** Nodes see a change of the ring within this of each other; longer, and they do not agree. */
+const VIEWS_DIFFER_MS = 2000
+
 /**
  * Which node runs a command: between dispatch, which knows clients and commands, and the router,
  * which knows neither. A command whose keys are all this node's runs here and now; any other takes
@@ -266,7 +269,21 @@ export class Routing {
 
   /** `visit` for another node's request. What nodes say to each other sees to that itself. */
   visitFor(entry: CommandEntry, args: Args, db: number): void {
-    if (entry.parent?.name !== 'peer') this.visit(entry, args, db)
+    if (entry.parent?.name === 'peer') return
+    const reads = (entry.flags & flagBits.readonly) !== 0
+    this.visit(entry, args, db, reads && this.header.view !== this.membership?.viewHash)
+  }
+
+  /**
+   * Has the slot just got another owner, which fetches what is here (takeover.ts)? Of a key that it has not touched
+   * yet this node still knows the last value: who has not seen the change reads it here, and leaves it there.
+   */
+  #isBeingFetched(slot: number): boolean {
+    const { clock } = this.#server.world
+    const ownership = this.ownership!
+    return (
+      ownership.takerOf(slot) !== null && clock.now() - ownership.lostAt(slot) < VIEWS_DIFFER_MS
+    )
   }
 
   /** Keys of the database that may be seen, about: what is removed in a moment is counted. */
@@ -289,9 +306,10 @@ export class Routing {
 
   /**
    * A command is about to run here whose keys may be another node's: nothing is seen under them that is
-   * left from before (cluster/ownership/slot-states.ts).
+   * left from before (cluster/ownership/slot-states.ts). `sawOwner`: it is a read of a node for which the slot may
+   * be this node's still.
    */
-  visit(entry: CommandEntry, args: Args, db: number): void {
+  visit(entry: CommandEntry, args: Args, db: number, sawOwner = false): void {
     if (entry.firstKey === 0) return
     const { kept, slotStates, store, world } = this.#server
     const shows = kept?.slots.keeps === true
@@ -301,8 +319,9 @@ export class Routing {
       const pos = args.pos(i)
       const length = args.length(i)
       const slot = keySlot(args.bytes, pos, length)
-      if (slotStates.visit(slot) && this.#visited.isFirst(args.bytes, pos, length)) {
-        if (store.delete(db, args.bytes, pos, length)) slotStates.hiddenGone()
+      if (slotStates.visit(slot) && !(sawOwner && this.#isBeingFetched(slot))) {
+        const isFirst = this.#visited.isFirst(args.bytes, pos, length)
+        if (isFirst && store.delete(db, args.bytes, pos, length)) slotStates.hiddenGone()
       }
       if (shows) kept.visit(entry, slot, args.bytes, pos, length)
     }

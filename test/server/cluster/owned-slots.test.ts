@@ -38,7 +38,7 @@ async function pairWith(options: { loader?: Loader }, ...given: readonly string[
   const other = new FakeOwner(OTHER, SECRET)
   other.incarnation = PROCESS
   const words: string[] = []
-  const state = { hears: true, live: ':1\r\n', takes: true, taken: '$-1\r\n' }
+  const state = { hears: true, live: ':1\r\n', takes: true, taken: '$-1\r\n', seesOther: false }
   other.onRequest = ({ id, args: [name = '', verb] }) => {
     if (!state.hears) return
     words.push(verb ?? name)
@@ -55,7 +55,10 @@ async function pairWith(options: { loader?: Loader }, ...given: readonly string[
   const link = new Peer(
     { clock, network, random: new SeededRandom(5) },
     { name: SELF, host: '127.0.0.1', port: 7001 },
-    { self: OTHER, secret: SECRET, view: () => membership.viewHash, replyBytesMax: 10_000 },
+    {
+      ...{ self: OTHER, secret: SECRET, replyBytesMax: 10_000 },
+      view: () => membership.viewHash + (state.seesOther ? 1 : 0),
+    },
   )
   /** Has the other node ask this one; the answer comes when time passes. */
   const send = (...asked: string[]): Promise<string> => {
@@ -182,6 +185,24 @@ test('what is kept for a node is given to it once, and nothing else is given', a
   t.true(server.gate.doubtsKeys, 'in doubt it waits')
   t.is(await wait(asked), 'lost', 'and who did not say that all is well is not answered')
   t.false(server.gate.doubtsKeys)
+  end()
+})
+
+test('who has not seen yet that a slot has another owner reads what that one has not fetched', async (t) => {
+  const { clock, state, ask, say, lose, find, end, theirs } = await pair()
+  await lose()
+  t.is(await say('SET', theirs, 'stand-in'), '+OK')
+  await find()
+  state.seesOther = true
+  for (const _ of [1, 2]) t.is(await ask('GET', theirs), 'stand-in')
+  t.regex(await ask('PEER', 'TAKE', theirs, PROCESS), /,stand-in$/)
+  t.is(await ask('GET', theirs), 'null')
+  t.is(await ask('SET', theirs, 'passing'), 'OK')
+  await lose()
+  t.is(await say('SET', theirs, 'again'), '+OK')
+  await find()
+  await clock.advance(2000)
+  t.is(await ask('GET', theirs), 'null', 'by now all have seen it')
   end()
 })
 
