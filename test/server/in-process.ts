@@ -107,8 +107,12 @@ export async function startCluster(
     for (let hops = 0; hops < 4; hops++) await clock.settle()
   }
   const crash = async (at: number): Promise<void> => {
+    const { server } = nodes[at]!
     network.refuse(names[at]!)
-    nodes[at]!.server.shutdown()
+    // Nothing that it has not said yet is said any more.
+    server.routing.close()
+    for (const client of server.clients.values()) client.destroy()
+    server.shutdown()
     await clock.settle()
   }
   const restart = async (at: number): Promise<InProcess> => {
