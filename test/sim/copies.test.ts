@@ -12,6 +12,8 @@ const SEEDS = [1, 2, 3]
 const NODES = 3
 const KEYS = 150
 const WRITES = 400
+/** Before the node dies. */
+const NOT_COPIED = 30
 
 interface Write {
   /** What the key is after it; null: nothing. */
@@ -55,6 +57,8 @@ for (const seed of SEEDS) {
     // Late enough that not every key is written anew.
     const killAt = Math.floor(WRITES / 2) + below(WRITES / 2)
     for (let i = 0; i < WRITES; i++) {
+      // Copies of what is written from here on do not arrive, so that nobody is to be told of it.
+      if (i === killAt - NOT_COPIED) cluster.stallLinks(dead)
       if (i === killAt) await cluster.crash(dead)
       const key = below(KEYS)
       const name = `k:${key}`
