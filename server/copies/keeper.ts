@@ -20,11 +20,10 @@ import type { Timer } from '../../cluster/world.ts'
 import { readLine } from '../cluster/moved-entry.ts'
 import type { Server } from '../server.ts'
 import { hasSlot, type Matcher, slotSetOf, STORED } from '../store/store.ts'
+import { WALK_SLOTS } from '../turns.ts'
 import type { KeptCopies } from './kept.ts'
 import { offerAll } from './offering.ts'
 
-/** Slots of the store's index that are looked at in one go. */
-const WALK_SLOTS = 2048
 /** While commands for keys wait for something to be forgotten. */
 const AGAIN_MS = 20
 

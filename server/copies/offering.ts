@@ -8,9 +8,8 @@ import type { Ownership } from '../../cluster/ownership/ownership.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import { byOwner, type Offer, offersOf } from '../cluster/offers.ts'
 import type { Server } from '../server.ts'
+import { WALK_SLOTS } from '../turns.ts'
 
-/** Slots of the store's index that are looked at in one go. */
-const WALK_SLOTS = 2048
 /** The new owner may not have seen yet that it is. */
 const BEGIN_AFTER_MS = 200
 const OFFER_MS_MAX = 2000

@@ -18,13 +18,12 @@ import { ERR_PEER_NOT_YET } from '../../protocol/errors.ts'
 import { readEntry } from '../cluster/moved-entry.ts'
 import type { Server } from '../server.ts'
 import { addSlot, hasSlot, type Matcher, SLOT_SET_BYTES, slotSetOf } from '../store/store.ts'
+import { WALK_SLOTS } from '../turns.ts'
 import type { Copiers } from './copying.ts'
 
 /** So many times cluster-node-timeout copies are trusted: longer than it takes to see that a node is down. */
 const TRUST_TIMEOUTS = 3
 const TICKS_PER_TIMEOUT = 6
-/** Slots of the store's index that are looked at in one go. */
-const WALK_SLOTS = 2048
 const ID_BYTES = 8
 
 interface Target {
