@@ -1,4 +1,4 @@
-/** What nodes say to each other when keys get another owner: see handoff.ts and leaving.ts. */
+/** What nodes say to each other when keys get another owner: server/cluster/handoff.ts and leaving.ts. */
 import { INCARNATION_BYTES, incarnationTold } from '../../cluster/peers/handshake.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import { Args } from '../../protocol/args.ts'

@@ -505,8 +505,8 @@ export class Store {
 
   /**
    * Touches what the verbs will need for these keys, so that the waits for memory overlap
-   * (look-ahead.ts): `count` keys, at most `FETCHED_MAX`, at bytes[positions[i], + lengths[i]), in
-   * ascending order. Their hashes are remembered until `forgetFetched`: until then neither these
+   * (server/clients/look-ahead.ts): `count` keys, at most `FETCHED_MAX`, at bytes[positions[i], + lengths[i]),
+   * in ascending order. Their hashes are remembered until `forgetFetched`: until then neither these
    * bytes nor the two lists may change. It takes no lock: another thread may be changing what it
    * looks at, and nothing follows from what it sees.
    */
