@@ -221,7 +221,7 @@ export class Args {
   }
 }
 
-/** The same of bytes that are no argument any more. */
+/** As `Args.text` gives it, of bytes that are no argument any more. */
 export function textOf({ buffer, byteOffset, length }: Uint8Array): string {
   return Buffer.from(buffer, byteOffset, Math.min(length, TEXT_BYTES_MAX)).toString('latin1')
 }

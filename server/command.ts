@@ -147,9 +147,9 @@ export interface Command {
    */
   readonly waits?: 'load' | ((args: Args) => number)
   /**
-   * What a call changes of the values of keys, for origins that hear of changes first (writing.ts).
-   * Null: an origin could not be told what this call does. Without it: no call can be told. A call that
-   * is wrong has no changes: it runs, and answers what is wrong.
+   * What a call changes of the values of keys, for origins that hear of changes first
+   * (server/loads/writing.ts). Null: an origin could not be told what this call does. Without it: no call can be told.
+   * A call that is wrong has no changes: it runs, and answers what is wrong.
    */
   readonly originWrites?: (client: Client) => readonly OriginChange[] | null
   /**

@@ -1,9 +1,9 @@
 /**
  * Which commands may run now. While the snapshot is read at the start nearly all are refused
  * (LOADING), after a failed save writes are (MISCONF), and while too few nodes of the cluster are there
- * (CLUSTERDOWN); during a pause clients' commands are held (pauses.ts), a node of a cluster that may have
- * been down for others holds those for keys (owned-slots.ts), and while the last snapshot is written
- * none runs: then requests wait.
+ * (CLUSTERDOWN); during a pause clients' commands are held (server/clients/pauses.ts), a node of a cluster that
+ * may have been down for others holds those for keys (server/cluster/owned-slots.ts), and while the last snapshot is
+ * written none runs: then requests wait.
  *
  * The state lies in words that all threads share. One of them, the hub, writes it; dispatch looks at
  * it before each command, which costs a plain read.

@@ -4,9 +4,9 @@
  *     PUBLISH ──> topics of this thread: channel -> members, and every pattern ──> their connections
  *             └─> the mesh (threads/mesh.ts), if clients of other threads want it
  *
- * A message is encoded once for each protocol, and queued for each member (connection.ts, `push`).
- * Nobody waits for a member that does not read: it is closed at the limits of its class, `pubsub`
- * (output-limits.ts).
+ * A message is encoded once for each protocol, and queued for each member (server/clients/connection.ts,
+ * `push`). Nobody waits for a member that does not read: it is closed at the limits of its class, `pubsub`
+ * (server/clients/output-limits.ts).
  *
  * With several threads each keeps the subscriptions of its own clients, and knows how many the
  * others' clients have, by name: so PUBLISH counts without asking anybody. What makes that exact is a
@@ -39,7 +39,7 @@ export const patternBytesMax = 1024
 const clientBytesMax = 32 * 1024 * 1024
 const allBytesMax = 512 * 1024 * 1024
 
-/** What a subscriber's client does; see client.ts. */
+/** What a subscriber's client does; see server/clients/client.ts. */
 export interface SubscriberClient {
   readonly protocol: number
   /** The thread's encoder. */

@@ -1,5 +1,5 @@
 /**
- * The real world. This file and `listener.ts` are the only ones that may name Date, Math.random,
+ * The real world. This file and `server/clients/listener.ts` are the only ones that may name Date, Math.random,
  * timers, `performance` or node:net: all others are handed a World, and run on virtual time in the
  * simulator.
  */

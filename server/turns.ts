@@ -12,6 +12,9 @@ import type { Clock } from '../cluster/world.ts'
 /** Between two slices others are served; shorter ones would cost more in changes than they bring. */
 const SLICE_MICROS = 2000
 
+/** Slots of the store's index that one step of a walk over all keys looks at. */
+export const WALK_SLOTS = 2048
+
 /** Does a part of its work. True: all is done. False: there is more, or it must wait. */
 export type Step = () => boolean
 

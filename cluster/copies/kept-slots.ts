@@ -60,11 +60,12 @@ export class KeptSlots {
     return this.#words[SETTLES] !== 0
   }
 
+  /** One of the four states. */
   of(slot: number): number {
     return this.#states[slot]!
   }
 
-  /** Are the copies of this slot, which is KEPT, to be trusted at `now`? */
+  /** Are the copies of this slot, which is KEPT, to be trusted at `now`, in ms on the clock's scale? */
   isTrusted(slot: number, now: number): boolean {
     return this.isTrustedSource(this.#sources[slot]!, now)
   }

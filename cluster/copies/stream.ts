@@ -37,7 +37,7 @@ const PEER = Buffer.from('PEER')
 const COPIES = Buffer.from('COPIES')
 const COPY = Buffer.from('COPY')
 const BEAT = Buffer.from('BEAT')
-const NOTHING = Buffer.alloc(0)
+const NO_BYTES = Buffer.alloc(0)
 const SLOT_BYTES = SLOT_COUNT / 8
 
 type Done = () => void
@@ -128,10 +128,10 @@ export class CopyStream {
     this.#slots = slots.slice()
     if (this.isDegraded && this.#notes.length > 0) {
       // What has not been said for long need not be.
-      if (opened !== null || closed !== null) this.beginAnew()
+      if (opened !== null || closed !== null) this.#beginAnew()
       return
     }
-    if (closed !== null) this.#note(['CLOSE'], [Buffer.from(closed)])
+    if (closed !== null) this.#note('CLOSE', [Buffer.from(closed)])
     if (opened !== null) this.#open(opened)
   }
 
@@ -146,7 +146,7 @@ export class CopyStream {
   /** What is to be said at this place among the copies. */
   note(verb: string, words: readonly Buffer[]): void {
     // When it begins anew all is purged.
-    if (!this.isDegraded) this.#note([verb], words)
+    if (!this.isDegraded) this.#note(verb, words)
   }
 
   /** Calls back when all notes so far were answered, or cannot be waited for. */
@@ -197,11 +197,11 @@ export class CopyStream {
   /** What this node had is forgotten. */
   forget(): void {
     this.#isFresh = false
-    this.beginAnew()
+    this.#beginAnew()
   }
 
   /** All begins anew. Who waits goes on waiting. */
-  beginAnew(): void {
+  #beginAnew(): void {
     this.#id = this.#options.name()
     this.#heard = 0
     const dones = this.#notes.flatMap((note) => note.dones)
@@ -224,45 +224,49 @@ export class CopyStream {
   end(): readonly { readonly key: Buffer; readonly dones: readonly Done[] }[] {
     this.#ended = true
     this.#again?.cancel()
-    const flights = [...this.#flights].flatMap(({ entries }) => entries)
-    const waiting = [...flights, ...this.#waiting.values()].filter(({ dones }) => dones.length > 0)
+    const { entries, noted } = this.#takeAll()
+    this.#release(noted)
+    return entries.filter(({ dones }) => dones.length > 0)
+  }
+
+  /** Takes out all that is to be said, and who waits until notes are answered. */
+  #takeAll(): { readonly entries: readonly Waiting[]; readonly noted: Done[] } {
+    const flying = [...this.#flights].flatMap(({ entries }) => entries)
+    const entries = [...flying, ...this.#waiting.values()]
     const noted = this.#notes.flatMap(({ dones }) => dones)
     this.#waiting.clear()
     this.#flights.clear()
     this.#notes = []
-    for (const done of noted) done()
-    return waiting
+    return { entries, noted }
   }
 
+  /** Goes on alone, if nothing was answered for too long. */
   #judge(): void {
     const { clock, lastsMs, onDegraded } = this.#options
     if (this.#ended || this.isDegraded || clock.now() - this.#answeredAt < lastsMs) return
     this.isDegraded = true
     onDegraded(true)
-    const waiting = [...this.#waiting.values()]
-    this.#waiting.clear()
-    const flying = [...this.#flights].flatMap(({ entries }) => entries)
-    this.#flights.clear()
-    const noted = this.#notes.flatMap(({ dones }) => dones)
-    this.#notes = []
-    this.beginAnew()
-    for (const done of [...flying, ...waiting].flatMap(({ dones }) => dones)) done()
-    for (const done of noted) done()
+    const { entries, noted } = this.#takeAll()
+    this.#beginAnew()
+    for (const { dones } of entries) this.#release(dones)
+    this.#release(noted)
   }
 
   #open(slots: Uint8Array, ...dones: Done[]): void {
     const facts = [String(this.#options.lastsMs), this.#isFresh ? '1' : '0']
     const words = [...facts.map((fact) => Buffer.from(fact)), Buffer.from(slots)]
-    this.#note(['OPEN'], words, slots.slice(), dones)
+    this.#note('OPEN', words, slots.slice(), dones)
     if (this.isDegraded) this.#release(dones)
   }
 
+  /** Tells those who wait, once. */
   #release(dones: Done[]): void {
     for (const done of dones.splice(0)) done()
   }
 
+  /** `slots`: those that it opens. */
   #note(
-    [verb]: readonly [string],
+    verb: string,
     words: readonly Buffer[],
     slots: Uint8Array | null = null,
     dones: Done[] = [],
@@ -301,7 +305,7 @@ export class CopyStream {
 
   #pump(): void {
     if (this.#ended || this.#options.clock.now() < this.#againAt) return
-    if (this.#unsure !== null && this.#unsure.link !== this.#options.link()) this.beginAnew()
+    if (this.#unsure !== null && this.#unsure.link !== this.#options.link()) this.#beginAnew()
     if (this.#notes.length > 0) return this.#sendNote()
     while (this.#waiting.size > 0 && this.#hasPlace()) if (!this.#sendBatch()) return
     if (!this.#wantsRoom || this.#waiting.size >= KEYS_WAITING_MAX / 2) return
@@ -356,8 +360,8 @@ export class CopyStream {
         continue
       }
       const found = this.#options.read(waiting.key)
-      const value = found?.value ?? NOTHING
-      const line = found === null ? NOTHING : Buffer.from(found.line)
+      const value = found?.value ?? NO_BYTES
+      const line = found === null ? NO_BYTES : Buffer.from(found.line)
       words.push(waiting.key, line, value)
       bytes += waiting.key.length + line.length + value.length
       entries.push(waiting)
@@ -405,7 +409,7 @@ export class CopyStream {
   /** Takes note of an answer; else it is to be sent again, or all has begun anew. */
   #isTaken(outcome: PeerOutcome, value: PeerValue): boolean {
     if (outcome === 'lost' || (outcome === 'reply' && typeof value !== 'number')) {
-      this.beginAnew()
+      this.#beginAnew()
       return false
     }
     if (outcome !== 'reply' || typeof value !== 'number') {

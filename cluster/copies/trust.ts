@@ -39,6 +39,7 @@ interface Stream {
 /** What a stream says of itself when it opens slots. */
 export interface StreamFacts {
   readonly id: string
+  /** For so long its copies are trusted after the last answer that it has heard was sent. */
   readonly lastsMs: number
   /** Is what was kept for the node before still as it left it? */
   readonly goesOn: boolean
@@ -147,7 +148,7 @@ export class Trust {
     return closed
   }
 
-  /** All copies of this slot have become entries. */
+  /** All copies of these slots have become entries. */
   done(slots: Iterable<number>): void {
     for (const slot of slots) if (this.#slots.of(slot) === PROMOTED) this.#let(slot)
     this.#slots.count()

@@ -133,14 +133,6 @@ export class Group {
   get originKind(): OriginKind {
     return this.address.kind
   }
-  /** As it was written, a password in it included. */
-  get originText(): string {
-    return this.address.text
-  }
-  /** The same for logs and replies, without a password. */
-  get originShown(): string {
-    return this.address.shown
-  }
   /** Scheme, host and port of an HTTP origin, which no key changes; '' of others. */
   get origin(): string {
     return this.address.kind === 'http' ? this.address.url.origin : ''

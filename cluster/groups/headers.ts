@@ -9,7 +9,7 @@ import { RuleError } from './rule.ts'
 export type Header = readonly [name: string, value: string]
 
 /** Of one group. */
-export const HEADERS_MAX = 32
+const HEADERS_MAX = 32
 /** Names and values together; many servers take no more than 8 KB with the URL. */
 export const HEADER_BYTES_MAX = 4096
 

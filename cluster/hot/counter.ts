@@ -17,7 +17,7 @@
 import { strict as assert } from 'node:assert'
 
 /** Hot keys are few: those that have more than a 128th part of the reads are told for sure. */
-export const HOT_CELLS = 128
+const HOT_CELLS = 128
 
 const HALF_LIFE_MS = 500
 

@@ -5,8 +5,8 @@
  *     b, process 8                         STAY 1, answers heartbeats
  *     a              hears 7: 1 ............... hears 8: 1 ... hears 7: 2, of a process that is gone
  *
- * So each process tells its incarnation (handshake.ts) with its words and with each answer to a heartbeat, and
- * numbers its words. A good-bye counts if it is of the process that was heard last, and its newest word.
+ * So each process tells its incarnation (cluster/peers/handshake.ts) with its words and with each answer to a
+ * heartbeat, and numbers its words. A good-bye counts if it is of the process that was heard last, and its newest word.
  */
 
 /** What a node has said. */

@@ -184,13 +184,13 @@ export interface Member extends ClusterNode {
   readonly self: boolean
   /** Index in the sorted list of all members: the same on every node that has the same list. */
   readonly rank: number
-  /** In the cursors of SCAN; see scan-cursor.ts. */
+  /** In the cursors of SCAN; see cluster/routes/scan-cursor.ts. */
   readonly tag: number
   readonly state: MemberState
   /** Clock of the last sign of life asked for, and got; 0 before the first. */
   readonly pingedAt: number
   readonly answeredAt: number
-  /** Which process of the name was spoken to last (handshake.ts); '': none, or it has not said. */
+  /** Which process of the name was spoken to last (cluster/peers/handshake.ts); '': none, or it has not said. */
   readonly incarnation: string
 }
 

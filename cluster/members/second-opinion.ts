@@ -7,7 +7,7 @@
  * A single bad link takes a node out of nobody's ring: the node is down when it answers neither this
  * one nor those that this one asks. After its second miss up to three others are asked; so their
  * answers are there when the third would take it out. (As in SWIM, by Das, Gupta and Motivala, 2002.)
- * Who hears it also passes on what this node wants of it (detour.ts).
+ * Who hears it also passes on what this node wants of it (cluster/routes/detour.ts).
  */
 import { strict as assert } from 'node:assert'
 

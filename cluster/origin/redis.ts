@@ -43,7 +43,7 @@ import { codeOf, connectionErrorOf } from './socket-error.ts'
  * it, or when too many replies are owed to those who have left, behind which all others would wait.
  *
  * **A reply that is longer than what was asked for** is no Redis's. ioredis would take all of it, so each
- * connection is closed as soon as a reply says that it will be (reply-gate.ts).
+ * connection is closed as soon as a reply says that it will be (cluster/peers/reply-gate.ts).
  *
  * **The password** is in no error: those of ioredis carry the arguments of their command, and some
  * servers repeat them, so what becomes the cause for the log is the error's first word, and the whole

@@ -18,8 +18,8 @@
  * `keepsFor` the node that asks: the one that it was lost to, and nobody who came after that one.
  *
  * It keeps it for the *process* of that node that there was when the slot was lost (its incarnation,
- * handshake.ts). That one knows of which keys it has asked, and does not ask for a key again that was
- * written since. A process that takes its place, before anybody has missed the first one, does not know:
+ * cluster/peers/handshake.ts). That one knows of which keys it has asked, and does not ask for a key again that
+ * was written since. A process that takes its place, before anybody has missed the first one, does not know:
  * what the first one has not asked for, or not got in time, may have been written there meanwhile, and what
  * is here is old. A planned restart is something else: its slots come back here in between.
  */

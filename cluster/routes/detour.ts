@@ -1,7 +1,7 @@
 /**
  * The way to a node that does not answer this one, but others: by way of one of them.
  *
- *     a ──x── b                               c told a that it hears b (second-opinion.ts)
+ *     a ──x── b                               c told a that it hears b (cluster/members/second-opinion.ts)
  *     a ──PEER RELAY b GET k──> c ──GET k──> b
  *     a <─────── reply ──────── c <─ reply ── b
  *

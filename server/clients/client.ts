@@ -88,7 +88,7 @@ export class Client {
   peer: string | null = null
   /** What PEER HELLO agreed on, until PEER AUTH. */
   peerChallenge: Meeting | null = null
-  /** In a cluster: what keys it has sent here (redirects.ts). */
+  /** In a cluster: what keys it has sent here (server/cluster/redirects.ts). */
   routingHistory: RoutingHistory | null = null
   #watched: WatchedKeys | null = null
   #where: Whereabouts | null = null

@@ -94,7 +94,10 @@ export class HeldCommands {
     this.#gate = gate
   }
 
-  /** What other nodes asked while this one was in doubt (dispatch.ts), and what waited for them (handoff.ts). */
+  /**
+   * What other nodes asked while this one was in doubt (dispatch.ts), and what waited for them
+   * (server/cluster/handoff.ts).
+   */
   #inDoubt: (() => void)[] = []
 
   /** `run` is called when there is no doubt any more. */

@@ -7,9 +7,7 @@
  * the number may be too high by those.
  */
 import type { Server } from '../server.ts'
-
-/** Slots of the store's index that are looked at in one go. */
-const WALK_SLOTS = 2048
+import { WALK_SLOTS } from '../turns.ts'
 
 /** See the top of the file. One of the hub's. */
 export class HiddenKeys {

@@ -25,6 +25,7 @@ import { PeerError } from '../../cluster/peers/replies.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import { byOwner, offersOf } from './offers.ts'
 import type { Server } from '../server.ts'
+import { WALK_SLOTS } from '../turns.ts'
 
 /** All of it, and the end of the process after it, take 10 s at most. */
 export const LEAVE_MS_MAX = 7_000
@@ -34,8 +35,6 @@ const ANNOUNCE_MS = 200
 const REPEAT_MS = 500
 const OFFER_MS_MAX = 4_000
 const OFFER_BYTES_MAX = 256 * 1024 * 1024
-/** Slots of the store's index that are looked at in one go. */
-const WALK_SLOTS = 2048
 /** Accesses that counted, of those that are offered first, and then. */
 const ROUNDS = [2, 1, 0]
 const WAIT_STEP_MS = 20

@@ -5,8 +5,8 @@
  * is allowed, a wait is not. What it may still answer is dropped, and the key is never asked for again,
  * so that a value cannot come after something newer was written, or deleted.
  *
- * Whom to ask says ownership.ts. Here it is decided for which slots anybody is asked at all, by opening
- * them in the fence:
+ * Whom to ask says cluster/ownership/ownership.ts. Here it is decided for which slots anybody is asked at all,
+ * by opening them in the fence:
  *
  *     this node begins                       all its slots
  *     slots are gained                       those, anew: keys are asked for again

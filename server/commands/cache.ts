@@ -1,7 +1,7 @@
 /*
  * CACHE.*: what a cache that fills itself can be asked beyond GET and SET; leases are in lease.ts.
  *
- * CACHE.INVALIDATE makes many entries worthless at once, without looking for them (invalidation.ts).
+ * CACHE.INVALIDATE makes many entries worthless at once, without looking for them (store/invalidation.ts).
  */
 import type { Group } from '../../cluster/groups/group.ts'
 import type { Outcome } from '../../cluster/loads/loads.ts'

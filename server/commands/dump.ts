@@ -1,5 +1,5 @@
 /*
- * DUMP and RESTORE: a value as bytes that are checked, and back (dump-format.ts).
+ * DUMP and RESTORE: a value as bytes that are checked, and back (server/dump/dump-format.ts).
  *
  * Payloads over 64 KB lie in pages, and so do values. Both are written step by step, from pages to
  * pages, while nothing is locked; a value that is being dumped is pinned, one that is being restored is

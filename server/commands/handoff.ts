@@ -1,4 +1,4 @@
-/** What nodes say to each other when keys get another owner: see handoff.ts and leaving.ts. */
+/** What nodes say to each other when keys get another owner: server/cluster/handoff.ts and leaving.ts. */
 import { INCARNATION_BYTES, incarnationTold } from '../../cluster/peers/handshake.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import { Args } from '../../protocol/args.ts'
@@ -38,9 +38,16 @@ function incarnationOf(args: Args, i: number): string {
   return args.head(i, 2 * INCARNATION_BYTES + 1).toString('latin1')
 }
 
-function ownEntry({ args, server, store }: Client): MovedEntry | null {
-  server.kept?.settleKey(args.bytes, args.pos(2), args.length(2))
-  return takeEntry(store, server.config.groups, args.buffer(2))
+/** Takes out what is here for the node that asks; null: nothing, or it is not for that one. */
+function takeFor(client: Client, slot: number, sees: View): MovedEntry | null {
+  const { args, peer, server, store } = client
+  const { config, kept, routing } = server
+  if (givesTo(client, slot, sees)) {
+    kept?.settleKey(args.bytes, args.pos(2), args.length(2))
+    return takeEntry(store, config.groups, args.buffer(2))
+  }
+  if (kept === null || routing.ownerOfSlot(slot) !== peer) return null
+  return kept.giveBack(slot, args.buffer(2))
 }
 
 /** Gives away the key that the client's argument 2 is. */
@@ -48,11 +55,7 @@ function give(client: Client, sees: View): void {
   const { args, reply, server, store } = client
   const slot = keySlot(args.bytes, args.pos(2), args.length(2))
   store.now = server.world.clock.now()
-  const entry = givesTo(client, slot, sees)
-    ? ownEntry(client)
-    : server.kept !== null && server.routing.ownerOfSlot(slot) === client.peer
-      ? server.kept.giveBack(slot, args.buffer(2))
-      : null
+  const entry = takeFor(client, slot, sees)
   if (entry === null) return reply.null()
   if (entry.value !== null && server.slotStates.hidesSome(slot)) server.slotStates.hiddenGone()
   const { line, value } = entry

@@ -1,4 +1,4 @@
-/** HOTKEYS: which keys other nodes of the cluster ask their owners for most. See hot-keys.ts. */
+/** HOTKEYS: which keys other nodes of the cluster ask their owners for most. See server/cluster/hot-keys.ts. */
 import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { hotKeysOf, writeHotKeys } from '../cluster/hot-keys.ts'

@@ -600,7 +600,8 @@ function checkEtcdPrefix(prefix: string): string | null {
 
 const noLogFile = 'there is no append-only file; snapshots are what is written to disk'
 const ownFormat = 'snapshots have a format of their own: always checksummed, never compressed'
-const noReplicas = 'there is no replication: each key lives on one node of the cluster'
+const noReplicas =
+  'there is no replication: a key has one node, and with copies 1 in its group the next one too'
 const noTypes = 'there are only strings yet'
 const noScripts = 'there are no scripts yet'
 const noTuning = 'it tunes a part of Redis that is not here'

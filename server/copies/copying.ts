@@ -39,7 +39,7 @@ const LEASE = 'cache.lease'
 const transactions: ReadonlySet<string> = new Set(['exec', 'peer|exec'])
 
 /** A reply that is being kept. */
-export class Kept {
+export class KeptReply {
   /** Where the command's reply goes. */
   readonly slot: Slot
   #isAnswered = false
@@ -62,8 +62,9 @@ export class Kept {
   }
 }
 
+/** See the top of the file. One of each thread. */
 export class Copying {
-  /** No group has copies, nothing to do. */
+  /** False: no group has copies, nothing to do. */
   readonly enabled: boolean
   readonly #server: IoThread
   readonly #copiers: Copiers
@@ -80,7 +81,7 @@ export class Copying {
    * A place for the reply of a command that is about to run, which it then takes in its slot when what it has
    * changed is copied. Null: it changes nothing that has copies.
    */
-  keep(client: Client, entry: CommandEntry, call: Call = client): Kept | null {
+  keep(client: Client, entry: CommandEntry, call: Call = client): KeptReply | null {
     const changed = this.#changedBy(client, entry, call.args)
     if (changed === null) return null
     const isTransaction = transactions.has(entry.fullName)
@@ -98,7 +99,7 @@ export class Copying {
       kept.answered()
       this.#tell(changed, () => {})
     }
-    const kept = new Kept(client.call(hear, slot.protocol === 3 ? 3 : 2, gone))
+    const kept = new KeptReply(client.call(hear, slot.protocol === 3 ? 3 : 2, gone))
     return kept
   }
 

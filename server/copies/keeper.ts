@@ -9,33 +9,34 @@
  *     PEER COPIES CLOSE    slots have another owner, or another node keeps their copies
  *     PEER COPIES BEAT     nothing has changed
  *
- * Each message is from a node's stream, in the order in which that node sent it (sender.ts). What is trusted
- * says cluster/copies/trust.ts.
+ * Each message is from a node's stream, in the order in which that node sent it (sender.ts). What may be
+ * trusted, and for how long, says cluster/copies/trust.ts.
  */
-import { type KeptSlots, PROMOTED } from '../../cluster/copies/kept-slots.ts'
+import { type KeptSlots, NOTHING, PROMOTED } from '../../cluster/copies/kept-slots.ts'
 import { Trust } from '../../cluster/copies/trust.ts'
 import type { Member, Membership } from '../../cluster/members/membership.ts'
 import { keySlot, SLOT_COUNT } from '../../cluster/slots.ts'
 import type { Timer } from '../../cluster/world.ts'
 import { readLine } from '../cluster/moved-entry.ts'
 import type { Server } from '../server.ts'
-import { addSlot, hasSlot, type Matcher, SLOT_SET_BYTES, STORED } from '../store/store.ts'
+import { hasSlot, type Matcher, slotSetOf, STORED } from '../store/store.ts'
+import { WALK_SLOTS } from '../turns.ts'
 import type { KeptCopies } from './kept.ts'
 import { offerAll } from './offering.ts'
 
-/** Slots of the store's index that are looked at in one go. */
-const WALK_SLOTS = 2048
 /** While commands for keys wait for something to be forgotten. */
 const AGAIN_MS = 20
 
 /** What is said of a stream that opens slots. */
 interface Opening {
   readonly id: string
+  /** After so long without a word of it its copies are not trusted. */
   readonly lastsMs: number
   /** Its process has just begun. */
   readonly isFresh: boolean
 }
 
+/** See the top of the file. */
 export class Keeper {
   /** Counted since the start: copies that were taken in, and slots whose copies became entries. */
   readonly counters = { taken: 0, promotedSlots: 0 }
@@ -209,21 +210,16 @@ export class Keeper {
 
   /** False: not yet. */
   #removes(): boolean {
-    const slots = [...this.#rubbish].filter((slot) => !this.#isInUse(slot))
+    const slots = [...this.#rubbish].filter((slot) => this.#slots.of(slot) === NOTHING)
     this.#rubbish = new Set(slots)
     if (slots.length > 0 && !this.#purge(slots)) return false
     this.#rubbish.clear()
     return true
   }
 
-  #isInUse(slot: number): boolean {
-    return this.#slots.of(slot) !== 0
-  }
-
   #purge(slots: readonly number[]): boolean {
-    const set = new Uint8Array(SLOT_SET_BYTES)
-    for (const slot of slots) addSlot(set, slot)
-    return this.#server.invalidations.begins({ kind: 'slots', db: this.#db, slots: set })
+    const matcher = { kind: 'slots', db: this.#db, slots: slotSetOf(slots) } as const
+    return this.#server.invalidations.begins(matcher)
   }
 }
 

@@ -22,6 +22,7 @@ interface KeptParts {
   readonly db: number
 }
 
+/** See the top of the file. One of each thread. */
 export class KeptCopies {
   readonly slots: KeptSlots
   readonly #store: Store

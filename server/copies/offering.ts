@@ -1,16 +1,15 @@
 /**
  * Keys of groups with copies are offered to the node that has them now (PEER OFFER), so that it has them
- * before the window ends within which it asks for what is touched (takeover.ts): those of slots that this
- * node has lost, and those that it keeps for one that has begun anew.
+ * before the window ends within which it asks for what is touched (server/cluster/takeover.ts): those of slots
+ * that this node has lost, and those that it keeps for one that has begun anew.
  */
 import type { Membership } from '../../cluster/members/membership.ts'
 import type { Ownership } from '../../cluster/ownership/ownership.ts'
 import { keySlot } from '../../cluster/slots.ts'
 import { byOwner, type Offer, offersOf } from '../cluster/offers.ts'
 import type { Server } from '../server.ts'
+import { WALK_SLOTS } from '../turns.ts'
 
-/** Slots of the store's index that are looked at in one go. */
-const WALK_SLOTS = 2048
 /** The new owner may not have seen yet that it is. */
 const BEGIN_AFTER_MS = 200
 const OFFER_MS_MAX = 2000
@@ -40,7 +39,7 @@ export function offerLost(server: Server, membership: Membership, ownership: Own
     })
   }
   ownership.onMove(({ lost }) => {
-    // Who leaves offers all that it has (leaving.ts).
+    // Who leaves offers all that it has (server/cluster/leaving.ts).
     if (lost.length === 0 || membership.member(membership.self)!.state === 'leaving') return
     if (isUnderWay) again = true
     else begin()

@@ -17,14 +17,13 @@ import type { Timer } from '../../cluster/world.ts'
 import { ERR_PEER_NOT_YET } from '../../protocol/errors.ts'
 import { readEntry } from '../cluster/moved-entry.ts'
 import type { Server } from '../server.ts'
-import { addSlot, hasSlot, type Matcher, SLOT_SET_BYTES } from '../store/store.ts'
+import { addSlot, hasSlot, type Matcher, SLOT_SET_BYTES, slotSetOf } from '../store/store.ts'
+import { WALK_SLOTS } from '../turns.ts'
 import type { Copiers } from './copying.ts'
 
 /** So many times cluster-node-timeout copies are trusted: longer than it takes to see that a node is down. */
 const TRUST_TIMEOUTS = 3
 const TICKS_PER_TIMEOUT = 6
-/** Slots of the store's index that are looked at in one go. */
-const WALK_SLOTS = 2048
 const ID_BYTES = 8
 
 interface Target {
@@ -89,25 +88,20 @@ export class CopySender implements Copiers {
   /* ---- what has changed here ---- */
 
   copied(keys: readonly Buffer[], done: () => void): void {
-    let open = 1
-    const taken = (): void => {
-      if (--open === 0) done()
-    }
-    for (const key of keys) {
+    const tell = (key: Buffer, taken: () => void): void => {
       const target = this.#targetOf(key)
-      if (target === undefined) continue
-      open++
-      target.stream.changed(key, taken)
+      if (target === undefined) taken()
+      else target.stream.changed(key, taken)
     }
-    taken()
+    askEach(keys, tell, done)
   }
 
   flushed(done: () => void): void {
-    this.#askAll((stream, taken) => stream.reopen(taken), done)
+    askEach(this.#targets.values(), ({ stream }, taken) => stream.reopen(taken), done)
   }
 
   noted(done: () => void): void {
-    this.#askAll((stream, taken) => stream.whenNoted(taken), done)
+    askEach(this.#targets.values(), ({ stream }, taken) => stream.whenNoted(taken), done)
   }
 
   /** A key has a value that nobody waits for. */
@@ -130,18 +124,6 @@ export class CopySender implements Copiers {
     for (const { stream } of this.#targets.values()) {
       stream.note('PURGE', [Buffer.from(matcher.kind), text])
     }
-  }
-
-  #askAll(ask: (stream: CopyStream, taken: () => void) => void, done: () => void): void {
-    let open = 1
-    const taken = (): void => {
-      if (--open === 0) done()
-    }
-    for (const { stream } of this.#targets.values()) {
-      open++
-      ask(stream, taken)
-    }
-    taken()
   }
 
   #targetOf(key: Buffer): Target | undefined {
@@ -249,8 +231,7 @@ export class CopySender implements Copiers {
 
   /** All keys of these slots are to be sent. */
   walk(slots: readonly number[]): void {
-    const set = new Uint8Array(SLOT_SET_BYTES)
-    for (const slot of slots) addSlot(set, slot)
+    const set = slotSetOf(slots)
     for (const target of this.#targets.values()) this.#walkOn(target, set)
   }
 
@@ -290,4 +271,21 @@ export class CopySender implements Copiers {
     target.walk = null
     return false
   }
+}
+
+/** Calls back when each has been asked and has answered, perhaps at once. */
+function askEach<One>(
+  all: Iterable<One>,
+  ask: (one: One, answered: () => void) => void,
+  done: () => void,
+): void {
+  let open = 1
+  const answered = (): void => {
+    if (--open === 0) done()
+  }
+  for (const one of all) {
+    open++
+    ask(one, answered)
+  }
+  answered()
 }

@@ -2,8 +2,8 @@
  * The cache without a server: `import { createCache } from 'ringtier'`.
  *
  * It is the same store, with the same eviction, expiry and snapshots, in the process of whoever calls.
- * A key and a value go by the I/O memory of the store (staging.ts), so a call allocates nothing but
- * what it gives back: `get` a copy, `getView` a view of the place the copy was made in.
+ * A key and a value go by the I/O memory of the store (server/clients/staging.ts), so a call allocates nothing
+ * but what it gives back: `get` a copy, `getView` a view of the place the copy was made in.
  *
  *   caller ── key, value ──> scratch ── memory.copy ──> ring      set
  *   caller <── Buffer ────── reply area <── memory.copy ── ring   get; getView gives the area itself

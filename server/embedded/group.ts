@@ -7,9 +7,9 @@
  *           └─ missing ──> lease ──> Loads ──> load() ──> encode ──> store, and everyone who waits
  *
  * It is the server's machinery, around another origin: the same leases in the same store, the same Loads
- * with its queue, deadline and fence (cluster/loads/loads.ts), the same look at what is there (look-up.ts),
- * and rules that are those of a `group` directive (rules.ts). What a key waits for, and what it
- * is answered with, is therefore the same as over the wire.
+ * with its queue, deadline and fence (cluster/loads/loads.ts), the same look at what is there
+ * (server/loads/look-up.ts), and rules that are those of a `group` directive (rules.ts). What a key waits for, and what
+ * it is answered with, is therefore the same as over the wire.
  *
  * Values go through their codec both ways, also when they were loaded this very moment: what `get`
  * resolves to never depends on whether it was cached, and nobody shares an object with others who asked.

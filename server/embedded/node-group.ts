@@ -5,8 +5,8 @@
  *                                        │
  *   value <── decode ── reply, or an error by its line
  *
- * Every method is a command, which goes every client's way (own-client.ts). What a key waits for, and
- * what it is answered with, is therefore the same whether the program itself asks, another one of the
+ * Every method is a command, which goes every client's way (server/clients/own-client.ts). What a key waits
+ * for, and what it is answered with, is therefore the same whether the program itself asks, another one of the
  * cluster, or a Redis client. META tells which group the owner has for the key: without it a program
  * that lacks the group would answer that there is no such thing.
  */

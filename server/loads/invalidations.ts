@@ -4,7 +4,7 @@ import type { Turns } from '../turns.ts'
 
 /**
  * CACHE.INVALIDATE of a group or a prefix, and slots that a node of a cluster must not answer for from
- * what it has (ownership.ts): from the moment it is answered no entry that was there
+ * what it has (cluster/ownership/ownership.ts): from the moment it is answered no entry that was there
  * before is seen, and the store is swept afterwards, in turns with everything else. The store does
  * one at a time; a second one waits, and helps to bring the first one to its end.
  */

@@ -194,6 +194,13 @@ export function addSlot(slots: Uint8Array, slot: number): void {
   slots[slot >> 3]! |= 1 << (slot & 7)
 }
 
+/** These slots as a set of SLOT_SET_BYTES. */
+export function slotSetOf(slots: Iterable<number>): Uint8Array {
+  const set = new Uint8Array(SLOT_SET_BYTES)
+  for (const slot of slots) addSlot(set, slot)
+  return set
+}
+
 function startsWith(prefix: Uint8Array, bytes: Uint8Array, pos: number, length: number): boolean {
   if (length < prefix.length) return false
   for (let i = 0; i < prefix.length; i++) if (bytes[pos + i] !== prefix[i]) return false

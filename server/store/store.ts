@@ -53,7 +53,7 @@ import {
   trailerBytesOf,
 } from './policy.ts'
 import type { Matcher, MatcherOf, SlotOf } from './purge.ts'
-import { addSlot, hasSlot, MATCHER_BYTES_MAX, Purge, SLOT_SET_BYTES } from './purge.ts'
+import { addSlot, hasSlot, MATCHER_BYTES_MAX, Purge, SLOT_SET_BYTES, slotSetOf } from './purge.ts'
 import { Notices } from './notices.ts'
 import { Pool, POLICY, SETTING, TOKEN_BLOCKS } from './pool.ts'
 import { Relief } from './relief.ts'
@@ -79,7 +79,7 @@ export type {
 }
 export type { Extras, FillExtras, Growth, Matcher, MatcherOf, SlotOf }
 export type { Interest, TouchListener, Watch }
-export { addSlot, hasSlot, SLOT_SET_BYTES }
+export { addSlot, hasSlot, SLOT_SET_BYTES, slotSetOf }
 export { MATCHER_BYTES_MAX, shareInvalidations, shareWatches, TRACKED, WATCHED }
 export { ABSENT, ERROR_ONLY, FRESH, NEGATIVE, STALE }
 export { IN_PAGES, MISS, NO_ROOM, OUT_OF_MEMORY, Pages, STORED, TYPE_NEGATIVE, TYPE_STRING }
@@ -505,8 +505,8 @@ export class Store {
 
   /**
    * Touches what the verbs will need for these keys, so that the waits for memory overlap
-   * (look-ahead.ts): `count` keys, at most `FETCHED_MAX`, at bytes[positions[i], + lengths[i]), in
-   * ascending order. Their hashes are remembered until `forgetFetched`: until then neither these
+   * (server/clients/look-ahead.ts): `count` keys, at most `FETCHED_MAX`, at bytes[positions[i], + lengths[i]),
+   * in ascending order. Their hashes are remembered until `forgetFetched`: until then neither these
    * bytes nor the two lists may change. It takes no lock: another thread may be changing what it
    * looks at, and nothing follows from what it sees.
    */

@@ -134,7 +134,7 @@ export type FromWorker =
       readonly key: Uint8Array
       readonly group: string
     }
-  /** This key is to be asked for (handoff.ts). */
+  /** This key is to be asked for (server/cluster/handoff.ts). */
   | { readonly kind: 'settle'; readonly id: number; readonly key: Uint8Array }
   /** Another node says that it leaves, or stays. */
   | {

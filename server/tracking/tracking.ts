@@ -83,7 +83,7 @@ export class Tracking {
   readonly #table: TrackingTable
   readonly #prefixes = new Prefixes<Tracker>()
   readonly #trackers = new Map<number, Tracker>()
-  /** Other nodes, by the id of their link, which have copies of what was read: see hot-grants.ts. */
+  /** Other nodes, by the id of their link, which have copies of what was read: see server/cluster/hot-grants.ts. */
   readonly #holders = new Map<number, (keys: readonly string[] | null) => void>()
   #links: TrackingLinks | null = null
   #queue: Queued[] = []

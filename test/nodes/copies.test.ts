@@ -122,7 +122,7 @@ async function areCopied(nodes: Nodes): Promise<void> {
 /** Kills a node while clients of the other two write; what was acknowledged must be there. */
 async function killUnderWrites(t: ExecutionContext, args: readonly string[]): Promise<void> {
   const origin = await startOrigin()
-  const group = `k match k:* origin ${origin.url}/{} copies 1`.replace('{}', 'x')
+  const group = `k match k:* origin ${origin.url}/x copies 1`
   const nodes = await startNodes(3, ['--group', group, ...args])
   const survivors = nodes.ports.filter((_, i) => i !== DEAD)
   try {

@@ -521,7 +521,7 @@ test('notices tell what has no effect, once for each reason, and only where it d
     [
       'appendonly: has no effect: there is no append-only file; snapshots are what is written to disk',
       'rdbcompression: has no effect: snapshots have a format of their own: always checksummed, never compressed',
-      'replica-priority: has no effect: there is no replication: each key lives on one node of the cluster',
+      'replica-priority: has no effect: there is no replication: a key has one node, and with copies 1 in its group the next one too',
     ],
   )
 })

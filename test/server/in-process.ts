@@ -10,7 +10,7 @@ import { createServer, type Server } from '../../server/server.ts'
 import { MemoryFiles } from './snapshots/memory-files.ts'
 import { RawClient } from '../raw.ts'
 import { VirtualClock } from '../sim/clock.ts'
-import { LocalNetwork } from '../sim/network.ts'
+import { LocalNetwork, type LocalStream } from '../sim/network.ts'
 import { SeededRandom } from '../sim/random.ts'
 
 /** A whole server in this process, on virtual time, without a socket. */
@@ -67,6 +67,8 @@ export interface InProcessCluster {
   readonly nodes: readonly InProcess[]
   readonly clock: VirtualClock
   readonly network: LocalNetwork
+  /** From now on nothing leaves over connections that this node has dialled; over others it answers. */
+  stallLinks(at: number): void
   /** Ends a node without a word to the others. */
   crash(at: number): Promise<void>
   /** Starts another process in the place of a node that has crashed. */
@@ -86,13 +88,21 @@ export async function startCluster(
   const network = new LocalNetwork()
   const names = Array.from({ length: count }, (_, i) => `127.0.0.1:${7001 + i}`)
   const nodes: InProcess[] = []
+  const dialled = names.map((): LocalStream[] => [])
+  const networkOf = (at: number): Network => ({
+    connect: (address) => {
+      const stream = network.connect(address)
+      dialled[at]!.push(network.dialled.at(-1)!)
+      return stream
+    },
+  })
   let starts = 0
   const add = async (at: number): Promise<InProcess> => {
     const name = names[at]!
     const members = ['--cluster-self', name, '--cluster-peers', names.join(',')]
     const node = await startInProcess(
       [...members, '--cluster-secret', 'a secret of this test', ...args],
-      { ...options, clock, network, seed: ++starts },
+      { ...options, clock, network: networkOf(at), seed: ++starts },
     )
     network.listen(name, (stream) => node.server.handle(stream))
     return (nodes[at] = node)
@@ -106,9 +116,16 @@ export async function startCluster(
     // A command there and its reply back: some hops, each of them some events.
     for (let hops = 0; hops < 4; hops++) await clock.settle()
   }
+  const stallLinks = (at: number): void => {
+    for (const stream of dialled[at]!) stream.stall()
+  }
   const crash = async (at: number): Promise<void> => {
+    const { server } = nodes[at]!
     network.refuse(names[at]!)
-    nodes[at]!.server.shutdown()
+    // Nothing that it has not said yet is said any more.
+    server.routing.close()
+    for (const client of server.clients.values()) client.destroy()
+    server.shutdown()
     await clock.settle()
   }
   const restart = async (at: number): Promise<InProcess> => {
@@ -119,5 +136,5 @@ export async function startCluster(
   const shutdown = (): void => {
     for (const { server } of nodes) server.shutdown()
   }
-  return { nodes, clock, network, crash, restart, settle, shutdown }
+  return { nodes, clock, network, stallLinks, crash, restart, settle, shutdown }
 }

@@ -18,12 +18,7 @@ export interface Census {
 }
 
 export function newCensus(): Census {
-  return {
-    ...{ forwards: 0, failovers: 0, forgotten: 0, moved: 0 },
-    copies: 0,
-    fenced: 0,
-    refused: 0,
-  }
+  return { forwards: 0, failovers: 0, forgotten: 0, moved: 0, copies: 0, fenced: 0, refused: 0 }
 }
 
 /** Adds what a server counted until now. */

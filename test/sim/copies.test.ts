@@ -12,6 +12,8 @@ const SEEDS = [1, 2, 3]
 const NODES = 3
 const KEYS = 150
 const WRITES = 400
+/** Before the node dies. */
+const NOT_COPIED = 30
 
 interface Write {
   /** What the key is after it; null: nothing. */
@@ -28,7 +30,7 @@ for (const seed of SEEDS) {
       ...['--group', 'k match k:* origin http://127.0.0.1:1/x copies 1', '--maxmemory', '16mb'],
     ])
     t.teardown(() => cluster.shutdown())
-    const { clock, network, nodes } = cluster
+    const { clock, nodes } = cluster
     const dead = below(NODES)
     const settle = async (): Promise<void> => {
       for (let i = 0; i < 4; i++) await cluster.settle()
@@ -55,14 +57,9 @@ for (const seed of SEEDS) {
     // Late enough that not every key is written anew.
     const killAt = Math.floor(WRITES / 2) + below(WRITES / 2)
     for (let i = 0; i < WRITES; i++) {
-      if (i === killAt) {
-        const { server } = nodes[dead]!
-        network.refuse(server.routing.membership!.self)
-        // Nothing that it has not said yet is said any more.
-        server.routing.close()
-        for (const client of server.clients.values()) client.destroy()
-        server.shutdown()
-      }
+      // Copies of what is written from here on do not arrive, so that nobody is to be told of it.
+      if (i === killAt - NOT_COPIED) cluster.stallLinks(dead)
+      if (i === killAt) await cluster.crash(dead)
       const key = below(KEYS)
       const name = `k:${key}`
       const kind = below(4)

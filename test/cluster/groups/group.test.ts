@@ -40,7 +40,7 @@ test('a group has its rules, and defaults for those not given', (t) => {
   t.false(group.writes)
   t.false(group.hasCopies)
   t.is(group.originKind, 'http')
-  t.is(group.originText, 'http://127.0.0.1:3000/users/{id}')
+  t.is(group.address.text, 'http://127.0.0.1:3000/users/{id}')
   t.is(group.number, -1)
 })
 
@@ -405,7 +405,7 @@ test('what is shown of a group has no secret', (t) => {
   t.notRegex(group.shownText(), /secret/)
   t.regex(group.text(), /header "X-Key: secret"/)
   const redis = parse('old match * origin redis://u:secret@h')
-  t.is(redis.originShown, 'redis://***@h')
+  t.is(redis.address.shown, 'redis://***@h')
   t.is(redis.shownText(), 'group old match * origin redis://***@h')
   t.is(redis.text(), 'group old match * origin redis://u:secret@h')
 })

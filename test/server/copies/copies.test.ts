@@ -4,12 +4,7 @@ import type { Loader } from '../../../cluster/origin/loader.ts'
 import { keySlot } from '../../../cluster/slots.ts'
 import type { RawClient } from '../../raw.ts'
 import { MemoryFiles } from '../snapshots/memory-files.ts'
-import {
-  type InProcess,
-  type InProcessCluster,
-  startCluster,
-  startInProcess,
-} from '../in-process.ts'
+import { type InProcessCluster, startCluster, startInProcess } from '../in-process.ts'
 
 /** The node that is to end, without a word. */
 const DEAD = 2
@@ -51,7 +46,7 @@ async function start(
 ): Promise<Nodes> {
   const cluster = await startCluster(3, args, { loader })
   t.teardown(() => cluster.shutdown())
-  const { clock, network, nodes } = cluster
+  const { clock, nodes } = cluster
   const { routing } = nodes[DEAD]!.server
   const name = routing.membership!.self
   const keys = (count: number): string[] => {
@@ -93,11 +88,7 @@ async function start(
     }
   }
   const kill = async (): Promise<void> => {
-    const { server } = nodes[DEAD]!
-    network.refuse(name)
-    server.routing.close()
-    for (const client of server.clients.values()) client.destroy()
-    server.shutdown()
+    await cluster.crash(DEAD)
     await settle()
   }
   // Streams are open, and counted on.
@@ -258,35 +249,28 @@ test('a write is answered when its copy is there, and waits for no node that is 
   t.is(reply, '+OK\r\n')
   await advance(500)
   // Its copy is at the third one.
-  const { server } = cluster.nodes[0]!
-  cluster.network.refuse(server.routing.membership!.self)
-  server.shutdown()
+  await cluster.crash(0)
   await advance(2000)
   t.deepEqual(await say(clients[1]!, `GET ${own}`), ['$1\r\n1\r\n'])
 })
 
 test('a node that is back has its keys soon, and may die again', async (t) => {
   const { cluster, clients, keys, say, kill, advance } = await start(t)
-  const { clock, network, nodes } = cluster
   const all = keys(200)
   const [client] = clients
   for (const key of all) await say(client!, `SET ${key} 1`)
   await kill()
   await advance(2000)
-  const names = nodes.map(({ server }) => server.routing.membership!.self)
-  const { node, end } = await startAgain(names, { clock, network })
-  t.teardown(end)
+  const { server } = await cluster.restart(DEAD)
   await advance(3000)
-  t.is(node.server.store.size(0), all.length)
-  end()
-  network.refuse(names[DEAD]!)
+  t.is(server.store.size(0), all.length)
+  await cluster.crash(DEAD)
   await advance(2000)
   for (const key of all) t.deepEqual(await say(client!, `EXISTS ${key}`), [':1\r\n'])
 })
 
 test('a node that is back before anybody has missed it has its keys again, as they were left', async (t) => {
   const { cluster, clients, keys, next, say, kill, advance } = await start(t)
-  const { clock, network, nodes } = cluster
   const all = keys(200)
   const at = next(all[0]!)
   const client = clients[at]!
@@ -294,40 +278,19 @@ test('a node that is back before anybody has missed it has its keys again, as th
   const [deleted, counted] = all.filter((key) => next(key) === at) as [string, string]
   await kill()
   t.deepEqual(await say(client, `DEL ${deleted}`, `INCR ${counted}`), [':1\r\n', ':2\r\n'])
-  const names = nodes.map(({ server }) => server.routing.membership!.self)
-  const { node, end } = await startAgain(names, { clock, network })
-  t.teardown(end)
+  const { server } = await cluster.restart(DEAD)
   await advance(2000)
-  const { membership } = nodes[at]!.server.routing
+  const { membership } = cluster.nodes[at]!.server.routing
   t.is(membership!.epoch, 1)
-  t.is(node.server.store.size(0), all.length - 1)
+  t.is(server.store.size(0), all.length - 1)
   t.deepEqual(await say(client, `EXISTS ${deleted}`, `GET ${counted}`), [':0\r\n', '$1\r\n2\r\n'])
   // And they are copied anew.
-  end()
-  network.refuse(names[DEAD]!)
+  await cluster.crash(DEAD)
   await advance(2000)
   for (const key of all) {
     t.deepEqual(await say(client, `EXISTS ${key}`), [key === deleted ? ':0\r\n' : ':1\r\n'])
   }
 })
-
-/** The node that has died begins anew, empty. */
-async function startAgain(
-  names: readonly string[],
-  { clock, network }: Pick<InProcessCluster, 'clock' | 'network'>,
-): Promise<{ node: InProcess; end: () => void }> {
-  const name = names[DEAD]!
-  const node = await startInProcess(
-    [
-      ...['--cluster-self', name, '--cluster-peers', names.join(',')],
-      ...['--cluster-secret', 'a secret of this test', ...GROUP],
-    ],
-    { loader: countingLoader().loader, clock, network, seed: 99 },
-  )
-  network.listen(name, (stream) => node.server.handle(stream))
-  await node.server.listen()
-  return { node, end: () => node.server.shutdown() }
-}
 
 test("copies that come with a snapshot are nobody's", async (t) => {
   const files = new MemoryFiles()
