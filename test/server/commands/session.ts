@@ -7,6 +7,7 @@ import type { Membership } from '../../../cluster/members/membership.ts'
 import { Args } from '../../../protocol/args.ts'
 import { wrongArity } from '../../../protocol/errors.ts'
 import { Reply } from '../../../protocol/reply.ts'
+import { newIncarnation } from '../../../cluster/peers/handshake.ts'
 import type { Client } from '../../../server/clients/client.ts'
 import { type Command, CommandTable, takes } from '../../../server/command.ts'
 import { loadConfig } from '../../../server/config.ts'
@@ -42,6 +43,7 @@ export class Bench {
       config: loadConfig({ args: options.directives ?? [] }),
       table: new CommandTable(rows),
       world: { clock, random: new SeededRandom(1) },
+      incarnation: newIncarnation(new SeededRandom(2)),
       routing: { enabled: membership !== null, membership },
       gate: new Gate(),
       clients,
