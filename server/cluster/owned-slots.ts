@@ -21,8 +21,14 @@ import { HiddenKeys } from './hidden-keys.ts'
 import type { Server } from '../server.ts'
 import { addSlot, SLOT_SET_BYTES } from '../store/store.ts'
 
-/** What visits left in a slot may be seen for two of these at most; see slot-states.ts. */
-const TICK_MS = 1000
+/**
+ * What visits left in a slot is seen for one of these, and for two at most; see slot-states.ts. One is longer than it
+ * takes until the owner is down for all: then what it left is this node's own.
+ */
+function tickMs(nodeTimeoutMs: number): number {
+  return Math.max(1000, (5 / 3) * nodeTimeoutMs)
+}
+
 /** What is hidden is counted again, in ticks. */
 const COUNT_TICKS = 10
 
@@ -32,7 +38,7 @@ export class OwnedSlots {
   readonly #server: Server
   readonly #membership: Membership
   readonly #ownership: Ownership
-  readonly #tick: Timer
+  #tick: Timer
   readonly #hiddenKeys: HiddenKeys
   #ticks = 0
   readonly #onForget: (() => void)[] = []
@@ -72,7 +78,16 @@ export class OwnedSlots {
     })
     this.#hiddenKeys = new HiddenKeys(server)
     ownership.onMove((move) => this.#onMove(move))
-    this.#tick = world.clock.every(TICK_MS, () => this.#settle())
+    this.#tick = this.#startTicks()
+    server.config.onChange('cluster-node-timeout', () => {
+      this.#tick.cancel()
+      this.#tick = this.#startTicks()
+    })
+  }
+
+  #startTicks(): Timer {
+    const { config, world } = this.#server
+    return world.clock.every(tickMs(config['cluster-node-timeout']), () => this.#settle())
   }
 
   /** To be called now and then: did another thread notice that it stood still? */

@@ -389,6 +389,17 @@ test('a stand-in for a moment has what it was told in that moment, and not much 
   end()
 })
 
+test('a stand-in has what it was told for longer than it takes until the owner is out of all rings', async (t) => {
+  const { clock, ask, say, end, theirs } = await pair('--cluster-node-timeout', '6000')
+  t.is(await ask('SET', theirs, 'v'), 'OK')
+  await clock.advance(9_900)
+  t.is(await ask('GET', theirs), 'v')
+  t.is(await say('CONFIG', 'SET', 'cluster-node-timeout', '600'), '+OK')
+  await clock.advance(2_100)
+  t.is(await ask('GET', theirs), 'null')
+  end()
+})
+
 test('PEER REJOIN forgets all that is here, also when something else is being removed', async (t) => {
   const { server, ask, say, end, own } = await pair()
   t.is(await say('PEER', 'REJOIN'), '-ERR only nodes of the cluster ask this of each other')
