@@ -66,7 +66,8 @@ interface VirtualNode {
 /** The circle. Equal sets of names give equal circles, in whatever order they were added. */
 export class Ring {
   readonly #hash: RingHash
-  readonly #virtualNodes: number
+  /** Of a node with weight 1. */
+  readonly virtualNodes: number
   /** Hashed once for each name. */
   readonly #standing = new Map<string, readonly VirtualNode[]>()
   #names: readonly string[] = []
@@ -80,7 +81,7 @@ export class Ring {
   constructor(hash: RingHash, virtualNodes = VIRTUAL_NODES) {
     assert(virtualNodes > 0, 'a node needs a virtual node')
     this.#hash = hash
-    this.#virtualNodes = virtualNodes
+    this.virtualNodes = virtualNodes
   }
 
   /** The nodes of the ring, sorted. A new array with each change. */
@@ -104,7 +105,7 @@ export class Ring {
     for (const node of nodes) {
       const { name, weight = 1 } = typeof node === 'string' ? { name: node } : node
       assert(Number.isInteger(weight) && weight >= 1 && weight <= WEIGHT_MAX, 'a weight of 1 to 16')
-      if (this.#standing.get(name)?.length === weight * this.#virtualNodes) continue
+      if (this.#standing.get(name)?.length === weight * this.virtualNodes) continue
       this.#standing.set(name, this.#virtualNodesOf(name, weight))
     }
     assert(this.#standing.size <= RING_NODES_MAX, 'too many nodes for the slot table')
@@ -176,7 +177,7 @@ export class Ring {
 
   #virtualNodesOf(name: string, weight: number): VirtualNode[] {
     const nodes: VirtualNode[] = []
-    for (let i = 0; i < weight * this.#virtualNodes; i++) {
+    for (let i = 0; i < weight * this.virtualNodes; i++) {
       const hash = this.#hash(`${i} ${name}`)
       nodes.push({ slot: hash % SLOT_COUNT, rest: Math.floor(hash / SLOT_COUNT), name })
     }

@@ -18,7 +18,7 @@ import {
   noSuchGroup,
   unknownDirective,
 } from '../protocol/errors.ts'
-import { type DiscoverySource, readCluster } from './config/cluster.ts'
+import { checkCopies, type DiscoverySource, readCluster } from './config/cluster.ts'
 import {
   directives,
   ignored,
@@ -158,6 +158,7 @@ export class Settings {
     for (const directive of all) this.#resolveAtStart(directive)
     this.groups = source.groups === undefined ? this.#readGroups() : new Groups(source.groups)
     const cluster = readCluster(this as unknown as Values, (name) => this.whereOf(name))
+    checkCopies(this as unknown as Values, cluster, this.groups, (name) => this.whereOf(name))
     this.members = cluster.members
     this.discovery = cluster.discovery
     this.notices = this.#collectNotices()

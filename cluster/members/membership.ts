@@ -701,12 +701,15 @@ export class Membership {
     for (const member of members) for (const listener of this.#listeners) listener(member)
   }
 
-  /** As without weights where all have one of 1. */
+  /** As without weights where all have one of 1, and as without virtual nodes where they are as many as ever. */
   #hashOfView(): number {
     const words = this.#ring.names.map((name) => {
       const { weight } = this.#byName.get(name)!
       return weight === 1 ? name : `${name}*${weight}`
     })
+    // Other numbers of virtual nodes are other rings.
+    const { virtualNodes } = this.#ring
+    if (virtualNodes !== VIRTUAL_NODES) words.push(`${virtualNodes} virtual nodes`)
     return this.#hash(words.join('\n'))
   }
 }

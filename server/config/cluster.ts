@@ -7,6 +7,7 @@ import {
   MemberListError,
   parseMembers,
 } from '../../cluster/members/membership.ts'
+import type { Groups } from '../../cluster/groups/group.ts'
 import { ConfigError } from './sources.ts'
 
 /** Where the list of members comes from while the node runs. */
@@ -28,6 +29,7 @@ export interface ClusterValues {
   readonly 'cluster-dns': string
   readonly 'cluster-etcd': string
   readonly 'cluster-secret': string
+  readonly 'cluster-handoff': number
   readonly requirepass: string
 }
 
@@ -61,6 +63,22 @@ export function readCluster(
     const name = listed.find((one) => error.message.startsWith(one)) ?? 'cluster-self'
     throw new ConfigError(whereOf(name), error.message, { cause: error })
   }
+}
+
+/**
+ * Groups with copies want keys to move: else a node that is back begins without what others have for it.
+ * @throws {ConfigError}
+ */
+export function checkCopies(
+  values: ClusterValues,
+  { members }: ClusterConfig,
+  groups: Groups,
+  whereOf: (name: 'cluster-handoff') => string,
+): void {
+  const group = groups.all.find(({ hasCopies }) => hasCopies)
+  if (members === null || group === undefined || values['cluster-handoff'] > 0) return
+  const says = `group ${group.name} has copies 1, which wants keys to move between nodes: leave cluster-handoff at its default, or give a time above 0`
+  throw new ConfigError(whereOf('cluster-handoff'), says)
 }
 
 function discoveryOf(values: ClusterValues): DiscoverySource | null {

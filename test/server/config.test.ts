@@ -327,6 +327,18 @@ test('refused in a file: with its name and line', (t) => {
   )
 })
 
+test('copies want keys to move between nodes', (t) => {
+  const group = 'session match session:{id} origin http://127.0.0.1:3000/{id} copies 1'
+  const given = (...args: string[]) => loadConfig({ args: ['--group', group, ...args] })
+  const cluster = ['--cluster-self', '127.0.0.1:7001', '--cluster-peers', '127.0.0.1:7002']
+  t.throws(() => given(...cluster, '--cluster-handoff', '0'), {
+    message:
+      'command line: group session has copies 1, which wants keys to move between nodes: leave cluster-handoff at its default, or give a time above 0',
+  })
+  t.notThrows(() => given(...cluster, '--cluster-handoff', '1'))
+  t.notThrows(() => given('--cluster-handoff', '0'))
+})
+
 test('refused in the environment: with the variable', (t) => {
   const refusedIn = (environment: Record<string, string>): string =>
     refused(t, () => loadConfig({ environment }))

@@ -596,6 +596,16 @@ test('an epoch that is none counts for nothing', (t) => {
   t.deepEqual(epochs, [7, 10])
 })
 
+test('another number of virtual nodes is another view', (t) => {
+  const hashOf = (virtualNodes?: number): number => {
+    const options = { clock: new VirtualClock(), hash, ping: (() => {}) as Ping }
+    const given = virtualNodes === undefined ? options : { ...options, virtualNodes }
+    return new Membership(parseMembers('a:1', 'b:1'), given).viewHash
+  }
+  t.is(hashOf(), hashOf(160))
+  t.not(hashOf(), hashOf(161))
+})
+
 test('whatever came before, equal views are equal rings', (t) => {
   const random = new SeededRandom(8)
   const words = Array.from({ length: 12 }, (_, i) => `n${i}:1`)
