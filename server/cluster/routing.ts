@@ -10,7 +10,7 @@ import { type Peer, REPLY_DEPTH_MAX } from '../../cluster/peers/peer.ts'
 import { Peers } from '../../cluster/peers/peers.ts'
 import { Absent, pingOrRejoin } from '../../cluster/ownership/rejoin.ts'
 import { PeerError, PeerStatus, Replies, type PeerValue } from '../../cluster/peers/replies.ts'
-import { HUNT_MS } from '../../cluster/routes/hunt.ts'
+import { HUNT_MS, type KeysOf } from '../../cluster/routes/hunt.ts'
 import { MINUS } from '../../cluster/peers/reply-gate.ts'
 import { type Routed, Router } from '../../cluster/routes/router.ts'
 import type { RunHere } from '../../cluster/routes/scatter.ts'
@@ -176,6 +176,7 @@ export class Routing {
   close(): void {
     this.membership?.stop()
     this.copied?.copies.close()
+    this.router?.close()
     this.#peers?.close()
   }
 
@@ -241,6 +242,7 @@ export class Routing {
       slot,
       keyAt: oneKey ? entry.firstKey : -1,
       share: oneKey && isRead,
+      written: isRead ? undefined : this.#writtenBy(args, entry),
       repeatable: this.#isRepeatable(args, entry),
       deadlineMs: this.#deadlineOf(args, entry),
       relay: reply.protocol === 3 ? 3 : 2,
@@ -397,6 +399,16 @@ export class Routing {
     return !this.#server.writing.isToldOf(entry, args)
   }
 
+  /** As in Hunt, for a command like this one, with fewer keys perhaps. */
+  #writtenBy(args: Args, entry: CommandEntry): KeysOf {
+    // Where an origin hears of changes it would hear of that one, too.
+    if (this.#server.writing.isToldOf(entry, args)) return () => []
+    return (words) => {
+      const of = Args.of(words)
+      return (keysOf(entry, of) ?? []).map((i) => words[i]!)
+    }
+  }
+
   /* ---- many owners ---- */
 
   #scatters(client: Client, entry: CommandEntry, call: Call): boolean {
@@ -430,6 +442,7 @@ export class Routing {
         firstKey: entry.firstKey,
         gather,
         repeatable: this.#isRepeatable(of, entry),
+        written: isRead ? undefined : this.#writtenBy(of, entry),
         deadlineMs: this.#deadlineOf(of, entry),
       } as const
       this.router!.scatter(request, runHere, (value) => {
