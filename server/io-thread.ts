@@ -383,6 +383,8 @@ export class IoThread {
 
   /** Commands may run again (gate.ts): those that wait do. */
   thaw(): void {
+    // What has been waiting for that may have been given up meanwhile.
+    this.late.resumed(this.world.clock.now())
     this.held.resume()
     for (const connection of [...this.#connections.values()]) connection.onReady()
   }

@@ -11,9 +11,13 @@
  * the next read, and the connection is gone a turn later. Those that are gone then are not run.
  * Stalls of more than `cluster-node-timeout` are a doubt (cluster/ownership/doubt.ts), which holds for longer.
  *
- * What has been read before the stall has been run: no command waits inside this process for another turn,
- * but those that wait for other nodes, and these look for themselves whether anybody still wants them
- * (handoff.ts).
+ * The same holds for what waited because no command ran here at all (gate.ts).
+ *
+ * Nothing else lets a request that was given up run late. What waits in this process for a doubt, or for keys from
+ * other nodes, looks itself whether anybody still wants it (dispatch.ts, handoff.ts). What waits for the hub are
+ * commands that are never asked of two nodes, since an origin hears of them; and who asked has been told that
+ * they are worked on. What this node passes on for another one is refused for as long as it may be late
+ * (relays.ts). A connection that is not read from since its replies do not leave is told of the reset by these.
  */
 import { SILENCE_MS } from '../../cluster/peers/frame.ts'
 import type { Clock } from '../../cluster/world.ts'
@@ -42,6 +46,11 @@ export class LateRequests {
   awake(now: number): void {
     if (now - this.#awakeAt > STALL_MS) this.#until = now + SILENCE_MS
     this.#awakeAt = now
+  }
+
+  /** Commands that had to wait run again. */
+  resumed(now: number): void {
+    this.#until = now + SILENCE_MS
   }
 
   /** May what is read now have been waiting for so long? */

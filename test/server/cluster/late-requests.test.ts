@@ -18,6 +18,9 @@ test('after a stall requests may be late for a while, after a shorter one they a
   late.awake(clock.now())
   t.true(late.maySee(clock.now() + 399))
   t.false(late.maySee(clock.now() + 400))
+  late.resumed(clock.now() + 500)
+  t.true(late.maySee(clock.now() + 899), 'after no command ran for a while, too')
+  t.false(late.maySee(clock.now() + 900))
 })
 
 test('those whose connection is gone three turns later are not run, the others in order', async (t) => {
