@@ -102,6 +102,8 @@ export interface PeerRequest {
 
 /** What the router needs of a node. */
 export interface PeerPort {
+  /** False: its link does not stand now. Absent where that is not known. */
+  readonly connected?: boolean
   /**
    * `args` and the memory they stand in must not be changed any more: a long one may still be on
    * its way when the request has been given up.

@@ -8,6 +8,8 @@
  * A miss is allowed, an old value is not. So who passes a node over tells it to remove the keys, again and
  * again until it has, in the order in which they are owed at most. It does no harm if that runs late, or twice.
  * A node that is down needs not be told: it forgets all before it is counted on again (cluster/ownership/rejoin.ts).
+ * Nor is another process in its place, which begins empty and may have got from others what was written meanwhile: so
+ * keys are named over a link that stands, when it is known to whom it leads.
  *
  * What is owed to a node has a limit. Beyond it nobody else runs a write instead of it: that is an error for
  * the client. Not told are nodes that were passed over because they leave, whose keys move; and keys whose
@@ -33,6 +35,7 @@ const RETRY_MS = 100
 const PATIENCE_MS = 1000
 
 const DEL = Buffer.from('DEL')
+const PING = [Buffer.from('PING')]
 
 interface Debt {
   /** By their bytes as latin1. */
@@ -47,6 +50,8 @@ export class Amends {
   readonly #portTo: (name: string) => PeerPort | null
   readonly #clock: Clock
   readonly #debts = new Map<string, Debt>()
+  /** Of each node that was met, its incarnation. */
+  readonly #met = new Map<string, string>()
   #closed = false
 
   /** `portTo`: how a node is reached; null: it is down, or none of ours. */
@@ -76,30 +81,44 @@ export class Amends {
       // A copy: it may stand in the memory of a long value.
       debt.keys.set(text, Buffer.from(key))
     }
-    if (debt.retry === null) this.#pay(name, debt)
+    // Not now: the link may be about to be reset.
+    if (debt.retry === null && !debt.isAsking) this.#payAfter(0, name, debt)
     return true
+  }
+
+  /** A new link leads to this process of the node. */
+  met(name: string, incarnation: string): void {
+    const isOther = this.#met.has(name) && this.#met.get(name) !== incarnation
+    this.#met.set(name, incarnation)
+    if (isOther) this.#drop(name)
   }
 
   /** Asks nobody any more. */
   close(): void {
     this.#closed = true
-    for (const debt of this.#debts.values()) debt.retry?.cancel()
-    this.#debts.clear()
+    for (const name of [...this.#debts.keys()]) this.#drop(name)
+  }
+
+  #drop(name: string): void {
+    this.#debts.get(name)?.retry?.cancel()
+    this.#debts.delete(name)
+  }
+
+  #payAfter(delayMs: number, name: string, debt: Debt): void {
+    debt.retry = this.#clock.after(delayMs, () => this.#pay(name, debt))
   }
 
   #pay(name: string, debt: Debt): void {
     debt.retry = null
-    if (this.#closed || debt.isAsking) return
     const port = this.#portTo(name)
-    if (port === null) {
-      this.#debts.delete(name)
-      return
-    }
-    const asked = [...debt.keys].slice(0, KEYS_AT_ONCE)
+    if (port === null) return this.#drop(name)
     debt.isAsking = true
-    const args = [DEL, ...asked.map(([, key]) => key)]
+    const isUp = port.connected !== false
+    const asked = isUp ? [...debt.keys].slice(0, KEYS_AT_ONCE) : []
+    const args = isUp ? [DEL, ...asked.map(([, key]) => key)] : PING
     port.request(args, { deadlineMs: PATIENCE_MS, keyAt: -1, share: false }, (outcome, value) => {
       debt.isAsking = false
+      if (this.#debts.get(name) !== debt) return
       const isDone = outcome === 'reply' && !(value instanceof PeerError)
       // What has come to be owed again meanwhile is another Buffer.
       for (const [text, key] of isDone ? asked : []) {
@@ -107,10 +126,8 @@ export class Amends {
         debt.keys.delete(text)
         debt.bytes -= key.length
       }
-      if (debt.keys.size === 0) this.#debts.delete(name)
-      else if (!this.#closed) {
-        debt.retry = this.#clock.after(isDone ? 0 : RETRY_MS, () => this.#pay(name, debt))
-      }
+      if (debt.keys.size === 0) this.#drop(name)
+      else this.#payAfter(isDone ? 0 : RETRY_MS, name, debt)
     })
   }
 }

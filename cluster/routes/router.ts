@@ -117,6 +117,11 @@ export class Router {
     return { ...this.#hunter.counters, forwarded, scattered, fannedOut, stoodIn }
   }
 
+  /** A new link leads to this process of a node. */
+  met(name: string, incarnation: string): void {
+    this.#hunter.amends.met(name, incarnation)
+  }
+
   /** It asks nobody any more of its own accord. */
   close(): void {
     this.#hunter.amends.close()

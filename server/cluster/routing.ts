@@ -94,6 +94,7 @@ export class Routing {
       view: () => membership.viewHash,
       replyBytesMax: 2 * config['proto-max-bulk-len'],
       onLinkReady: (name, incarnation) => {
+        this.router!.met(name, incarnation)
         if (server.hub !== null) membership.met(name, incarnation)
       },
       onLinkEnd: (name, reason) => {
