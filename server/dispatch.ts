@@ -121,8 +121,13 @@ function isPaused(client: Client, entry: CommandEntry): boolean {
 /** Is it about keys, of which this node may have been relieved? See owned-slots.ts. */
 function isDoubted(client: Client, entry: CommandEntry): boolean {
   if (!client.server.gate.doubtsKeys) return false
-  if (entry.firstKey > 0 || entry.fullName === 'peer|exec') return true
+  if (isKeyed(entry)) return true
   return entry.fullName === 'exec' && client.transaction !== null
+}
+
+/** Is it about keys, where it is another node's? */
+function isKeyed(entry: CommandEntry): boolean {
+  return entry.firstKey > 0 || entry.fullName === 'peer|exec'
 }
 
 /** Puts it off until the pause or the doubt is over. */
@@ -141,13 +146,33 @@ function hold(server: IoThread, client: Client, entry: CommandEntry): void {
  * the doubt. If its connection is closed meanwhile it is not run: nobody waits for it.
  */
 function holdPeers(server: IoThread, client: Client, entry: CommandEntry): void {
+  const run = putOff(server, client, entry)
+  server.held.whenSure(() => {
+    if (!client.isGone) run()
+  })
+}
+
+/** Puts off another node's request until it is known whether anybody waits for it: late-requests.ts. */
+function holdLate(server: IoThread, client: Client, entry: CommandEntry): void {
+  const run = putOff(server, client, entry)
+  server.late.hold(
+    () => client.isGone,
+    () => {
+      if (server.gate.doubtsKeys) {
+        server.held.whenSure(() => {
+          if (!client.isGone) run()
+        })
+      } else run()
+    },
+  )
+}
+
+/** Another node's request, to be run later. */
+function putOff(server: IoThread, client: Client, entry: CommandEntry): () => void {
   const args = Args.of(client.args.copy())
   const { db } = client
   const slot = client.defer()
-  server.held.whenSure(() => {
-    if (client.isGone) return
-    server.answerLater(client, entry, args, db, slot)
-  })
+  return () => server.answerLater(client, entry, args, db, slot)
 }
 
 /** Runs a command that may run, or queues it, and shows it to those who watch. */
@@ -229,7 +254,12 @@ function isKept(server: IoThread, client: Client, entry: CommandEntry, cell: Com
 function isTaken(server: IoThread, client: Client, entry: CommandEntry): boolean {
   const { handoff, routing } = server
   if (handoff === null) return false
-  if (client.peer === null && routing.takes(client, entry)) return true
+  if (client.peer === null) {
+    if (routing.takes(client, entry)) return true
+  } else if (isKeyed(entry) && server.late.maySee(server.store.now)) {
+    holdLate(server, client, entry)
+    return true
+  }
   if (handoff.isActive && handoff.takes(client, entry)) return true
   if (client.peer === null) {
     server.kept?.settle(client, entry, client.args)

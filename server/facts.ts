@@ -79,7 +79,7 @@ export const noFacts: Facts = {
     ...{ forwarded: 0, scattered: 0, fannedOut: 0, stoodIn: 0 },
     ...{ failovers: 0, detours: 0, failures: 0 },
   },
-  links: { requests: 0, shared: 0, links: 0, silent: 0, lost: 0 },
+  links: { requests: 0, shared: 0, links: 0, resets: 0, silent: 0, lost: 0 },
   copies: noCopies,
   grants: { granted: 0, told: 0 },
 }

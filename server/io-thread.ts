@@ -33,6 +33,7 @@ import { Notifier } from './notifications.ts'
 import { type OutputClass, type OutputLimit, outputLimits } from './clients/output-limits.ts'
 import { HeldCommands } from './clients/pauses.ts'
 import { PubSub } from './pubsub.ts'
+import { LateRequests, STALL_MS } from './cluster/late-requests.ts'
 import { Relays } from './cluster/relays.ts'
 import { ReplyAreas } from './clients/reply-areas.ts'
 import { Routing } from './cluster/routing.ts'
@@ -51,7 +52,7 @@ const handshakeMsMax = 5000
 const idlePeriodMs = 1000
 /** A bulk longer than this is received into pages of the store. */
 const bigBytesMin = 64 * 1024
-/** How often a node of a cluster notes that it is awake; see `missedAt`. */
+/** How often a node of a cluster notes that it is awake; see `missedAt` and `stalledAt`. */
 const wakePeriodMs = 100
 
 /** What a thread is handed: where it differs from others, and what it shares with them. */
@@ -129,6 +130,7 @@ export class IoThread {
   /** Of this process among the nodes (cluster/peers/handshake.ts); '' where there is no cluster. */
   readonly incarnation: string
   readonly relays: Relays
+  readonly late: LateRequests
   readonly hotReads: HotReads
   readonly hotGrants: HotGrants
   readonly timer: CommandTimer
@@ -147,6 +149,8 @@ export class IoThread {
    * have missed it (cluster/ownership/doubt.ts).
    */
   missedAt = Infinity
+  /** Who reads the clock later than that stood still for so long that requests may have been given up meanwhile. */
+  stalledAt = Infinity
   readonly #connections = new Map<number, Connection>()
   readonly #clients = new Map<number, Client>()
   readonly #idleTimer: { cancel(): void }
@@ -185,6 +189,7 @@ export class IoThread {
     const fence = this.routing.enabled ? new HandoffFence(parts.fence ?? undefined) : null
     this.handoff = fence === null ? null : new Handoff(this, fence, parts.takers)
     this.relays = new Relays(this)
+    this.late = new LateRequests(world.clock)
     this.hotReads = new HotReads(world.clock)
     this.timer = this.#openTimer(parts.sink)
     this.tracking = new Tracking({
@@ -363,8 +368,9 @@ export class IoThread {
   /** Notes that this thread is awake. If it stood still, no command for a key runs from now on. */
   wake(now: number): void {
     if (now > this.missedAt) this.gate.beginDoubt()
-    this.relays.awake(now)
+    this.late.awake(now)
     this.missedAt = now + this.config['cluster-node-timeout']
+    this.stalledAt = Math.min(this.missedAt, now + STALL_MS)
   }
 
   /** Closes the connections of a node that are older than `before`, on the clock's scale. */
@@ -377,6 +383,8 @@ export class IoThread {
 
   /** Commands may run again (gate.ts): those that wait do. */
   thaw(): void {
+    // What has been waiting for that may have been given up meanwhile.
+    this.late.resumed(this.world.clock.now())
     this.held.resume()
     for (const connection of [...this.#connections.values()]) connection.onReady()
   }

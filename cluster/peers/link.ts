@@ -26,6 +26,8 @@ export class LinkError extends Error {
 const LINK_CLOSED = 'LINK_CLOSED'
 /** Ended by this node, which holds the other for dead. */
 export const LINK_DROPPED = 'LINK_DROPPED'
+/** Reset by this node: it has given up a write that may be on its way (peer.ts). */
+export const LINK_SILENT = 'LINK_SILENT'
 export const LINK_TIMEOUT = 'LINK_TIMEOUT'
 export const LINK_PROTOCOL = 'LINK_PROTOCOL'
 /** Somebody else answers there, or one of the two has another secret. */

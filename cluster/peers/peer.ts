@@ -12,6 +12,13 @@
  * - All requests of a turn leave in one write. While the node does not take what was written,
  *   they stay in the queue, and a full queue refuses more: memory has a bound.
  * - Nothing is ever sent twice. What may be asked again, and whom, the router decides.
+ * - A write that is given up does not run late. It may be in a kernel, on this side or the other, and would
+ *   run after newer ones that came by other ways. So the link is reset at that moment: what has not arrived
+ *   never does, and who finds it in a socket finds out that nobody waits for it (server/cluster/late-requests.ts).
+ *   What else was under way on the link is lost with it, and heartbeats are asked anew, so that no node
+ *   is taken for dead any sooner. A node that is busy, and answers others, is no reason: see #isOverdue. What
+ *   ends at its deadline while the node works on it, or answers others, may run yet, as its error says; the
+ *   link is the order in which it and what is asked next over it run.
  *
  * No timer per request: one timer per peer stands at the earliest moment at which a request may
  * have to be given up. When it fires, the input that has arrived is handled first, so that a stall
@@ -19,7 +26,7 @@
  */
 import { strict as assert } from 'node:assert'
 import { copiedBytes, frameBytes, FrameWriter, SILENCE_MS } from './frame.ts'
-import { Link, LINK_DROPPED, LINK_PROTOCOL, LinkError } from './link.ts'
+import { Link, LINK_DROPPED, LINK_PROTOCOL, LINK_SILENT, LINK_TIMEOUT, LinkError } from './link.ts'
 import type { LinkIdentity } from './link.ts'
 import type { NodeAddress } from '../members/membership.ts'
 import { PeerStatus, Replies } from './replies.ts'
@@ -51,6 +58,9 @@ const BYTES_PER_MS_MIN = 20_000
 /** More than any command's reply has. */
 export const REPLY_DEPTH_MAX = 16
 
+/** A link that was reset is opened again as if it had never ended, until the node is found to be dead. */
+const RESUME_MS = 1000
+
 const RETRY_FIRST_MS = 50
 const RETRY_MS_MAX = 1000
 
@@ -81,6 +91,8 @@ export interface PeerRequest {
   readonly keyAt: number
   /** Reads that key only: may share one request with equal ones of the same batch. */
   readonly share: boolean
+  /** It must not run any more once it was given up. */
+  readonly writes?: boolean
   /**
    * The reply is wanted as its bytes, in this protocol: its value is then a Buffer of all of them. An error
    * is a PeerError all the same.
@@ -90,6 +102,8 @@ export interface PeerRequest {
 
 /** What the router needs of a node. */
 export interface PeerPort {
+  /** False: its link does not stand now. Absent where that is not known. */
+  readonly connected?: boolean
   /**
    * `args` and the memory they stand in must not be changed any more: a long one may still be on
    * its way when the request has been given up.
@@ -114,6 +128,7 @@ interface Flight {
   readonly id: number
   readonly args: readonly Buffer[]
   readonly bytes: number
+  readonly writes: boolean
   readonly relay: 2 | 3 | undefined
   /** How the reply is wanted. */
   readonly protocol: 2 | 3
@@ -135,6 +150,8 @@ export interface PeerCounters {
   /** Requests that were never sent because another of the batch asked the same. */
   shared: number
   links: number
+  /** Links that were reset because of a write that was given up. */
+  resets: number
   silent: number
   lost: number
 }
@@ -144,7 +161,14 @@ const PING = [Buffer.from('PING')]
 /** A node of the cluster other than this one. See the top of the file. */
 export class Peer implements PeerPort {
   readonly node: NodeAddress
-  readonly counters: PeerCounters = { requests: 0, shared: 0, links: 0, silent: 0, lost: 0 }
+  readonly counters: PeerCounters = {
+    requests: 0,
+    shared: 0,
+    links: 0,
+    resets: 0,
+    silent: 0,
+    lost: 0,
+  }
   readonly #world: World
   readonly #options: PeerOptions
   readonly #queueBytesMax: number
@@ -173,6 +197,7 @@ export class Peer implements PeerPort {
   #value: PeerValue = null
   /** When the node last gave a sign of life on the link: bytes of it, or room for more of ours. */
   #movedAt = -Infinity
+  #resetAt = -Infinity
   /** Attempts that failed in a row. */
   #failures = 0
   #retryAt = -Infinity
@@ -243,6 +268,10 @@ export class Peer implements PeerPort {
     const askedAt = this.#world.clock.now()
     const request = { deadlineMs: timeoutMs, keyAt: -1, share: false }
     this.request(PING, request, (outcome, value) => {
+      const leftMs = askedAt + timeoutMs - this.#world.clock.now()
+      // It is this node that has ended the link, not the other.
+      const wasReset = outcome === 'lost' && this.#lastError?.code === LINK_SILENT
+      if (wasReset && leftMs > 0) return this.ping(leftMs, done)
       const pong = outcome === 'reply' && value instanceof PeerStatus
       done(pong || this.#movedAt > askedAt)
     })
@@ -280,6 +309,7 @@ export class Peer implements PeerPort {
       id: ++this.#lastId,
       args,
       bytes,
+      writes: request.writes === true,
       relay: request.relay,
       protocol: request.relay ?? 2,
       deadlineAt: now + request.deadlineMs + Math.floor(bytes / BYTES_PER_MS_MIN),
@@ -463,7 +493,8 @@ export class Peer implements PeerPort {
   }
 
   #onEnded(reason: LinkError): void {
-    const broke = this.#linkReady && reason.code !== LINK_PROTOCOL && reason.code !== LINK_DROPPED
+    const stood = this.#linkReady && reason.code !== LINK_PROTOCOL && reason.code !== LINK_DROPPED
+    const broke = stood || (reason.code === LINK_TIMEOUT && this.#isResuming)
     this.#link = null
     this.#linkReady = false
     this.#answering = 0
@@ -479,6 +510,11 @@ export class Peer implements PeerPort {
     if (unsent.length > 0) this.#open()
     else this.#queue = []
     for (const flight of ended) this.#finish(flight, flight.sent ? 'lost' : 'unreachable', null)
+  }
+
+  /** Is it to be opened again since it was reset? */
+  get #isResuming(): boolean {
+    return this.#world.clock.now() < this.#resetAt + RESUME_MS
   }
 
   #backOff(): void {
@@ -526,10 +562,12 @@ export class Peer implements PeerPort {
       const gone = new Set(overdue)
       this.#queue = this.#queue.filter((flight) => !gone.has(flight))
     }
+    const mustNotRun = overdue.some((flight) => this.#mustNotRun(flight, now))
     for (const flight of overdue) {
       if (flight.sent) this.#givenUp.add(flight.id)
       this.#finish(flight, wayOfEnding(flight, now), null)
     }
+    if (mustNotRun) this.#reset(now)
     if (this.#givenUp.size > GIVEN_UP_MAX) this.drop('it does not answer')
   }
 
@@ -542,6 +580,18 @@ export class Peer implements PeerPort {
     if (flight.heard) return false
     // A node that answers others is busy, not dead: asking the next one would double the work.
     return now >= flight.silentAt && !moving
+  }
+
+  /** Would it do harm if it was run after it has been given up, and is that to be feared? */
+  #mustNotRun({ heard, sent, writes }: Flight, now: number): boolean {
+    return writes && sent && !heard && now >= this.#movedAt + SILENCE_MS
+  }
+
+  #reset(now: number): void {
+    this.counters.resets++
+    this.#resetAt = now
+    const why = `${this.node.name} said nothing, and must not run what was asked`
+    this.#link?.abort(new LinkError(LINK_SILENT, why))
   }
 
   /** When it may next have become overdue. */

@@ -9,6 +9,8 @@
  * A node that does not answer this one but others is asked by way of one of them (detour.ts), and is passed
  * over only when none of them could reach it, nor this one. What may not be passed on then fails: with two nodes
  * answering for a key, the one that the rest of the cluster asks is right.
+ *
+ * A node that was passed over for a write may have what was there before: it is told to remove that (amends.ts).
  */
 import {
   effectUnknown,
@@ -17,6 +19,7 @@ import {
   nodeDeadline,
   nodesSilent,
 } from '../../protocol/errors.ts'
+import { Amends } from './amends.ts'
 import { byWayOf, portTo, type Vouchers } from './detour.ts'
 import type { PeerPort } from '../peers/peer.ts'
 import { PeerError, type PeerValue } from '../peers/replies.ts'
@@ -36,6 +39,9 @@ export interface RouterView extends Vouchers {
     after(slot: number, skipped: readonly string[]): string | null
   }
 }
+
+/** Keys among the arguments of a command. */
+export type KeysOf = (args: readonly Buffer[]) => readonly Buffer[]
 
 /**
  * Why nobody answered; `line` is the error for the client. After `deadline` and `effect-unknown`
@@ -58,6 +64,8 @@ export interface Hunt {
   /** As in PeerRequest. */
   readonly keyAt: number
   readonly share: boolean
+  /** It changes something: the keys of its arguments that whoever is passed over must not keep (amends.ts). */
+  readonly written?: KeysOf | undefined
   /** As in PeerRequest. */
   readonly relay?: 2 | 3 | undefined
   readonly skipped: readonly string[]
@@ -86,6 +94,7 @@ export interface HuntCounters {
 export class Hunter {
   readonly counters: HuntCounters = { failovers: 0, detours: 0, failures: 0 }
   readonly view: RouterView
+  readonly amends: Amends
   readonly #peer: (name: string) => PeerPort
   readonly #clock: Clock
 
@@ -93,6 +102,7 @@ export class Hunter {
     this.view = view
     this.#peer = peer
     this.#clock = clock
+    this.amends = new Amends((name) => (view.isLive(name) ? this.portTo(name) : null), clock)
   }
 
   /** Who is to be asked for the slot: its owner, or who is next when that one is skipped. */
@@ -102,14 +112,14 @@ export class Hunter {
 
   /** A hunt that begins now. */
   begin(
-    how: Pick<Hunt, 'repeatable' | 'keyAt' | 'share' | 'relay' | 'mayPassOn'>,
+    how: Pick<Hunt, 'repeatable' | 'keyAt' | 'share' | 'written' | 'relay' | 'mayPassOn'>,
     deadlineMs = HUNT_MS,
     skipped: readonly string[] = [],
   ): Hunt {
     const now = this.#clock.now()
-    const { repeatable, keyAt, share, relay, mayPassOn } = how
+    const { repeatable, keyAt, share, written, relay, mayPassOn } = how
     const times = { deadlineAt: now + deadlineMs, until: now + HUNT_MS }
-    return { ...times, repeatable, keyAt, share, relay, skipped, mayPassOn, tried: [] }
+    return { ...times, repeatable, keyAt, share, written, relay, skipped, mayPassOn, tried: [] }
   }
 
   /** How another node is asked for what it alone has to do; a command of a client. */
@@ -126,9 +136,10 @@ export class Hunter {
     const via = hunt.mayPassOn ? this.#untried(name, hunt.tried) : undefined
     if (via !== undefined) this.counters.detours++
     const port = via === undefined ? this.#peer(name) : byWayOf(this.#peer(via), name)
-    const { keyAt, share, relay } = hunt
+    const { keyAt, share, written, relay } = hunt
+    const writes = written !== undefined
     const hearMs = hunt.until - now
-    const how = relay === undefined ? { keyAt, share } : { keyAt, share, relay }
+    const how = { keyAt, share, ...(writes ? { writes } : {}), ...(relay ? { relay } : {}) }
     const request = { deadlineMs: hunt.deadlineAt - now, hearMs, ...how }
     port.request(args, request, (outcome, value, heard) => {
       const hasLeft = value instanceof PeerError && value.line === ERR_LEAVING
@@ -142,7 +153,7 @@ export class Hunter {
       const until = heard ? this.#clock.now() + HUNT_MS : hunt.until
       const tried = [...hunt.tried, via ?? name]
       const rest = { ...hunt, until, tried }
-      if (hasLeft) done(this.#passOver(name, rest))
+      if (hasLeft) done(this.#passedOver(name, rest))
       else if (!hunt.mayPassOn && this.view.vouchersFor(name).length > 0) {
         done(this.#failed('silent', nodesSilent([...hunt.skipped, name])))
       } else if (
@@ -151,7 +162,7 @@ export class Hunter {
         (outcome === 'unreachable' && !tried.includes(name))
       ) {
         this.ask(name, args, rest, done)
-      } else done(this.#passOver(name, rest))
+      } else done(this.#passOver(name, args, rest))
     })
   }
 
@@ -160,7 +171,16 @@ export class Hunter {
     return this.view.vouchersFor(name).find((one) => !tried.includes(one))
   }
 
-  #passOver(name: string, hunt: Hunt): Verdict {
+  /** Somebody else answers instead of a node that may be there. */
+  #passOver(name: string, args: readonly Buffer[], hunt: Hunt): Verdict {
+    const keys = hunt.written?.(args) ?? []
+    if (keys.length > 0 && !this.amends.owe(name, keys)) {
+      return this.#failed('busy', nodeBusy(name))
+    }
+    return this.#passedOver(name, hunt)
+  }
+
+  #passedOver(name: string, hunt: Hunt): Verdict {
     this.counters.failovers++
     return {
       kind: 'elsewhere',

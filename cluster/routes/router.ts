@@ -25,7 +25,7 @@ import { ERR_CURSOR, nodeNonsense } from '../../protocol/errors.ts'
 import { summed } from './fan-out.ts'
 import type { FanOutPart } from './fan-out.ts'
 import { HUNT_MS, Hunter } from './hunt.ts'
-import type { Failure, Hunt, HuntCounters, RouterView } from './hunt.ts'
+import type { Failure, Hunt, HuntCounters, KeysOf, RouterView } from './hunt.ts'
 import type { PeerPort } from '../peers/peer.ts'
 import { PeerError } from '../peers/replies.ts'
 import type { PeerValue } from '../peers/replies.ts'
@@ -51,6 +51,8 @@ export interface ForwardRequest {
   readonly keyAt: number
   /** Reads that key and nothing else: equal ones of the same turn may share one request. */
   readonly share: boolean
+  /** As in Hunt. */
+  readonly written?: KeysOf | undefined
   /** Running it twice, on one node or on two, does no harm. */
   readonly repeatable: boolean
   /** How long an owner that says it works on it is waited for; HUNT_MS if absent. */
@@ -113,6 +115,16 @@ export class Router {
     const [forwarded, scattered] = [this.#forwarded, this.#scattered]
     const [fannedOut, stoodIn] = [this.#fannedOut, this.#stoodIn]
     return { ...this.#hunter.counters, forwarded, scattered, fannedOut, stoodIn }
+  }
+
+  /** A new link leads to this process of a node. */
+  met(name: string, incarnation: string): void {
+    this.#hunter.amends.met(name, incarnation)
+  }
+
+  /** It asks nobody any more of its own accord. */
+  close(): void {
+    this.#hunter.amends.close()
   }
 
   /** Does this node own the slot? Also when the ring is empty. */

@@ -1,5 +1,5 @@
 import { nodeNonsense } from '../../protocol/errors.ts'
-import type { Hunt, Hunter } from './hunt.ts'
+import type { Hunt, Hunter, KeysOf } from './hunt.ts'
 import { PeerError, PeerStatus } from '../peers/replies.ts'
 import type { PeerValue } from '../peers/replies.ts'
 import { keySlot } from '../slots.ts'
@@ -20,6 +20,8 @@ export interface ScatterRequest {
   /** `list`: one value a key (MGET); `sum`: a count (DEL); `ok`: OK (MSET). */
   readonly gather: 'list' | 'sum' | 'ok'
   readonly repeatable: boolean
+  /** As in Hunt. */
+  readonly written?: KeysOf | undefined
   readonly deadlineMs?: number
 }
 
@@ -59,8 +61,8 @@ export class Scattering {
   }
 
   start(): void {
-    const { repeatable, deadlineMs } = this.#request
-    const how = { repeatable, keyAt: -1, share: false, mayPassOn: true }
+    const { repeatable, written, deadlineMs } = this.#request
+    const how = { repeatable, written, keyAt: -1, share: false, mayPassOn: true }
     const hunt = this.#hunter.begin(how, deadlineMs)
     this.#open++
     this.#spread([...this.#values.keys()], hunt)

@@ -259,7 +259,7 @@ export class Connection implements ClientConnection {
     const server = this.#server
     const now = server.world.clock.now()
     server.store.now = now
-    if (now > server.missedAt) server.wake(now)
+    if (now > server.stalledAt) server.wake(now)
     server.timer.begin(now)
     this.output.beginTurn()
     server.areas.own(this.output)

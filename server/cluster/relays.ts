@@ -7,17 +7,18 @@
  * Only to a node that answers this one, only what a client may send to any node, and never what came passed
  * on already: `PEER RELAY` is no command of a client. The reply goes back as the bytes that came.
  *
- * Whoever waits for a node that says nothing turns to the next one (SILENCE_MS). What this thread finds in
- * its sockets after it stood still may be such a request: it is not passed on, for the other node would run
- * it after newer ones. That is why this thread notes when it was awake.
+ * Whoever waits for a node that says nothing turns to the next one. What this thread finds in its sockets
+ * after it stood still may be such a request: it is not passed on, for the other node would run it after
+ * newer ones (late-requests.ts). And where the other node says nothing, what was passed on is given up as what
+ * comes from a client here is: a write takes its link with it (cluster/peers/peer.ts). Whoever asked for it waits
+ * until then, since it has heard that it is worked on.
  */
 import { type LostOutcome, notRelayed, RELAY_WORDS } from '../../cluster/routes/detour.ts'
-import { SILENCE_MS } from '../../cluster/peers/frame.ts'
 import { PeerError, type PeerValue } from '../../cluster/peers/replies.ts'
 import { Args } from '../../protocol/args.ts'
 import * as errors from '../../protocol/errors.ts'
 import type { Client } from '../clients/client.ts'
-import { type CommandEntry, takes } from '../command.ts'
+import { type CommandEntry, flagBits, takes } from '../command.ts'
 import type { IoThread } from '../io-thread.ts'
 
 /** Of one thread at a time: requests, and bytes of them. */
@@ -30,27 +31,15 @@ const WAY_MS = 20
 /** Told to a node that another one does not hear, but counts on again since this one does. */
 const REJOIN = 'peer|rejoin'
 
-/** Who stood still for so long may have been given up, with some time for the way. */
-const STALL_MS = SILENCE_MS - 100
-
 export class Relays {
   readonly #server: IoThread
   #open = 0
   #bytes = 0
-  #awakeAt = Infinity
-  /** Until then requests are found in sockets that have been waiting there. */
-  #lateUntil = -Infinity
   /** Counted since the start. */
   passed = 0
 
   constructor(server: IoThread) {
     this.#server = server
-  }
-
-  /** The thread runs: to be called several times in STALL_MS. */
-  awake(now: number): void {
-    if (now - this.#awakeAt > STALL_MS) this.#lateUntil = now + SILENCE_MS
-    this.#awakeAt = now
   }
 
   /** PEER RELAY name command [argument ...] */
@@ -65,11 +54,9 @@ export class Relays {
     if (this.#open >= RELAYS_MAX || this.#bytes >= RELAYED_BYTES_MAX) return refuse('busy')
     const words = args.copy().slice(RELAY_WORDS)
     const bytes = words.reduce((sum, word) => sum + word.length, 0)
-    const now = server.world.clock.now()
-    this.awake(now)
-    const isLate = now < this.#lateUntil || server.gate.doubtsKeys
+    const entry = this.#passable(words)
+    const isLate = server.late.maySee(server.world.clock.now()) || server.gate.doubtsKeys
     const to = peers.get(name)
-    const entry = this.#entryOf(words)
     if (isLate || member?.state !== 'up' || to === undefined || entry === null) {
       return refuse('unreachable')
     }
@@ -81,6 +68,7 @@ export class Relays {
     const slot = client.defer()
     const request = {
       ...{ deadlineMs: Math.max(1, header.deadlineMs - WAY_MS), keyAt: -1, share: false },
+      writes: (entry.flags & flagBits.readonly) === 0,
       relay: slot.protocol === 3 ? 3 : 2,
     } as const
     to.request(words, request, (outcome, value: PeerValue, heard) => {
@@ -96,8 +84,8 @@ export class Relays {
     })
   }
 
-  /** Null: it is not passed on. */
-  #entryOf(words: readonly Buffer[]): CommandEntry | null {
+  /** The command, if it may be passed on. */
+  #passable(words: readonly Buffer[]): CommandEntry | null {
     const args = Args.of(words)
     const entry = this.#server.table.called(args)
     if (entry === null || !takes(entry, args.count)) return null

@@ -11,7 +11,7 @@ import { Peers } from '../../cluster/peers/peers.ts'
 import { byWayOf } from '../../cluster/routes/detour.ts'
 import { Absent, askToRejoin, pingOrRejoin } from '../../cluster/ownership/rejoin.ts'
 import { PeerError, PeerStatus, Replies, type PeerValue } from '../../cluster/peers/replies.ts'
-import { HUNT_MS } from '../../cluster/routes/hunt.ts'
+import { HUNT_MS, type KeysOf } from '../../cluster/routes/hunt.ts'
 import { MINUS } from '../../cluster/peers/reply-gate.ts'
 import { type Routed, Router } from '../../cluster/routes/router.ts'
 import type { RunHere } from '../../cluster/routes/scatter.ts'
@@ -101,6 +101,7 @@ export class Routing {
       view: () => membership.viewHash,
       replyBytesMax: 2 * config['proto-max-bulk-len'],
       onLinkReady: (name, incarnation) => {
+        this.router!.met(name, incarnation)
         if (server.hub !== null) membership.met(name, incarnation)
       },
       onLinkEnd: (name, reason) => {
@@ -183,6 +184,7 @@ export class Routing {
   close(): void {
     this.membership?.stop()
     this.copied?.copies.close()
+    this.router?.close()
     this.#peers?.close()
   }
 
@@ -248,6 +250,7 @@ export class Routing {
       slot,
       keyAt: oneKey ? entry.firstKey : -1,
       share: oneKey && isRead,
+      written: isRead ? undefined : this.#writtenBy(args, entry),
       repeatable: this.#isRepeatable(args, entry),
       deadlineMs: this.#deadlineOf(args, entry),
       relay: reply.protocol === 3 ? 3 : 2,
@@ -420,6 +423,16 @@ export class Routing {
     return !this.#server.writing.isToldOf(entry, args)
   }
 
+  /** As in Hunt, for a command like this one, with fewer keys perhaps. */
+  #writtenBy(args: Args, entry: CommandEntry): KeysOf {
+    // Where an origin hears of changes it would hear of that one, too.
+    if (this.#server.writing.isToldOf(entry, args)) return () => []
+    return (words) => {
+      const of = Args.of(words)
+      return (keysOf(entry, of) ?? []).map((i) => words[i]!)
+    }
+  }
+
   /* ---- many owners ---- */
 
   #scatters(client: Client, entry: CommandEntry, call: Call): boolean {
@@ -453,6 +466,7 @@ export class Routing {
         firstKey: entry.firstKey,
         gather,
         repeatable: this.#isRepeatable(of, entry),
+        written: isRead ? undefined : this.#writtenBy(of, entry),
         deadlineMs: this.#deadlineOf(of, entry),
       } as const
       this.router!.scatter(request, runHere, (value) => {

@@ -34,7 +34,7 @@ import {
 } from '../../protocol/errors.ts'
 import type { Client } from '../clients/client.ts'
 import type { CommandEntry, CommandTable } from '../command.ts'
-import { keysOf, takes } from '../command.ts'
+import { flagBits, keysOf, takes } from '../command.ts'
 import type { Watch } from '../store/store.ts'
 import { type Queued, Transaction } from './transaction.ts'
 import { WatchedKeys, WATCHES_MAX } from './watched-keys.ts'
@@ -140,7 +140,7 @@ export function watchInCluster(client: Client): void {
   const { db } = client
   const slot = client.hold()
   const words = [Buffer.from('PEER'), ...copies]
-  router.forward(request(words, where.slot, false), (routed) => {
+  router.forward(request(words, where.slot, { mayPassOn: false }), (routed) => {
     if (routed.kind === 'here') {
       slot.answer(() => client.runAs(watchHere, Args.of(copies), db))
     } else if (routed.kind === 'failed') {
@@ -207,7 +207,11 @@ export function execInCluster(client: Client, transaction: Transaction): void {
     )
     routing.copied!.wrote(written)
     // What is watched is watched for this node.
-    router.forward(request(words, where.slot, tickets.length === 0), (routed) => {
+    const how = {
+      mayPassOn: tickets.length === 0,
+      written: () => keysWritten(client, transaction),
+    }
+    router.forward(request(words, where.slot, how), (routed) => {
       routing.copied!.wrote(written)
       answer(() => answerExec(client, transaction, { routed, tickets }))
       transaction.isRunning = false
@@ -241,8 +245,21 @@ function visitAll({ db, server }: Client, transaction: Transaction): void {
   for (const { entry, args } of transaction.commands) server.routing.visit(entry, args, db)
 }
 
-function request(args: readonly Buffer[], slot: number, mayPassOn: boolean): ForwardRequest {
-  return { args, slot, keyAt: -1, share: false, repeatable: false, mayPassOn }
+function request(
+  args: readonly Buffer[],
+  slot: number,
+  how: Pick<ForwardRequest, 'mayPassOn' | 'written'>,
+): ForwardRequest {
+  return { args, slot, keyAt: -1, share: false, repeatable: false, ...how }
+}
+
+/** Keys that a transaction changes, but those of whose changes an origin hears. */
+function keysWritten({ server }: Client, { commands }: Transaction): Buffer[] {
+  return commands.flatMap(({ entry, args }) => {
+    const isTold = server.writing.isToldOf(entry, args)
+    if ((entry.flags & flagBits.write) === 0 || entry.firstKey === 0 || isTold) return []
+    return (keysOf(entry, args) ?? []).map((i) => args.buffer(i))
+  })
 }
 
 /** Why these arguments, which are keys, cannot join those that are watched and queued; null: they do. */

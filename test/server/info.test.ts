@@ -272,7 +272,7 @@ test('in a cluster nodes and forwards are told', (t) => {
       failures: 10,
     },
   }
-  const links = { requests: 22, shared: 2, links: 4, silent: 6, lost: 8 }
+  const links = { requests: 22, shared: 2, links: 4, resets: 5, silent: 6, lost: 8 }
   const routing = { membership, size: () => 0 } as unknown as InfoSource['routing']
   const told = { ...facts, routed, links, otherViews: 12, relayed: 13 }
   const ownedSlots = { doubt: { raised: 3, forgotten: 2 } }

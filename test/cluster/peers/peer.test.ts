@@ -1,5 +1,11 @@
 import test from 'ava'
-import { LINK_AUTH, LINK_PROTOCOL, LINK_SELF, LINK_TIMEOUT } from '../../../cluster/peers/link.ts'
+import {
+  LINK_AUTH,
+  LINK_PROTOCOL,
+  LINK_SELF,
+  LINK_SILENT,
+  LINK_TIMEOUT,
+} from '../../../cluster/peers/link.ts'
 import { parseAddress } from '../../../cluster/members/membership.ts'
 import { Peer } from '../../../cluster/peers/peer.ts'
 import type { PeerOptions, PeerRequest } from '../../../cluster/peers/peer.ts'
@@ -293,6 +299,76 @@ test('a node that answers others is busy, not silent', async (t) => {
   t.deepEqual(slow, [])
   await scene.clock.advance(500)
   t.deepEqual(slow, [['silent', null, false]])
+})
+
+test('a write that is given up takes its link with it, and what else is on it is lost', async (t) => {
+  const scene = new Scene()
+  await scene.open()
+  const write = scene.ask('SET k v', { writes: true })
+  await scene.clock.advance(100)
+  const other = scene.ask('SET x v', { writes: true })
+  await scene.clock.advance(299)
+  t.deepEqual([write, other], [[], []])
+  await scene.clock.advance(1)
+  t.deepEqual(write, [['silent', null, false]])
+  t.deepEqual(other, [['lost', null, false]])
+  t.is(scene.peer.lastError!.code, LINK_SILENT)
+  t.true(scene.links[0]!.destroyed)
+  scene.owner.onRequest = ({ id }) => scene.owner.answer(id, ':1\r\n')
+  const next = scene.ask('SET k w', { writes: true })
+  await scene.clock.settle()
+  t.deepEqual(next, [['reply', 1, true]])
+  t.is(scene.peer.counters.resets, 1)
+})
+
+test('a read that is given up, a busy node and one that works on a write keep their link', async (t) => {
+  const scene = new Scene()
+  await scene.open()
+  const read = scene.ask('GET k')
+  await scene.clock.advance(400)
+  t.is(read.length, 1)
+  const worked = scene.ask('SET k v', { writes: true, deadlineMs: 1000 })
+  await scene.clock.advance(300)
+  scene.owner.loading(scene.owner.seen.at(-1)!.id)
+  await scene.clock.advance(700)
+  t.deepEqual(worked, [['deadline', null, true]])
+  const slow = scene.ask('SET k v', { writes: true, deadlineMs: 1000 })
+  for (let i = 0; i < 4; i++) {
+    scene.ask(`GET x${i}`)
+    await scene.clock.advance(300)
+    scene.owner.answer(scene.owner.seen.at(-1)!.id, bulk('X'))
+    await scene.clock.settle()
+  }
+  t.deepEqual(slow, [['deadline', null, false]])
+  t.is(scene.peer.counters.resets, 0)
+  t.is(scene.network.dialled.length, 1)
+})
+
+test('a heartbeat outlives the reset of its link, and fails no sooner than without it', async (t) => {
+  for (const comesBack of [true, false]) {
+    const scene = new Scene()
+    await scene.open()
+    scene.ask('SET k v', { writes: true })
+    await scene.clock.advance(200)
+    const answered: boolean[] = []
+    scene.peer.ping(300, (pong) => answered.push(pong))
+    if (!comesBack) scene.network.hang('b:1')
+    await scene.clock.advance(199)
+    scene.owner.onRequest = ({ id }) => scene.owner.answer(id, '+PONG\r\n')
+    await scene.clock.advance(1)
+    t.is(scene.peer.counters.resets, 1)
+    if (!comesBack) await scene.clock.advance(99)
+    t.deepEqual(answered, comesBack ? [true] : [])
+    await scene.clock.advance(1)
+    t.deepEqual(answered, [comesBack])
+    // One that waits when the attempt to open another link fails has its time, too.
+    await scene.clock.advance(150)
+    scene.peer.ping(300, (pong) => answered.push(pong))
+    await scene.clock.advance(299)
+    t.is(answered.length, comesBack ? 2 : 1)
+    await scene.clock.advance(1)
+    t.deepEqual(answered[1], comesBack)
+  }
 })
 
 test('a deadline shorter than the silence counts', async (t) => {

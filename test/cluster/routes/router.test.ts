@@ -300,6 +300,48 @@ test('when the link breaks under a request and others are known to hear the owne
   t.deepEqual(ended, [{ kind: 'reply', name: 'b:1', value: OK }])
 })
 
+test('who is passed over for a write is told to remove its keys, for a read or as it leaves it is not', async (t) => {
+  const scene = new Scene()
+  const key = scene.key('b:1', 'c:1')
+  const written = (args: readonly Buffer[]): readonly Buffer[] => [args[1]!]
+  const write = { args: words(`SET ${key} v`), share: false, written }
+  scene.behaviours.set('b:1', { outcome: 'silent' })
+  scene.forward(key)
+  await scene.clock.advance(410)
+  scene.behaviours.set('b:1', () => new PeerError(ERR_LEAVING))
+  scene.forward(key, write)
+  await scene.clock.advance(10)
+  const before = scene.seen.length
+  scene.behaviours.set('b:1', { outcome: 'silent' })
+  const ended = scene.forward(key, write)
+  await scene.clock.advance(399)
+  scene.behaviours.set('b:1', () => 1)
+  await scene.clock.advance(10)
+  t.deepEqual(ended, [{ kind: 'reply', name: 'c:1', value: OK }])
+  t.deepEqual(
+    scene.seen.slice(before).map(({ node, args, request }) => [node, args, request.writes]),
+    [
+      ['b:1', `SET ${key} v`, true],
+      ['c:1', `SET ${key} v`, true],
+      ['b:1', `DEL ${key}`, undefined],
+    ],
+  )
+})
+
+test('of a command of many keys only those of the node that was passed over are removed there', async (t) => {
+  const scene = new Scene()
+  const [one, two] = [scene.key('b:1', 'c:1'), scene.key('d:1')]
+  scene.behaviours.set('b:1', { outcome: 'lost' })
+  const written = (args: readonly Buffer[]): readonly Buffer[] => args.filter((_, i) => i % 2 === 1)
+  scene.scatter({ args: words(`MSET ${one} 1 ${two} 2`), step: 2, gather: 'ok', written })
+  await scene.clock.advance(5)
+  const told = scene.seen.filter(({ args }) => args.startsWith('DEL'))
+  t.deepEqual(
+    told.map(({ node, args }) => [node, args]),
+    [['b:1', `DEL ${one}`]],
+  )
+})
+
 test('commands of many keys and of all nodes take the same way', async (t) => {
   const { scene, key } = detouring('c:1')
   const here = (_: readonly Buffer[], done: (value: PeerValue) => void): void => done(1)

@@ -126,7 +126,8 @@ test('what has been waiting while this node stood still is not passed on', async
   const scene = await open(t)
   const { cluster, relay, sent } = scene
   const { server } = cluster.nodes[2]!
-  server.relays.awake(cluster.clock.now() - 301)
+  server.late.awake(cluster.clock.now() - 301)
+  server.wake(cluster.clock.now())
   t.is(await relay([B, 'SET', 'k', 'old']), `-RELAY unreachable: ${B} has not answered\r\n`)
   t.is(scene.sent, sent)
   await cluster.clock.advance(400)

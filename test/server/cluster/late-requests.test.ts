@@ -1,0 +1,71 @@
+import test from 'ava'
+import { LateRequests } from '../../../server/cluster/late-requests.ts'
+import { VirtualClock } from '../../sim/clock.ts'
+import { startCluster } from '../in-process.ts'
+import { PeerClient } from './peer-client.ts'
+
+const A = '127.0.0.1:7001'
+const SECRET = 'a secret of this test'
+
+test('after a stall requests may be late for a while, after a shorter one they are not', async (t) => {
+  const clock = new VirtualClock()
+  const late = new LateRequests(clock)
+  late.awake(clock.now())
+  await clock.advance(300)
+  late.awake(clock.now())
+  t.false(late.maySee(clock.now()))
+  await clock.advance(301)
+  late.awake(clock.now())
+  t.true(late.maySee(clock.now() + 399))
+  t.false(late.maySee(clock.now() + 400))
+  late.resumed(clock.now() + 500)
+  t.true(late.maySee(clock.now() + 899), 'after no command ran for a while, too')
+  t.false(late.maySee(clock.now() + 900))
+})
+
+test('those whose connection is gone three turns later are not run, the others in order', async (t) => {
+  const clock = new VirtualClock()
+  const late = new LateRequests(clock)
+  const ran: number[] = []
+  let turn = 0
+  const count = (): void => {
+    if (++turn < 9) clock.soon(count)
+  }
+  clock.soon(count)
+  for (let i = 0; i < 4; i++) {
+    late.hold(
+      () => i === 2 && turn > 2,
+      () => ran.push(i),
+    )
+  }
+  t.true(late.maySee(clock.now()), 'what comes now must not overtake them')
+  await clock.settle()
+  t.deepEqual(ran, [0, 1, 3])
+  t.false(late.maySee(clock.now()))
+  t.deepEqual([late.held, late.dropped], [4, 1])
+})
+
+for (const isReset of [false, true]) {
+  const what = isReset ? 'is not run when it was given up' : 'is run when somebody waits for it'
+  test(`what has been waiting while this node stood still ${what}`, async (t) => {
+    const cluster = await startCluster(3, [])
+    t.teardown(() => cluster.shutdown())
+    const { server } = cluster.nodes[1]!
+    const a = await PeerClient.open(cluster.nodes[1]!, A, SECRET)
+    const c = await PeerClient.open(cluster.nodes[1]!, '127.0.0.1:7003', SECRET)
+    server.wake(cluster.clock.now() - 301)
+    const said = c.say(c.request(['SET', 'k', 'newer']))
+    // The system hands out what came before it tells that the connection is gone.
+    a.stream.write(a.request(['SET', 'k', 'older']))
+    if (isReset) {
+      setImmediate(() => {
+        for (const client of server.clients.values()) if (client.peer === A) client.destroy()
+      })
+    }
+    t.is(await said, '@1\r\n+OK\r\n')
+    await cluster.settle()
+    t.is(server.late.dropped, isReset ? 1 : 0)
+    const value = await c.say(c.request(['GET', 'k']))
+    t.is(value, isReset ? '@2\r\n$5\r\nnewer\r\n' : '@2\r\n$5\r\nolder\r\n')
+  })
+}
