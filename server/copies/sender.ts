@@ -34,6 +34,8 @@ interface Target {
   rests: boolean
 }
 
+type Uncopied = ReturnType<CopyStream['end']>[number]
+
 /** See the top of the file. */
 export class CopySender implements Copiers {
   readonly #server: Server
@@ -45,6 +47,8 @@ export class CopySender implements Copiers {
   #tick: Timer | null = null
   /** Has it had nothing yet, since it began? */
   #isFresh = true
+  /** Nodes to which there has been a stream of this process: what they keep since is of this one. */
+  readonly #met = new Set<string>()
   #sent = 0
 
   constructor(server: Server, membership: Membership) {
@@ -61,12 +65,16 @@ export class CopySender implements Copiers {
 
   /** This node begins to serve. */
   begin(): void {
+    this.#startTicks()
+    this.#aim()
+  }
+
+  #startTicks(): void {
     const { clock } = this.#server.world
     const periodMs = this.#server.config['cluster-node-timeout'] / TICKS_PER_TIMEOUT
     this.#tick = clock.every(periodMs, () => {
       for (const { stream } of this.#targets.values()) stream.tick()
     })
-    this.#aim()
   }
 
   stop(): void {
@@ -157,7 +165,7 @@ export class CopySender implements Copiers {
       addSlot(set, slot)
       return next
     })
-    const waiting: { readonly key: Buffer; readonly dones: readonly (() => void)[] }[] = []
+    const waiting: Uncopied[] = []
     for (const [name, target] of this.#targets) {
       if (!sets.has(name)) waiting.push(...this.#end(name, target))
     }
@@ -166,6 +174,10 @@ export class CopySender implements Copiers {
       if (target === undefined) this.#targets.set(name, (target = this.#open(name)))
       target.stream.setSlots(set)
     }
+    this.#copyAgain(waiting)
+  }
+
+  #copyAgain(waiting: readonly Uncopied[]): void {
     for (const { key, dones } of waiting) {
       this.copied([key], () => {
         for (const done of dones) done()
@@ -176,6 +188,8 @@ export class CopySender implements Copiers {
   #open(name: string): Target {
     const { config, log, routing, store, world } = this.#server
     const member = this.#membership.member(name)
+    const isFresh = this.#isFresh && !this.#met.has(name)
+    this.#met.add(name)
     const stream = new CopyStream(
       {
         clock: world.clock,
@@ -187,7 +201,7 @@ export class CopySender implements Copiers {
           store.now = world.clock.now()
           return readEntry(store, config.groups, key)
         },
-        ...{ notYet: ERR_PEER_NOT_YET, isFresh: this.#isFresh },
+        ...{ notYet: ERR_PEER_NOT_YET, isFresh },
         onOpen: (slots) => this.#walkOn(target, slots),
         onRoom: () => this.#goOn(target),
         onDegraded: (isDegraded) => {
@@ -223,8 +237,11 @@ export class CopySender implements Copiers {
   /** With another time-out. */
   #beginAgain(): void {
     if (this.#tick === null) return
-    this.stop()
-    this.begin()
+    this.#tick.cancel()
+    const waiting = [...this.#targets].flatMap(([name, target]) => [...this.#end(name, target)])
+    this.#startTicks()
+    this.#aim()
+    this.#copyAgain(waiting)
   }
 
   /* ---- walks ---- */

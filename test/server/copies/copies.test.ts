@@ -312,6 +312,25 @@ test("copies that come with a snapshot are nobody's", async (t) => {
   t.is(second.server.store.size(databases), 0)
 })
 
+test('what was removed while streams begin anew, with another time-out, stays away', async (t) => {
+  const { cluster, clients, keys, say, kill, advance } = await start(t)
+  const names = keys(20)
+  const dead = cluster.nodes[DEAD]!
+  const [writer, admin] = [dead.connect(), dead.connect()]
+  for (const key of names) t.deepEqual(await say(writer, `SET ${key} old`), ['+OK\r\n'])
+  await advance(100)
+  for (const [i, key] of names.entries()) {
+    const removed = writer.send(['DEL', key])
+    const set = admin.send(['CONFIG', 'SET', 'cluster-node-timeout', String(700 + i)])
+    await advance(300)
+    t.deepEqual(await Promise.all([removed, set]), [':1\r\n', '+OK\r\n'])
+  }
+  await kill()
+  await advance(4000)
+  const [client] = clients
+  for (const key of names) t.deepEqual(await say(client!, `EXISTS ${key}`), [':0\r\n'], key)
+})
+
 test('a key of a group without copies waits for nobody', async (t) => {
   const { clients, say, info } = await start(t)
   const before = await info(DEAD, 'cluster_copies_sent')
