@@ -484,6 +484,18 @@ function clusterFields(
   }
 }
 
+/** The section `keyspace` of a cluster: what this node and the others have together, whose sections these are. */
+export function keyspaceOfAll(server: InfoSource, others: readonly string[]): string {
+  let [keys, expires] = [server.routing.size(0), server.store.expiring(0)]
+  expires = Math.min(keys, expires)
+  for (const text of others) {
+    const told = /^db0:keys=(\d+),expires=(\d+)/m.exec(text)
+    keys += Number(told?.[1] ?? 0)
+    expires += Number(told?.[2] ?? 0)
+  }
+  return `# Keyspace\r\n${keys > 0 ? `db0:${pairs({ keys, expires, avg_ttl: 0 })}\r\n` : ''}`
+}
+
 function keyspaceFields({ config, databases, routing, store }: InfoSource): Fields {
   const fields: Record<string, string> = {}
   for (let number = 0; number < config.databases; number++) {

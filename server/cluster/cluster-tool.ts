@@ -133,7 +133,8 @@ async function askNode(
     const [nodes, info, keyspace] = await Promise.all([
       client.cluster('NODES'),
       client.cluster('INFO'),
-      client.info('keyspace'),
+      // Of this node alone, as with any other section beside it.
+      client.info('cluster', 'keyspace'),
     ])
     const view = readView({ nodes: String(nodes), info, keyspace })
     return view ?? new Error('it answers, but not as a node of a cluster')

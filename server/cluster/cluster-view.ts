@@ -1,5 +1,5 @@
 /*
- * A cluster as one of its nodes sees it, read from what CLUSTER NODES, CLUSTER INFO and INFO keyspace
+ * A cluster as one of its nodes sees it, read from what CLUSTER NODES, CLUSTER INFO and the keyspace in INFO
  * answer. For `ringtier cluster` (cluster-tool.ts), which asks each node.
  */
 import type { MemberState } from '../../cluster/members/membership.ts'

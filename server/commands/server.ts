@@ -6,13 +6,31 @@ import type { Client } from '../clients/client.ts'
 import type { Command } from '../command.ts'
 import { isSecret } from '../config.ts'
 import { sumOfFacts } from '../facts.ts'
-import { info } from '../info.ts'
+import { info, keyspaceOfAll } from '../info.ts'
 import { helpRow, noSubcommand } from './container.ts'
 
 function serverInfo(client: Client): void {
   const { args, hub, reply } = client
   const names = words(args, 1)
+  if (names.length === 1 && names[0]!.toLowerCase() === 'keyspace') {
+    if (client.peer === null && hub.routing.enabled) return tellKeyspaceOfAll(client)
+  }
   client.survey('facts', null, (facts) => reply.verbatim(info(hub, sumOfFacts(facts), names)))
+}
+
+/** INFO keyspace in a cluster is about the keys of all nodes, as DBSIZE is. Nodes that do not answer are left out. */
+function tellKeyspaceOfAll(client: Client): void {
+  const { hub } = client
+  const slot = client.hold()
+  const args = [Buffer.from('INFO'), Buffer.from('keyspace')]
+  hub.routing.router!.fanOut(
+    { args },
+    (_, done) => done(null),
+    (parts) => {
+      const others = parts.flatMap(({ value }) => (Buffer.isBuffer(value) ? String(value) : []))
+      slot.settle((to) => to.verbatim(keyspaceOfAll(hub, others)))
+    },
+  )
 }
 
 /** Seconds and microseconds by the wall clock. */
@@ -162,6 +180,7 @@ const configRows = [
 export const serverCommands = [
   {
     name: 'info',
+    differs: 'in a cluster `INFO keyspace`, with no other section, is about the keys of all nodes',
     onHub: true,
     arity: -1,
     flags: ['loading', 'stale'],
