@@ -155,16 +155,12 @@ function holdPeers(server: IoThread, client: Client, entry: CommandEntry): void 
 /** Puts off another node's request until it is known whether anybody waits for it: late-requests.ts. */
 function holdLate(server: IoThread, client: Client, entry: CommandEntry): void {
   const run = putOff(server, client, entry)
-  server.late.hold(
-    () => client.isGone,
-    () => {
-      if (server.gate.doubtsKeys) {
-        server.held.whenSure(() => {
-          if (!client.isGone) run()
-        })
-      } else run()
-    },
-  )
+  server.late.hold(client, () => {
+    if (!server.gate.doubtsKeys) return run()
+    server.held.whenSure(() => {
+      if (!client.isGone) run()
+    })
+  })
 }
 
 /** Another node's request, to be run later. */

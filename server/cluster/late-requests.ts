@@ -8,7 +8,7 @@
  *
  * A system hands out what has come in before it says that the connection was reset. So after it stood still a
  * thread does not run requests for keys at once: it holds each until it must have heard of that, which is with
- * the next read, and the connection is gone a turn later. Those that are gone then are not run.
+ * the read after the last bytes, and the connection is gone a turn later. Those that are gone then are not run.
  * Stalls of more than `cluster-node-timeout` are a doubt (cluster/ownership/doubt.ts), which holds for longer.
  *
  * The same holds for what waited because no command ran here at all (gate.ts).
@@ -25,8 +25,19 @@ import type { Clock } from '../../cluster/world.ts'
 /** Who stood still for so long may have been given up, with some time for the way. */
 export const STALL_MS = SILENCE_MS - 100
 
-/** What came, that it was reset, and that the connection is closed: one turn each. */
+/** What is left of what came, that it was reset, and that the connection is closed: one turn each. */
 const TURNS = 3
+/** Where so much came in a turn there may be more behind it: it is read a piece a turn. */
+const PIECE_BYTES = 16 * 1024
+/** More does not wait in a socket. */
+const SOCKET_BYTES_MAX = 8 * 1024 * 1024
+
+/** What is asked of a connection. */
+export interface Asking {
+  readonly isGone: boolean
+  /** Of all that came. */
+  readonly bytesRead: number
+}
 
 /** See the top of the file. */
 export class LateRequests {
@@ -58,18 +69,26 @@ export class LateRequests {
     return now < this.#until || this.#held > 0
   }
 
-  /** Calls `run` when it is known whether the connection it came by was reset: `isGone` tells. In order. */
-  hold(isGone: () => boolean, run: () => void): void {
+  /**
+   * Calls `run` when it is known that the connection it came by was not reset: all that had been waiting there
+   * is read, and nothing else has come to light. Those of one connection keep their order.
+   */
+  hold(client: Asking, run: () => void): void {
     this.#held++
     this.held++
-    this.#afterTurns(TURNS, () => {
+    const last = client.bytesRead + SOCKET_BYTES_MAX
+    let seen = -Infinity
+    let quiet = 0
+    const look = (): void => {
+      const { bytesRead, isGone } = client
+      quiet = bytesRead - seen < PIECE_BYTES ? quiet + 1 : 0
+      seen = bytesRead
+      const isSure = quiet >= TURNS || bytesRead > last || this.#clock.now() >= this.#until
+      if (!isGone && !isSure) return this.#clock.soon(look)
       this.#held--
-      if (isGone()) this.dropped++
+      if (isGone) this.dropped++
       else run()
-    })
-  }
-
-  #afterTurns(turns: number, run: () => void): void {
-    this.#clock.soon(turns === 1 ? run : () => this.#afterTurns(turns - 1, run))
+    }
+    this.#clock.soon(look)
   }
 }

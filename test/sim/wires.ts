@@ -3,7 +3,8 @@
  *
  * Bytes arrive whole, once and in order, or not at all. What the network can do to them is to keep
  * them: while the way from one host to another is cut, or a connection stalls, they wait, and go on
- * when it heals. A host that is frozen has a kernel that takes them all the same. A host that died
+ * when it heals, also those of a connection that its end has closed meanwhile; but not of one that was reset. A
+ * host that is frozen has a kernel that takes them all the same. A host that died
  * resets its connections, or says nothing more, like one whose cable was pulled.
  *
  * A direction of a connection is a `Way`. All that happens on ways goes into the trace.
@@ -45,6 +46,8 @@ export class Wires {
   readonly #listeners = new Map<string, { host: Host; accept: (stream: WireStream) => void }>()
   readonly #refusing = new Set<string>()
   readonly #streams = new Set<WireStream>()
+  /** Those that are closed, and have something left that did not get through. */
+  readonly #lingering = new Set<WireStream>()
   /** 0 to 1: connection attempts that reach the other side twice. */
   doubled = 0
   #serial = 0
@@ -92,7 +95,7 @@ export class Wires {
 
   heal(from: string, to: string): void {
     this.lane(from, to).isCut = false
-    for (const stream of this.#streams) {
+    for (const stream of [...this.#streams, ...this.#lingering]) {
       if (stream.host.name === from && stream.farName === to) stream.resend()
     }
   }
@@ -163,6 +166,7 @@ export class Wires {
       this.#streams.delete(stream)
       if (!silently) stream.send('reset')
     }
+    for (const stream of this.#lingering) if (stream.host === host) this.#lingering.delete(stream)
   }
 
   /** A host of this name is back: it knows nothing of the connections that its forerunner had. */
@@ -177,6 +181,12 @@ export class Wires {
   forget(stream: WireStream): void {
     this.#streams.delete(stream)
   }
+
+  /** Has a closed connection something left? */
+  linger(stream: WireStream, lingers: boolean): void {
+    if (lingers) this.#lingering.add(stream)
+    else this.#lingering.delete(stream)
+  }
 }
 
 /** One end of a connection. It has what product code uses of a Duplex, and no events but those. */
@@ -189,6 +199,7 @@ export class WireStream extends EventEmitter {
   /** The way out. */
   readonly #lane: Lane
   destroyed = false
+  #isAborted = false
   #far: WireStream | null = null
   #isEnded = false
   /** What waits for the way to be free, or the connection to stand. */
@@ -249,9 +260,22 @@ export class WireStream extends EventEmitter {
 
   destroy(): void {
     if (this.destroyed) return
+    this.#leave(this.#isEnded ? null : 'end')
+  }
+
+  /** What has not arrived never does; that it is reset the other side hears, if only when the way is free again. */
+  abort(): void {
+    if (this.destroyed) return
+    this.#isAborted = true
+    this.#kept = []
+    this.#leave('reset')
+  }
+
+  #leave(word: 'end' | 'reset' | null): void {
     this.destroyed = true
-    if (!this.#isEnded) this.send('end')
+    if (word !== null) this.send(word)
     this.#wires.forget(this)
+    if (this.#kept.length > 0) this.#wires.linger(this, true)
     this.host.clock.soon(() => this.emit('close'))
   }
 
@@ -273,8 +297,8 @@ export class WireStream extends EventEmitter {
     const { scheduler } = this.#wires
     this.#stalledUntil = scheduler.now + forMs
     scheduler.at(this.#stalledUntil, null, () => {
-      if (this.destroyed) return
       if (!thenReset) return this.resend()
+      if (this.destroyed) return
       this.#kept.length = 0
       this.send('reset')
       scheduler.at(scheduler.now, this.host, () => this.takeIn('reset'), true)
@@ -286,6 +310,7 @@ export class WireStream extends EventEmitter {
     const kept = this.#kept
     if (kept.length === 0) return
     this.#kept = []
+    this.#wires.linger(this, false)
     const at = this.#wires.scheduler.now + this.#wires.resendDelay()
     for (const sent of kept) this.#put(sent, at)
   }
@@ -302,14 +327,20 @@ export class WireStream extends EventEmitter {
     // Of a connection that does not stand yet nothing is known over there.
     if (far === null) return
     if (this.#isKept()) {
-      this.#kept.push(sent)
+      this.#keep(sent)
       return
     }
     this.#wires.scheduler.at(at, null, () => {
       // It was lost on the way, and waits to be sent again.
-      if (this.#isKept()) this.#kept.push(sent)
+      if (this.#isKept()) this.#keep(sent)
       else far.#arrive(sent)
     })
+  }
+
+  #keep(sent: Sent): void {
+    if (this.#isAborted && sent.item !== 'reset') return
+    this.#kept.push(sent)
+    if (this.destroyed && this.host.fate !== 'dead') this.#wires.linger(this, true)
   }
 
   /** In the kernel of this host: in order, and at once where its process runs. */

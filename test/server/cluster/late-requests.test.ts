@@ -23,26 +23,54 @@ test('after a stall requests may be late for a while, after a shorter one they a
   t.false(late.maySee(clock.now() + 900))
 })
 
-test('those whose connection is gone three turns later are not run, the others in order', async (t) => {
+test('those whose connection is gone some turns later are not run, the others in order', async (t) => {
   const clock = new VirtualClock()
   const late = new LateRequests(clock)
+  late.resumed(clock.now())
   const ran: number[] = []
   let turn = 0
   const count = (): void => {
-    if (++turn < 9) clock.soon(count)
+    if (++turn < 20) clock.soon(count)
   }
   clock.soon(count)
   for (let i = 0; i < 4; i++) {
-    late.hold(
-      () => i === 2 && turn > 2,
-      () => ran.push(i),
-    )
+    const client = {
+      get isGone() {
+        return i === 2 && turn > 3
+      },
+      bytesRead: 1000,
+    }
+    late.hold(client, () => ran.push(i))
   }
   t.true(late.maySee(clock.now()), 'what comes now must not overtake them')
   await clock.settle()
   t.deepEqual(ran, [0, 1, 3])
-  t.false(late.maySee(clock.now()))
+  t.false(late.maySee(clock.now() + 400))
   t.deepEqual([late.held, late.dropped], [4, 1])
+})
+
+test('as long as much is read there may be more, but not for ever', async (t) => {
+  const clock = new VirtualClock()
+  for (const [pieces, bytes, runsAt] of [
+    [0, 0, 4],
+    [5, 16_384, 9],
+    [5, 16_383, 4],
+    [1000, 1024 * 1024, 9],
+  ] as const) {
+    const late = new LateRequests(clock)
+    late.resumed(clock.now())
+    const client = { isGone: false, bytesRead: 0 }
+    let turn = 0
+    let ranAt = 0
+    const read = (): void => {
+      if (++turn > 1 && turn <= pieces + 1) client.bytesRead += bytes
+      if (ranAt === 0 && turn < 100) clock.soon(read)
+    }
+    clock.soon(read)
+    late.hold(client, () => (ranAt = turn))
+    await clock.settle()
+    t.true(ranAt === runsAt || ranAt === runsAt + 1, `${pieces} pieces of ${bytes}: ${ranAt}`)
+  }
 })
 
 for (const isReset of [false, true]) {
