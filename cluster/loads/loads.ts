@@ -268,7 +268,7 @@ export class Loads {
 
   async #load(flight: Flight): Promise<void> {
     flight.askedAt = this.#clock.now()
-    let answer: Answer
+    let answer: Answer | null
     try {
       answer = await this.#askFor(flight)
     } catch (error) {
@@ -277,10 +277,12 @@ export class Loads {
       this.#fail(flight, ours ? error : new OriginError('failed', originFailed(name), error))
       return
     }
-    this.#succeed(flight, answer.loaded, answer.tags)
+    if (answer === null) this.#lapse(flight)
+    else this.#succeed(flight, answer.loaded, answer.tags)
   }
 
-  async #askFor(flight: Flight): Promise<Answer> {
+  /** Null: the value has not changed, is not there any more, and nobody wants it. */
+  async #askFor(flight: Flight): Promise<Answer | null> {
     const { db, key } = flight.miss
     this.#store.now = this.#clock.now()
     const etag = this.#store.etag(db, key)
@@ -293,6 +295,7 @@ export class Loads {
         const kept = { ...loaded, value: now.value, etag: loaded.etag ?? etag ?? undefined }
         return { loaded: kept, tags: now.tags }
       }
+      if (flight.waiters.size === 0 && !this.#stands(flight.miss)) return null
       loaded = await this.#ask(flight, null)
     }
     assert(loaded.value === null || loaded.value instanceof Uint8Array, 'a loader gave no value')
@@ -303,6 +306,16 @@ export class Loads {
     const { group, key } = miss
     const { url, params } = group.request(key)
     return this.#loader.load({ group, key, url, params, etag, signal: controller.signal })
+  }
+
+  /** Ends a load that has nobody to tell, and nothing to fill. */
+  #lapse(flight: Flight): void {
+    if (!this.#leave(flight)) return
+    const { counters } = this.#of(flight.miss.group)
+    counters.unchanged++
+    counters.fenced++
+    const tookMs = this.#clock.now() - flight.askedAt
+    this.#hear({ miss: flight.miss, outcome: 'unchanged', error: null, tookMs })
   }
 
   /** `tags`: hashes of those that the value had before, if it has not changed. */

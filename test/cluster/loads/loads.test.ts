@@ -656,6 +656,21 @@ test('if the unchanged value was evicted meanwhile it is asked for whole', async
   t.deepEqual(bench.leftovers, NOTHING)
 })
 
+test('if it was removed meanwhile, and nobody waits, that is all', async (t) => {
+  const bench = new Bench('ttl 1s stale 10s')
+  bench.get('client')
+  await bench.answer('same', { etag: '"1"' })
+  await bench.clock.advance(2000)
+  bench.refresh()
+  await bench.clock.settle()
+  bench.store.delete('k:1')
+  await bench.answer(null, { unchanged: true })
+  t.is(bench.asked.length, 0)
+  t.is(bench.store.get('k:1'), null)
+  t.is(bench.loads.counters().fenced, 1)
+  t.deepEqual(bench.leftovers, NOTHING)
+})
+
 test('what the origin does not want to be kept is heard and not stored', async (t) => {
   const bench = new Bench('ttl 1s')
   bench.get('client')
