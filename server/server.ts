@@ -281,6 +281,7 @@ export class Server extends IoThread {
       takers: {
         settle: (key, done) => this.takeover!.settle(key, done),
         hear: (name, word, done) => this.takeover!.hear(name, word, done),
+        sweep: () => this.invalidations.sweep(),
       },
       incarnation: config.members === null ? '' : newIncarnation(world.random),
       copiers: {

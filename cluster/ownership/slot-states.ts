@@ -10,7 +10,7 @@
  *                          |  ^
  *                  a visit |  | a while later
  *                          v  |
- *                       disturbed
+ *                       disturbed ---> visited    what was stale is dropped, for the owner is passed over
  *
  * A node also runs commands for keys of slots that it does not own: when it stands in for an owner that
  * does not answer, or when another node sees another ring. That is a *visit*. What visits leave behind
@@ -111,6 +111,13 @@ export class SlotStates {
       const next = state === CLEAN ? VISITED : DISTURBED
       if (Atomics.compareExchange(states, slot, state, next) === state) return next === DISTURBED
     }
+  }
+
+  /** What was stale in the slot was made worthless: what visits leave from now on stands alone. By any thread. */
+  drop(slot: number): void {
+    const states = this.#states
+    if (Atomics.compareExchange(states, slot, STALE, CLEAN) === STALE) return
+    Atomics.compareExchange(states, slot, DISTURBED, VISITED)
   }
 
   /* ---- the hub's ---- */

@@ -38,6 +38,8 @@ export interface Takers {
   settle(key: Buffer, done: () => void): void
   /** Another node says that it is leaving, or that it stays after all. */
   hear(name: string, word: Word, done: () => void): void
+  /** Entries were made worthless at once (store/purge.ts): they are to be removed. */
+  sweep(): void
 }
 
 /** Keys of one command that are asked for at a time. */
@@ -103,6 +105,11 @@ export class Handoff {
   }
 
   /** See Takers. */
+  /** See Takers. */
+  sweep(): void {
+    this.#takers.sweep()
+  }
+
   hear(name: string, word: Word, done: () => void): void {
     this.#takers.hear(name, word, done)
   }

@@ -16,7 +16,7 @@ import { MINUS } from '../../cluster/peers/reply-gate.ts'
 import { type Routed, Router } from '../../cluster/routes/router.ts'
 import type { RunHere } from '../../cluster/routes/scatter.ts'
 import { askAbout, askView } from '../../cluster/members/opinions.ts'
-import { keySlot } from '../../cluster/slots.ts'
+import { SLOT_COUNT, keySlot } from '../../cluster/slots.ts'
 import { VisitedKeys } from '../../cluster/ownership/visited-keys.ts'
 import { Args } from '../../protocol/args.ts'
 import { ERR_CROSSSLOT, moved } from '../../protocol/errors.ts'
@@ -29,6 +29,7 @@ import type { IoThread } from '../io-thread.ts'
 import { KEYS_PER_PART, scatterLong, streamList } from './long-scatter.ts'
 import { Redirects } from './redirects.ts'
 import type { Call, Slot } from '../clients/slot.ts'
+import { slotSetOf } from '../store/store.ts'
 
 /** Nodes see a change of the ring within this of each other; longer, and they do not agree. */
 const VIEWS_DIFFER_MS = 2000
@@ -289,6 +290,26 @@ export class Routing {
     )
   }
 
+  /**
+   * A write is about to run for an owner that is passed over, and this node has entries of its slots from before.
+   * If that owner is gone what is written now is all that there is of it: so the old ones, which hide it, are dropped,
+   * and with them those of its other slots. Not while nodes may not have seen that they are that owner's.
+   */
+  #dropStale(slot: number): void {
+    const { handoff, slotStates, store, world } = this.#server
+    const ownership = this.ownership!
+    const isKept = (of: number): boolean =>
+      slotStates.hidesSome(of) && world.clock.now() - ownership.lostAt(of) >= VIEWS_DIFFER_MS
+    if (!isKept(slot)) return
+    const owner = this.ownerOfSlot(slot)
+    const all = Array.from({ length: SLOT_COUNT }, (_, of) => of)
+    const slots = all.filter((of) => this.ownerOfSlot(of) === owner && isKept(of))
+    // If another one is being swept, they stay as they are.
+    if (!store.beginInvalidation({ kind: 'slots', db: 0, slots: slotSetOf(slots) })) return
+    for (const of of slots) slotStates.drop(of)
+    handoff!.sweep()
+  }
+
   /** Keys of the database that may be seen, about: what is removed in a moment is counted. */
   size(db: number): number {
     const { slotStates, store } = this.#server
@@ -323,6 +344,7 @@ export class Routing {
       const length = args.length(i)
       const slot = keySlot(args.bytes, pos, length)
       if (slotStates.visit(slot) && !(sawOwner && this.#isBeingFetched(slot))) {
+        if ((entry.flags & flagBits.write) !== 0) this.#dropStale(slot)
         const isFirst = this.#visited.isFirst(args.bytes, pos, length)
         if (isFirst && store.delete(db, args.bytes, pos, length)) slotStates.hiddenGone()
       }

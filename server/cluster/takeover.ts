@@ -51,7 +51,7 @@ export interface TakeoverCounters {
   givenUp: number
 }
 
-export class Takeover implements Takers {
+export class Takeover implements Pick<Takers, 'settle' | 'hear'> {
   readonly counters: TakeoverCounters = { asked: 0, moved: 0, givenUp: 0 }
   readonly #server: Server
   readonly #fence: HandoffFence

@@ -44,10 +44,15 @@ export class Invalidations {
       this.#step()
       return false
     }
+    this.sweep()
+    return true
+  }
+
+  /** One has begun, here or in another thread: what it made worthless is removed, in turns. */
+  sweep(): void {
     this.#cursor = 0
     if (!this.#sweeps) this.#turns.add({ takeTurn: () => this.#takeTurn() })
     this.#sweeps = true
-    return true
   }
 
   #takeTurn(): boolean {

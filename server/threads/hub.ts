@@ -189,6 +189,8 @@ export class Hub implements Workers {
       case 'load':
         this.#load(worker, message)
         return
+      case 'sweep':
+        return this.#server.invalidations.sweep()
       case 'settle': {
         const { id, key } = message
         const bytes = Buffer.from(key.buffer, key.byteOffset, key.length)

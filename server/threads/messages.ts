@@ -136,6 +136,8 @@ export type FromWorker =
     }
   /** This key is to be asked for (server/cluster/handoff.ts). */
   | { readonly kind: 'settle'; readonly id: number; readonly key: Uint8Array }
+  /** Entries were made worthless, and are to be removed. */
+  | { readonly kind: 'sweep' }
   /** Another node says that it leaves, or stays. */
   | {
       readonly kind: 'word'

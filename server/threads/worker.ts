@@ -77,6 +77,7 @@ const takers: Takers = {
     handing.set(nextHanding, done)
     tell({ kind: 'settle', id: nextHanding++, key: ownBytes(key) })
   },
+  sweep: () => tell({ kind: 'sweep' }),
   hear: (name, word, done) => {
     handing.set(nextHanding, done)
     tell({ kind: 'word', id: nextHanding++, name, word })

@@ -400,6 +400,20 @@ test('a stand-in has what it was told for longer than it takes until the owner i
   end()
 })
 
+test('what a stand-in is told for an owner that was back a while ago, and dies, stays', async (t) => {
+  const { server, clock, ask, say, lose, find, end, theirs } = await pair()
+  await lose()
+  t.is(await say('SET', theirs, 'before'), '+OK')
+  await find()
+  await clock.advance(3000)
+  t.is(server.slotStates.of(slotOf(theirs)), 'stale')
+  t.is(await ask('SET', theirs, 'passing'), 'OK')
+  t.is(server.slotStates.of(slotOf(theirs)), 'visited')
+  await lose()
+  t.is(await say('GET', theirs), '$7\r\npassing')
+  end()
+})
+
 test('PEER REJOIN forgets all that is here, also when something else is being removed', async (t) => {
   const { server, ask, say, end, own } = await pair()
   t.is(await say('PEER', 'REJOIN'), '-ERR only nodes of the cluster ask this of each other')
