@@ -13,7 +13,8 @@
  *
  * The same holds for what waited because no command ran here at all (gate.ts).
  *
- * Nothing else lets a request that was given up run late. What waits in this process for a doubt, or for keys from
+ * Nothing else that is known lets a request that was given up run late, but one: a thread that works for so long on what
+ * it got with one read does not look at the clock in between, and another thread may run a newer one meanwhile. What waits in this process for a doubt, or for keys from
  * other nodes, looks itself whether anybody still wants it (dispatch.ts, handoff.ts). What waits for the hub are
  * commands that are never asked of two nodes, since an origin hears of them; and who asked has been told that
  * they are worked on. What this node passes on for another one is refused for as long as it may be late
