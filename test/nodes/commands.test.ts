@@ -85,7 +85,7 @@ test.serial(
       t.is(await stranger.command('GET', 'k'), '-NOAUTH Authentication required.\r\n')
       const name = `127.0.0.1:${nodes.ports[1]!}`
       const hello = await stranger.command('PEER', 'HELLO', '1', name, '00'.repeat(16))
-      t.true(hello.startsWith('*3\r\n'), hello)
+      t.true(hello.startsWith('*4\r\n'), hello)
       const proof = await stranger.command('PEER', 'AUTH', 'ab'.repeat(32))
       t.true(proof.startsWith('-'), proof)
       t.is(await stranger.command('GET', 'k'), '-NOAUTH Authentication required.\r\n')
