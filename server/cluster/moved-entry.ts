@@ -57,14 +57,18 @@ function valueOf(store: Store): Buffer | Pages | null {
   return store.inPages ? store.pin() : copyOpenValue(store)
 }
 
-/** The same for an entry that stays, as it is now; its value is copied. */
+/**
+ * The same for an entry that stays, as it is now; its value is copied. Null also where the value has more than
+ * `bytesMax`.
+ */
 export function readEntry(
   store: Store,
   groups: Groups,
   key: Buffer,
+  bytesMax: number,
 ): { readonly line: string; readonly value: Buffer } | null {
   const found = store.peekAny(0, key, 0, key.length)
-  const isValue = found && store.valueType === TYPE_STRING
+  const isValue = found && store.valueType === TYPE_STRING && store.valueLength <= bytesMax
   const entry = isValue
     ? { line: JSON.stringify(lineOf(store, groups)), value: copyOpenValue(store) }
     : null

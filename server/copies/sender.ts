@@ -25,6 +25,8 @@ import type { Copiers } from './copying.ts'
 const TRUST_TIMEOUTS = 3
 const TICKS_PER_TIMEOUT = 6
 const ID_BYTES = 8
+/** Longer values have no copies: both nodes would stand still for too long. */
+const VALUE_BYTES_MAX = 16 * 1024 * 1024
 
 interface Target {
   readonly stream: CopyStream
@@ -199,7 +201,7 @@ export class CopySender implements Copiers {
         name: () => world.random.bytes(ID_BYTES).toString('hex'),
         read: (key) => {
           store.now = world.clock.now()
-          return readEntry(store, config.groups, key)
+          return readEntry(store, config.groups, key, VALUE_BYTES_MAX)
         },
         ...{ notYet: ERR_PEER_NOT_YET, isFresh },
         onOpen: (slots) => this.#walkOn(target, slots),

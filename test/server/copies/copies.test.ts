@@ -331,6 +331,29 @@ test('what was removed while streams begin anew, with another time-out, stays aw
   for (const key of names) t.deepEqual(await say(client!, `EXISTS ${key}`), [':0\r\n'], key)
 })
 
+test('a value of more than 16 MB has no copy, and leaves none of before', async (t) => {
+  const args = [...GROUP, '--maxmemory', '256mb']
+  const nodes = await start(t, countingLoader().loader, args)
+  const { clients, keys, say, kill, advance, info, next } = nodes
+  const [a, b] = keys(20).reduce<string[]>(
+    (found, key) => (found.length < 2 && next(key) === 0 ? [...found, key] : found),
+    [],
+  ) as [string, string]
+  const [client] = clients
+  await say(client!, `SET ${a} old`, `SET ${b} old`)
+  t.is(await info(0, 'cluster_copies_kept'), 2)
+  const most = 16 * 1024 * 1024
+  for (const [key, bytes] of [
+    [a, most],
+    [b, most + 1],
+  ] as const) {
+    t.deepEqual(await say(client!, `SET ${key} ${'x'.repeat(bytes)}`), ['+OK\r\n'])
+  }
+  await kill()
+  await advance(2000)
+  t.deepEqual(await say(client!, `STRLEN ${a}`, `EXISTS ${b}`), [`:${most}\r\n`, ':0\r\n'])
+})
+
 test('a key of a group without copies waits for nobody', async (t) => {
   const { clients, say, info } = await start(t)
   const before = await info(DEAD, 'cluster_copies_sent')
