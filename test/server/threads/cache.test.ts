@@ -112,6 +112,7 @@ threadsTest(
       const joinedAtStart = await joined()
       const before = clients.slice(0, 2).map((client) => say(client, `GET k:${round}`))
       await until(() => held.length === 1)
+      await until(async () => (await joined()) === joinedAtStart + 1)
       version++
       const writer = clients[2 + (round % 2)]!
       t.is(await say(writer, 'CACHE.INVALIDATE TAG x'), '+OK')
