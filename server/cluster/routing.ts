@@ -293,7 +293,8 @@ export class Routing {
   /**
    * A write is about to run for an owner that is passed over, and this node has entries of its slots from before.
    * If that owner is gone what is written now is all that there is of it: so the old ones, which hide it, are dropped,
-   * and with them those of its other slots. Not while nodes may not have seen that they are that owner's.
+   * and with them those of its other slots. Not where this node hears it, nor while nodes may not have seen that they
+   * are that owner's.
    */
   #dropStale(slot: number): void {
     const { handoff, slotStates, store, world } = this.#server
@@ -302,6 +303,8 @@ export class Routing {
       slotStates.hidesSome(of) && world.clock.now() - ownership.lostAt(of) >= VIEWS_DIFFER_MS
     if (!isKept(slot)) return
     const owner = this.ownerOfSlot(slot)
+    const isCutOff = this.#server.hub !== null && this.peers.get(owner)?.connected === false
+    if (this.membership!.member(owner)?.state === 'up' && !isCutOff) return
     const all = Array.from({ length: SLOT_COUNT }, (_, of) => of)
     const slots = all.filter((of) => this.ownerOfSlot(of) === owner && isKept(of))
     // If another one is being swept, they stay as they are.

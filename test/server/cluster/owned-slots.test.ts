@@ -401,12 +401,16 @@ test('a stand-in has what it was told for longer than it takes until the owner i
 })
 
 test('what a stand-in is told for an owner that was back a while ago, and dies, stays', async (t) => {
-  const { server, clock, ask, say, lose, find, end, theirs } = await pair()
+  const { server, clock, state, membership, ask, say, lose, find, end, theirs } = await pair()
   await lose()
   t.is(await say('SET', theirs, 'before'), '+OK')
   await find()
   await clock.advance(3000)
   t.is(server.slotStates.of(slotOf(theirs)), 'stale')
+  t.is(await ask('SET', theirs, 'in passing'), 'OK')
+  t.is(server.slotStates.of(slotOf(theirs)), 'disturbed', 'its owner is heard')
+  state.hears = false
+  await clock.until(() => membership.member(OTHER)!.state === 'suspect')
   t.is(await ask('SET', theirs, 'passing'), 'OK')
   t.is(server.slotStates.of(slotOf(theirs)), 'visited')
   await lose()
