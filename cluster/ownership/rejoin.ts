@@ -16,9 +16,8 @@
  * have touched since, on the way of each command; it is late so seldom that it is not worth that.
  */
 import type { Membership, Ping } from '../members/membership.ts'
-import type { PeerOutcome, PeerPort } from '../peers/peer.ts'
-import { PeerError, PeerStatus } from '../peers/replies.ts'
-import type { PeerValue } from '../peers/replies.ts'
+import type { PeerPort } from '../peers/peer.ts'
+import { isUnknownWord, PeerStatus } from '../peers/replies.ts'
 
 const REJOIN = [Buffer.from('PEER'), Buffer.from('REJOIN')]
 const LIVE = [Buffer.from('PEER'), Buffer.from('LIVE')]
@@ -82,7 +81,7 @@ export function askToRejoin(
   const request = { deadlineMs: timeoutMs, keyAt: -1, share: false }
   port.request(REJOIN, request, (outcome, value) => {
     const hasForgotten = outcome === 'reply' && value instanceof PeerStatus
-    done(hasForgotten || isUnknown(outcome, value))
+    done(hasForgotten || isUnknownWord(value))
   })
 }
 
@@ -95,15 +94,6 @@ export function askWhetherLive(
   const request = { deadlineMs: timeoutMs, hearMs: timeoutMs, keyAt: -1, share: false }
   peer.request(LIVE, request, (outcome, value) => {
     if (outcome === 'reply' && typeof value === 'number') done(value === 1)
-    else done(isUnknown(outcome, value) ? true : null)
+    else done(isUnknownWord(value) ? true : null)
   })
-}
-
-/** An older node's answer to a word that it does not know. */
-export function isUnknown(outcome: PeerOutcome, value: PeerValue): boolean {
-  return (
-    outcome === 'reply' &&
-    value instanceof PeerError &&
-    value.line.toLowerCase().startsWith('err unknown subcommand')
-  )
 }

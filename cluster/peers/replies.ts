@@ -37,6 +37,11 @@ export class PeerStatus {
 export type PeerValue =
   Buffer | number | bigint | null | PeerError | PeerStatus | readonly PeerValue[]
 
+/** Is it the answer of a node that does not know the word which it was asked? */
+export function isUnknownWord(value: PeerValue): boolean {
+  return value instanceof PeerError && value.line.toLowerCase().startsWith('err unknown subcommand')
+}
+
 /** One link's replies. After an error it takes no more. */
 export class Replies {
   readonly #gate: ReplyGate

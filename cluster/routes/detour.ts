@@ -13,8 +13,7 @@
  * All that goes to b takes the same way, so that commands of one client stay in order.
  */
 import type { PeerDone, PeerOutcome, PeerPort } from '../peers/peer.ts'
-import { isUnknown } from '../ownership/rejoin.ts'
-import { PeerError } from '../peers/replies.ts'
+import { isUnknownWord, PeerError } from '../peers/replies.ts'
 
 const RELAY = [Buffer.from('PEER'), Buffer.from('RELAY')]
 /** Before the command: those two, and the name of the node. */
@@ -47,7 +46,7 @@ function endAs(value: PeerError, done: PeerDone): void {
   const told = /^RELAY (unreachable|busy|silent|lost|deadline)( heard)?: /.exec(value.line)
   if (told !== null) done(told[1] as LostOutcome, null, told[2] !== undefined)
   // A node of an older version knows no such word.
-  else if (isUnknown('reply', value)) done('unreachable', null, false)
+  else if (isUnknownWord(value)) done('unreachable', null, false)
   else done('reply', value, true)
 }
 

@@ -1,26 +1,17 @@
 /* A group with `copies 1`: nothing of it is lost when one of three real nodes is killed. */
 import test, { type ExecutionContext } from 'ava'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { infoField, way } from '../server/threads/many.ts'
 import { RawClient } from '../raw.ts'
 import { until } from '../until.ts'
 import { startOrigin } from './counting-origin.ts'
-import { type Nodes, startNodes } from './nodes.ts'
+import { connectOnce, type Nodes, startNodes } from './nodes.ts'
 import { startCutNodes } from './partition.ts'
 
 const DEAD = 2
 const KEYS_EACH = 40
 /** While so many writes are acknowledged the load goes on, before the node dies and after it. */
 const WRITES = 600
-
-function connect(port: number): Redis {
-  const client = new Redis(port, '127.0.0.1', {
-    retryStrategy: () => null,
-    maxRetriesPerRequest: 0,
-  })
-  client.on('error', () => {})
-  return client
-}
 
 /** Writes keys of its own, one command after the other, and knows what was acknowledged. */
 class Writer {
@@ -37,7 +28,7 @@ class Writer {
   writes = 0
 
   constructor(port: number, name: string) {
-    this.#client = connect(port)
+    this.#client = connectOnce(port)
     this.#name = name
     this.ended = this.#run()
   }
@@ -141,7 +132,7 @@ async function killUnderWrites(t: ExecutionContext, args: readonly string[]): Pr
     const wrongs: string[] = []
     let known = 0
     for (const port of survivors) {
-      const client = connect(port)
+      const client = connectOnce(port)
       for (const { acknowledged, expiring, uncertain } of writers) {
         for (const [key, value] of acknowledged) {
           if (uncertain.has(key)) continue
@@ -176,7 +167,7 @@ test.serial('what was loaded is not loaded again when its node was killed', asyn
   const origin = await startOrigin()
   const group = `k match k:{id} origin ${origin.url}/{id} copies 1`
   const nodes = await startNodes(3, ['--group', group])
-  const clients = nodes.ports.filter((_, i) => i !== DEAD).map(connect)
+  const clients = nodes.ports.filter((_, i) => i !== DEAD).map(connectOnce)
   try {
     await areCopied(nodes)
     const keys = Array.from({ length: 400 }, (_, i) => `k:${i}`)

@@ -1,9 +1,9 @@
 import { setTimeout } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { threadsTest } from '../server/threads/many.ts'
 import { startOrigin } from './counting-origin.ts'
-import { type Nodes, startNodes, tookForDead } from './nodes.ts'
+import { connectOnce, type Nodes, startNodes, tookForDead } from './nodes.ts'
 
 const keyCount = 300
 /** A node of a machine that has no time for it may be taken for dead: that is another story. */
@@ -11,16 +11,6 @@ const ATTEMPTS = 12
 
 /** Between two commands of a client: the nodes are to have time for each other. */
 const PAUSE_MS = 10
-
-function connect(port: number): Redis {
-  const client = new Redis(port, '127.0.0.1', {
-    retryStrategy: () => null,
-    maxRetriesPerRequest: 0,
-  })
-  // Its commands fail, which is what the tests look at.
-  client.on('error', () => {})
-  return client
-}
 
 /** Sets and counts keys of its own through one node until it is told to end. Rejects on any error. */
 class Load {
@@ -36,7 +26,7 @@ class Load {
   readonly wrongs: string[] = []
 
   constructor(port: number, name: string, state: Map<string, number>) {
-    this.#client = connect(port)
+    this.#client = connectOnce(port)
     this.#name = name
     this.#state = state
     this.ended = this.#run()
@@ -149,7 +139,7 @@ test.serial('a node that is drained and comes back costs hardly a load', async (
     async (nodes) => {
       const keys = Array.from({ length: keyCount }, (_, i) => `item:${i}`)
       const before = origin.requests
-      const client = connect(nodes.ports[0]!)
+      const client = connectOnce(nodes.ports[0]!)
       const readAll = (): Promise<(string | null)[]> =>
         Promise.all(keys.map((key) => client.get(key)))
       const expected = keys.map((_, i) => origin.valueOf(`/items/${i}`))

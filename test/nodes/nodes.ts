@@ -14,6 +14,14 @@ export interface Nodes {
   stop(): Promise<void>
 }
 
+/** A client that is never connected again: its commands fail, which is what tests look at. */
+export function connectOnce(port: number): Redis {
+  const options = { retryStrategy: () => null, maxRetriesPerRequest: 0 }
+  const client = new Redis(port, '127.0.0.1', options)
+  client.on('error', () => {})
+  return client
+}
+
 /**
  * Starts so many nodes of one cluster on this machine, all with these arguments. `absent`: more of them are
  * in everybody's list, and not started before `join`.
